@@ -1,0 +1,44 @@
+"""Ids: a prefix that says what it is, then 26 lower-case Crockford base32 digits of a UUIDv7.
+
+They sort by the time they were made. An item's id is its batch's unique part followed by its place in the
+batch, so that it needs neither a random number nor an index of its own.
+"""
+
+import uuid_utils
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_UNIQUE_LENGTH = 26
+_PLACE_LENGTH = 6
+
+
+def _base32(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def new_id(prefix: str) -> str:
+    """A new id such as `bat_01kb…`; prefix is one of bat, mdl, whe, whd, key, or an internal one."""
+    return f"{prefix}_{_base32(uuid_utils.uuid7().int, _UNIQUE_LENGTH)}"
+
+
+def item_id(batch_id: str, seq: int) -> str:
+    """The id of the item at place `seq` (0-based, below 2**30) of a batch."""
+    return f"itm_{batch_id[4:]}{_base32(seq, _PLACE_LENGTH)}"
+
+
+def split_item_id(identifier: str) -> tuple[str, int] | None:
+    """(batch id, place) of an item id, or None where the text is no item id."""
+    body = identifier[4:]
+    if not identifier.startswith("itm_") or len(body) != _UNIQUE_LENGTH + _PLACE_LENGTH:
+        return None
+    place = 0
+    for character in body[_UNIQUE_LENGTH:]:
+        value = _VALUES.get(character)
+        if value is None:
+            return None
+        place = place * 32 + value
+    return f"bat_{body[:_UNIQUE_LENGTH]}", place

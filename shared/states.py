@@ -1,0 +1,64 @@
+"""The states a batch, an item, a chunk and a delivery can be in. Transitions are in transitions.py."""
+
+from enum import StrEnum
+
+
+class BatchStatus(StrEnum):
+    DRAFT = "draft"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class ItemStatus(StrEnum):
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class ChunkStatus(StrEnum):
+    QUEUED = "queued"
+    LEASED = "leased"
+    DONE = "done"
+
+
+class DeliveryStatus(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+
+
+class Verdict(StrEnum):
+    DEFECT = "defect"
+    NO_DEFECT = "no_defect"
+    REVIEW = "review"
+
+
+class Outcome(StrEnum):
+    ALL_SUCCEEDED = "all_succeeded"
+    PARTIAL = "partial"
+    ALL_FAILED = "all_failed"
+
+
+class Lane(StrEnum):
+    """How urgent a batch is: each lane is a queue of its own, so bulk work never blocks a waiting person."""
+
+    INTERACTIVE = "interactive"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+FINISHED_BATCH = frozenset(
+    {BatchStatus.COMPLETED, BatchStatus.CANCELLED, BatchStatus.EXPIRED, BatchStatus.FAILED}
+)
+FINISHED_ITEM = frozenset(
+    {ItemStatus.SUCCEEDED, ItemStatus.FAILED, ItemStatus.CANCELLED, ItemStatus.EXPIRED}
+)
