@@ -1,0 +1,110 @@
+"""Settings: one frozen, typed object, and the only place that reads the environment.
+
+Every setting is an environment variable `GONOGO_<NAME>`; an unknown name with that prefix stops the start,
+since a mistyped limit that is silently ignored is worse than no limit. The README's table is tested against
+the fields here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from shared.errors import SettingsError
+
+PREFIX = "GONOGO_"
+# Read by failpoints (shared/failpoints.py) and by the tests, never by the product's own behaviour.
+_NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_API_KEY", "GONOGO_URL"}
+
+
+def _setting(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that may differ between two installations."""
+
+    data_dir: Path = _setting(Path("gonogo-data"), "where the embedded stack keeps everything")
+    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in the data dir")
+    broker_url: str = _setting("", "Redis or Valkey URL; empty: the embedded Valkey's socket in the data dir")
+    blob_url: str = _setting("", "where picture bytes are kept (file:///…); empty: `blobs/` in the data dir")
+    host: str = _setting("127.0.0.1", "address the web service listens on")
+    port: int = _setting(8000, "port the web service listens on")
+    web_threads: int = _setting(64, "requests one web process answers at a time, waiting polls included")
+    workers: int = _setting(2, "inference processes that one `gonogo up` starts")
+    device: str = _setting("auto", "auto, cpu or cuda")
+    engine_threads: int = _setting(1, "threads one inference process computes with")
+    precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
+    micro_batch: int = _setting(32, "pictures one forward pass takes")
+    chunk_items: int = _setting(128, "most items that one queue message covers")
+    chunk_bytes: int = _setting(8 * 2**20, "bytes after which a chunk is closed")
+    lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")
+    heartbeat_s: float = _setting(10.0, "seconds between two heartbeats")
+    sweep_s: float = _setting(5.0, "seconds between two sweeps")
+    republish_s: float = _setting(10.0, "seconds after which a queued chunk is announced again")
+    max_attempts: int = _setting(3, "deaths a chunk survives before it is bisected, or its item failed")
+    chunk_timeout_s: float = _setting(120.0, "seconds after which a hung inference process is killed")
+    max_item_bytes: int = _setting(64 * 2**20, "largest picture accepted")
+    max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted")
+    max_batch_items: int = _setting(1_000_000, "most items in one batch")
+    max_pixels: int = _setting(50_000_000, "most pixels a picture may declare")
+    max_backlog_items: int = _setting(2_000_000, "open items over which submissions are refused with 503")
+    max_backlog_bytes: int = _setting(200 * 2**30, "stored bytes of open items over which submissions get 503")
+    max_tenant_items: int = _setting(1_500_000, "open items of one tenant over which it is refused with 429")
+    min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
+    retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
+    upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
+    predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
+    drain_s: float = _setting(20.0, "seconds running work may take to end at shutdown")
+    webhook_allowed_networks: str = _setting("", "private networks webhooks may reach: CIDRs, comma-separated")
+    webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
+    cors_origins: str = _setting("", "origins whose pages may read the API, comma-separated")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'gonogo.db'}"
+
+    @property
+    def broker(self) -> str:
+        """The broker URL in force, as redis-py spells it."""
+        return self.broker_url or f"unix://{self.data_dir.absolute() / 'valkey' / 'valkey.sock'}"
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of the blob store."""
+        if not self.blob_url:
+            return self.data_dir.absolute() / "blobs"
+        scheme, _, path = self.blob_url.partition("://")
+        if scheme != "file" or not path.startswith("/"):
+            raise SettingsError(f"GONOGO_BLOB_URL must be file:///an/absolute/path, not {self.blob_url!r}")
+        return Path(path)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment; raises SettingsError for an unknown name or a value of the wrong type."""
+        environ = os.environ if environ is None else environ
+        known = {PREFIX + entry.name.upper(): entry for entry in fields(cls)}
+        unknown = sorted(
+            name
+            for name in environ
+            if name.startswith(PREFIX) and name not in known and name not in _NOT_SETTINGS
+        )
+        if unknown:
+            raise SettingsError(f"unknown setting: {', '.join(unknown)}")
+        values: dict[str, Any] = {}
+        for name, entry in known.items():
+            if name in environ:
+                kind = type(entry.default)
+                try:
+                    values[entry.name] = kind(environ[name])
+                except ValueError as error:
+                    raise SettingsError(f"{name} must be {kind.__name__}, not {environ[name]!r}") from error
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """The environment that makes a child process read the same settings."""
+        return {PREFIX + entry.name.upper(): str(getattr(self, entry.name)) for entry in fields(self)}
