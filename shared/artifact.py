@@ -1,0 +1,195 @@
+"""One zip file holds all that a verdict depends on: the artifact.
+
+Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json` (metrics
+and data, for people) and `training_curves.png` where there is one; `manifest.json` spells the numbers a worker
+needs and the sha256 of every other member. Written with fixed times and no compression, so the same model gives
+the same bytes and the same sha256, which is the name a model version goes by.
+"""
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import ArtifactError
+
+FORMAT = "gonogo-artifact/1"
+MANIFEST = "manifest.json"
+ONNX = "model.onnx"
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+CURVES = "training_curves.png"
+MAX_MEMBER_BYTES = 512 * 1024 * 1024
+MAX_SIDE = 4096
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a picture becomes before the network: `height` x `width` pixels, 1 (grey) or 3 (RGB) channels.
+
+    `full_scale` is the value that means white in pictures of more than 8 bits; None refuses such pictures.
+    """
+
+    width: int
+    height: int
+    channels: int
+    full_scale: int | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """score = sigmoid(scale * logit + offset), fitted on the validation part."""
+
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """`defect` from `threshold` on; `review` between the two others, ends included."""
+
+    threshold: float
+    review_low: float
+    review_high: float
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact whose manifest was read and checked; members are read and hash-checked on call."""
+
+    path: Path
+    sha256: str
+    name: str
+    preprocessing: Preprocessing
+    calibration: Calibration
+    operating_point: OperatingPoint
+    card: dict[str, Any]
+    members: dict[str, str]
+
+    def onnx(self) -> bytes:
+        """The ONNX graph. Raises ArtifactError where the bytes are not those the manifest names."""
+        return self._member(ONNX)
+
+    def weights(self) -> bytes:
+        """The safetensors weights. Raises ArtifactError as `onnx` does."""
+        return self._member(WEIGHTS)
+
+    def curves(self) -> bytes | None:
+        """The training curves as PNG, or None where the artifact carries none."""
+        return self._member(CURVES) if CURVES in self.members else None
+
+    def _member(self, name: str) -> bytes:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return _checked(archive, name, self.members[name])
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ArtifactError(f"{self.path.name}: {name} cannot be read: {error}") from error
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read the manifest and check every member's hash. Raises ArtifactError when missing or corrupt."""
+    try:
+        file_sha256 = _file_sha256(path)
+        with zipfile.ZipFile(path) as archive:
+            manifest = json.loads(_bounded(archive, MANIFEST))
+            if manifest["format"] != FORMAT:
+                raise ArtifactError(f"{path.name}: unknown artifact format {manifest['format']!r}")
+            members = {str(name): str(digest) for name, digest in manifest["members"].items()}
+            for required in (ONNX, WEIGHTS, CARD):
+                if required not in members:
+                    raise ArtifactError(f"{path.name}: no {required} in it")
+            contents = {name: _checked(archive, name, digest) for name, digest in members.items()}
+        card = json.loads(contents[CARD])
+        if not isinstance(card, dict):
+            raise ArtifactError(f"{path.name}: {CARD} is no object")
+        artifact = Artifact(
+            path=path,
+            sha256=file_sha256,
+            name=str(manifest["name"]),
+            preprocessing=Preprocessing(**manifest["preprocessing"]),
+            calibration=Calibration(**manifest["calibration"]),
+            operating_point=OperatingPoint(**manifest["operating_point"]),
+            card=card,
+            members=members,
+        )
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path.name} is no usable artifact: {error}") from error
+    _check_numbers(artifact)
+    return artifact
+
+
+def write_artifact(
+    path: Path,
+    *,
+    name: str,
+    onnx: bytes,
+    weights: bytes,
+    preprocessing: Preprocessing,
+    calibration: Calibration,
+    operating_point: OperatingPoint,
+    card: dict[str, Any],
+    curves_png: bytes | None = None,
+) -> Artifact:
+    """Write the artifact whole or not at all, then read it back as anybody else would."""
+    contents = {ONNX: onnx, WEIGHTS: weights, CARD: _json(card)}
+    if curves_png is not None:
+        contents[CURVES] = curves_png
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "preprocessing": asdict(preprocessing),
+        "calibration": asdict(calibration),
+        "operating_point": asdict(operating_point),
+        "members": {member: hashlib.sha256(data).hexdigest() for member, data in contents.items()},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for member, data in {MANIFEST: _json(manifest), **contents}.items():
+            archive.writestr(zipfile.ZipInfo(member, _ZIP_EPOCH), data)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(buffer.getvalue())
+    unfinished.replace(path)
+    return read_artifact(path)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bounded(archive: zipfile.ZipFile, name: str) -> bytes:
+    # The size in the zip's directory may lie: what counts is what comes out.
+    with archive.open(name) as member:
+        data = member.read(MAX_MEMBER_BYTES + 1)
+    if len(data) > MAX_MEMBER_BYTES:
+        raise ArtifactError(f"{name} holds more than {MAX_MEMBER_BYTES} bytes")
+    return data
+
+
+def _checked(archive: zipfile.ZipFile, name: str, digest: str) -> bytes:
+    data = _bounded(archive, name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ArtifactError(f"{name} is not what the manifest says: its sha256 differs")
+    return data
+
+
+def _check_numbers(artifact: Artifact) -> None:
+    spec, point = artifact.preprocessing, artifact.operating_point
+    sides_fit = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (spec.width, spec.height))
+    if not sides_fit or spec.channels not in (1, 3):
+        raise ArtifactError(f"{artifact.path.name}: preprocessing is unusable: {spec}")
+    if spec.full_scale is not None and not (isinstance(spec.full_scale, int) and spec.full_scale > 0):
+        raise ArtifactError(f"{artifact.path.name}: full_scale is unusable: {spec.full_scale}")
+    if not 0 <= point.review_low <= point.review_high <= 1 or not 0 <= point.threshold <= 1:
+        raise ArtifactError(f"{artifact.path.name}: operating point is unusable: {point}")
+    if not (math.isfinite(artifact.calibration.scale) and math.isfinite(artifact.calibration.offset)):
+        raise ArtifactError(f"{artifact.path.name}: calibration is unusable: {artifact.calibration}")
