@@ -1,9 +1,9 @@
 """One zip file holds all that a verdict depends on: the artifact.
 
-Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json` (metrics
-and data, for people) and `training_curves.png` where there is one; `manifest.json` spells the numbers a worker
-needs and the sha256 of every other member. Written with fixed times and no compression, so the same model gives
-the same bytes and the same sha256, which is the name a model version goes by.
+Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json`
+(metrics and data, for people) and `training_curves.png` where there is one; `manifest.json` spells the
+numbers a worker needs and the sha256 of every other member. Written with fixed times and no compression, so
+the same model gives the same bytes and the same sha256, which is the name a model version goes by.
 """
 
 import hashlib

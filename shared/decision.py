@@ -7,7 +7,7 @@ from shared.states import Verdict
 
 
 def calibrated_score(logit: float, calibration: Calibration) -> float:
-    """The probability of a defect, 0 to 1. Raises ValueError on NaN: what is no number must get no verdict."""
+    """The probability of a defect, 0 to 1. Raises ValueError on NaN, which must get no verdict."""
     z = calibration.scale * logit + calibration.offset
     if math.isnan(z):
         raise ValueError("the network gave no number")

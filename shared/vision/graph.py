@@ -1,0 +1,63 @@
+"""An artifact's ONNX graph on the CPU: what serves, and what `training evaluate` scores with."""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.artifact import Artifact
+from shared.errors import ArtifactError
+
+INPUT = "images"
+OUTPUTS = ("logit", "feature", "activation")
+
+# Read by the library while it loads: nothing leaves the machine.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+class Graph:
+    """One session. Safe to call from several threads; `threads` cores work on each call."""
+
+    def __init__(self, artifact: Artifact, *, threads: int) -> None:
+        """Raises ArtifactError where the graph cannot be loaded or has not the declared input and outputs."""
+        import onnxruntime
+
+        if hasattr(onnxruntime, "disable_telemetry_events"):
+            onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A spinning thread takes the core from the process beside it, which has pictures to decode.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                artifact.onnx(), options, providers=["CPUExecutionProvider"]
+            )
+        except ArtifactError:
+            raise
+        except Exception as error:  # the library raises a family of its own, without a common root
+            raise ArtifactError(f"{artifact.name}: the graph cannot be loaded: {error}") from error
+        self._check(artifact)
+
+    def _check(self, artifact: Artifact) -> None:
+        spec = artifact.preprocessing
+        inputs = {node.name: node for node in self._session.get_inputs()}
+        names = {node.name for node in self._session.get_outputs()}
+        if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)":
+            raise ArtifactError(f"{artifact.name}: the graph's only input must be uint8 `{INPUT}`")
+        if list(inputs[INPUT].shape[1:]) != [spec.height, spec.width, spec.channels]:
+            raise ArtifactError(f"{artifact.name}: the graph takes {inputs[INPUT].shape}, not {spec}")
+        if not names.issuperset(OUTPUTS):
+            raise ArtifactError(f"{artifact.name}: the graph lacks an output of {OUTPUTS}")
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N,) of images (N, H, W, C)."""
+        logit: NDArray[np.float32] = self._session.run(["logit"], {INPUT: images})[0]
+        return logit
+
+    def outputs(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Logits (N,), features (N, F) and activation maps (N, h, w) of images (N, H, W, C)."""
+        logit, feature, activation = self._session.run(list(OUTPUTS), {INPUT: images})
+        return logit, feature, activation

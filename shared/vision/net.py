@@ -1,0 +1,198 @@
+"""The networks. The only module in `shared` that imports torch.
+
+All of them take `images` uint8 (N, H, W, C), normalise inside, and return three float32 tensors: `logit`
+(N,), positive for a defect; `feature` (N, F), what the last layer sees; `activation` (N, h, w), where the
+logit comes from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Outputs = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built from; kept in the card under `network`, so that weights can be loaded again.
+
+    `widths[i]` channels and `blocks[i]` residual blocks at stage i; the first stage works at 1/`stem_stride`
+    of the picture's size, each later one at half the size of the stage before. `mirrors` (1, 2 or 4) mirrored
+    copies of the picture are scored and averaged. `kind` "original" is the two-layer network, which takes
+    its size from height and width alone.
+    """
+
+    kind: str
+    height: int
+    width: int
+    channels: int
+    widths: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    stem_stride: int = 2
+    mirrors: int = 1
+    dropout: float = 0.0
+
+    def as_card(self) -> dict[str, Any]:
+        """JSON-ready form; `from_card` undoes it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_card(entry: Mapping[str, Any]) -> "Shape":
+        """Raises TypeError or KeyError on an entry that is not one of ours."""
+        return Shape(**{**entry, "widths": tuple(entry["widths"]), "blocks": tuple(entry["blocks"])})
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions and a way around them."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outside)
+        self.second = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outside)
+        self.around: nn.Module = nn.Identity()
+        if stride != 1 or inside != outside:
+            # Averaging before the 1x1 keeps every pixel in the way around; a strided 1x1 drops three of four.
+            shrink: nn.Module = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
+            self.around = nn.Sequential(
+                shrink, nn.Conv2d(inside, outside, 1, bias=False), nn.BatchNorm2d(outside)
+            )
+        # The block starts as the way around alone: deep stacks train from the first step.
+        nn.init.zeros_(self.second_norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.first_norm(self.first(x)))
+        return F.relu(self.second_norm(self.second(y)) + self.around(x))
+
+
+class ResidualNet(nn.Module):
+    """A small residual network over two views of the picture: as it is, and freed of its mean and contrast.
+
+    Mean and maximum pooling side by side: a large stain moves the mean, a three-pixel hole only the maximum.
+    """
+
+    shrink: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.mirrors = shape.mirrors
+        self.step = 1 if shape.height * shape.width <= 4096 else 2  # a quarter of a big picture tells enough
+        stages: list[nn.Module] = []
+        inside = shape.widths[0]
+        for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
+            for block in range(blocks):
+                stages.append(_Block(inside, width, 2 if block == 0 and stage > 0 else 1))
+                inside = width
+        kernel = 5 if shape.stem_stride > 1 else 3
+        self.stem = nn.Conv2d(
+            2 * shape.channels, shape.widths[0], kernel, shape.stem_stride, kernel // 2, bias=False
+        )
+        self.stem_norm = nn.BatchNorm2d(shape.widths[0])
+        # Pixels stay 0 to 255 and the weights that meet them shrink: a pass over the whole picture less.
+        shrink = torch.cat([torch.full((shape.channels,), 1 / 64), torch.ones(shape.channels)])
+        self.register_buffer("shrink", shrink.view(1, -1, 1, 1), persistent=False)
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.head = nn.Linear(2 * inside, 1)
+
+    def forward(self, images: Tensor) -> Outputs:
+        x = images.permute(0, 3, 1, 2).float()
+        sample = x[:, :, :: self.step, :: self.step]
+        mean = sample.mean((1, 2, 3), keepdim=True)
+        gain = 1 / ((sample - mean).square().mean((1, 2, 3), keepdim=True).sqrt() + 3)
+        x = torch.cat([x, x * gain - mean * gain], 1)
+        if self.mirrors > 1 and not self.training:
+            copies = [x, x.flip(3), x.flip(2), x.flip(2, 3)][: self.mirrors]
+            logit, feature, activation = self._score(torch.cat(copies))
+            turned = activation.reshape(self.mirrors, -1, *activation.shape[1:])
+            back = [turned[0], turned[1].flip(2)]
+            if self.mirrors == 4:
+                back += [turned[2].flip(1), turned[3].flip(1, 2)]
+            return (
+                logit.reshape(self.mirrors, -1).mean(0),
+                feature.reshape(self.mirrors, -1, feature.shape[1]).mean(0),
+                torch.stack(back).mean(0),
+            )
+        return self._score(x)
+
+    def _score(self, x: Tensor) -> Outputs:
+        x = F.conv2d(x, self.stem.weight * self.shrink, None, self.stem.stride, self.stem.padding)
+        x = self.stages(F.relu(self.stem_norm(x)))
+        feature = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+        logit = self.head(self.dropout(feature)).squeeze(1)
+        weight = self.head.weight.view(2, -1).sum(0)
+        activation = (x * weight.view(1, -1, 1, 1)).sum(1)
+        return logit.float(), feature.float(), activation.float()
+
+
+class OriginalNet(nn.Module):
+    """The first version's network: two convolutions, two linear layers, 25.7 million weights at 3x224x224."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(shape.channels, 32, 3, padding=1)
+        self.second = nn.Conv2d(32, 64, 3, padding=1)
+        self.hidden = nn.Linear(64 * (shape.height // 4) * (shape.width // 4), 128)
+        self.head = nn.Linear(128, 1)
+
+    def forward(self, images: Tensor) -> Outputs:
+        x = images.permute(0, 3, 1, 2).float() * (1 / 255)
+        x = F.max_pool2d(F.relu(self.first(x)), 2)
+        x = F.max_pool2d(F.relu(self.second(x)), 2)
+        feature = F.relu(self.hidden(x.flatten(1)))
+        # A dense layer has no place-by-place weights: the map shows where the convolutions answered.
+        return self.head(feature).squeeze(1).float(), feature.float(), x.mean(1).float()
+
+
+def build(shape: Shape) -> nn.Module:
+    """A fresh network with random weights. Raises ValueError on an unknown kind."""
+    if shape.kind == "residual":
+        return ResidualNet(shape)
+    if shape.kind == "original":
+        return OriginalNet(shape)
+    raise ValueError(f"unknown kind of network: {shape.kind!r}")
+
+
+def multiplications(shape: Shape) -> int:
+    """Multiply-adds for one picture, which is what its time on a CPU goes by."""
+    total = 0
+
+    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output[:1].numel() * module.weight[0].numel() * output.shape[0]
+        elif isinstance(module, nn.Linear):
+            total += module.weight.numel() * output.shape[0]
+
+    net = build(shape).eval()
+    for module in net.modules():
+        module.register_forward_hook(count)
+    with torch.inference_mode():
+        net(torch.zeros(1, shape.height, shape.width, shape.channels, dtype=torch.uint8))
+    return total
+
+
+def weights_bytes(net: nn.Module) -> bytes:
+    """The weights as safetensors, which `load` reads back."""
+    return safetensors.torch.save({name: value.contiguous() for name, value in net.state_dict().items()})
+
+
+def load(weights: bytes, card: Mapping[str, Any]) -> nn.Module:
+    """The network that an artifact's card describes, with its weights, on the CPU, ready to score.
+
+    Raises KeyError, TypeError, ValueError or RuntimeError where card and weights do not fit each other.
+    """
+    net = build(Shape.from_card(card["network"]))
+    try:
+        state = safetensors.torch.load(weights)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"not safetensors: {error}") from error
+    net.load_state_dict(state)
+    return net.eval()
