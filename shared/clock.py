@@ -1,17 +1,19 @@
-"""Time: UTC, with a zone, in RFC 3339 when spoken."""
+"""Time: seconds since the epoch inside, RFC 3339 in UTC when spoken.
 
+Leases are compared by the database's own clock (db.clock), so that a worker whose clock is off steals nothing.
+"""
+
+import time
 from datetime import UTC, datetime
 
 
-def now() -> datetime:
-    """The current moment, UTC, with microseconds."""
-    return datetime.now(UTC)
+def now() -> float:
+    """Seconds since the epoch, by this machine's clock."""
+    return time.time()
 
 
-def rfc3339(moment: datetime | None) -> str | None:
-    """`2026-11-24T10:00:00.123Z`; a moment read from SQLite has no zone and is UTC."""
+def rfc3339(moment: float | None) -> str | None:
+    """`2026-11-24T10:00:00.123Z` of seconds since the epoch."""
     if moment is None:
         return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat(timespec="milliseconds") + "Z"
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,7 +6,7 @@ the fields here.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -51,14 +51,18 @@ class Settings:
     max_batch_items: int = _setting(1_000_000, "most items in one batch")
     max_pixels: int = _setting(50_000_000, "most pixels a picture may declare")
     max_backlog_items: int = _setting(2_000_000, "open items over which submissions are refused with 503")
-    max_backlog_bytes: int = _setting(200 * 2**30, "stored bytes of open items over which submissions get 503")
+    max_backlog_bytes: int = _setting(
+        200 * 2**30, "stored bytes of open items over which submissions get 503"
+    )
     max_tenant_items: int = _setting(1_500_000, "open items of one tenant over which it is refused with 429")
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
     upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
     predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
     drain_s: float = _setting(20.0, "seconds running work may take to end at shutdown")
-    webhook_allowed_networks: str = _setting("", "private networks webhooks may reach: CIDRs, comma-separated")
+    webhook_allowed_networks: str = _setting(
+        "", "private networks webhooks may reach: CIDRs, comma-separated"
+    )
     webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
     cors_origins: str = _setting("", "origins whose pages may read the API, comma-separated")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
@@ -98,11 +102,11 @@ class Settings:
         values: dict[str, Any] = {}
         for name, entry in known.items():
             if name in environ:
-                kind = type(entry.default)
+                kind: Callable[[str], Any] = type(entry.default)
                 try:
                     values[entry.name] = kind(environ[name])
                 except ValueError as error:
-                    raise SettingsError(f"{name} must be {kind.__name__}, not {environ[name]!r}") from error
+                    raise SettingsError(f"{name} must be {type(entry.default).__name__}, not {environ[name]!r}") from error
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:

@@ -25,6 +25,7 @@ class ItemStatus(StrEnum):
 
 
 class ChunkStatus(StrEnum):
+    HELD = "held"  # its upload has not yet said which model and lane it is for
     QUEUED = "queued"
     LEASED = "leased"
     DONE = "done"
@@ -59,6 +60,4 @@ class Lane(StrEnum):
 FINISHED_BATCH = frozenset(
     {BatchStatus.COMPLETED, BatchStatus.CANCELLED, BatchStatus.EXPIRED, BatchStatus.FAILED}
 )
-FINISHED_ITEM = frozenset(
-    {ItemStatus.SUCCEEDED, ItemStatus.FAILED, ItemStatus.CANCELLED, ItemStatus.EXPIRED}
-)
+FINISHED_ITEM = frozenset({ItemStatus.SUCCEEDED, ItemStatus.FAILED, ItemStatus.CANCELLED, ItemStatus.EXPIRED})

@@ -1,0 +1,126 @@
+"""The database: one engine a process, a writing and a reading transaction, and the database's own clock.
+
+SQLite and PostgreSQL run the same statements. On SQLite each writing transaction begins IMMEDIATE: a deferred
+one that reads first and writes later fails with SQLITE_BUSY whatever the timeout says.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
+from sqlalchemy.types import Float
+
+from shared.errors import Unavailable
+
+_T = TypeVar("_T")
+_BUSY_TIMEOUT_MS = 30_000
+log = logging.getLogger(__name__)
+
+
+class clock(FunctionElement[float]):
+    """Seconds since the epoch by the database's clock, so that a worker's skewed clock steals no lease."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(clock, "postgresql")
+def _clock_postgresql(element: Any, compiler: Any, **_: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+@compiles(clock, "sqlite")
+def _clock_sqlite(element: Any, compiler: Any, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Database:
+    """An engine with its two kinds of transaction.
+
+    `durable` makes each commit wait for the disk (the web process, which answers 202 for it). Workers may lose
+    the last commits to a power cut: their leases then expire and the work is done again.
+    """
+
+    def __init__(self, url: str, *, durable: bool = True, pool_size: int = 5) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        options: dict[str, Any] = {
+            "pool_pre_ping": not self.is_sqlite,
+            "pool_size": pool_size,
+            "max_overflow": 64,
+        }
+        if not self.is_sqlite:
+            options["connect_args"] = {
+                "connect_timeout": 5,
+                "options": "-c statement_timeout=60000 -c lock_timeout=30000"
+                " -c idle_in_transaction_session_timeout=60000",
+            }
+        self.engine: Engine = create_engine(parsed, **options)
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine, durable)
+        self._reads = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits at the end and rolls back on an error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection whose statements each see the newest committed state; it takes no lock."""
+        with self._reads.connect() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(engine: Engine, durable: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database, not the statement, is the trouble: gone, restarting, locked or full."""
+    if error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError)
+
+
+def retrying(unit: Callable[[], _T], *, give_up_after_s: float = 60.0) -> _T:
+    """Run a whole unit of work again while the database is away. The unit must be safe to repeat: one that
+    committed without our learning of it is met by its own compare-and-set the second time."""
+    started, wait = time.monotonic(), 0.1
+    while True:
+        try:
+            return unit()
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            if time.monotonic() - started > give_up_after_s:
+                raise Unavailable("the database is away", code="database_unavailable") from error
+            log.warning("the database is away, trying again in %.1f s: %s", wait, error.orig)
+        time.sleep(wait)
+        wait = min(wait * 2, 2.0)

@@ -1,0 +1,37 @@
+"""Logs: one line an event to stderr, time in UTC, control characters of foreign text made visible."""
+
+import logging
+import sys
+import time
+
+
+class _Line(logging.Formatter):
+    converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        # A filename or path may hold a line break that would forge a log line; tracebacks keep theirs.
+        first, *rest = line.split("\n")
+        return "\n    ".join([first, *rest])
+
+
+def configure(level: str) -> None:
+    """Log to stderr at this level."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _Line("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def log_requests_as(
+    log: logging.Logger, method: str, path: str, status: int, started: float | None, request_id: str
+) -> None:
+    """One line for a request; cheap where the level hides it."""
+    if log.isEnabledFor(logging.DEBUG) or status >= 500:
+        took = 0.0 if started is None else 1000 * (time.perf_counter() - started)
+        level = logging.WARNING if status >= 500 else logging.DEBUG
+        log.log(level, "%s %r %d %.1f ms %s", method, path, status, took, request_id)

@@ -1,0 +1,96 @@
+"""Model versions: registering an artifact, which one is active, and finding one by id or name."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from shared.artifact import Artifact, read_artifact
+from shared.blobs import BlobStore
+from shared.clock import now
+from shared.db import Database
+from shared.errors import GonogoError
+from shared.ids import new_id
+from shared.tables import ModelActivation, ModelVersion
+
+_VERSIONS = ModelVersion.__table__
+
+
+class UnknownModel(GonogoError):
+    code = "unknown_model"
+
+
+def register(database: Database, store: BlobStore, artifact: Artifact) -> str:
+    """Keep an artifact and its row; the same bytes twice are one version. Returns the id."""
+    path = store.artifact_path(artifact.sha256)
+    if not path.is_file():
+        store.put_file(artifact.path, path)
+    with database.write() as connection:
+        known = connection.scalar(select(ModelVersion.id).where(ModelVersion.sha256 == artifact.sha256))
+        if known is not None:
+            return known
+        identifier = new_id("mdl")
+        point = artifact.operating_point
+        connection.execute(
+            insert(ModelVersion).values(
+                id=identifier,
+                name=artifact.name,
+                sha256=artifact.sha256,
+                threshold=point.threshold,
+                review_low=point.review_low,
+                review_high=point.review_high,
+                card=artifact.card,
+                created_at=now(),
+            )
+        )
+        return identifier
+
+
+def register_shipped(database: Database, store: BlobStore) -> None:
+    """Register the models that come with the product; the first of them is active in a new installation."""
+    folder = Path(__file__).parent / "published"
+    # rendered-parts sorts first on purpose: it is what the demo draws, so a new installation can be tried.
+    for path in sorted(folder.glob("*/*.gonogo")):
+        identifier = register(database, store, read_artifact(path))
+        with database.write() as connection:
+            if active_id(connection) is None:
+                activate(connection, identifier)
+
+
+def active_id(connection: Connection) -> str | None:
+    """The version that new batches use, or None where none was ever activated."""
+    return connection.scalar(select(ModelActivation.model_id).order_by(ModelActivation.id.desc()).limit(1))
+
+
+def activate(connection: Connection, model_id: str) -> None:
+    """Let new batches use this version; batches that run keep theirs."""
+    connection.execute(insert(ModelActivation).values(model_id=model_id, at=now()))
+
+
+def previous_id(connection: Connection) -> str | None:
+    """The version that was active before the active one."""
+    active = active_id(connection)
+    return connection.scalar(
+        select(ModelActivation.model_id)
+        .where(ModelActivation.model_id != active)
+        .order_by(ModelActivation.id.desc())
+        .limit(1)
+    )
+
+
+def find(connection: Connection, wanted: str | None) -> Row[Any]:
+    """A version by id, by name (the newest of that name), or the active one for None; raises UnknownModel."""
+    query = select(_VERSIONS)
+    if wanted is None:
+        query = query.where(ModelVersion.id == active_id(connection))
+    else:
+        query = query.where((ModelVersion.id == wanted) | (ModelVersion.name == wanted))
+    row = connection.execute(query.order_by(ModelVersion.id.desc()).limit(1)).first()
+    if row is None:
+        raise UnknownModel("no model is active" if wanted is None else f"no model {wanted!r}")
+    return row
+
+
+def listing(connection: Connection) -> list[Row[Any]]:
+    """Every version, newest first."""
+    return list(connection.execute(select(_VERSIONS).order_by(ModelVersion.id.desc())))

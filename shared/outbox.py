@@ -1,0 +1,60 @@
+"""Telling: messages and wake-up calls, sent after the commit and never relied on.
+
+A lost message is sent again by the sweep; a lost wake-up call is made up for by the poll's own slow check.
+"""
+
+import logging
+from typing import Any
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from shared import queues
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+UNREACHABLE = (OperationalError, redis.RedisError, OSError)
+
+
+def connect(settings: Settings, *, timeout_s: float = 2.0) -> "redis.Redis":
+    """A client of the broker for wake-up calls and queue lengths."""
+    return redis.Redis.from_url(settings.broker, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+
+
+def announce(app: Celery, lane: str, messages: int = 1) -> bool:
+    """Tell a lane's workers that chunks are queued, one message each; False where the broker is away."""
+    try:
+        with app.producer_pool.acquire(block=True, timeout=5) as producer:
+            for _ in range(messages):
+                app.send_task(queues.INFER, args=[lane], queue=lane, producer=producer, retry=False)
+    except UNREACHABLE as error:
+        log.warning("the broker is away, the sweep will announce %d chunks: %s", messages, error)
+        return False
+    return True
+
+
+def send(app: Celery, task: str, args: list[Any], queue: str) -> bool:
+    """Send one task by name; False where the broker is away."""
+    try:
+        app.send_task(task, args=args, queue=queue, retry=False)
+    except UNREACHABLE as error:
+        log.warning("the broker is away, %s was not sent: %s", task, error)
+        return False
+    return True
+
+
+def wake(client: "redis.Redis", batch_id: str) -> None:
+    """Wake whoever waits for a change of this batch."""
+    try:
+        client.publish(queues.EVENTS_CHANNEL, batch_id)
+    except UNREACHABLE as error:
+        log.debug("no wake-up call for %s: %s", batch_id, error)
+
+
+def check_policy(client: "redis.Redis") -> str | None:
+    """What is wrong with the broker's eviction policy, or None: an evicting one loses messages silently."""
+    policy = str(client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction"))
+    if policy.startswith("allkeys"):
+        return f"the broker's maxmemory-policy is {policy}: it would drop queued work; set noeviction"
+    return None

@@ -1,0 +1,364 @@
+"""The only place where the JSON keys of the contract are spelled: rows in, plain dictionaries out."""
+
+from typing import Any, Literal, TypedDict
+
+from shared.clock import now, rfc3339
+from shared.ids import item_id
+from shared.states import FINISHED_BATCH
+
+
+class BatchCounts(TypedDict):
+    total: int
+    queued: int
+    processing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+
+
+class VerdictCounts(TypedDict):
+    defect: int
+    no_defect: int
+    review: int
+
+
+class ModelRef(TypedDict):
+    id: str
+    name: str
+    sha256: str
+
+
+class OperatingPointPayload(TypedDict):
+    threshold: float
+    review_band: list[float]
+
+
+class Eta(TypedDict):
+    finish_at: str | None
+    items_per_second: float
+
+
+class BatchPayload(TypedDict):
+    id: str
+    object: Literal["batch"]
+    status: str
+    outcome: str | None
+    model: ModelRef | None
+    operating_point: OperatingPointPayload
+    counts: BatchCounts
+    verdicts: VerdictCounts
+    progress: float
+    eta: Eta | None
+    priority: str
+    metadata: dict[str, Any]
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    deadline_at: str | None
+    retain_until: str | None
+    links: dict[str, str]
+
+
+class Timings(TypedDict):
+    queue_ms: float | None
+    decode_ms: float | None
+    infer_ms: float | None
+
+
+class ItemErrorPayload(TypedDict):
+    code: str
+    detail: str
+
+
+class ItemPayload(TypedDict):
+    id: str
+    object: Literal["item"]
+    batch_id: str
+    custom_id: str | None
+    filename: str
+    sha256: str | None
+    status: str
+    verdict: str | None
+    score: float | None
+    threshold: float | None
+    model_sha256: str | None
+    attempts: int
+    cached: bool
+    timings: Timings
+    metadata: dict[str, Any]
+    error: ItemErrorPayload | None
+    review: dict[str, Any] | None
+    created_at: str | None
+    finished_at: str | None
+
+
+class EventPayload(TypedDict):
+    type: str
+    timestamp: str | None
+    data: BatchPayload
+
+
+class ModelPayload(TypedDict):
+    id: str
+    object: Literal["model"]
+    name: str
+    sha256: str
+    active: bool
+    operating_point: OperatingPointPayload
+    input: dict[str, Any]
+    metrics: dict[str, Any]
+    created_at: str | None
+    links: dict[str, str]
+
+
+class WorkerPayload(TypedDict):
+    id: str
+    object: Literal["worker"]
+    host: str
+    pid: int
+    lanes: list[str]
+    device: str
+    engine: str
+    threads: int
+    models: list[str]
+    items: int
+    started_at: str | None
+    last_seen_at: str | None
+    last_progress_at: str | None
+
+
+class ApiKeyPayload(TypedDict, total=False):
+    id: str
+    object: Literal["api_key"]
+    tenant: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: str | None
+    last_used_at: str | None
+    expires_at: str | None
+    secret: str
+
+
+class ListPayload(TypedDict):
+    object: Literal["list"]
+    data: list[Any]
+    has_more: bool
+    next_cursor: str | None
+
+
+class PredictionPayload(TypedDict):
+    filename: str
+    prediction: str
+    probability: float
+    confidence: float
+    item: ItemPayload
+
+
+class ErrorEntry(TypedDict, total=False):
+    code: str
+    detail: str
+    pointer: str
+    filename: str
+    line: int
+
+
+class Problem(TypedDict, total=False):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: list[ErrorEntry]
+
+
+def batch(row: Any, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
+    """A batch from its row; `model` and `base` (the service's URL, for links) are known to the web only."""
+    done = row.total - row.queued - row.processing
+    return {
+        "id": row.id,
+        "object": "batch",
+        "status": row.status,
+        "outcome": row.outcome,
+        "model": model,
+        "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
+        "counts": {
+            "total": row.total,
+            "queued": row.queued,
+            "processing": row.processing,
+            "succeeded": row.succeeded,
+            "failed": row.failed,
+            "cancelled": row.cancelled,
+            "expired": row.expired,
+        },
+        "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
+        "progress": round(done / row.total, 4) if row.total else 0.0,
+        "eta": _eta(row, done),
+        "priority": row.lane,
+        "metadata": row.metadata,
+        "created_at": rfc3339(row.created_at),
+        "started_at": rfc3339(row.started_at),
+        "finished_at": rfc3339(row.finished_at),
+        "deadline_at": rfc3339(row.deadline_at),
+        "retain_until": rfc3339(row.retain_until),
+        "links": _batch_links(row.id, base),
+    }
+
+
+def _batch_links(batch_id: str, base: str) -> dict[str, str]:
+    this = f"{base}/v1/batches/{batch_id}"
+    return {
+        "self": this,
+        "items": f"{this}/items",
+        "results": f"{this}/results",
+        "cancel": f"{this}/cancel",
+        "page": f"{base}/batches/{batch_id}",
+    }
+
+
+def _eta(row: Any, done: int) -> Eta | None:
+    """When the batch will have ended, at its own mean speed so far."""
+    if row.started_at is None or not done:
+        return None
+    ended = row.status in FINISHED_BATCH
+    elapsed = max((row.finished_at if ended else now()) - row.started_at, 0.001)
+    speed = done / elapsed
+    finish = None if ended else rfc3339(now() + (row.queued + row.processing) / speed)
+    return {"finish_at": finish, "items_per_second": round(speed, 1)}
+
+
+def item(row: Any) -> ItemPayload:
+    """An item from its row."""
+    return {
+        "id": item_id(row.batch_id, row.seq),
+        "object": "item",
+        "batch_id": row.batch_id,
+        "custom_id": row.custom_id,
+        "filename": row.filename,
+        "sha256": row.sha256,
+        "status": row.status,
+        "verdict": row.verdict,
+        "score": row.score,
+        "threshold": row.threshold,
+        "model_sha256": row.model_sha256,
+        "attempts": row.attempts,
+        "cached": False,
+        "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},
+        "metadata": row.metadata or {},
+        "error": {"code": row.error_code, "detail": row.error_detail or ""} if row.error_code else None,
+        "review": None,
+        "created_at": rfc3339(row.created_at),
+        "finished_at": rfc3339(row.finished_at),
+    }
+
+
+def prediction(row: Any) -> PredictionPayload:
+    """The answer of the original `/predict`: probability of a defect, and confidence in the prediction."""
+    probability = float(row.score)
+    return {
+        "filename": row.filename,
+        "prediction": row.verdict,
+        "probability": probability,
+        "confidence": max(probability, 1 - probability),
+        "item": item(row),
+    }
+
+
+def event(kind: str, data: BatchPayload, at: float) -> EventPayload:
+    """The body of a webhook, as Standard Webhooks lays it out."""
+    return {"type": kind, "timestamp": rfc3339(at), "data": data}
+
+
+def model(row: Any, *, active: bool, base: str = "") -> ModelPayload:
+    """A model version from its row."""
+    return {
+        "id": row.id,
+        "object": "model",
+        "name": row.name,
+        "sha256": row.sha256,
+        "active": active,
+        "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
+        "input": row.card.get("preprocessing", {}),
+        "metrics": row.card.get("metrics", {}),
+        "created_at": rfc3339(row.created_at),
+        "links": {
+            "card": f"{base}/v1/models/{row.id}/card",
+            "activate": f"{base}/v1/models/{row.id}/activate",
+        },
+    }
+
+
+def worker(row: Any) -> WorkerPayload:
+    """A live worker from its row."""
+    return {
+        "id": row.id,
+        "object": "worker",
+        "host": row.host,
+        "pid": row.pid,
+        "lanes": row.lanes,
+        "device": row.device,
+        "engine": row.engine,
+        "threads": row.threads,
+        "models": row.models,
+        "items": row.items,
+        "started_at": rfc3339(row.started_at),
+        "last_seen_at": rfc3339(row.last_seen_at),
+        "last_progress_at": rfc3339(row.last_progress_at),
+    }
+
+
+def api_key(row: Any, secret: str | None = None) -> ApiKeyPayload:
+    """A key from its row; the secret is shown once, when it is made."""
+    payload: ApiKeyPayload = {
+        "id": row.id,
+        "object": "api_key",
+        "tenant": row.tenant,
+        "name": row.name,
+        "prefix": row.prefix,
+        "scopes": row.scopes,
+        "created_at": rfc3339(row.created_at),
+        "last_used_at": rfc3339(row.last_used_at),
+        "expires_at": rfc3339(row.expires_at),
+    }
+    if secret is not None:
+        payload["secret"] = secret
+    return payload
+
+
+def page(data: list[Any], next_cursor: str | None) -> ListPayload:
+    """One page of a list."""
+    return {"object": "list", "data": data, "has_more": next_cursor is not None, "next_cursor": next_cursor}
+
+
+CSV_COLUMNS = (
+    "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
+    "error_code", "error_detail", "sha256", "created_at", "finished_at",
+)  # fmt: skip
+
+
+def csv_row(row: Any) -> tuple[Any, ...]:
+    """An item as the columns of CSV_COLUMNS. Names a client chose are made harmless for spreadsheets."""
+    return (
+        item_id(row.batch_id, row.seq),
+        _cell(row.filename),
+        _cell(row.custom_id),
+        row.status,
+        row.verdict,
+        row.score,
+        row.threshold,
+        row.model_sha256,
+        row.attempts,
+        row.error_code,
+        row.error_detail,
+        row.sha256,
+        rfc3339(row.created_at),
+        rfc3339(row.finished_at),
+    )
+
+
+def _cell(text: str | None) -> str | None:
+    """A spreadsheet takes a cell that begins so for a formula."""
+    return "'" + text if text and text[0] in "=+-@\t\r" else text

@@ -1,0 +1,282 @@
+"""The tables. Times are seconds since the epoch (UTC); who may change what is in transitions.py."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite counts a primary key up by itself only where its type is spelled INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+_Id = String(40)
+_Word = String(16)
+
+
+class Base(DeclarativeBase):
+    """Root of the tables."""
+
+
+class ApiKey(Base):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    prefix: Mapped[str] = mapped_column(String(16), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
+class ServiceSecret(Base):
+    """Secrets that all web processes share, such as the key that signs session cookies."""
+
+    __tablename__ = "service_secrets"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ModelVersion(Base):
+    """An immutable published artifact; its bytes are in the blob store under its sha256."""
+
+    __tablename__ = "model_versions"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    threshold: Mapped[float]
+    review_low: Mapped[float]
+    review_high: Mapped[float]
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[float]
+
+
+class ModelActivation(Base):
+    """Which version new batches use: the newest row. Nothing is overwritten, so a rollback is one more row."""
+
+    __tablename__ = "model_activations"
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    model_id: Mapped[str] = mapped_column(_Id, ForeignKey("model_versions.id"))
+    at: Mapped[float]
+
+
+class Batch(Base):
+    """One submission: the unit of completion and of webhooks. The counts change in the transaction that
+    changes the items they count, so total = queued + processing + succeeded + failed + cancelled + expired.
+    """
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(_Word)
+    outcome: Mapped[str | None] = mapped_column(_Word)
+    origin: Mapped[str] = mapped_column(_Word)
+    lane: Mapped[str] = mapped_column(_Word)
+    sealed: Mapped[bool]
+    upload_lease_until: Mapped[float | None]
+    version: Mapped[int] = mapped_column(default=1)
+    model_id: Mapped[str] = mapped_column(_Id, ForeignKey("model_versions.id"))
+    threshold: Mapped[float]
+    review_low: Mapped[float]
+    review_high: Mapped[float]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    on_error: Mapped[str] = mapped_column(_Word)
+    traceparent: Mapped[str | None] = mapped_column(String(64))
+    total: Mapped[int] = mapped_column(default=0)
+    queued: Mapped[int] = mapped_column(default=0)
+    processing: Mapped[int] = mapped_column(default=0)
+    succeeded: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    cancelled: Mapped[int] = mapped_column(default=0)
+    expired: Mapped[int] = mapped_column(default=0)
+    defect: Mapped[int] = mapped_column(default=0)
+    no_defect: Mapped[int] = mapped_column(default=0)
+    review: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[float]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    deadline_at: Mapped[float | None]
+    retention_s: Mapped[float]
+    retain_until: Mapped[float | None]
+
+    __table_args__ = (
+        Index("ix_batches_tenant", "tenant", "id"),
+        Index(
+            "ix_batches_open",
+            "id",
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_batches_retain_until", "retain_until"),
+    )
+
+
+class Chunk(Base):
+    """The items first_seq..last_seq of a batch, which one worker claims as one. `pack` is the blob that holds
+    their bytes. `token` fences: only who holds it may record.
+    """
+
+    __tablename__ = "chunks"
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    batch_id: Mapped[str] = mapped_column(_Id, ForeignKey("batches.id"))
+    first_seq: Mapped[int]
+    last_seq: Mapped[int]
+    pack: Mapped[int]
+    lane: Mapped[str] = mapped_column(_Word)
+    status: Mapped[str] = mapped_column(_Word)
+    token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[float | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    host: Mapped[str | None] = mapped_column(String(255))
+    pid: Mapped[int | None]
+    enqueued_at: Mapped[float]
+
+    __table_args__ = (
+        Index("ix_chunks_batch", "batch_id", "first_seq"),
+        Index(
+            "ix_chunks_queued",
+            "lane",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "ix_chunks_leased",
+            "lease_until",
+            sqlite_where=text("status = 'leased'"),
+            postgresql_where=text("status = 'leased'"),
+        ),
+    )
+
+
+class Item(Base):
+    """One place in a batch. Its bytes are `length` bytes from `offset` of the batch's pack number `pack`."""
+
+    __tablename__ = "items"
+
+    batch_id: Mapped[str] = mapped_column(_Id, ForeignKey("batches.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    filename: Mapped[str] = mapped_column(Text)
+    custom_id: Mapped[str | None] = mapped_column(String(200))
+    metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    pack: Mapped[int]
+    offset: Mapped[int] = mapped_column(BigInteger)
+    length: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(_Word)
+    verdict: Mapped[str | None] = mapped_column(_Word)
+    score: Mapped[float | None]
+    threshold: Mapped[float | None]
+    model_sha256: Mapped[str | None] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0)
+    queue_ms: Mapped[float | None]
+    decode_ms: Mapped[float | None]
+    infer_ms: Mapped[float | None]
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Submission(Base):
+    """An Idempotency-Key and the batch it made. While the upload runs the claim is a lease."""
+
+    __tablename__ = "submissions"
+
+    tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    batch_id: Mapped[str] = mapped_column(_Id)
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[float]
+
+
+class Delivery(Base):
+    """What is owed to a webhook receiver: the body is stored once and signed anew at each attempt."""
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64), index=True)
+    batch_id: Mapped[str] = mapped_column(_Id)
+    event: Mapped[str] = mapped_column(String(64))
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(128))
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(_Word)
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[float]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (
+        UniqueConstraint("batch_id", "event", "url"),
+        Index(
+            "ix_deliveries_due",
+            "due_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+    )
+
+
+class Attempt(Base):
+    """One HTTP try of a delivery, kept with what came back."""
+
+    __tablename__ = "webhook_attempts"
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
+    delivery_id: Mapped[str] = mapped_column(_Id, ForeignKey("webhook_deliveries.id"), index=True)
+    at: Mapped[float]
+    status: Mapped[int | None]
+    latency_ms: Mapped[float]
+    answer: Mapped[str] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Worker(Base):
+    """A live inference process; a row without a heartbeat is swept away."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(300), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    lanes: Mapped[list[str]] = mapped_column(JSON)
+    device: Mapped[str] = mapped_column(String(200))
+    engine: Mapped[str] = mapped_column(String(64))
+    threads: Mapped[int]
+    models: Mapped[list[str]] = mapped_column(JSON)
+    started_at: Mapped[float]
+    last_seen_at: Mapped[float]
+    last_progress_at: Mapped[float | None]
+    items: Mapped[int] = mapped_column(default=0)
+
+
+class Event(Base):
+    """Counts of what should be rare: fenced records, expired leases, messages sent again (see metrics)."""
+
+    __tablename__ = "event_counts"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,0 +1,101 @@
+"""The web application: create_app puts the parts together."""
+
+import logging
+import time
+import uuid
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from flask import Flask, Response, g, request
+
+from shared import keys, outbox
+from shared.blobs import BlobStore
+from shared.db import Database
+from shared.errors import SettingsError
+from shared.logs import log_requests_as
+from shared.queues import celery_app
+from shared.settings import Settings
+from web import (
+    api_keys,
+    batches,
+    health,
+    items,
+    model_versions,
+    openapi,
+    predict,
+    problems,
+    session,
+    workers,
+)
+from web.announcer import Announcer
+from web.pages import views as pages
+from web.service import Service
+from web.waiting import WaitingRoom
+
+log = logging.getLogger(__name__)
+_RESOURCES = (batches, items, predict, model_versions, workers, api_keys, session, health, openapi, pages)
+
+
+def create_app(settings: Settings) -> Flask:
+    """The WSGI application of one installation; its database must have been migrated."""
+    app = Flask(__name__, static_folder=None)
+    database = Database(settings.database, pool_size=settings.web_threads)
+    _refuse_evicting_broker(settings)
+    celery = celery_app(settings)
+    app.extensions["gonogo"] = Service(
+        settings=settings,
+        database=database,
+        blobs=BlobStore(settings.blobs),
+        celery=celery,
+        announcer=Announcer(celery),
+        waiting=WaitingRoom(settings),
+        model_refs={},
+    )
+    with database.write() as connection:
+        app.secret_key = keys.service_secret(connection, "session")
+    app.config.update(
+        SESSION_COOKIE_NAME="gonogo",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
+        GONOGO_VERSION=_version(),
+    )
+    for resource in _RESOURCES:
+        app.register_blueprint(resource.blueprint)
+    problems.install(app)
+    app.before_request(_begin)
+    app.after_request(_end)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("gonogo")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _refuse_evicting_broker(settings: Settings) -> None:
+    """A broker that evicts keys when it is full drops messages while every send succeeds: do not start on one."""
+    try:
+        with outbox.connect(settings) as client:
+            trouble = outbox.check_policy(client)
+    except outbox.UNREACHABLE:
+        return
+    if trouble is not None:
+        raise SettingsError(trouble)
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if 0 < len(given) <= 128 and given.isprintable() else uuid.uuid4().hex
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    log_requests_as(
+        log, request.method, request.path, response.status_code, g.get("started"), g.get("request_id", "")
+    )
+    return response

@@ -1,0 +1,35 @@
+"""gunicorn's settings: one process with threads. A waiting poll costs a sleeping thread, not a process."""
+
+from typing import Any
+
+from shared.settings import Settings
+
+_settings = Settings.from_env()
+bind = f"{_settings.host}:{_settings.port}"
+workers = 1
+worker_class = "gthread"
+threads = _settings.web_threads
+timeout = 0  # an upload may take as long as its bytes keep coming
+graceful_timeout = _settings.drain_s
+keepalive = 75
+backlog = 2048
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat file must not wait for a disk
+control_socket_disable = True
+
+
+def worker_int(worker: Any) -> None:
+    """Answer waiting polls before the drain."""
+    _stop(worker)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Send what the announcer still holds."""
+    _stop(worker)
+
+
+def _stop(worker: Any) -> None:
+    app = getattr(worker, "wsgi", None)
+    service = getattr(app, "extensions", {}).get("gonogo")
+    if service is not None:
+        service.waiting.stop()
+        service.announcer.stop()

@@ -1,0 +1,330 @@
+"""Intake: the rows a submission makes, chunk by chunk while its bytes still arrive.
+
+Order: a pack is durable, then the rows that name it are committed, then the chunk is announced. A submission
+shows in the API once it is sealed; one that breaks off is purged by its request, or by the sweep.
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from shared import model_versions, transitions
+from shared.blobs import PackWriter
+from shared.clock import now
+from shared.db import clock
+from shared.errors import ItemErrorCode
+from shared.ids import new_id
+from shared.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.tables import Batch, Chunk, Item, Submission
+from web.options import Options
+from web.problems import HttpProblem
+from web.service import Service
+
+_INSERT_ITEM = insert(Item)
+_INSERT_CHUNK = insert(Chunk)
+_GROW = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"))
+    .values(
+        total=Batch.total + bindparam("n"),
+        queued=Batch.queued + bindparam("n_queued"),
+        failed=Batch.failed + bindparam("n_failed"),
+        bytes=Batch.bytes + bindparam("n_bytes"),
+        upload_lease_until=clock() + bindparam("lease_s"),
+    )
+)
+
+
+@dataclass
+class Intake:
+    """One submission being received. `begin`, `write`, `end` for each picture in turn, then `seal`."""
+
+    service: Service
+    tenant: str
+    origin: str = "batch"
+    options: Options | None = None
+    traceparent: str | None = None
+    store: bool = True
+    batch_id: str = field(default_factory=lambda: new_id("bat"))
+    total: int = 0
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _row: dict[str, Any] = field(default_factory=dict)
+    _writer: PackWriter | None = None
+    _pack: int = 0
+    _hash: Any = None
+    _content: Any = field(default_factory=hashlib.sha256)
+    _error: tuple[str, str] | None = None
+    _announced: bool = False
+    _inserted: bool = False
+    _renewed: float = field(default_factory=time.monotonic)
+
+    def set_options(self, options: Options) -> None:
+        """What the client asks for. Told before the first picture, chunks start while the upload goes on."""
+        self.options = options
+
+    def begin(self, filename: str) -> None:
+        """Start a picture."""
+        if self.total >= self.service.settings.max_batch_items:
+            raise HttpProblem(413, "too_many_items", f"a batch holds at most {self.total} items")
+        if self._writer is None and self.store:
+            self._writer = PackWriter(self.service.blobs, self.batch_id, self._pack)
+        self._row = {"filename": filename, "offset": self._writer.size if self._writer else 0}
+        self._hash, self._error = hashlib.sha256(), None
+        self._row["length"] = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """More bytes of the picture; what is over the limit is read and dropped, and its item fails."""
+        if self._error is not None:
+            return
+        self._row["length"] += len(data)
+        if self._row["length"] > self.service.settings.max_item_bytes:
+            self.refuse("too_large", f"a picture may have {self.service.settings.max_item_bytes} bytes")
+            return
+        self._hash.update(data)
+        if self._writer is not None:
+            self._writer.write(data)
+
+    def refuse(self, code: ItemErrorCode, detail: str) -> None:
+        """Fail this picture's item; its bytes are not kept."""
+        self._error = (code, detail)
+        if self._writer is not None:
+            self._writer.truncate(self._row["offset"])
+        self._row["length"] = 0
+
+    def end(self) -> None:
+        """Finish the picture; a full chunk is committed and announced."""
+        if self._error is None and self._row["length"] == 0:
+            self._error = ("corrupt_image", "the file is empty")
+        digest = self._hash.hexdigest() if self._row["length"] else None
+        self._content.update(f"{len(self._row['filename'])}:{self._row['filename']}:{digest}\n".encode())
+        self._row["sha256"] = digest
+        self._row["error"] = self._error
+        self._row["seq"] = self.total
+        self._rows.append(self._row)
+        self.total += 1
+        settings = self.service.settings
+        if self._writer is None:
+            self._rows.clear()
+        elif len(self._rows) >= settings.chunk_items or self._writer.size >= settings.chunk_bytes:
+            self._flush()
+
+    def renew(self) -> None:
+        """Keep the claim on this upload while bytes come in, however slowly."""
+        if time.monotonic() - self._renewed < self.service.settings.upload_lease_s / 4:
+            return
+        self._renewed = time.monotonic()
+        if self._inserted:
+            with self.service.database.write() as connection:
+                _renew(connection, self.batch_id, self.service.settings.upload_lease_s)
+
+    def fingerprint(self) -> str:
+        """What makes two submissions the same: names, bytes and options, whatever the multipart boundary."""
+        content = self._content.copy()
+        content.update(json.dumps((self.options or Options()).canonical(), sort_keys=True).encode())
+        return str(content.hexdigest())
+
+    def seal(self, key: str | None = None) -> None:
+        """Commit the last chunk and let the batch be seen; with the idempotency key, its fingerprint too."""
+        if self.total == 0:
+            raise HttpProblem(400, "no_images", "the request holds no picture")
+        self._flush(seal=True, key=key)
+        with self.service.database.write() as connection:
+            transitions.complete(connection, self.batch_id)
+
+    def abandon(self) -> None:
+        """Undo everything: the request broke off or was refused."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        if self._inserted:
+            with self.service.database.write() as connection:
+                transitions.purge(connection, self.batch_id)
+        self.service.blobs.delete_batch(self.batch_id)
+
+    def _flush(self, *, seal: bool = False, key: str | None = None) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        at, settings = now(), self.service.settings
+        good = [row for row in self._rows if row["error"] is None]
+        options, early = self.options or Options(), self.options is not None
+        with self.service.database.write() as connection:
+            if not self._inserted:
+                _insert_batch(connection, self, options, at)
+            lane = options.priority
+            if self._rows:
+                connection.execute(
+                    _GROW,
+                    {
+                        "in_batch": self.batch_id,
+                        "n": len(self._rows),
+                        "n_queued": len(good),
+                        "n_failed": len(self._rows) - len(good),
+                        "n_bytes": self._writer.size if self._writer else 0,
+                        "lease_s": settings.upload_lease_s,
+                    },
+                )
+                connection.execute(_INSERT_ITEM, [_item_row(self, row, at) for row in self._rows])
+            if good:
+                connection.execute(_INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not (early or seal)))
+            if seal:
+                released = _seal(connection, self, options, key)
+        self._inserted = True
+        # A message for each chunk that this commit made claimable, none for one that is held back.
+        messages = (1 if good and (early or seal) else 0) + (released if seal else 0)
+        for _ in range(messages):
+            self.service.announcer.chunk_queued(lane)
+        self._rows, self._writer = [], None
+        self._pack += 1
+
+
+def _insert_batch(connection: Connection, intake: Intake, options: Options, at: float) -> None:
+    settings = intake.service.settings
+    connection.execute(
+        insert(Batch).values(
+            id=intake.batch_id,
+            tenant=intake.tenant,
+            status=BatchStatus.QUEUED,
+            origin=intake.origin,
+            sealed=False,
+            upload_lease_until=clock() + settings.upload_lease_s,
+            created_at=at,
+            **_asked(connection, intake, options, at),
+        )
+    )
+
+
+def _asked(connection: Connection, intake: Intake, options: Options, at: float) -> dict[str, Any]:
+    """The columns that the options decide."""
+    model = model_versions.find(connection, options.model)
+    low, high = options.review_band or (model.review_low, model.review_high)
+    threshold = model.threshold if options.threshold is None else options.threshold
+    retention = intake.service.settings.retention_s if options.retention is None else options.retention
+    return {
+        "lane": options.priority,
+        "model_id": model.id,
+        "threshold": threshold,
+        "review_low": low,
+        "review_high": high,
+        "metadata_": options.metadata,
+        "webhook": options.webhook,
+        "on_error": options.on_error,
+        "traceparent": intake.traceparent,
+        "deadline_at": None if options.deadline is None else at + options.deadline,
+        "retention_s": retention,
+    }
+
+
+def _item_row(intake: Intake, row: dict[str, Any], at: float) -> dict[str, Any]:
+    error = row["error"]
+    return {
+        "batch_id": intake.batch_id,
+        "seq": row["seq"],
+        "filename": row["filename"],
+        "sha256": row["sha256"],
+        "pack": intake._pack,
+        "offset": row["offset"],
+        "length": row["length"],
+        "status": ItemStatus.QUEUED if error is None else ItemStatus.FAILED,
+        "attempts": 0,
+        "error_code": None if error is None else error[0],
+        "error_detail": None if error is None else error[1],
+        "created_at": at,
+        "finished_at": None if error is None else at,
+    }
+
+
+def _chunk_row(
+    intake: Intake, good: list[dict[str, Any]], lane: str, at: float, *, held: bool
+) -> dict[str, Any]:
+    return {
+        "batch_id": intake.batch_id,
+        "first_seq": good[0]["seq"],
+        "last_seq": good[-1]["seq"],
+        "pack": intake._pack,
+        "lane": lane,
+        "status": ChunkStatus.HELD if held else ChunkStatus.QUEUED,
+        "attempts": 0,
+        "enqueued_at": at,
+    }
+
+
+def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> int:
+    """Seal the batch and free chunks that waited for the options; returns how many those were."""
+    asked = _asked(connection, intake, options, now())
+    released = connection.execute(
+        update(Chunk)
+        .where(Chunk.batch_id == intake.batch_id, Chunk.status == ChunkStatus.HELD)
+        .values(status=ChunkStatus.QUEUED, lane=options.priority, enqueued_at=clock())
+    ).rowcount
+    changed = connection.execute(
+        update(Batch)
+        .where(Batch.id == intake.batch_id, Batch.sealed.is_(False))
+        .values(sealed=True, upload_lease_until=None, version=Batch.version + 1, **asked)
+    )
+    if changed.rowcount != 1:
+        raise HttpProblem(409, "upload_lost", "this upload was given up meanwhile; send it again")
+    if key is not None:
+        mine = connection.execute(
+            update(Submission)
+            .where(
+                Submission.tenant == intake.tenant,
+                Submission.key == key,
+                Submission.batch_id == intake.batch_id,
+                Submission.fingerprint.is_(None),
+            )
+            .values(fingerprint=intake.fingerprint())
+        )
+        if mine.rowcount != 1:
+            raise HttpProblem(409, "upload_lost", "a retry of this request has taken over its key")
+    return released
+
+
+def _renew(connection: Connection, batch_id: str, lease_s: float) -> None:
+    connection.execute(
+        update(Batch).where(Batch.id == batch_id).values(upload_lease_until=clock() + lease_s)
+    )
+    connection.execute(
+        update(Submission)
+        .where(Submission.batch_id == batch_id, Submission.fingerprint.is_(None))
+        .values(lease_until=clock() + lease_s)
+    )
+
+
+def claim_key(connection: Connection, intake: Intake, key: str, lease_s: float) -> tuple[str, str | None] | None:
+    """Take an idempotency key for this upload: None where it is ours now, else (batch, fingerprint) of the
+    first upload with it; the fingerprint is None while that one runs. A claim whose lease ended is taken over.
+    """
+    mine = {"batch_id": intake.batch_id, "lease_until": clock() + lease_s}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(Submission).values(tenant=intake.tenant, key=key, **mine))
+        return None
+    except IntegrityError:
+        pass
+    of_key = (Submission.tenant == intake.tenant) & (Submission.key == key)
+    taken = connection.execute(
+        update(Submission)
+        .where(of_key, Submission.fingerprint.is_(None), Submission.lease_until < clock())
+        .values(**mine)
+    )
+    if taken.rowcount == 1:
+        return None
+    row = connection.execute(select(Submission.batch_id, Submission.fingerprint).where(of_key)).first()
+    return None if row is None else (row.batch_id, row.fingerprint)
+
+
+def drop_claim(connection: Connection, intake: Intake, key: str) -> None:
+    """Give a key back after its upload was refused, so that the client may mend the request and retry."""
+    connection.execute(
+        Submission.__table__.delete().where(  # type: ignore[attr-defined]
+            Submission.tenant == intake.tenant,
+            Submission.key == key,
+            Submission.batch_id == intake.batch_id,
+            Submission.fingerprint.is_(None),
+        )
+    )

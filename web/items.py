@@ -1,0 +1,196 @@
+"""Items: pages of a batch's items, one item, its thumbnail, and every result as a stream."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, json, request
+from sqlalchemy import Row, and_, func, or_, select
+
+from shared import payloads, queues
+from shared.db import Database
+from shared.ids import split_item_id
+from shared.states import FINISHED_BATCH, ItemStatus, Verdict
+from shared.tables import Item
+from web import cursors
+from web.auth import require
+from web.batches import find
+from web.operations import operation
+from web.problems import HttpProblem, not_found
+from web.service import Service, service
+
+blueprint = Blueprint("items", __name__)
+_ROWS = Item.__table__
+_STREAM_ROWS = 2000
+_THUMBNAIL_WAIT_S = 10.0
+
+
+@blueprint.get("/v1/batches/<batch_id>/items")
+@require("read")
+@operation(
+    "A page of a batch's items",
+    {200: payloads.ListPayload},
+    query={
+        "status": "only items in these states, comma-separated",
+        "verdict": "only these verdicts, comma-separated",
+        "min_score": "0 to 1",
+        "max_score": "0 to 1",
+        "custom_id": "only this one",
+        "sort": "seq (default), score, or -score: defects first",
+        "limit": "1 to 1000, default 100",
+        "cursor": "the previous page's next_cursor",
+    },
+    problems=(400, 404),
+)
+def list_items(batch_id: str) -> dict[str, Any]:
+    here = service()
+    find(here, batch_id)
+    limit, sort = cursors.limit(100, 1000), request.args.get("sort", "seq")
+    query = select(_ROWS).where(Item.batch_id == batch_id, *_filters())
+    score: Any = func.coalesce(Item.score, -1.0)
+    order: tuple[Any, ...]
+    cursor = cursors.decode(1 if sort == "seq" else 2)
+    if sort == "seq":
+        order = (Item.seq,)
+        if cursor is not None:
+            query = query.where(Item.seq > cursor[0])
+    elif sort in ("score", "-score"):
+        order = (score.desc() if sort == "-score" else score, Item.seq)
+        if cursor is not None:
+            beyond = score < cursor[0] if sort == "-score" else score > cursor[0]
+            query = query.where(or_(beyond, and_(score == cursor[0], Item.seq > cursor[1])))
+    else:
+        raise HttpProblem(400, "invalid_parameter", "sort is seq, score or -score")
+    with here.database.read() as connection:
+        rows = connection.execute(query.order_by(*order).limit(limit + 1)).all()
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        values = [last.seq] if sort == "seq" else [-1.0 if last.score is None else last.score, last.seq]
+        following = cursors.encode(values)
+    return dict(payloads.page([payloads.item(row) for row in rows[:limit]], following))
+
+
+def _filters() -> Iterator[Any]:
+    if statuses := request.args.get("status"):
+        yield Item.status.in_(_some_of("status", statuses, set(ItemStatus)))
+    if verdicts := request.args.get("verdict"):
+        yield Item.verdict.in_(_some_of("verdict", verdicts, set(Verdict)))
+    if (low := cursors.number("min_score")) is not None:
+        yield Item.score >= low
+    if (high := cursors.number("max_score")) is not None:
+        yield Item.score <= high
+    if custom_id := request.args.get("custom_id"):
+        yield Item.custom_id == custom_id
+
+
+def _some_of(name: str, text: str, known: set[Any]) -> list[str]:
+    wanted = text.split(",")
+    if not set(wanted) <= {str(entry) for entry in known}:
+        raise HttpProblem(400, "invalid_parameter", f"{name} is some of {', '.join(sorted(known))}")
+    return wanted
+
+
+@blueprint.get("/v1/items/<item_id>")
+@require("read")
+@operation("One item", {200: payloads.ItemPayload}, problems=(404,))
+def get_item(item_id: str) -> dict[str, Any]:
+    return dict(payloads.item(find_item(service(), item_id)))
+
+
+def find_item(here: Service, item_id: str) -> Row[Any]:
+    """An item of the caller's tenant; raises 404."""
+    place = split_item_id(item_id)
+    if place is None:
+        raise not_found(f"item {item_id}")
+    find(here, place[0])
+    with here.database.read() as connection:
+        row = connection.execute(select(_ROWS).where(Item.batch_id == place[0], Item.seq == place[1])).first()
+    if row is None:
+        raise not_found(f"item {item_id}")
+    return row
+
+
+@blueprint.get("/v1/items/<item_id>/thumbnail")
+@require("read")
+@operation("A small JPEG of the item, made by a worker and kept", {200: "image/jpeg"}, problems=(404, 503))
+def get_thumbnail(item_id: str) -> Response:
+    here = service()
+    row = find_item(here, item_id)
+    if row.error_code is not None:
+        raise not_found(f"picture to show of item {item_id}: {row.error_code}")
+    path = here.blobs.thumbnail_path(row.batch_id, row.seq)
+
+    def look() -> bytes | None:
+        return path.read_bytes() if path.exists() else None
+
+    data = look()
+    if data is None:
+        here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
+        data = here.waiting.wait(item_id, look, _THUMBNAIL_WAIT_S)
+    if data is None:
+        raise HttpProblem(503, "thumbnail_pending", "no worker has drawn it yet", retry_after_s=5)
+    headers = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
+    return Response(data, content_type="image/jpeg", headers=headers)
+
+
+@blueprint.get("/v1/batches/<batch_id>/results")
+@require("read")
+@operation(
+    "Every item, streamed in submission order",
+    {200: "application/x-ndjson"},
+    query={"format": "ndjson (default) or csv; or say so in Accept"},
+    problems=(404, 406),
+)
+def get_results(batch_id: str) -> Response:
+    here = service()
+    row = find(here, batch_id)
+    form = request.args.get("format") or _accepted_form()
+    streams = {
+        "ndjson": (_ndjson, "application/x-ndjson", "ndjson"),
+        "csv": (_csv, "text/csv; charset=utf-8", "csv"),
+    }
+    if form not in streams:
+        raise HttpProblem(406, "unsupported_format", "format is ndjson or csv")
+    write, media_type, suffix = streams[form]
+    response = Response(write(_all_items(here.database, batch_id)), content_type=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.{suffix}"'
+    if row.status not in FINISHED_BATCH:
+        response.headers["X-Incomplete"] = "true"
+    return response
+
+
+def _accepted_form() -> str:
+    return "csv" if "text/csv" in request.headers.get("Accept", "") else "ndjson"
+
+
+def _all_items(database: Database, batch_id: str) -> Iterator[list[Row[Any]]]:
+    """Blocks of rows by keyset, so that no transaction stays open however slowly the client reads."""
+    last = -1
+    while True:
+        query = select(_ROWS).where(Item.batch_id == batch_id, Item.seq > last).order_by(Item.seq)
+        with database.read() as connection:
+            rows = list(connection.execute(query.limit(_STREAM_ROWS)))
+        if not rows:
+            return
+        last = rows[-1].seq
+        yield rows
+
+
+def _ndjson(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
+    for rows in blocks:
+        yield "".join(json.dumps(payloads.item(row), separators=(",", ":")) + "\n" for row in rows)
+
+
+def _csv(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(payloads.CSV_COLUMNS)
+    for rows in blocks:
+        writer.writerows(payloads.csv_row(row) for row in rows)
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+

@@ -1,0 +1,76 @@
+"""One picture through the interactive lane, answered when its verdict is there."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, json, request
+from sqlalchemy import Row, select
+
+from shared import payloads
+from shared.states import FINISHED_ITEM, Lane
+from shared.tables import Item
+from web import capacity
+from web.auth import require
+from web.intake import Intake
+from web.operations import operation
+from web.options import Options
+from web.problems import HttpProblem
+from web.service import Service, service
+from web.uploads import label, receive
+
+blueprint = Blueprint("predict", __name__)
+_ITEM = Item.__table__
+_UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
+
+
+@blueprint.post("/v1/predict")
+@blueprint.post("/predict", endpoint="predict_alias")
+@require("submit")
+@operation(
+    "One picture, its verdict in the answer",
+    {200: payloads.PredictionPayload},
+    query={"model": "a model's id or name; the active one by default"},
+    body={"multipart/form-data": "one `file`", "image/*": "the picture itself"},
+    problems=(400, 413, 415, 422, 503),
+)
+def predict() -> Response:
+    here = service()
+    capacity.check(here, g.tenant)
+    options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
+    intake = Intake(
+        here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
+    )
+    try:
+        _receive_one(here, intake)
+        intake.seal()
+    except BaseException:
+        intake.abandon()
+        raise
+    row = _wait_for_verdict(here, intake.batch_id)
+    if row is None:
+        raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2)
+    if row.error_code is not None:
+        status = 422 if row.error_code in _UNPROCESSABLE else 500
+        raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
+    return Response(json.dumps(payloads.prediction(row)), content_type="application/json")
+
+
+def _receive_one(here: Service, intake: Intake) -> None:
+    if (request.content_type or "").startswith("image/"):
+        intake.begin(label(request.headers.get("X-Filename", "image")))
+        while block := request.stream.read(2**18):
+            intake.write(block)
+        intake.end()
+        return
+    receive(request, intake, here.blobs, here.settings.max_item_bytes + 2**20)
+    if intake.total != 1:
+        raise HttpProblem(400, "one_image_expected", "send exactly one picture; POST /v1/batches takes many")
+
+
+def _wait_for_verdict(here: Service, batch_id: str) -> Row[Any] | None:
+    query = select(_ITEM).where(Item.batch_id == batch_id, Item.status.in_(FINISHED_ITEM))
+
+    def look() -> Row[Any] | None:
+        with here.database.read() as connection:
+            return connection.execute(query).first()
+
+    return here.waiting.wait(batch_id, look, here.settings.predict_wait_s)

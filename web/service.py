@@ -1,0 +1,48 @@
+"""What the views of one web process share: settings, database, blobs, announcer, waiting room."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from celery import Celery
+from flask import current_app
+from sqlalchemy import select
+
+from shared import payloads
+from shared.blobs import BlobStore
+from shared.db import Database
+from shared.settings import Settings
+from shared.tables import ModelVersion
+from web.announcer import Announcer
+from web.waiting import WaitingRoom
+
+
+@dataclass(frozen=True)
+class Service:
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    celery: Celery
+    announcer: Announcer
+    waiting: WaitingRoom
+    model_refs: dict[str, payloads.ModelRef]
+
+    def model_ref(self, model_id: str) -> payloads.ModelRef:
+        """Id, name and sha256 of a model version, remembered since it never changes."""
+        known = self.model_refs.get(model_id)
+        if known is None:
+            with self.database.read() as connection:
+                row = connection.execute(
+                    select(ModelVersion.name, ModelVersion.sha256).where(ModelVersion.id == model_id)
+                ).one()
+            known = {"id": model_id, "name": row.name, "sha256": row.sha256}
+            self.model_refs[model_id] = known
+        return known
+
+    def batch_payload(self, row: Any, base: str) -> payloads.BatchPayload:
+        """A batch as the contract shows it, links included."""
+        return payloads.batch(row, model=self.model_ref(row.model_id), base=base)
+
+
+def service() -> Service:
+    """The running application's service."""
+    return cast(Service, current_app.extensions["gonogo"])

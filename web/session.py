@@ -1,0 +1,37 @@
+"""The session of a page: a key is exchanged for a cookie, so that scripts of the page never hold it."""
+
+from typing import Any
+
+from flask import Blueprint, request, session
+
+from web import auth
+from web.operations import operation
+from web.problems import HttpProblem
+
+blueprint = Blueprint("session", __name__)
+
+
+@blueprint.post("/v1/session")
+@operation(
+    "Exchange a key for a session cookie",
+    {200: dict},
+    body={"application/json": "key", "application/x-www-form-urlencoded": "key"},
+    problems=(401,),
+)
+def create_session() -> dict[str, Any]:
+    asked = request.get_json(silent=True) if request.is_json else request.form
+    secret = asked.get("key") if hasattr(asked, "get") else None
+    key = auth.find_live(secret.strip()) if isinstance(secret, str) else None
+    if key is None:
+        raise HttpProblem(401, "unauthorized", "this is no live API key")
+    session.clear()
+    session["key_id"] = key.id
+    session.permanent = True
+    return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
+
+
+@blueprint.delete("/v1/session")
+@operation("End the session", {204: None})
+def delete_session() -> tuple[str, int]:
+    session.clear()
+    return "", 204
