@@ -4,6 +4,7 @@ A pack is written as the upload is read, synced and renamed before any row names
 cost a sync a picture; a pack costs one for about a hundred.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -114,10 +115,8 @@ class PackWriter:
             _sync_folder(self.path.parent)
 
     def abandon(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # its last buffer may not fit on a full disk
             self.file.close()
-        except OSError:  # its last buffer did not fit on a full disk
-            pass
         self.temporary.unlink(missing_ok=True)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import ssl
 import time
 import uuid
@@ -96,24 +95,18 @@ class Client:
         sources: Iterable[Source] | str | Path,
         options: Options | None = None,
         *,
-        manifest: Path | None = None,
         idempotency_key: str | None = None,
         progress: Progress | None = None,
     ) -> BatchPayload:
         """Send files, folders (pictures below them, by suffix) and (name, bytes), or one zip or tar.
 
         Every try carries the same Idempotency-Key, so a broken connection never makes two batches.
-        `manifest` (CSV or NDJSON) names custom_id and metadata for an archive's members.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
         body = Multipart()
         if options:
             body.add_field("options", json.dumps(options).encode())
-        if manifest is not None:
-            kind = "text/csv" if manifest.suffix == ".csv" else "application/x-ndjson"
-            body.add("manifest", manifest.name, str(manifest), _size(manifest), kind)
-            body.parts -= 1
         add_sources(body, sources)
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)
@@ -174,7 +167,7 @@ class Client:
             yield rest
 
     def results_blocks(self, batch_id: str, format: str = "ndjson") -> Generator[bytes, None, None]:
-        """The result file in blocks, as it is streamed (csv, ndjson, parquet)."""
+        """The result file in blocks, as it is streamed (csv or ndjson)."""
         path = f"/v1/batches/{quote(batch_id, safe='')}/results?format={quote(format)}"
         with self._wire.stream(path, {"Accept": "*/*"}) as (_, blocks):
             yield from blocks
@@ -190,8 +183,9 @@ class Client:
         else:
             name, data = source.name, _read(source)
         body = Multipart()
-        body.add_picture(name, data, len(data), field="image")
-        return cast("PredictionPayload", self._wire.call("POST", "/v1/predict", body=body).json())
+        body.add_picture(name, data, len(data), field="file")
+        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0)
+        return cast("PredictionPayload", answer.json())
 
     # Model versions
 
@@ -201,9 +195,9 @@ class Client:
 
     def upload_model(self, artifact: Path) -> ModelPayload:
         """Upload an artifact; uploading the same bytes again names the same version."""
-        body = Multipart()
-        body.add("artifact", artifact.name, str(artifact), _size(artifact), "application/octet-stream")
-        return cast("ModelPayload", self._wire.call("POST", "/v1/models", body=body).json())
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._wire.call("POST", "/v1/models", body=_read(artifact), headers=headers)
+        return cast("ModelPayload", answer.json())
 
     def activate_model(self, model_id: str) -> ModelPayload:
         """Let new batches use this version."""
@@ -219,9 +213,9 @@ class Client:
         """The keys of this key's tenant, without their secrets."""
         return cast("Iterator[ApiKeyPayload]", self._pages("/v1/api-keys", {}))
 
-    def create_key(self, name: str, scopes: Iterable[str], tenant: str | None = None) -> ApiKeyPayload:
-        """A new key; its `secret` is in this answer and nowhere else."""
-        asked = {"name": name, "scopes": list(scopes)} | ({"tenant": tenant} if tenant else {})
+    def create_key(self, name: str, scopes: Iterable[str]) -> ApiKeyPayload:
+        """A new key of this key's tenant; its `secret` is in this answer and nowhere else."""
+        asked = {"name": name, "scopes": list(scopes)}
         return cast("ApiKeyPayload", self._post("/v1/api-keys", asked, once=True))
 
     def delete_key(self, key_id: str) -> None:
@@ -252,13 +246,6 @@ class Client:
             if not page.get("has_more"):
                 return
             query["cursor"] = page["next_cursor"]
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116
-    except OSError as error:
-        raise UnusableInput(f"{path}: {error.strerror}") from error
 
 
 def _read(path: Path) -> bytes:

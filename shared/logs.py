@@ -6,7 +6,7 @@ import time
 
 
 class _Line(logging.Formatter):
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

@@ -15,7 +15,7 @@ from shared.errors import SettingsError
 
 PREFIX = "GONOGO_"
 # Read by failpoints (shared/failpoints.py) and by the tests, never by the product's own behaviour.
-_NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_API_KEY", "GONOGO_URL"}
+_NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_FAILPOINTS_DIR", "GONOGO_API_KEY", "GONOGO_URL"}
 
 
 def _setting(default: Any, about: str) -> Any:
@@ -34,6 +34,8 @@ class Settings:
     port: int = _setting(8000, "port the web service listens on")
     web_threads: int = _setting(64, "requests one web process answers at a time, waiting polls included")
     workers: int = _setting(2, "inference processes that one `gonogo up` starts")
+    lanes: str = _setting("interactive,normal,low", "lanes one inference process serves, comma-separated")
+    decode_threads: int = _setting(0, "threads that decode ahead of the engine; 0: CPU 0, CUDA 8")
     device: str = _setting("auto", "auto, cpu or cuda")
     engine_threads: int = _setting(1, "threads one inference process computes with")
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
@@ -57,6 +59,7 @@ class Settings:
     max_tenant_items: int = _setting(1_500_000, "open items of one tenant over which it is refused with 429")
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
+    orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")
     upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
     predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
     drain_s: float = _setting(20.0, "seconds running work may take to end at shutdown")
@@ -106,7 +109,9 @@ class Settings:
                 try:
                     values[entry.name] = kind(environ[name])
                 except ValueError as error:
-                    raise SettingsError(f"{name} must be {type(entry.default).__name__}, not {environ[name]!r}") from error
+                    raise SettingsError(
+                        f"{name} must be {type(entry.default).__name__}, not {environ[name]!r}"
+                    ) from error
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:

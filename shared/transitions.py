@@ -254,6 +254,13 @@ def record(
     return Recorded(open=still_open, abort=on_error == "abort" and all_failed > 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A batch that ended just now, and the deliveries it owes."""
+
+    deliveries: tuple[str, ...]
+
+
 _OPEN_ITEMS = Batch.queued + Batch.processing
 _COMPLETE = (
     update(Batch)
@@ -283,28 +290,27 @@ _COMPLETE = (
 )
 
 
-def complete(connection: Connection, batch_id: str) -> bool:
-    """End a batch that has no open item, and owe its webhook, in one transaction of its own.
+def complete(connection: Connection, batch_id: str) -> Completed | None:
+    """End a batch that has no open item, and owe its webhook, in one transaction of its own. None where it
+    has an open item, or somebody else has ended it.
 
     It must not share the transaction that recorded the last chunk: the last two workers would each see the
     other's items open, and nobody would complete.
     """
     row = connection.execute(_COMPLETE, {"in_batch": batch_id}).first()
-    if row is None:
-        return False
-    _owe_delivery(connection, row)
-    return True
+    return None if row is None else Completed(_owe_delivery(connection, row))
 
 
-def _owe_delivery(connection: Connection, batch: Row[Any]) -> None:
+def _owe_delivery(connection: Connection, batch: Row[Any]) -> tuple[str, ...]:
     event = _EVENTS[BatchStatus(batch.status)]
     webhook = batch.webhook
     if not webhook or event not in (webhook.get("events") or [event]):
-        return
+        return ()
+    identifier = new_id("whd")
     body = json.dumps(payloads.event(event, payloads.batch(batch), batch.finished_at), separators=(",", ":"))
     connection.execute(
         insert(Delivery).values(
-            id=new_id("whd"),
+            id=identifier,
             tenant=batch.tenant,
             batch_id=batch.id,
             event=event,
@@ -317,6 +323,7 @@ def _owe_delivery(connection: Connection, batch: Row[Any]) -> None:
             created_at=clock(),
         )
     )
+    return (identifier,)
 
 
 def _close_queued(connection: Connection, batch_id: str, as_status: ItemStatus) -> int:

@@ -13,7 +13,7 @@ from web import capacity, cursors
 from web.auth import require
 from web.intake import Intake, claim_key, drop_claim
 from web.operations import operation
-from web.options import read_options
+from web.options import Options
 from web.problems import HttpProblem, not_found
 from web.service import Service, service
 from web.uploads import receive
@@ -31,7 +31,9 @@ _ORIGIN = "batch"
 @operation(
     "Submit a batch of pictures",
     {202: payloads.BatchPayload},
-    body={"multipart/form-data": "`options` (JSON, best sent first), then any number of `images`, or one `archive`"},
+    body={
+        "multipart/form-data": "`options` (JSON, best sent first), then any number of `images`, or one `archive`"
+    },
     problems=(400, 409, 413, 415, 422, 429, 503),
 )
 def submit() -> Response:
@@ -58,9 +60,7 @@ def accept(here: Service, intake: Intake, key: str | None) -> Response:
                 with here.database.write() as connection:
                     drop_claim(connection, intake, key)
         raise
-    made = (intake.options or read_options(None)).webhook
-    shown = made["secret"] if made and "secret" not in (intake.options.asked["webhook"] if intake.options else {}) else None
-    return _accepted(here, intake.batch_id, webhook_secret=shown)
+    return _accepted(here, intake.batch_id, webhook_secret=(intake.options or Options()).made_secret())
 
 
 def _claim(here: Service, intake: Intake, key: str | None) -> tuple[str, str] | None:
@@ -84,9 +84,7 @@ def _claim(here: Service, intake: Intake, key: str | None) -> tuple[str, str] | 
 
 def _replay(here: Service, intake: Intake, batch_id: str, fingerprint: str) -> Response:
     if intake.fingerprint() != fingerprint:
-        raise HttpProblem(
-            422, "idempotency_key_reused", "this Idempotency-Key was used with other content"
-        )
+        raise HttpProblem(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
     response = _accepted(here, batch_id)
     response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -229,8 +227,7 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
         cancelled = transitions.cancel(connection, batch_id)
     if not cancelled and row.status not in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
         raise HttpProblem(409, "wrong_state", f"a batch that is {row.status} can't be cancelled")
-    with here.database.write() as connection:
-        transitions.complete(connection, batch_id)
+    here.complete(batch_id)
     return dict(here.batch_payload(find(here, batch_id), base_url()))
 
 
@@ -243,6 +240,8 @@ def delete_batch(batch_id: str) -> tuple[str, int]:
     with here.database.write() as connection:
         gone = transitions.purge(connection, batch_id)
     if not gone:
-        raise HttpProblem(409, "wrong_state", f"a batch that is {row.status} can't be deleted: cancel it first")
+        raise HttpProblem(
+            409, "wrong_state", f"a batch that is {row.status} can't be deleted: cancel it first"
+        )
     here.blobs.delete_batch(batch_id)
     return "", 204

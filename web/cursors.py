@@ -24,7 +24,11 @@ def decode(length: int) -> list[Any] | None:
         values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error):
         values = None
-    if not isinstance(values, list) or len(values) != length or any(isinstance(v, list | dict) for v in values):
+    if (
+        not isinstance(values, list)
+        or len(values) != length
+        or any(isinstance(v, list | dict) for v in values)
+    ):
         raise HttpProblem(400, "invalid_cursor", "this cursor is not one of ours")
     return values
 

@@ -76,7 +76,9 @@ def metrics() -> Response:
             )
         )
         workers = connection.scalar(
-            select(func.count()).select_from(Worker).where(Worker.last_seen_at > now() - here.settings.lease_s)
+            select(func.count())
+            .select_from(Worker)
+            .where(Worker.last_seen_at > now() - here.settings.lease_s)
         )
     lines = ["# TYPE gonogo_open_items gauge", f"gonogo_open_items {open_items}"]
     lines += ["# TYPE gonogo_workers gauge", f"gonogo_workers {workers}"]

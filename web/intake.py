@@ -133,8 +133,7 @@ class Intake:
         if self.total == 0:
             raise HttpProblem(400, "no_images", "the request holds no picture")
         self._flush(seal=True, key=key)
-        with self.service.database.write() as connection:
-            transitions.complete(connection, self.batch_id)
+        self.service.complete(self.batch_id)
 
     def abandon(self) -> None:
         """Undo everything: the request broke off or was refused."""
@@ -285,9 +284,7 @@ def _seal(connection: Connection, intake: Intake, options: Options, key: str | N
 
 
 def _renew(connection: Connection, batch_id: str, lease_s: float) -> None:
-    connection.execute(
-        update(Batch).where(Batch.id == batch_id).values(upload_lease_until=clock() + lease_s)
-    )
+    connection.execute(update(Batch).where(Batch.id == batch_id).values(upload_lease_until=clock() + lease_s))
     connection.execute(
         update(Submission)
         .where(Submission.batch_id == batch_id, Submission.fingerprint.is_(None))
@@ -295,7 +292,9 @@ def _renew(connection: Connection, batch_id: str, lease_s: float) -> None:
     )
 
 
-def claim_key(connection: Connection, intake: Intake, key: str, lease_s: float) -> tuple[str, str | None] | None:
+def claim_key(
+    connection: Connection, intake: Intake, key: str, lease_s: float
+) -> tuple[str, str | None] | None:
     """Take an idempotency key for this upload: None where it is ours now, else (batch, fingerprint) of the
     first upload with it; the fingerprint is None while that one runs. A claim whose lease ended is taken over.
     """

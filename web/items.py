@@ -193,4 +193,3 @@ def _csv(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
-

@@ -37,6 +37,12 @@ class Options:
         """The options as the client spelled them, for comparing two submissions."""
         return self.asked
 
+    def made_secret(self) -> str | None:
+        """The webhook secret, where the client sent none and must learn the one we made."""
+        if self.webhook is None or self.asked["webhook"].get("secret"):
+            return None
+        return str(self.webhook["secret"])
+
 
 class _Reader:
     def __init__(self) -> None:
@@ -127,7 +133,9 @@ def _webhook(asked: Any, reader: _Reader) -> dict[str, Any] | None:
     good = events is None or (isinstance(events, list) and set(map(str, events)) <= _EVENTS)
     reader.check(good, "/webhook/events", f"a list of some of {', '.join(sorted(_EVENTS))}")
     secret = asked.get("secret")
-    reader.check(secret is None or _is_secret(secret), "/webhook/secret", "whsec_ and 24 to 64 bytes in base64")
+    reader.check(
+        secret is None or _is_secret(secret), "/webhook/secret", "whsec_ and 24 to 64 bytes in base64"
+    )
     made = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     return {"url": url, "secret": secret or made, "events": events}
 

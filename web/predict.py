@@ -47,7 +47,9 @@ def predict() -> Response:
         raise
     row = _wait_for_verdict(here, intake.batch_id)
     if row is None:
-        raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2)
+        raise HttpProblem(
+            503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2
+        )
     if row.error_code is not None:
         status = 422 if row.error_code in _UNPROCESSABLE else 500
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")

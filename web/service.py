@@ -7,7 +7,7 @@ from celery import Celery
 from flask import current_app
 from sqlalchemy import select
 
-from shared import payloads
+from shared import payloads, queues, transitions
 from shared.blobs import BlobStore
 from shared.db import Database
 from shared.settings import Settings
@@ -37,6 +37,13 @@ class Service:
             known = {"id": model_id, "name": row.name, "sha256": row.sha256}
             self.model_refs[model_id] = known
         return known
+
+    def complete(self, batch_id: str) -> None:
+        """Ask whether a batch has ended, in a transaction of its own, and tell of the deliveries it owes."""
+        with self.database.write() as connection:
+            completed = transitions.complete(connection, batch_id)
+        for delivery_id in completed.deliveries if completed else ():
+            self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 
     def batch_payload(self, row: Any, base: str) -> payloads.BatchPayload:
         """A batch as the contract shows it, links included."""

@@ -1,5 +1,6 @@
 """The session of a page: a key is exchanged for a cookie, so that scripts of the page never hold it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, request, session
@@ -20,7 +21,7 @@ blueprint = Blueprint("session", __name__)
 )
 def create_session() -> dict[str, Any]:
     asked = request.get_json(silent=True) if request.is_json else request.form
-    secret = asked.get("key") if hasattr(asked, "get") else None
+    secret = asked.get("key") if isinstance(asked, Mapping) else None
     key = auth.find_live(secret.strip()) if isinstance(secret, str) else None
     if key is None:
         raise HttpProblem(401, "unauthorized", "this is no live API key")

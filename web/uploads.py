@@ -116,7 +116,7 @@ class _PartReader:
             if self._archive is not None:
                 raise HttpProblem(400, "too_many_archives", "a request holds at most one `archive`")
             self._archive_name = filename
-            self._archive = tempfile.TemporaryFile(dir=self._store.spool_folder())
+            self._archive = tempfile.TemporaryFile(dir=self._store.spool_folder())  # noqa: SIM115 - closed by close()
         elif name != b"options":
             raise HttpProblem(
                 400,

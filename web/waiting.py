@@ -63,7 +63,7 @@ class WaitingRoom:
         while not self._stopping.is_set():
             try:
                 client = outbox.connect(self._settings, timeout_s=15.0)
-                with client.pubsub(ignore_subscribe_messages=True) as subscription:
+                with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
                     subscription.subscribe(queues.EVENTS_CHANNEL)
                     pause = 0.5
                     while not self._stopping.is_set():

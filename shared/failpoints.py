@@ -1,0 +1,59 @@
+"""Failpoints: faults injected on purpose, set by the environment of a test and free where it is not set.
+
+`GONOGO_FAILPOINTS="name=action*times;name:key=action"`, actions: kill (SIGKILL of this process), hang, memory
+(MemoryError), full (ENOSPC). `GONOGO_FAILPOINTS_DIR` holds one file for each time one fired, which counts over
+all processes and proves that a fault happened.
+"""
+
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def _parse(text: str) -> dict[str, tuple[str, int]]:
+    points = {}
+    for entry in filter(None, text.split(";")):
+        name, _, rest = entry.partition("=")
+        action, _, times = rest.partition("*")
+        points[name] = (action, int(times or 1_000_000))
+    return points
+
+
+_POINTS = _parse(os.environ.get("GONOGO_FAILPOINTS", ""))
+_FOLDER = Path(os.environ.get("GONOGO_FAILPOINTS_DIR", "."))
+
+
+def hit(name: str, key: str | None = None) -> None:
+    """Do what the environment asks for here, which is nothing unless a test set this point."""
+    if not _POINTS:
+        return
+    for point in (name, f"{name}:{key}"):
+        action, times = _POINTS.get(point, ("", 0))
+        if action and _take_turn(point, times):
+            _act(action)
+
+
+def _take_turn(point: str, times: int) -> bool:
+    for turn in range(times):
+        try:
+            (_FOLDER / f"{point.replace(':', '-')}.{turn}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return True
+    return False
+
+
+def _act(action: str) -> None:
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "hang":
+        while True:
+            time.sleep(3600)
+    elif action == "memory":
+        raise MemoryError("failpoint")
+    elif action == "full":
+        raise OSError(errno.ENOSPC, "failpoint")
+    else:
+        raise ValueError(f"unknown failpoint action {action!r}")

@@ -1,0 +1,46 @@
+"""`python -m worker ROLE`: bulk, interactive, webhooks or sweep. The first three become a Celery worker."""
+
+import argparse
+import os
+import sys
+
+from shared import queues
+from shared.logs import configure
+from shared.settings import Settings
+from worker import sweep
+
+# queues served, and lanes among them. Thumbnails go where a person waits; receivers may be slow, so they wait apart.
+_ROLES = {
+    "bulk": ([queues.LANES[1], queues.LANES[2]], "normal,low"),
+    "interactive": ([queues.LANES[0], queues.UPKEEP], "interactive"),
+    "webhooks": ([queues.WEBHOOKS], ""),
+    "all": ([*queues.LANES, queues.UPKEEP], "interactive,normal,low"),
+}
+
+
+def main() -> None:
+    """Start one role; settings come from the environment."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("role", choices=[*_ROLES, "sweep"])
+    parser.add_argument("--concurrency", type=int, default=None)
+    asked = parser.parse_args()
+    settings = Settings.from_env()
+    if asked.role == "sweep":
+        configure(settings.log_level)
+        sweep.run(settings, queues.celery_app(settings))
+        return
+    served, lanes = _ROLES[asked.role]
+    concurrency = asked.concurrency or (settings.workers if asked.role in ("bulk", "all") else 1)
+    os.environ["GONOGO_LANES"] = lanes
+    # Only prefork honours time limits and a soft shutdown; SIGQUIT is its soft shutdown.
+    os.environ["REMAP_SIGTERM"] = "SIGQUIT"
+    command = [
+        sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--pool", "prefork",
+        "--concurrency", str(concurrency), "--queues", ",".join(served), "--hostname", f"{asked.role}-{os.getpid()}@%h",
+        "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level,
+    ]  # fmt: skip
+    os.execv(sys.executable, command)  # noqa: S606 - a list, no shell
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The Celery application: `celery -A worker.app worker`."""
+
+from typing import Any
+
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from shared.logs import configure
+from shared.queues import celery_app
+from shared.settings import Settings
+from worker.runtime import Runtime
+
+settings = Settings.from_env()
+app = celery_app(settings)
+app.conf.imports = ("worker.tasks",)
+_runtime: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """This process's runtime."""
+    global _runtime  # noqa: PLW0603 - one a process, made after the pool has started it
+    if _runtime is None:
+        _runtime = Runtime(settings, app)
+    return _runtime
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log(**_: Any) -> None:
+    configure(settings.log_level)
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def _begin(**_: Any) -> None:
+    configure(settings.log_level)
+    if settings.lanes:
+        runtime().start()
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _end(**_: Any) -> None:
+    if settings.lanes and _runtime is not None:
+        _runtime.leave()

@@ -1,0 +1,155 @@
+"""What one worker process keeps between tasks: connections, loaded models, its lease and its heartbeat."""
+
+import logging
+import os
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+from celery import Celery
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from shared import model_versions, outbox, transitions
+from shared.artifact import Artifact, read_artifact
+from shared.blobs import BlobStore
+from shared.clock import now
+from shared.db import Database, clock
+from shared.errors import ArtifactError
+from shared.settings import Settings
+from shared.tables import ModelVersion, Worker
+from worker.engine import Engine, load_engine
+
+_MODELS_KEPT = 3
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    artifact: Artifact
+    engine: Engine
+
+
+class Runtime:
+    """Made once in each process. A thread renews the lease of the chunk in hand and says that we live."""
+
+    def __init__(self, settings: Settings, celery: Celery) -> None:
+        self.settings = settings
+        self.celery = celery
+        self.database = Database(settings.database, durable=False, pool_size=3)
+        self.blobs = BlobStore(settings.blobs)
+        self.broker: redis.Redis = outbox.connect(settings)
+        self.host, self.pid = socket.gethostname(), os.getpid()
+        self.lanes = settings.lanes.split(",")
+        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._held: transitions.Claim | None = None
+        self._items = 0
+        self._progress_at: float | None = None
+        self._started_at = now()
+
+    @property
+    def worker_id(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    def model(self, model_id: str) -> LoadedModel:
+        """A model ready to predict; raises ArtifactError where its bytes are missing or not what the row says."""
+        if model_id in self._models:
+            self._models.move_to_end(model_id)
+            return self._models[model_id]
+        with self.database.read() as connection:
+            sha256 = connection.scalar(select(ModelVersion.sha256).where(ModelVersion.id == model_id))
+        artifact = read_artifact(self.blobs.artifact_path(str(sha256)))
+        if artifact.sha256 != sha256:
+            raise ArtifactError(f"the file of model {model_id} has another sha256 than when it was published")
+        device = self.settings.device
+        if device not in ("auto", "cpu", "cuda"):
+            raise ArtifactError(f"unknown device {device!r}")
+        engine = load_engine(artifact, device=device, threads=self.settings.engine_threads)  # type: ignore[arg-type]
+        log.info(
+            "model %s (%s) on %s, %s, %d threads",
+            artifact.name, sha256, engine.device, engine.name, engine.threads,
+        )  # fmt: skip
+        self._models[model_id] = LoadedModel(artifact, engine)
+        while len(self._models) > _MODELS_KEPT:
+            self._models.popitem(last=False)
+        return self._models[model_id]
+
+    @contextmanager
+    def holding(self, held: transitions.Claim) -> Iterator[None]:
+        """Let the heartbeat renew this lease while the chunk is worked on."""
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            self._items += len(held.items)
+            self._progress_at = now()
+
+    def start(self) -> None:
+        """Load the active model, so that the first chunk need not wait for it, and begin the heartbeat."""
+        with self.database.read() as connection:
+            active = model_versions.active_id(connection)
+        if active is not None:
+            try:
+                self.model(active)
+            except ArtifactError as error:
+                log.error("the active model can't be loaded: %s", error.detail)
+        if self._models:
+            self._register()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def _register(self) -> None:
+        loaded = next(reversed(self._models.values()))
+        with self.database.write() as connection:
+            connection.execute(delete(Worker).where(Worker.id == self.worker_id))
+            connection.execute(
+                insert(Worker).values(
+                    id=self.worker_id,
+                    host=self.host,
+                    pid=self.pid,
+                    lanes=self.lanes,
+                    device=loaded.engine.device,
+                    engine=loaded.engine.name,
+                    threads=loaded.engine.threads,
+                    models=list(self._models),
+                    started_at=self._started_at,
+                    last_seen_at=now(),
+                    items=0,
+                )
+            )
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self.settings.heartbeat_s):
+            try:
+                self.beat()
+            except DBAPIError as error:
+                log.warning("no heartbeat: %s", error.orig)
+
+    def beat(self) -> None:
+        """Renew the lease in hand and say that this process lives."""
+        held = self._held
+        with self.database.write() as connection:
+            if held is not None:
+                transitions.renew(connection, held.chunk_id, held.token, self.settings.lease_s)
+            seen = connection.execute(
+                update(Worker)
+                .where(Worker.id == self.worker_id)
+                .values(
+                    last_seen_at=clock(),
+                    items=self._items,
+                    last_progress_at=self._progress_at,
+                    models=list(self._models),
+                )
+            )
+        if seen.rowcount == 0 and self._models:
+            self._register()
+
+    def leave(self) -> None:
+        """Take this process off the list of live workers."""
+        with self.database.write() as connection:
+            connection.execute(delete(Worker).where(Worker.id == self.worker_id))

@@ -1,0 +1,204 @@
+"""The sweep: heals what died between two steps. Any number may run, since each repair is a compare-and-set."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import redis
+from celery import Celery
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared import metrics, outbox, queues, transitions
+from shared.blobs import BlobStore
+from shared.clock import now
+from shared.db import Database, clock
+from shared.settings import Settings
+from shared.states import ChunkStatus
+from shared.tables import Batch, Chunk, Worker
+from worker.deliver import due
+
+_AT_ONCE = 500
+_ORPHANS_EVERY_S = 60.0
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """One pass heals at most a bounded number of each kind; the next pass goes on."""
+
+    def __init__(self, settings: Settings, celery: Celery) -> None:
+        self.settings = settings
+        self.celery = celery
+        self.database = Database(settings.database, durable=False, pool_size=2)
+        self.blobs = BlobStore(settings.blobs)
+        self.broker: redis.Redis = outbox.connect(settings)
+        self.host = socket.gethostname()
+        self._orphans_at = 0.0
+
+    def run_once(self) -> None:
+        """One pass. A step that fails does not keep the others from running."""
+        steps: tuple[Callable[[], None], ...] = (
+            self.end_leases_of_the_dead,
+            self.return_expired_leases,
+            self.expire_batches,
+            self.complete_batches,
+            self.announce_queued,
+            self.send_due_deliveries,
+            self.purge_abandoned_uploads,
+            self.purge_retained,
+            self.forget_lost_workers,
+            self.remove_orphans,
+        )
+        for step in steps:
+            try:
+                step()
+            except (SQLAlchemyError, redis.RedisError, OSError) as error:
+                log.warning("%s put off: %s", step.__name__, error)
+
+    def end_leases_of_the_dead(self) -> None:
+        """A process of this host that is gone holds nothing: its chunk need not wait for the lease's end."""
+        query = select(Chunk.id, Chunk.token, Chunk.pid).where(
+            Chunk.status == ChunkStatus.LEASED, Chunk.host == self.host
+        )
+        with self.database.read() as connection:
+            held = connection.execute(query.limit(_AT_ONCE)).all()
+        for chunk_id, token, pid in held:
+            if not _is_alive(pid):
+                with self.database.write() as connection:
+                    transitions.end_lease(connection, chunk_id, str(token))
+
+    def return_expired_leases(self) -> None:
+        with self.database.read() as connection:
+            expired = transitions.expired_leases(connection, _AT_ONCE)
+        for chunk_id in expired:
+            with self.database.write() as connection:
+                closed = transitions.return_expired(connection, chunk_id, self.settings.max_attempts)
+                metrics.count(connection, "lease_expired")
+            if closed is not None:
+                self._complete(closed)
+
+    def expire_batches(self) -> None:
+        query = select(Batch.id).where(
+            Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0, Batch.sealed.is_(True)
+        )
+        for batch_id in self._ids(query):
+            with self.database.write() as connection:
+                transitions.expire(connection, batch_id)
+            self._complete(batch_id)
+
+    def complete_batches(self) -> None:
+        """A batch whose last worker died between record and complete."""
+        query = select(Batch.id).where(
+            Batch.finished_at.is_(None), Batch.sealed.is_(True), Batch.queued + Batch.processing == 0
+        )
+        for batch_id in self._ids(query):
+            self._complete(batch_id)
+
+    def announce_queued(self) -> None:
+        """Send messages that are missing: as many as chunks have waited a while without one in the queue."""
+        query = (
+            select(Chunk.lane, func.count())
+            .where(
+                Chunk.status == ChunkStatus.QUEUED, Chunk.enqueued_at < clock() - self.settings.republish_s
+            )
+            .group_by(Chunk.lane)
+        )
+        with self.database.read() as connection:
+            waiting = connection.execute(query).all()
+        for lane, chunks in waiting:
+            missing = min(chunks - int(self.broker.llen(lane)), _AT_ONCE)
+            if missing > 0 and outbox.announce(self.celery, lane, missing):
+                log.info("announced %d chunks of lane %s again", missing, lane)
+                with self.database.write() as connection:
+                    metrics.count(connection, "announced_again", missing)
+
+    def send_due_deliveries(self) -> None:
+        for delivery_id in due(self.database, _AT_ONCE):
+            outbox.send(self.celery, queues.DELIVER, [delivery_id], queues.WEBHOOKS)
+
+    def purge_abandoned_uploads(self) -> None:
+        """An upload whose web process died: the client retries, and what had come is removed."""
+        query = select(Batch.id).where(Batch.sealed.is_(False), Batch.upload_lease_until < clock())
+        for batch_id in self._ids(query):
+            self._purge(batch_id, "upload_abandoned")
+
+    def purge_retained(self) -> None:
+        query = select(Batch.id).where(Batch.retain_until < clock())
+        for batch_id in self._ids(query):
+            self._purge(batch_id, "retention_over")
+
+    def forget_lost_workers(self) -> None:
+        with self.database.write() as connection:
+            connection.execute(
+                Worker.__table__.delete().where(  # type: ignore[attr-defined]
+                    Worker.last_seen_at < clock() - 3 * self.settings.lease_s
+                )
+            )
+
+    def remove_orphans(self) -> None:
+        """Bytes that no batch owns: their web process died between the pack and its rows."""
+        if time.monotonic() - self._orphans_at < min(_ORPHANS_EVERY_S, self.settings.orphan_s):
+            return
+        self._orphans_at = time.monotonic()
+        for batch_id in self.blobs.batch_ids():
+            folder = self.blobs.batch_folder(batch_id)
+            with self.database.read() as connection:
+                owned = connection.scalar(select(Batch.id).where(Batch.id == batch_id)) is not None
+            if owned or not folder.is_dir():
+                continue
+            newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+            if newest < now() - self.settings.orphan_s:
+                self.blobs.delete_batch(batch_id)
+                log.info("removed the bytes of %s, which no row names", batch_id)
+
+    def _ids(self, query: object) -> list[str]:
+        with self.database.read() as connection:
+            return list(connection.scalars(query.limit(_AT_ONCE)))  # type: ignore[attr-defined]
+
+    def _complete(self, batch_id: str) -> None:
+        with self.database.write() as connection:
+            completed = transitions.complete(connection, batch_id)
+        if completed is not None:
+            with self.database.write() as connection:
+                metrics.count(connection, "completed_by_sweep")
+            outbox.wake(self.broker, batch_id)
+
+    def _purge(self, batch_id: str, event: str) -> None:
+        with self.database.write() as connection:
+            gone = transitions.purge(connection, batch_id)
+        if gone:
+            self.blobs.delete_batch(batch_id)
+            with self.database.write() as connection:
+                metrics.count(connection, event)
+
+
+def _is_alive(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def run(settings: Settings, celery: Celery) -> None:
+    """Sweep until SIGTERM."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    sweeper = Sweeper(settings, celery)
+    while not stop.is_set():
+        sweeper.run_once()
+        stop.wait(settings.sweep_s)

@@ -1,0 +1,51 @@
+"""The tasks: each is a few lines, takes ids only, and is safe to lose, to repeat and to run late.
+
+Nothing may leave a task body: a MemoryError that does ends the whole worker.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from shared import queues
+from worker.app import app, runtime
+from worker.deliver import deliver
+from worker.infer import infer_chunk
+from worker.thumbnail import draw_thumbnail
+
+log = logging.getLogger(__name__)
+
+
+def _task(name: str) -> Callable[[Callable[..., None]], Any]:
+    """Register a task whose errors are logged and end there; what it left undone the sweep finds."""
+
+    def register(body: Callable[..., None]) -> Any:
+        @functools.wraps(body)
+        def guarded(*args: Any) -> None:
+            try:
+                body(*args)
+            except Exception as error:
+                log.exception("%s%r failed", name, args, exc_info=error)
+
+        return app.task(name=name)(guarded)
+
+    return register
+
+
+@_task(queues.INFER)
+def infer(lane: str) -> None:
+    """Infer one queued chunk of a lane. Repeated, it claims another chunk or nothing."""
+    infer_chunk(runtime(), lane)
+
+
+@_task(queues.THUMBNAIL)
+def thumbnail(batch_id: str, seq: int) -> None:
+    """Draw a thumbnail. Repeated, it finds the file there."""
+    draw_thumbnail(runtime(), batch_id, seq)
+
+
+@_task(queues.DELIVER)
+def deliver_webhook(delivery_id: str) -> None:
+    """Try a delivery that is due. Repeated, it claims nothing, since a claim moves the due time."""
+    deliver(runtime().database, runtime().settings, delivery_id)
