@@ -36,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     watch.set_defaults(run=_watch)
     results = commands.add_parser("results", help="every item of a batch with its verdict")
     results.add_argument("batch", metavar="BATCH")
-    results.add_argument("--format", choices=["csv", "ndjson", "parquet"], help="(by --output, else csv)")
+    results.add_argument("--format", choices=["csv", "ndjson"], help="(by --output, else csv)")
     results.add_argument("--output", type=Path, metavar="FILE", help="write here instead of stdout")
     results.set_defaults(run=_results)
     cancel = commands.add_parser("cancel", help="stop a batch")
@@ -116,7 +116,7 @@ def _status(arguments: argparse.Namespace) -> int:
             batch = client.batch(arguments.batch)
             print_json(batch) if arguments.json else print(describe(batch))
             return 0
-        found = client.batches(status=arguments.status, limit=min(max(arguments.limit, 1), 1000))
+        found = client.batches(status=arguments.status, limit=min(max(arguments.limit, 1), 100))
         latest = list(itertools.islice(found, arguments.limit))
     if arguments.json:
         print_json(latest)
@@ -154,7 +154,7 @@ def _watch(arguments: argparse.Namespace) -> int:
 def _results(arguments: argparse.Namespace) -> int:
     suffix = arguments.output.suffix[1:] if arguments.output else ""
     chosen = "ndjson" if arguments.json else arguments.format
-    format = chosen or (suffix if suffix in {"csv", "ndjson", "parquet"} else "csv")
+    format = chosen or (suffix if suffix in {"csv", "ndjson"} else "csv")
     with service.open_client(arguments) as client:
         if arguments.output:
             save_results(client, arguments.batch, format, arguments.output)

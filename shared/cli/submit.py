@@ -27,9 +27,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="pictures, folders, or one zip, tar or tar.gz"
     )
-    parser.add_argument(
-        "--manifest", type=Path, help="CSV or NDJSON: filename, custom_id, metadata (archives)"
-    )
     parser.add_argument("--name", help="metadata `name` of the batch")
     parser.add_argument(
         "--metadata", action="append", default=[], metavar="KEY=VALUE", help="may be repeated"
@@ -50,8 +47,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
-    if arguments.output is not None and arguments.output.suffix not in {".csv", ".ndjson", ".parquet"}:
-        raise service.Usage(f"--output must end in .csv, .ndjson or .parquet, not {arguments.output.name!r}")
+    if arguments.output is not None and arguments.output.suffix not in {".csv", ".ndjson"}:
+        raise service.Usage(f"--output must end in .csv or .ndjson, not {arguments.output.name!r}")
     progress, began = Progress(), time.monotonic()
 
     def sent(count: int, total: int) -> None:
@@ -60,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.show(count / total, text, final=count == total)
 
     with service.open_client(arguments, patience_s=60.0) as client:
-        batch = client.submit(arguments.paths, options, manifest=arguments.manifest, progress=sent)
+        batch = client.submit(arguments.paths, options, progress=sent)
         if arguments.wait or arguments.output is not None:
             print(f"batch {batch['id']}: {batch['counts']['total']} items", file=sys.stderr)
             batch = follow(client, batch["id"], timeout_s=arguments.timeout)
