@@ -1,13 +1,18 @@
 """The only place where the JSON keys of the contract are spelled: rows in, plain dictionaries out."""
 
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from shared.clock import now, rfc3339
+from shared.errors import ItemErrorCode
 from shared.ids import item_id
-from shared.states import FINISHED_BATCH
+from shared.states import FINISHED_BATCH, BatchStatus, ItemStatus, Lane, Outcome, Verdict
+
+Time = Annotated[str | None, "RFC 3339, UTC", {"format": "date-time"}]
 
 
 class BatchCounts(TypedDict):
+    """Always total = queued + processing + succeeded + failed + cancelled + expired."""
+
     total: int
     queued: int
     processing: int
@@ -30,34 +35,37 @@ class ModelRef(TypedDict):
 
 
 class OperatingPointPayload(TypedDict):
-    threshold: float
-    review_band: list[float]
+    threshold: Annotated[float, "a score from here on is a defect"]
+    review_band: Annotated[list[float], "lowest and highest score that a person must look at"]
 
 
 class Eta(TypedDict):
-    finish_at: str | None
-    items_per_second: float
+    finish_at: Time
+    items_per_second: Annotated[float, "the batch's mean so far"]
 
 
 class BatchPayload(TypedDict):
+    """One submission: the unit of completion and of webhooks."""
+
     id: str
     object: Literal["batch"]
-    status: str
-    outcome: str | None
+    status: Annotated[str, BatchStatus]
+    outcome: Annotated[str | None, Outcome, "how it ended; null while it runs"]
     model: ModelRef | None
     operating_point: OperatingPointPayload
     counts: BatchCounts
     verdicts: VerdictCounts
-    progress: float
+    progress: Annotated[float, "share of items that have ended, 0 to 1"]
     eta: Eta | None
-    priority: str
-    metadata: dict[str, Any]
-    created_at: str | None
-    started_at: str | None
-    finished_at: str | None
-    deadline_at: str | None
-    retain_until: str | None
+    priority: Annotated[str, Lane]
+    metadata: Annotated[dict[str, Any], "what the client sent along"]
+    created_at: Time
+    started_at: Time
+    finished_at: Time
+    deadline_at: Time
+    retain_until: Time
     links: dict[str, str]
+    webhook_secret: NotRequired[Annotated[str, "in the answer to its submission only, where we made it"]]
 
 
 class Timings(TypedDict):
@@ -67,21 +75,25 @@ class Timings(TypedDict):
 
 
 class ItemErrorPayload(TypedDict):
-    code: str
+    """Why an item has no verdict; each code is explained in /docs/errors."""
+
+    code: Annotated[str, ItemErrorCode]
     detail: str
 
 
 class ItemPayload(TypedDict):
+    """One place in a batch."""
+
     id: str
     object: Literal["item"]
     batch_id: str
     custom_id: str | None
     filename: str
     sha256: str | None
-    status: str
-    verdict: str | None
-    score: float | None
-    threshold: float | None
+    status: Annotated[str, ItemStatus]
+    verdict: Annotated[str | None, Verdict]
+    score: Annotated[float | None, "calibrated probability of a defect, 0 to 1"]
+    threshold: Annotated[float | None, "the one that this verdict used"]
     model_sha256: str | None
     attempts: int
     cached: bool
@@ -89,13 +101,15 @@ class ItemPayload(TypedDict):
     metadata: dict[str, Any]
     error: ItemErrorPayload | None
     review: dict[str, Any] | None
-    created_at: str | None
-    finished_at: str | None
+    created_at: Time
+    finished_at: Time
 
 
 class EventPayload(TypedDict):
+    """The body of a webhook, as Standard Webhooks lays it out."""
+
     type: str
-    timestamp: str | None
+    timestamp: Time
     data: BatchPayload
 
 
@@ -108,7 +122,7 @@ class ModelPayload(TypedDict):
     operating_point: OperatingPointPayload
     input: dict[str, Any]
     metrics: dict[str, Any]
-    created_at: str | None
+    created_at: Time
     links: dict[str, str]
 
 
@@ -123,22 +137,22 @@ class WorkerPayload(TypedDict):
     threads: int
     models: list[str]
     items: int
-    started_at: str | None
-    last_seen_at: str | None
-    last_progress_at: str | None
+    started_at: Time
+    last_seen_at: Time
+    last_progress_at: Time
 
 
-class ApiKeyPayload(TypedDict, total=False):
+class ApiKeyPayload(TypedDict):
     id: str
     object: Literal["api_key"]
     tenant: str
     name: str
     prefix: str
     scopes: list[str]
-    created_at: str | None
-    last_used_at: str | None
-    expires_at: str | None
-    secret: str
+    created_at: Time
+    last_used_at: Time
+    expires_at: Time
+    secret: NotRequired[Annotated[str, "only in the answer that made the key"]]
 
 
 class ListPayload(TypedDict):
@@ -150,9 +164,9 @@ class ListPayload(TypedDict):
 
 class PredictionPayload(TypedDict):
     filename: str
-    prediction: str
-    probability: float
-    confidence: float
+    prediction: Annotated[str, Verdict]
+    probability: Annotated[float, "of a defect"]
+    confidence: Annotated[float, "in the prediction"]
     item: ItemPayload
 
 
@@ -164,7 +178,9 @@ class ErrorEntry(TypedDict, total=False):
     line: int
 
 
-class Problem(TypedDict, total=False):
+class Problem(TypedDict):
+    """RFC 9457. `code` is stable and explained where `type` points."""
+
     type: str
     title: str
     status: int
@@ -172,7 +188,22 @@ class Problem(TypedDict, total=False):
     instance: str
     code: str
     request_id: str
-    errors: list[ErrorEntry]
+    errors: NotRequired[Annotated[list[ErrorEntry], "one entry for each bad part"]]
+
+
+class SessionPayload(TypedDict):
+    object: Literal["session"]
+    tenant: str
+    scopes: list[str]
+
+
+class LivenessPayload(TypedDict):
+    status: Literal["ok"]
+
+
+class ReadinessPayload(TypedDict):
+    status: Literal["ready", "not_ready"]
+    checks: Annotated[dict[str, str], "`ok`, or what is wrong, for each part"]
 
 
 def batch(row: Any, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
