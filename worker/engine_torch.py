@@ -27,7 +27,7 @@ class TorchEngine:
     def __init__(
         self, artifact: Artifact, *, device: str = "cuda", threads: int = 1, reduced: bool = True
     ) -> None:
-        """Raises ArtifactError where weights and card do not fit, RuntimeError where there is no such device."""
+        """Raises ArtifactError where weights and card do not fit, RuntimeError without such a device."""
         if device == "cuda" and not cuda_available():
             raise RuntimeError("device cuda was asked for, and torch sees no usable GPU")
         self.device = device

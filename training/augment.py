@@ -1,0 +1,161 @@
+"""What a picture may look like and still be the same part: `torchvision.transforms.v2` over whole batches.
+
+Every transform draws its numbers for each picture of the batch and then works on all of them at once, which
+on a CPU is several times faster than picture by picture. Batches are float32 (N, C, H, W), 0 black to 255
+white.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+
+@dataclass(frozen=True)
+class Liberties:
+    """What may be changed without changing the label, as far as the pictures themselves tell."""
+
+    mirror_sideways: bool
+    mirror_upright: bool
+    quarter_turns: bool
+    any_turn: bool
+    shift: float = 0.06  # of the side
+    zoom: float = 0.1
+    light: float = 0.15  # of contrast, and of half the range in brightness
+
+    def as_card(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+def liberties(images: NDArray[np.uint8]) -> Liberties:
+    """Judge by the mean picture: a set whose mean stays itself under a move shows its parts in any such
+    position.
+
+    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything.
+    """
+    mean = torch.from_numpy(images[:2000].mean((0, 3), dtype=np.float32))[None, None]
+    height, width = mean.shape[2:]
+    square = height == width
+    if float(mean.std()) < 4:
+        return Liberties(True, True, square, square and width >= 64)
+
+    def stays(moved: Tensor, allowed: float) -> bool:
+        a, b = mean.flatten(), moved.flatten()
+        return float(torch.corrcoef(torch.stack([a, b]))[0, 1]) > allowed
+
+    turn = square and stays(mean.rot90(1, (2, 3)), 0.8)
+    eighth = _warp(mean, torch.tensor([math.pi / 4]), torch.ones(1), torch.zeros(1, 2)) if square else mean
+    return Liberties(
+        mirror_sideways=stays(mean.flip(3), 0.3),
+        mirror_upright=stays(mean.flip(2), 0.3),
+        quarter_turns=turn,
+        any_turn=turn and width >= 64 and stays(eighth, 0.8),
+    )
+
+
+def augmentation(freedom: Liberties) -> v2.Compose:
+    """The transforms for one batch, cheap ones first."""
+    return v2.Compose(
+        [
+            Mirrors(freedom.mirror_sideways, freedom.mirror_upright, freedom.quarter_turns),
+            Moves(math.pi if freedom.any_turn else math.radians(6), freedom.zoom, freedom.shift),
+            Light(freedom.light),
+            v2.RandomApply([Grain(4.0)], p=0.3),
+        ]
+    )
+
+
+class _BatchTransform(v2.Transform):  # type: ignore[misc]
+    """A v2 transform whose `changed` gets the whole batch."""
+
+    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+        return self.changed(inpt)
+
+    def changed(self, batch: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Mirrors(_BatchTransform):
+    """Mirrors and quarter turns, each for half of the pictures: exact, no pixel is blended."""
+
+    def __init__(self, sideways: bool, upright: bool, quarter: bool) -> None:
+        super().__init__()
+        self.sideways, self.upright, self.quarter = sideways, upright, quarter
+
+    def changed(self, batch: Tensor) -> Tensor:
+        if self.sideways:
+            batch = torch.where(_half_of(batch), batch.flip(3), batch)
+        if self.upright:
+            batch = torch.where(_half_of(batch), batch.flip(2), batch)
+        if self.quarter:
+            batch = torch.where(_half_of(batch), batch.transpose(2, 3), batch)
+        return batch
+
+
+class Moves(_BatchTransform):
+    """Turn, zoom and shift two thirds of the pictures; what comes in at the border is the picture
+    mirrored."""
+
+    def __init__(self, turn: float, zoom: float, shift: float) -> None:
+        super().__init__()
+        self.turn, self.zoom, self.shift = turn, zoom, shift
+
+    def changed(self, batch: Tensor) -> Tensor:
+        count = len(batch)
+        chosen = torch.rand(count) < 0.67
+        if not chosen.any():
+            return batch
+        turn = (torch.rand(count) * 2 - 1) * self.turn
+        zoom = 1 + (torch.rand(count) * 2 - 1) * self.zoom
+        shift = (torch.rand(count, 2) * 2 - 1) * 2 * self.shift
+        batch = batch.clone()
+        batch[chosen] = _warp(batch[chosen], turn[chosen], zoom[chosen], shift[chosen])
+        return batch
+
+
+class Light(_BatchTransform):
+    """Another lamp: contrast about the middle grey and brightness, for each picture."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def changed(self, batch: Tensor) -> Tensor:
+        contrast = 1 + (torch.rand(len(batch), 1, 1, 1) * 2 - 1) * self.strength
+        brightness = (torch.rand(len(batch), 1, 1, 1) * 2 - 1) * self.strength * 128
+        return (batch * contrast + (128 * (1 - contrast) + brightness)).clamp_(0, 255)
+
+
+class Grain(_BatchTransform):
+    """A noisier camera."""
+
+    def __init__(self, levels: float) -> None:
+        super().__init__()
+        self.levels = levels
+
+    def changed(self, batch: Tensor) -> Tensor:
+        return (batch + torch.randn_like(batch) * (torch.rand(()) * self.levels)).clamp_(0, 255)
+
+
+def _half_of(batch: Tensor) -> Tensor:
+    return torch.rand(len(batch), 1, 1, 1) < 0.5
+
+
+def _warp(batch: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
+    """Turn (N,) in radians, zoom (N,), shift (N, 2) in half sides, each about the centre."""
+    height, width = batch.shape[2:]
+    cos, sin = torch.cos(turn) / zoom, torch.sin(turn) / zoom
+    aspect = width / height
+    rows = [
+        torch.stack([cos, -sin / aspect, shift[:, 0]], 1),
+        torch.stack([sin * aspect, cos, shift[:, 1]], 1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
+    return F.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

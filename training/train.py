@@ -1,0 +1,242 @@
+"""The training loop, top to bottom in one file: `fit` turns pixels, labels and a plan into weights."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shared.vision.net import Shape, build
+from training.augment import Liberties, augmentation
+from training.calibrate import fit_calibration, scores
+from training.recipe import Plan, plan_for
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,)."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class Fitted:
+    """The best epoch's weights, what led there, and why it ended."""
+
+    net: nn.Module
+    plan: Plan
+    best_epoch: int
+    stop_reason: str
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    shape: Shape,
+    train: Part,
+    validation: Part,
+    *,
+    budget_s: float,
+    freedom: Liberties,
+    plan: Plan | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    say: Say = print,
+) -> Fitted:
+    """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
+
+    Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`.
+    """
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    net = build(shape).to(device).to(memory_format=torch.channels_last)
+    augment = augmentation(freedom)
+    if plan is None:
+        plan = plan_for(
+            _seconds_an_epoch(net, train, augment, device), budget_s - (time.monotonic() - started)
+        )
+        torch.manual_seed(seed)
+        net = build(shape).to(device).to(memory_format=torch.channels_last)
+    optimizer = _optimizer(net, plan)
+    weights = torch.from_numpy(_weights(train) if plan.balance else np.ones(len(train))).float()
+    averaged = copy.deepcopy(net).eval()
+    steps_an_epoch = math.ceil(len(train) / plan.batch)
+    total_steps, step = plan.epochs * steps_an_epoch, 0
+    result = Fitted(averaged, plan, 0, "planned epochs done", 0.0)
+    best_state, best_loss, epochs_since_best = copy.deepcopy(net.state_dict()), math.inf, 0
+    # Half precision where the device multiplies faster in it; the weights themselves stay fp32.
+    half = torch.float16 if device == "cuda" else torch.bfloat16
+    scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
+    mixed = shape.kind != "original" and (device == "cuda" or _bf16_is_fast())
+
+    try:
+        for epoch in range(1, plan.epochs + 1):
+            net.train()
+            places = order.permutation(len(train))
+            loss_sum = hits = 0.0
+            for start in range(0, len(places), plan.batch):
+                chosen = np.sort(places[start : start + plan.batch])
+                if len(chosen) == 1 and len(places) > 1:
+                    continue  # a batch norm learns nothing from one picture
+                # Falls with the steps, or with the clock where the machine is slower than it seemed.
+                done = max(step / total_steps, (time.monotonic() - started) / budget_s)
+                _set_rate(optimizer, plan, done)
+                labels = torch.from_numpy(train.labels[chosen]).float().to(device)
+                images = _batch(train, chosen)
+                images = augment(images) if plan.augment else images
+                with torch.autocast(device, half, enabled=mixed):
+                    logit = net(images.to(device).permute(0, 2, 3, 1))[0]
+                target = labels * (1 - plan.label_smoothing) + plan.label_smoothing / 2
+                each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
+                loss = (each * weights[chosen].to(device)).mean()
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                step += 1
+                _follow(averaged, net, step, steps_an_epoch if plan.average_weights else 0)
+                loss_sum += float(each.detach().sum())
+                hits += float(((logit > 0) == (labels > 0.5)).sum())
+
+            logits = predict(averaged, validation.images, device)
+            row = _judge(epoch, logits, validation, loss_sum / len(train), hits / len(train))
+            result.history.append(row)
+            result.seconds = time.monotonic() - started
+            say(
+                f"epoch {epoch:3d}/{plan.epochs}  "
+                f"loss {row['train_loss']:.4f} / {row['validation_loss']:.4f}  "
+                f"accuracy {row['train_accuracy']:.2%} / {row['validation_accuracy']:.2%}  "
+                f"{result.seconds / 60:.1f} min"
+            )
+            epochs_since_best += 1
+            if row["validation_loss"] < best_loss:
+                best_loss, epochs_since_best = row["validation_loss"], 0
+                best_state, result.best_epoch = copy.deepcopy(averaged.state_dict()), epoch
+            if epochs_since_best >= plan.patience:
+                result.stop_reason = f"no better validation loss in {plan.patience} epochs"
+                break
+            if result.seconds > budget_s:
+                result.stop_reason = "budget spent"
+                break
+    except KeyboardInterrupt:
+        result.stop_reason = "interrupted; the best epoch so far is kept"
+        if result.best_epoch == 0:
+            raise
+    averaged.load_state_dict(best_state)
+    result.net = averaged.cpu().to(memory_format=torch.contiguous_format).eval()
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def predict(net: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
+    """Logits (N,) in fp32, for choosing epochs; what serves is scored by the exported graph."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [
+            net(torch.from_numpy(images[start : start + 128]).to(device))[0].float().cpu()
+            for start in range(0, len(images), 128)
+        ]
+    return torch.cat(parts).numpy()
+
+
+def _judge(
+    epoch: int, logits: NDArray[np.float32], part: Part, train_loss: float, train_accuracy: float
+) -> dict[str, float]:
+    """One row of the history. The validation loss is the calibrated one: every score that leaves the house is
+    calibrated, so an epoch must not be refused for being too sure of itself in a way that calibration
+    mends."""
+    p = np.clip(scores(logits, fit_calibration(logits, part.labels, part.groups)), 1e-7, 1 - 1e-7)
+    loss = -np.where(part.labels == 1, np.log(p), np.log(1 - p))
+    return {
+        "epoch": float(epoch),
+        "train_loss": train_loss,
+        "validation_loss": float(loss.mean()),
+        "train_accuracy": train_accuracy,
+        "validation_accuracy": float(((p >= 0.5) == (part.labels == 1)).mean()),
+    }
+
+
+def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    if plan.optimizer == "adam":
+        return torch.optim.Adam(net.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    free = [p for p in net.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
+    """One cycle: up for the first part of the way, then down a cosine to a hundredth."""
+    rate = plan.learning_rate
+    if plan.one_cycle:
+        if done < plan.warm_up:
+            rate *= 0.05 + 0.95 * done / plan.warm_up
+        else:
+            way = min(1.0, (done - plan.warm_up) / (1 - plan.warm_up))
+            rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * way)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None:
+    """Move the averaged weights towards the network's; the average reaches back about one epoch."""
+    keep = min(1 - 1 / (horizon + 1), step / (step + 10))
+    with torch.no_grad():
+        for mean, now in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+
+
+def _weights(part: Part) -> NDArray[np.float64]:
+    """Both classes weigh more alike than they are many, and so do parts with many and with few pictures."""
+    group_size = np.bincount(part.groups)[part.groups]
+    weight = group_size**-0.5
+    for label in (0, 1):
+        inside = part.labels == label
+        if inside.any():
+            weight[inside] *= (inside.sum() ** 0.5) / weight[inside].sum()
+    return np.asarray(weight / weight.mean())
+
+
+def _batch(part: Part, chosen: NDArray[np.int64]) -> Tensor:
+    """float32 (N, C, H, W), 0 to 255."""
+    return torch.from_numpy(part.images[chosen]).permute(0, 3, 1, 2).float()
+
+
+def _seconds_an_epoch(net: nn.Module, part: Part, augment: Callable[[Tensor], Tensor], device: str) -> float:
+    """Measured over a few training steps, the first one apart."""
+    batch, steps = 64, 6
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
+    started = 0.0
+    for i in range(steps + 2):
+        if i == 2:
+            started = time.monotonic()
+        chosen = np.arange(i * batch, (i + 1) * batch) % len(part)
+        with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
+            logit = net(augment(_batch(part, chosen)).to(device).permute(0, 2, 3, 1))[0]
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()
+        optimizer.step()
+    return (time.monotonic() - started) / steps * len(part) / batch * 1.15  # and validation
+
+
+def _bf16_is_fast() -> bool:
+    """Half the memory traffic, and on CPUs with AVX512-BF16 or AMX twice the speed."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
