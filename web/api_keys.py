@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from shared import keys, payloads
 from shared.tables import ApiKey
-from web import auth
+from web import auth, request_bodies
 from web.operations import operation
 from web.problems import HttpProblem, not_found
 from web.service import service
@@ -17,7 +17,7 @@ blueprint = Blueprint("api_keys", __name__)
 
 @blueprint.get("/v1/api-keys")
 @auth.require("admin")
-@operation("List keys; their secrets are never shown again", {200: payloads.ListPayload})
+@operation("List keys; their secrets are never shown again", {200: list[payloads.ApiKeyPayload]})
 def list_keys() -> dict[str, Any]:
     with service().database.read() as connection:
         rows = keys.list_keys(connection, g.tenant)
@@ -29,7 +29,7 @@ def list_keys() -> dict[str, Any]:
 @operation(
     "Make a key; the answer is the only place where its secret is shown",
     {201: payloads.ApiKeyPayload},
-    body={"application/json": "name, scopes"},
+    body={"application/json": request_bodies.ApiKeyRequest},
     problems=(400, 422),
 )
 def create_key() -> tuple[dict[str, Any], int]:

@@ -9,7 +9,7 @@ from sqlalchemy import Row, and_, bindparam, false, or_, select
 from shared import payloads, transitions
 from shared.states import BatchStatus
 from shared.tables import Batch
-from web import capacity, cursors
+from web import capacity, cursors, request_bodies
 from web.auth import require
 from web.intake import Intake, claim_key, drop_claim
 from web.operations import operation
@@ -31,10 +31,13 @@ _ORIGIN = "batch"
 @operation(
     "Submit a batch of pictures",
     {202: payloads.BatchPayload},
-    body={
-        "multipart/form-data": "`options` (JSON, best sent first), then any number of `images`, or one `archive`"
-    },
+    body={"multipart/form-data": request_bodies.SubmissionForm},
     problems=(400, 409, 413, 415, 422, 429, 503),
+    headers={
+        "Idempotency-Key": "1 to 255 characters: the same key with the same content returns the first answer",
+        "traceparent": "W3C trace context, carried to the worker and the webhook",
+    },
+    answer_headers={"Idempotent-Replayed": "`true` where this is the answer of an earlier submission"},
 )
 def submit() -> Response:
     here = service()
@@ -119,7 +122,7 @@ def find(here: Service, batch_id: str) -> Row[Any]:
 @require("read")
 @operation(
     "List batches, active ones first",
-    {200: payloads.ListPayload},
+    {200: list[payloads.BatchPayload]},
     query={
         "status": "only these states, comma-separated",
         "created_after": "RFC 3339",

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, json
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import outbox
+from shared import outbox, payloads
 from shared.clock import now
 from shared.tables import Batch, Event, Worker
 from web.operations import operation
@@ -16,13 +16,16 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
-@operation("The web process answers", {200: dict})
+@operation("The web process answers", {200: payloads.LivenessPayload})
 def livez() -> dict[str, Any]:
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
-@operation("Database, broker and a live worker are there", {200: dict, 503: dict})
+@operation(
+    "Database, broker and a live worker are there",
+    {200: payloads.ReadinessPayload, 503: payloads.ReadinessPayload},
+)
 def readyz() -> Response:
     here = service()
     checks = {"database": _database(here), "broker": _broker(here), "worker": _worker(here)}

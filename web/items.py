@@ -30,7 +30,7 @@ _THUMBNAIL_WAIT_S = 10.0
 @require("read")
 @operation(
     "A page of a batch's items",
-    {200: payloads.ListPayload},
+    {200: list[payloads.ItemPayload]},
     query={
         "status": "only items in these states, comma-separated",
         "verdict": "only these verdicts, comma-separated",
@@ -139,9 +139,10 @@ def get_thumbnail(item_id: str) -> Response:
 @require("read")
 @operation(
     "Every item, streamed in submission order",
-    {200: "application/x-ndjson"},
+    {200: ("application/x-ndjson", "text/csv")},
     query={"format": "ndjson (default) or csv; or say so in Accept"},
     problems=(404, 406),
+    answer_headers={"X-Incomplete": "`true` while the batch runs", "Content-Disposition": "a filename"},
 )
 def get_results(batch_id: str) -> Response:
     here = service()

@@ -21,7 +21,7 @@ _MAX_ARTIFACT = 512 * 2**20
 
 @blueprint.get("/v1/models")
 @require("read")
-@operation("List model versions, newest first", {200: payloads.ListPayload})
+@operation("List model versions, newest first", {200: list[payloads.ModelPayload]})
 def list_models() -> dict[str, Any]:
     with service().database.read() as connection:
         active = model_versions.active_id(connection)

@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 from shared import payloads
 from shared.states import FINISHED_ITEM, Lane
 from shared.tables import Item
-from web import capacity
+from web import capacity, request_bodies
 from web.auth import require
 from web.intake import Intake
 from web.operations import operation
@@ -29,8 +29,9 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
     "One picture, its verdict in the answer",
     {200: payloads.PredictionPayload},
     query={"model": "a model's id or name; the active one by default"},
-    body={"multipart/form-data": "one `file`", "image/*": "the picture itself"},
-    problems=(400, 413, 415, 422, 503),
+    body={"multipart/form-data": request_bodies.PredictForm, "image/*": "the picture itself"},
+    problems=(400, 413, 415, 422, 429, 503),
+    headers={"X-Filename": "the name of a picture that is sent by itself"},
 )
 def predict() -> Response:
     here = service()

@@ -5,7 +5,8 @@ from typing import Any
 
 from flask import Blueprint, request, session
 
-from web import auth
+from shared import payloads
+from web import auth, request_bodies
 from web.operations import operation
 from web.problems import HttpProblem
 
@@ -15,8 +16,11 @@ blueprint = Blueprint("session", __name__)
 @blueprint.post("/v1/session")
 @operation(
     "Exchange a key for a session cookie",
-    {200: dict},
-    body={"application/json": "key", "application/x-www-form-urlencoded": "key"},
+    {200: payloads.SessionPayload},
+    body={
+        "application/json": request_bodies.SessionRequest,
+        "application/x-www-form-urlencoded": request_bodies.SessionRequest,
+    },
     problems=(401,),
 )
 def create_session() -> dict[str, Any]:

@@ -16,7 +16,7 @@ blueprint = Blueprint("workers", __name__)
 
 @blueprint.get("/v1/workers")
 @require("read")
-@operation("Live inference processes", {200: payloads.ListPayload})
+@operation("Live inference processes", {200: list[payloads.WorkerPayload]})
 def list_workers() -> dict[str, Any]:
     with service().database.read() as connection:
         rows = connection.execute(select(Worker.__table__).order_by(Worker.id)).all()
