@@ -24,7 +24,9 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # One line a task is one line a chunk: cost and noise, while the rows say what happened to each item.
+    for noisy in ("alembic", "celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
 def log_requests_as(
