@@ -50,6 +50,7 @@ def valkey(settings: Settings, socket_path: Path) -> Child:
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
+        "set-proc-title": "no",  # a new title is written over the environment that says whose it is
     }
     argv = [str(valkey_binary())]
     for name, value in options.items():

@@ -1,0 +1,158 @@
+"""`gonogo up` on real processes: it starts whole, ends whole, and goes on after it was killed."""
+
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from shared.cli import stack
+from shared.settings import Settings
+from tests.e2e.running_stack import Up, gonogo, pictures, processes_of, wait_until_gone
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[Up] = []
+
+    def begin(data_dir: Path, **more: Any) -> Up:
+        started.append(Up(data_dir, **more))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.end()
+
+
+def pid_of(data_dir: Path, words: str) -> int:
+    """The oldest process of the stack with these words on its command line."""
+    found = [process for process in processes_of(data_dir) if words in " ".join(process.cmdline())]
+    return int(min(found, key=psutil.Process.create_time).pid)
+
+
+def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Path) -> None:
+    up = start(tmp_path / "data").wait_ready()
+    with up.client() as client:
+        batch = client.wait(client.submit(pictures(20))["id"], timeout_s=60)
+    assert batch["counts"]["succeeded"] == 20
+    assert sum(1 for line in up.lines if "admin key" in line) == 1
+    assert stat.S_IMODE((up.data_dir / "admin-key").stat().st_mode) == 0o600
+
+    refused = gonogo("up", "--data-dir", str(up.data_dir), "--port", str(up.port + 1))
+    assert refused.returncode == 2
+    assert refused.stderr == f"gonogo: {up.data_dir} is in use by process {up.process.pid}\n"
+
+    assert up.stop() == 0
+    assert processes_of(up.data_dir) == []
+    assert up.lines[-1] == "stopped"
+    assert not any("killed" in line or "ended" in line for line in up.lines)
+
+    again = start(up.data_dir).wait_ready()
+    assert not any("admin key" in line for line in again.lines)
+    with again.client() as client:
+        assert client.batch(batch["id"])["status"] == "completed"
+
+
+def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> None:
+    up = start(tmp_path / "data").wait_ready()
+    for words in ("gunicorn", "--queues normal", "valkey-server"):
+        psutil.Process(pid_of(up.data_dir, words)).kill()
+    ends_at = time.monotonic() + 40
+    while sum("ended (signal SIGKILL)" in line for line in up.lines) < 3:
+        assert time.monotonic() < ends_at, up.lines
+        time.sleep(0.1)
+    with up.client() as client:
+        batch = client.wait(client.submit(pictures(20))["id"], timeout_s=60)
+    assert batch["counts"]["succeeded"] == 20
+    assert up.stop() == 0
+    assert processes_of(up.data_dir) == []
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("deep-" * 20) / "data"  # its socket's name would be too long for the system
+    up = start(deep).wait_ready()
+    with up.client() as client:
+        batch_id = client.submit(pictures(600))["id"]
+        up.kill()
+    assert wait_until_gone(deep, 10) == []
+    again = start(deep).wait_ready()
+    with again.client() as client:
+        batch = client.wait(batch_id, timeout_s=90)
+    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    assert again.stop() == 0
+    assert processes_of(deep) == []
+
+
+def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_path: Path) -> None:
+    up = start(tmp_path / "data").wait_ready()
+    with up.client() as client:
+        batch_id = client.submit(pictures(600))["id"]
+    running = processes_of(up.data_dir)
+    for process in running:
+        process.kill()
+    psutil.wait_procs(running, timeout=10)
+    again = start(up.data_dir).wait_ready()
+    with again.client() as client:
+        batch = client.wait(batch_id, timeout_s=90)
+    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    assert again.stop() == 0
+
+
+def test_a_given_broker_is_used_and_no_other_started(start: Start, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    argv = stack.valkey(Settings(data_dir=own), own / "own.sock").argv
+    broker = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    try:
+        up = start(tmp_path / "data", GONOGO_BROKER_URL=f"unix://{own / 'own.sock'}").wait_ready()
+        assert not any(
+            "valkey-server" in " ".join(process.cmdline()) for process in processes_of(up.data_dir)
+        )
+        with up.client() as client:
+            batch = client.wait(client.submit(pictures(5))["id"], timeout_s=60)
+        assert batch["counts"]["succeeded"] == 5
+        assert up.stop() == 0
+        assert broker.poll() is None
+    finally:
+        broker.terminate()
+        broker.wait(10)
+
+
+def test_a_setup_that_cannot_work_ends_in_one_line(start: Start, tmp_path: Path) -> None:
+    broken = start(tmp_path / "data", GONOGO_DATABASE_URL="sqlite:////nowhere/at/all.db")
+    assert broken.process.wait(60) == 1
+    assert broken.lines[-1].startswith("gonogo: the database could not be prepared: ")
+    assert not any("Traceback" in line for line in broken.lines)
+    assert processes_of(broken.data_dir) == []
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(start: Start, tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        refused = start(tmp_path / "other", port=port)
+        assert refused.process.wait(30) == 2
+        assert "Address already in use" in refused.lines[-1]
+    assert not (tmp_path / "other" / "valkey").exists()
+
+
+def test_ctrl_c_while_it_starts_ends_it_cleanly(start: Start, tmp_path: Path) -> None:
+    up = start(tmp_path / "data")
+    ends_at = time.monotonic() + 30
+    while not (up.data_dir / "pids.json").exists():
+        assert time.monotonic() < ends_at
+        time.sleep(0.02)
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert processes_of(up.data_dir) == []
