@@ -17,6 +17,12 @@ PREFIX = "GONOGO_"
 # Read by failpoints (shared/failpoints.py) and by the tests, never by the product's own behaviour.
 _NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_FAILPOINTS_DIR", "GONOGO_API_KEY", "GONOGO_URL"}
 
+_CHOICES = {
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("fp32", "fp16"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+}
+
 
 def _setting(default: Any, about: str) -> Any:
     return field(default=default, metadata={"about": about})
@@ -69,6 +75,15 @@ class Settings:
     webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
     cors_origins: str = _setting("", "origins whose pages may read the API, comma-separated")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be one of {', '.join(allowed)}")
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, int | float) and value < 0:
+                raise SettingsError(f"{PREFIX}{entry.name.upper()} must not be negative")
 
     @property
     def database(self) -> str:

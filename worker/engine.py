@@ -24,8 +24,10 @@ class Engine(Protocol):
         """Logits (N,), features (N, F) and activation maps (N, h, w): slower, for heatmaps and drift."""
 
 
-def load_engine(artifact: Artifact, *, device: Device = "auto", threads: int = 1) -> Engine:
-    """CUDA through torch where it is asked for or present, else ONNX Runtime on the CPU.
+def load_engine(
+    artifact: Artifact, *, device: Device = "auto", threads: int = 1, reduced: bool = False
+) -> Engine:
+    """CUDA through torch (in fp16 where `reduced`) where it is asked for or present, else ONNX Runtime on the CPU.
 
     `auto` never imports torch unless an NVIDIA driver is there: a CPU worker must not pay for it.
     Raises ArtifactError for a model that cannot be loaded, RuntimeError where `cuda` is asked for and absent.
@@ -33,7 +35,7 @@ def load_engine(artifact: Artifact, *, device: Device = "auto", threads: int = 1
     if device == "cuda" or (device == "auto" and _cuda_present()):
         from worker.engine_torch import TorchEngine
 
-        return TorchEngine(artifact, device="cuda", threads=threads)
+        return TorchEngine(artifact, device="cuda", threads=threads, reduced=reduced)
     from worker.engine_onnx import OnnxEngine
 
     return OnnxEngine(artifact, threads=threads)

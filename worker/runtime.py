@@ -65,10 +65,12 @@ class Runtime:
         artifact = read_artifact(self.blobs.artifact_path(str(sha256)))
         if artifact.sha256 != sha256:
             raise ArtifactError(f"the file of model {model_id} has another sha256 than when it was published")
-        device = self.settings.device
-        if device not in ("auto", "cpu", "cuda"):
-            raise ArtifactError(f"unknown device {device!r}")
-        engine = load_engine(artifact, device=device, threads=self.settings.engine_threads)  # type: ignore[arg-type]
+        engine = load_engine(
+            artifact,
+            device=self.settings.device,  # type: ignore[arg-type] # checked by Settings
+            threads=self.settings.engine_threads,
+            reduced=self.settings.precision == "fp16",
+        )
         log.info(
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
