@@ -1,8 +1,8 @@
 """Failpoints: faults injected on purpose, set by the environment of a test and free where it is not set.
 
 `GONOGO_FAILPOINTS="name=action*times;name:key=action"`, actions: kill (SIGKILL of this process), hang, memory
-(MemoryError), full (ENOSPC). `GONOGO_FAILPOINTS_DIR` holds one file for each time one fired, which counts over
-all processes and proves that a fault happened.
+(MemoryError), full (ENOSPC), sleep0.2 (seconds: slow enough to be met in the act). `GONOGO_FAILPOINTS_DIR` holds
+one file for each time one fired, which counts over all processes and proves that a fault happened.
 """
 
 import errno
@@ -23,6 +23,7 @@ def _parse(text: str) -> dict[str, tuple[str, int]]:
 
 _POINTS = _parse(os.environ.get("GONOGO_FAILPOINTS", ""))
 _FOLDER = Path(os.environ.get("GONOGO_FAILPOINTS_DIR", "."))
+_taken: dict[str, int] = {}  # turns this process knows to be taken, so that it need not try them again
 
 
 def hit(name: str, key: str | None = None) -> None:
@@ -36,7 +37,8 @@ def hit(name: str, key: str | None = None) -> None:
 
 
 def _take_turn(point: str, times: int) -> bool:
-    for turn in range(times):
+    for turn in range(_taken.get(point, 0), times):
+        _taken[point] = turn + 1
         try:
             (_FOLDER / f"{point.replace(':', '-')}.{turn}").touch(exist_ok=False)
         except FileExistsError:
@@ -51,6 +53,8 @@ def _act(action: str) -> None:
     elif action == "hang":
         while True:
             time.sleep(3600)
+    elif action.startswith("sleep"):
+        time.sleep(float(action.removeprefix("sleep")))
     elif action == "memory":
         raise MemoryError("failpoint")
     elif action == "full":
