@@ -61,7 +61,7 @@ def _cookie() -> Row[Any] | None:
     key_id = session.get("key_id")
     if key_id is None:
         return None
-    if request.method not in _SAFE and not _same_origin():
+    if request.method not in _SAFE and not same_origin():
         raise HttpProblem(403, "foreign_origin", "a page of another origin may not act with this session")
     return _remembered(key_id, _find_by_id)
 
@@ -71,7 +71,8 @@ def _find_by_id(key_id: str) -> Row[Any] | None:
         return keys.get_key(connection, key_id)
 
 
-def _same_origin() -> bool:
+def same_origin() -> bool:
+    """Whether the browser says that a page of this service sent the request."""
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc == request.host
 

@@ -134,15 +134,19 @@ def find(here: Service, batch_id: str) -> Row[Any]:
     problems=(400,),
 )
 def list_batches() -> dict[str, Any]:
-    here = service()
-    limit = cursors.limit(20, 100)
+    return dict(page_of(service(), cursors.limit(20, 100)))
+
+
+def page_of(here: Service, limit: int) -> payloads.ListPayload:
+    """A page of the tenant's batches; the request's query holds the filters and the cursor."""
     ended = Batch.finished_at.is_not(None)
     origin = request.args.get("origin", _ORIGIN)
     query = select(_ROWS).where(Batch.tenant == g.tenant, Batch.sealed.is_(True), Batch.origin == origin)
     if statuses := request.args.get("status"):
         query = query.where(Batch.status.in_(statuses.split(",")))
     if after := _moment("created_after"):
-        query = query.where(Batch.created_at > after)
+        # Answers show milliseconds: the batch whose own created_at is sent back is not after it.
+        query = query.where(Batch.created_at >= after + 0.001)
     if before := _moment("created_before"):
         query = query.where(Batch.created_at < before)
     if (cursor := cursors.decode(2)) is not None:
@@ -155,7 +159,7 @@ def list_batches() -> dict[str, Any]:
     data = [here.batch_payload(row, base_url()) for row in rows[:limit]]
     more = len(rows) > limit
     following = [rows[limit - 1].finished_at is not None, rows[limit - 1].id] if more else None
-    return dict(payloads.page(data, cursors.encode(following) if following else None))
+    return payloads.page(data, cursors.encode(following) if following else None)
 
 
 def _moment(name: str) -> float | None:
@@ -182,21 +186,22 @@ def get_batch(batch_id: str) -> Response:
     known = request.headers.get("If-None-Match")
     version, finished = _version(here, batch_id)
     if wait > 0 and not finished:
-        version = _wait_for_change(here, batch_id, known or _etag(batch_id, version), wait) or version
-    if known == _etag(batch_id, version):
+        version = _wait_for_change(here, batch_id, known or etag(batch_id, version), wait) or version
+    if known == etag(batch_id, version):
         response = Response(status=304)
         response.headers["ETag"] = known
         return response
     row = find(here, batch_id)
     response = Response(json.dumps(here.batch_payload(row, base_url())), content_type="application/json")
-    response.headers["ETag"] = _etag(batch_id, row.version)
+    response.headers["ETag"] = etag(batch_id, row.version)
     response.headers["Cache-Control"] = "no-cache"
     if row.finished_at is None:
         response.headers["Retry-After"] = "1"
     return response
 
 
-def _etag(batch_id: str, version: int) -> str:
+def etag(batch_id: str, version: int) -> str:
+    """The validator of one version of a batch."""
     return f'"{batch_id}-{version}"'
 
 
@@ -211,7 +216,7 @@ def _version(here: Service, batch_id: str) -> tuple[int, bool]:
 def _wait_for_change(here: Service, batch_id: str, known: str, wait: float) -> int | None:
     def look() -> int | None:
         version, finished = _version(here, batch_id)
-        return version if finished or _etag(batch_id, version) != known else None
+        return version if finished or etag(batch_id, version) != known else None
 
     return here.waiting.wait(batch_id, look, wait)
 

@@ -46,7 +46,11 @@ _THUMBNAIL_WAIT_S = 10.0
 def list_items(batch_id: str) -> dict[str, Any]:
     here = service()
     find(here, batch_id)
-    limit, sort = cursors.limit(100, 1000), request.args.get("sort", "seq")
+    return dict(page_of(here, batch_id, request.args.get("sort", "seq"), cursors.limit(100, 1000)))
+
+
+def page_of(here: Service, batch_id: str, sort: str, limit: int) -> payloads.ListPayload:
+    """A page of a batch's items; the request's query holds the filters and the cursor."""
     query = select(_ROWS).where(Item.batch_id == batch_id, *_filters())
     score: Any = func.coalesce(Item.score, -1.0)
     order: tuple[Any, ...]
@@ -69,7 +73,7 @@ def list_items(batch_id: str) -> dict[str, Any]:
         last = rows[limit - 1]
         values = [last.seq] if sort == "seq" else [-1.0 if last.score is None else last.score, last.seq]
         following = cursors.encode(values)
-    return dict(payloads.page([payloads.item(row) for row in rows[:limit]], following))
+    return payloads.page([payloads.item(row) for row in rows[:limit]], following)
 
 
 def _filters() -> Iterator[Any]:

@@ -1,9 +1,9 @@
 """The session of a page: a key is exchanged for a cookie, so that scripts of the page never hold it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, request, session
+from sqlalchemy import Row
 
 from shared import payloads
 from web import auth, request_bodies
@@ -21,18 +21,26 @@ blueprint = Blueprint("session", __name__)
         "application/json": request_bodies.SessionRequest,
         "application/x-www-form-urlencoded": request_bodies.SessionRequest,
     },
-    problems=(401,),
+    problems=(401, 403),
 )
 def create_session() -> dict[str, Any]:
-    asked = request.get_json(silent=True) if request.is_json else request.form
-    secret = asked.get("key") if isinstance(asked, Mapping) else None
+    asked: Any = request.get_json(silent=True) if request.is_json else request.form
+    key = sign_in(asked.get("key") if hasattr(asked, "get") else None)
+    return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
+
+
+def sign_in(secret: Any) -> Row[Any]:
+    """Begin a session with a key's secret; raises 401, or 403 where a foreign page tries it: it would have its
+    reader work, unaware, in a tenant of its choice."""
+    if "Origin" in request.headers and not auth.same_origin():
+        raise HttpProblem(403, "foreign_origin", "a page of another origin may not begin a session")
     key = auth.find_live(secret.strip()) if isinstance(secret, str) else None
     if key is None:
         raise HttpProblem(401, "unauthorized", "this is no live API key")
     session.clear()
     session["key_id"] = key.id
     session.permanent = True
-    return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
+    return key
 
 
 @blueprint.delete("/v1/session")

@@ -1,10 +1,122 @@
-"""The pages a person sees: batches and their verdicts."""
+"""The pages a person sees: sign in, the list of batches, one batch with its worst parts first."""
 
-from flask import Blueprint
+from typing import Any
+from urllib.parse import urlsplit
 
-blueprint = Blueprint("pages", __name__)
+from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from shared.states import FINISHED_BATCH
+from web import batches, items, problems
+from web.auth import require
+from web.pages.security import harden
+from web.pages.words import FILTERS
+from web.problems import HttpProblem
+from web.service import service
+from web.session import sign_in
+
+blueprint = Blueprint(
+    "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+)
+blueprint.after_request(harden)
+_TILES = 48
+_ROWS = 20
+
+
+@blueprint.record_once
+def _install(state: Any) -> None:
+    state.app.jinja_env.filters.update(FILTERS)
+    state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
 
 @blueprint.get("/")
+@require("read")
 def home() -> str:
-    return "Gonogo"
+    """Sending pictures, and the batches there are."""
+    here = service()
+    page = batches.page_of(here, _ROWS)
+    active = next((batch for batch in page["data"] if batch["finished_at"] is None), None)
+    watched = batches.find(here, active["id"]) if active else None
+    tag = batches.etag(watched.id, watched.version) if watched is not None else None
+    return render_template("home.html", page=page, watched=active, etag=tag, may_submit=_may("submit"))
+
+
+@blueprint.get("/batches/<batch_id>")
+@require("read")
+def batch(batch_id: str) -> str:
+    """One batch: progress, counts, and its items, the highest score first."""
+    here = service()
+    row = batches.find(here, batch_id)
+    return render_template(
+        "batch.html",
+        batch=here.batch_payload(row, ""),
+        etag=batches.etag(batch_id, row.version),
+        running=row.status not in FINISHED_BATCH,
+        page=items.page_of(here, batch_id, "-score", _TILES),
+        chosen=request.args.get("verdict") or request.args.get("status") or "",
+        may_submit=_may("submit"),
+    )
+
+
+@blueprint.post("/batches/<batch_id>/cancel")
+@require("submit")
+def cancel(batch_id: str) -> AnyResponse:
+    """Cancel, and show the batch again."""
+    batches.cancel_batch(batch_id)
+    return redirect(url_for("pages.batch", batch_id=batch_id), 303)
+
+
+@blueprint.get("/sign-in")
+def ask_for_key() -> str:
+    """The form that takes a key."""
+    return render_template("sign_in.html", next=_next())
+
+
+@blueprint.post("/sign-in")
+def take_key() -> AnyResponse | tuple[str, int]:
+    """A key for a cookie."""
+    try:
+        sign_in(request.form.get("key"))
+    except HttpProblem as problem:
+        return render_template("sign_in.html", next=_next(), trouble=problem.detail), problem.status
+    return redirect(_next(), 303)
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> AnyResponse:
+    """End the session."""
+    session.clear()
+    return redirect(url_for("pages.ask_for_key"), 303)
+
+
+def _may(scope: str) -> bool:
+    return scope in g.key.scopes or "admin" in g.key.scopes
+
+
+def _next() -> str:
+    """Where to go after signing in: a path of this service, whatever the query says."""
+    wanted = request.values.get("next", "/")
+    parts = urlsplit(wanted)
+    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
+    return wanted if local and not parts.scheme and not parts.netloc else "/"
+
+
+@blueprint.errorhandler(HttpProblem)
+def _problem(problem: HttpProblem) -> AnyResponse | tuple[str, int]:
+    """A page's errors are pages; who has no session is asked for a key first."""
+    if problem.status == 401:
+        path = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("pages.ask_for_key", next=path), 303)
+    return render_template("error.html", problem=problem), problem.status
+
+
+@blueprint.app_errorhandler(404)
+def _nothing_there(error: HTTPException) -> Response:
+    """An unknown address: a page for a browser, a problem for a program."""
+    problem = problems.as_problem(error)
+    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    if request.path.startswith("/v1/") or not wants_page:
+        return problems.respond(problem)
+    problem.detail = "There is no page at this address."
+    return harden(Response(render_template("error.html", problem=problem), 404))

@@ -93,7 +93,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         connection.execute(Worker.__table__.insert().values(_worker()))  # type: ignore[attr-defined]
     yield Site(app, app.test_client(use_cookies=False), secret)
     here.waiting.stop()
-    here.announcer.stop()
+    here.announcer.stop(timeout_s=0)  # there is no broker to send to
     here.database.dispose()
 
 
