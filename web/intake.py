@@ -61,6 +61,7 @@ class Intake:
     _error: tuple[str, str] | None = None
     _announced: bool = False
     _inserted: bool = False
+    _early: bool = False
     _renewed: float = field(default_factory=time.monotonic)
 
     def set_options(self, options: Options) -> None:
@@ -150,7 +151,11 @@ class Intake:
             self._writer.close()
         at, settings = now(), self.service.settings
         good = [row for row in self._rows if row["error"] is None]
-        options, early = self.options or Options(), self.options is not None
+        options = self.options or Options()
+        if not self._inserted:
+            # A worker claims by the batch's row: chunks wait unless that row was made from the options.
+            self._early = self.options is not None
+        early = self._early
         with self.service.database.write() as connection:
             if not self._inserted:
                 _insert_batch(connection, self, options, at)
@@ -254,7 +259,8 @@ def _chunk_row(
 
 def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> int:
     """Seal the batch and free chunks that waited for the options; returns how many those were."""
-    asked = _asked(connection, intake, options, now())
+    # A batch whose chunks are under way keeps its model, whichever was activated while it came in.
+    asked = {} if intake._early else _asked(connection, intake, options, now())
     released = connection.execute(
         update(Chunk)
         .where(Chunk.batch_id == intake.batch_id, Chunk.status == ChunkStatus.HELD)

@@ -12,6 +12,7 @@ from flask import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from shared import netguard
 from shared.blobs import BlobStore
 from web.intake import Intake
 from web.options import read_options
@@ -117,7 +118,11 @@ class _PartReader:
                 raise HttpProblem(400, "too_many_archives", "a request holds at most one `archive`")
             self._archive_name = filename
             self._archive = tempfile.TemporaryFile(dir=self._store.spool_folder())  # noqa: SIM115 - closed by close()
-        elif name != b"options":
+        elif name == b"options":
+            # Chunks may have started under the first: a second could no longer be true of the whole batch.
+            if self._intake.options is not None:
+                raise HttpProblem(400, "invalid_options", "a request holds at most one `options`")
+        else:
             raise HttpProblem(
                 400,
                 "unknown_part",
@@ -140,7 +145,12 @@ class _PartReader:
         if self._part in _IMAGE_PARTS:
             self._intake.end()
         elif self._part == b"options":
-            self._intake.set_options(read_options(bytes(self._field)))
+            options = read_options(bytes(self._field))
+            if options.webhook is not None:
+                # Told now rather than at the first delivery; there the address is judged again, after DNS.
+                allowed = self._intake.service.settings.webhook_allowed_networks
+                netguard.check_url(options.webhook["url"], allowed)
+            self._intake.set_options(options)
 
     def _finished(self) -> None:
         self.ended = True
