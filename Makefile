@@ -26,7 +26,7 @@ up: install
 	@exec $(PY) -m shared.cli.main up $(ARGS)
 
 test: install-dev
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -m "not slow" $(ARGS)
 
 check: install-dev
 	@$(VENV)/bin/ruff check
@@ -38,13 +38,13 @@ bench: install-dev
 	@$(PY) -m bench $(ARGS)
 
 faults: install-dev
-	@$(PY) -m bench.faults $(ARGS)
+	@$(PY) -m tests.faults $(ARGS)
 
 faults-long: install-dev
-	@$(PY) -m bench.faults --long $(ARGS)
+	@$(PY) -m tests.faults soak $(ARGS)
 
 quality: install-dev
-	@$(PY) -m bench.quality $(ARGS)
+	@$(PY) -m training.quality $(ARGS)
 
 install: $(VENV)/.installed
 
