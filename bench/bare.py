@@ -1,0 +1,159 @@
+"""The bare loop: the same decode, engine and micro-batch on every core, with no HTTP, queue or database.
+
+It is what everything else is a share of. Its own yardstick is cores / (decode + infer), each timed alone on
+one core in the same run.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from shared.artifact import read_artifact
+from shared.settings import Settings
+from shared.vision.preprocess import decode
+from worker.engine import load_engine
+
+BLOCK = 64  # pictures that a thread takes at a time
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Milliseconds a picture on one core."""
+
+    decode_ms: float
+    infer_ms: float
+
+    @property
+    def ceiling(self) -> float:
+        """Pictures a second that all cores could do at most."""
+        return 1000 * (os.cpu_count() or 1) / (self.decode_ms + self.infer_ms)
+
+
+def alone(artifact: Path, pictures: Sequence[Path], *, repeats: int = 5, count: int = 256) -> Alone:
+    """Decode and infer timed by themselves on one core; the median of `repeats`."""
+    loaded = read_artifact(artifact)
+    engine = load_engine(loaded, threads=1)
+    size = Settings().micro_batch
+    sources = [path.read_bytes() for path in pictures[:count]]
+    decodes, infers = [], []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        images = [decode(source, loaded.preprocessing) for source in sources]
+        between = time.perf_counter()
+        for first in range(0, len(images), size):
+            engine.predict(np.stack(images[first : first + size]))
+        decodes.append(between - started)
+        infers.append(time.perf_counter() - between)
+    scale = 1000 / len(sources)
+    return Alone(scale * float(np.median(decodes[1:])), scale * float(np.median(infers[1:])))
+
+
+class BareLoop:
+    """Processes that keep their model loaded and work through a list of files when told to."""
+
+    def __init__(self, artifact: Path, *, processes: int, threads: int) -> None:
+        self.processes, self.threads = processes, threads
+        context = multiprocessing.get_context("spawn")
+        self._next = context.Value("q", 0)
+        self._ends: list[Connection] = []
+        self._children: list[Any] = []
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            child = context.Process(target=_serve, args=(artifact, threads, self._next, theirs), daemon=True)
+            child.start()
+            self._ends.append(ours)
+            self._children.append(child)
+        for end in self._ends:
+            end.recv()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for end in self._ends:
+            end.send(None)
+        for child in self._children:
+            child.join(10)
+
+    def run(self, pictures: Sequence[Path], count: int) -> float:
+        """Pictures a second over `count` pictures, starting over where the list ends."""
+        self._next.value = 0
+        started = time.perf_counter()
+        for end in self._ends:
+            end.send(([str(path) for path in pictures], count))
+        done = sum(end.recv() for end in self._ends)
+        seconds = time.perf_counter() - started
+        if done != count:
+            raise RuntimeError(f"the bare loop did {done} of {count} pictures")
+        return count / seconds
+
+
+def _serve(artifact: Path, threads: int, shared_next: Any, orders: Connection) -> None:
+    loaded = read_artifact(artifact)
+    engine = load_engine(loaded, threads=1)
+    engine.predict(np.zeros((2, *_shape(loaded.preprocessing)), np.uint8))
+    orders.send("ready")
+    while (order := orders.recv()) is not None:
+        pictures, count = order
+        done = [0] * threads
+
+        def work(
+            place: int, pictures: list[str] = pictures, count: int = count, done: list[int] = done
+        ) -> None:
+            while True:
+                with shared_next.get_lock():
+                    first = shared_next.value
+                    shared_next.value = last = min(first + BLOCK, count)
+                if first >= count:
+                    return
+                done[place] += _infer(loaded.preprocessing, engine, pictures, first, last)
+
+        if threads == 1:
+            work(0)
+        else:
+            team = [threading.Thread(target=work, args=(place,)) for place in range(threads)]
+            for thread in team:
+                thread.start()
+            for thread in team:
+                thread.join()
+        orders.send(sum(done))
+
+
+def _shape(spec: Any) -> tuple[int, int, int]:
+    return spec.height, spec.width, spec.channels
+
+
+def _infer(spec: Any, engine: Any, pictures: list[str], first: int, last: int) -> int:
+    size, done = Settings.micro_batch, 0
+    for start in range(first, last, size):
+        images = []
+        for number in range(start, min(start + size, last)):
+            with open(pictures[number % len(pictures)], "rb", buffering=0) as file:  # noqa: PTH123
+                images.append(decode(file.readall(), spec))
+        done += len(engine.predict(np.stack(images)))
+    return done
+
+
+def fastest(artifact: Path, pictures: Sequence[Path], count: int, *, repeats: int = 3) -> dict[str, float]:
+    """Pictures a second of 1 and 2 processes with 1 and 2 threads, by name; medians of interleaved runs."""
+    loops = [BareLoop(artifact, processes=p, threads=t) for p in (1, 2) for t in (1, 2)]
+    try:
+        speeds: list[list[float]] = [[] for _ in loops]
+        for _ in range(repeats):
+            for loop, seen in zip(loops, speeds, strict=True):
+                seen.append(loop.run(pictures, count))
+    finally:
+        for loop in loops:
+            loop.__exit__()
+    return {
+        f"{loop.processes}x{loop.threads}": float(np.median(seen))
+        for loop, seen in zip(loops, speeds, strict=True)
+    }

@@ -1,0 +1,108 @@
+"""Bulk: one submission of 10,000 pictures through the real stack, against the bare loop in the same run."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from bench import cpu
+from shared.settings import Settings
+from shared.tables import Batch
+from tests.stack import FAST, Stack, running
+
+_ENDS_WITHIN_S = 600.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One submission. `cpu_ms` is each process's milliseconds of CPU a picture, the client's included."""
+
+    pictures: int
+    seconds: float
+    upload_s: float
+    cpu_ms: dict[str, float]
+
+    @property
+    def speed(self) -> float:
+        """Pictures a second."""
+        return self.pictures / self.seconds
+
+
+@contextlib.contextmanager
+def service(folder: Path, artifact: Path, **changed: Any) -> Iterator[Stack]:
+    """The whole stack with the settings that it ships with."""
+    folder.mkdir(parents=True)
+    as_shipped = {name: getattr(Settings(), name) for name in FAST}
+    with running(folder, [artifact], **{**as_shipped, **changed}) as stack:
+        yield stack
+
+
+def submit(stack: Stack, pictures: Path, count: int) -> Run:
+    """Send a folder as one batch from a process of its own and wait for the last verdict to be committed.
+
+    The clock starts before the client looks into the folder, which is before the first byte leaves it.
+    """
+    families = {name: cpu.family(process.pid) for name, process in stack.processes.items()}
+    before = {name: cpu.seconds(pids) for name, pids in families.items()}
+    client = subprocess.run(
+        [sys.executable, "-m", "bench.bulk", stack.url, str(pictures)],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "GONOGO_API_KEY": stack.key},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_ENDS_WITHIN_S,
+    )
+    told = json.loads(client.stdout)
+    finished_at = _finished_at(stack, told["batch"], count)
+    used = {name: cpu.seconds(pids) - before[name] for name, pids in families.items()}
+    used["client"] = told["cpu_s"]
+    return Run(
+        pictures=count,
+        seconds=finished_at - told["started_at"],
+        upload_s=told["uploaded_at"] - told["started_at"],
+        cpu_ms={name: 1000 * seconds / count for name, seconds in used.items()},
+    )
+
+
+def _finished_at(stack: Stack, batch_id: str, count: int) -> float:
+    database = stack.database
+    query = select(Batch.finished_at, Batch.succeeded).where(Batch.id == batch_id)
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    try:
+        while time.monotonic() < deadline:
+            with database.read() as connection:
+                row = connection.execute(query).one()
+            if row.finished_at is not None:
+                if row.succeeded != count:
+                    raise RuntimeError(f"{row.succeeded} of {count} pictures got a verdict")
+                return float(row.finished_at)
+            time.sleep(0.1)
+    finally:
+        database.dispose()
+    raise TimeoutError(f"{batch_id} has not ended within {_ENDS_WITHIN_S:.0f} s")
+
+
+def _client() -> None:
+    """The submitting process: what a user of the client library would run."""
+    from shared.client import Client
+
+    url, folder = sys.argv[1:]
+    with Client(url, os.environ["GONOGO_API_KEY"], timeout_s=_ENDS_WITHIN_S) as client:
+        client.ready()
+        used, started_at = time.process_time(), time.time()
+        batch = client.submit([folder])
+        told = {"batch": batch["id"], "started_at": started_at, "uploaded_at": time.time()}
+        print(json.dumps({**told, "cpu_s": time.process_time() - used}))
+
+
+if __name__ == "__main__":
+    _client()

@@ -1,0 +1,62 @@
+"""The pictures and the model that everything here is measured with."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.artifact import Artifact, read_artifact
+from training.render import render
+
+ROOT = Path(__file__).parent.parent
+DISTINCT = 1000
+_SEED = 4711
+_SOLAR = "infrared_solar_modules"
+
+
+def rendered(data: Path, size: int) -> list[Path]:
+    """`DISTINCT` rendered parts of size x size, made once and kept below `data`."""
+    folder = data / f"parts-{size}-{DISTINCT}"
+    if not (folder / "images.csv").exists():
+        render(folder, count=DISTINCT, seed=_SEED, size=size)
+    return sorted(folder.rglob("*.jpg"))
+
+
+def solar(data: Path) -> list[Path] | None:
+    """The infrared solar modules, unpacked below `data`; None where the archive is not beside the checkout."""
+    archive = ROOT.parent / "shared" / "data" / f"{_SOLAR}.tar"
+    folder = data / _SOLAR
+    if not folder.is_dir():
+        if not archive.is_file():
+            return None
+        import tarfile
+
+        with tarfile.open(archive) as packed:
+            packed.extractall(data, filter="data")
+    return sorted(folder.rglob("*.jpg"))
+
+
+def folder_of(pictures: list[Path], count: int, folder: Path) -> Path:
+    """A folder with `count` names for these pictures, as hard links: what repeats costs no disk."""
+    folder.mkdir(parents=True)
+    for number, picture in zip(range(count), _endless(pictures), strict=False):
+        os.link(picture, folder / f"part-{number:06d}{picture.suffix}")
+    return folder
+
+
+def _endless(pictures: list[Path]) -> Iterator[Path]:
+    while True:
+        yield from pictures
+
+
+def artifact(data: Path, *, published: str = "rendered-parts", size: int = 128) -> Artifact:
+    """The published model of this set; where none is shipped yet, an untrained one at size x size."""
+    shipped = sorted((ROOT / "shared" / "published" / published).glob("*.gonogo"))
+    if shipped and published:
+        return read_artifact(shipped[0])
+    path = data / f"untrained-{size}.gonogo"
+    if not path.exists():
+        from tests.artifacts import write_untrained
+
+        data.mkdir(parents=True, exist_ok=True)
+        write_untrained(path, size=size)
+    return read_artifact(path)
