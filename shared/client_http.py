@@ -23,6 +23,7 @@ from shared.errors import GonogoError
 
 Progress = Callable[[int, int], None]
 _BLOCK = 1 << 18
+_NOBODY_S = 3.0  # patience with an address where nobody has listened yet: most likely a wrong one
 
 
 class ApiError(GonogoError):
@@ -91,6 +92,7 @@ class Transport:
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._kept: http.client.HTTPConnection | None = None
+        self._was_there = False  # somebody has listened at this address
 
     def close(self) -> None:
         if self._kept is not None:
@@ -114,7 +116,8 @@ class Transport:
         `repeatable`: sending it twice has the effect of sending it once. `hold_s`: how long the service may
         keep the answer back on purpose. `patience_s`: how long tries go on, if not as long as usual.
         """
-        ends_at = time.monotonic() + (self._patience_s if patience_s is None else patience_s)
+        began = time.monotonic()
+        ends_at = began + (self._patience_s if patience_s is None else patience_s)
         tries = 0
         while True:
             tries += 1
@@ -123,6 +126,8 @@ class Transport:
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 connected = not isinstance(error, ConnectionRefusedError | socket.gaierror)
+                if not connected and not self._was_there:
+                    ends_at = min(ends_at, began + _NOBODY_S)
                 pause = _backoff(tries)
                 if (connected and not repeatable) or time.monotonic() + pause > ends_at:
                     raise self._unreachable(error) from error
@@ -191,6 +196,7 @@ class Transport:
         if connection is None:
             connection = self._kept = self._connect()
             connection.connect()
+            self._was_there = True
         connection.sock.settimeout(self._timeout_s + hold_s)
         connection.putrequest(method, self._prefix + path, skip_accept_encoding=True)
         for name, value in {**self._headers, **headers}.items():

@@ -27,13 +27,20 @@ class NotStarted(GonogoError):
 
 
 def programs() -> Iterator[Child]:
-    """The project's own processes, web first; any number of them may start at the same time."""
-    python = [sys.executable, "-m"]
-    yield Child("web", [*python, "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app"])
-    yield Child("worker-bulk", [*python, "worker", "bulk"])
-    yield Child("worker-interactive", [*python, "worker", "interactive"])
-    yield Child("worker-webhooks", [*python, "worker", "webhooks"])
-    yield Child("sweeper", [*python, "worker", "sweep"])
+    """The processes that must be there before the service is ready, web first; they may start together."""
+    yield _program("web", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")
+    yield _program("worker-interactive", "worker", "interactive")
+    yield _program("worker-bulk", "worker", "bulk")
+
+
+def upkeep() -> Iterator[Child]:
+    """The processes that nobody waits for: on two cores they would only keep the others from starting."""
+    yield _program("sweeper", "worker", "sweep")
+    yield _program("worker-webhooks", "worker", "webhooks")
+
+
+def _program(name: str, *argv: str) -> Child:
+    return Child(name, [sys.executable, "-m", *argv])
 
 
 def valkey(settings: Settings, socket_path: Path) -> Child:

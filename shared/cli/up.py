@@ -114,6 +114,8 @@ def _start(
         if signals:
             raise _Stopped
         if _is_ready(settings):
+            for child in stack.upkeep():
+                children.add(child)
             return key
         for child in children.all:
             if child.failures >= _EARLY_DEATHS:
@@ -176,7 +178,7 @@ def _until(seconds: float) -> Iterator[None]:
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         yield
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,184 @@
+"""The commands against a running stack, as processes: what they print, and their exit status."""
+
+import csv
+import io
+import json
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.e2e.running_stack import Up, gonogo, pictures
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    one = Up(tmp_path_factory.mktemp("cli") / "data")
+    try:
+        yield one.wait_ready()
+    finally:
+        one.stop()
+        one.end()
+
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(up: Up) -> Run:
+    def command(*argv: str, **extra: str) -> CompletedProcess[str]:
+        return gonogo(*argv, GONOGO_URL=up.url, GONOGO_DATA_DIR=str(up.data_dir), **extra)
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "parts"
+    (made / "deeper").mkdir(parents=True)
+    for name, data in pictures(6, seed=7):
+        (made / "deeper" / name).write_bytes(data)
+    return made
+
+
+def one_line(finished: CompletedProcess[str]) -> str:
+    """What a failed command said: one line, never a traceback."""
+    assert finished.stdout == ""
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    return finished.stderr
+
+
+def test_a_folder_becomes_verdicts_in_a_file(run: Run, folder: Path, tmp_path: Path) -> None:
+    done = run(
+        "submit", str(folder), "--output", str(tmp_path / "out.csv"), "--name", "x", "--metadata", "line=A3"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "6 items" in done.stderr
+    with (tmp_path / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["filename"] for row in rows) == [f"deeper/part-{place:05d}.jpg" for place in range(6)]
+    assert {row["status"] for row in rows} == {"succeeded"}
+
+
+def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -> None:
+    parts = pictures(4, seed=8)
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        for name, data in parts:
+            archive.writestr(name, data)
+    with tarfile.open(tmp_path / "parts.tar.gz", "w:gz") as tar:
+        for name, data in parts:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    for archive_name in ("parts.zip", "parts.tar.gz"):
+        done = run("submit", str(tmp_path / archive_name), "--wait", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["counts"]["succeeded"] == 4
+
+
+def test_a_broken_picture_makes_the_exit_status_4_and_fails_alone(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    done = run("submit", str(folder), "--wait", "--output", str(tmp_path / "out.ndjson"))
+    assert done.returncode == 4
+    items = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()]
+    failed = [item for item in items if item["status"] == "failed"]
+    assert [item["filename"] for item in failed] == ["broken.jpg"]
+    assert len(items) == 7
+
+
+def test_a_batch_can_be_read_in_every_way(run: Run, up: Up) -> None:
+    with up.client() as client:
+        batch_id = client.wait(client.submit(pictures(3, seed=9), {"metadata": {"a": 1}})["id"])["id"]
+    assert batch_id in run("status").stdout
+    assert batch_id in {batch["id"] for batch in json.loads(run("status", "--json").stdout)}
+    assert json.loads(run("status", batch_id, "--json").stdout)["metadata"] == {"a": 1}
+    watched = run("watch", batch_id, "--json").stdout.splitlines()
+    assert json.loads(watched[-1])["status"] == "completed"
+    assert len(run("results", batch_id, "--json").stdout.splitlines()) == 3
+    assert len(run("results", batch_id).stdout.splitlines()) == 4
+    assert "(409 wrong_state)" in one_line(run("cancel", batch_id))
+
+
+def test_a_waiting_batch_can_be_cancelled(run: Run, up: Up) -> None:
+    with up.client() as client:
+        batch_id = client.submit(pictures(1500, seed=10), {"priority": "low"})["id"]
+        assert run("cancel", batch_id).returncode == 0
+        assert client.wait(batch_id, timeout_s=60)["status"] == "cancelled"
+    assert run("watch", batch_id).returncode == 4
+
+
+def test_model_versions_and_workers_are_listed_and_switched(run: Run, up: Up, tmp_path: Path) -> None:
+    versions = json.loads(run("models", "list", "--json").stdout)
+    active = next(version for version in versions if version["active"])
+    assert json.loads(run("models", "activate", active["id"], "--json").stdout)["active"] is True
+    assert json.loads(run("workers", "--json").stdout)
+    artifact = next((up.data_dir / "blobs").rglob(f"*{active['sha256']}*"))
+    assert json.loads(run("models", "upload", str(artifact), "--json").stdout)["id"] == active["id"]
+    (tmp_path / "no.gonogo").write_bytes(b"no artifact")
+    assert "invalid_artifact" in one_line(run("models", "upload", str(tmp_path / "no.gonogo")))
+
+
+def test_keys_are_made_shown_once_and_revoked(run: Run) -> None:
+    secret = run("keys", "create", "--name", "line 3", "--scopes", "read").stdout.strip()
+    assert run("status", "--key", secret).returncode == 0
+    assert "403" in one_line(run("keys", "list", "--key", secret))
+    listed = json.loads(run("keys", "list", "--json").stdout)
+    assert secret not in json.dumps(listed)
+    made = next(key for key in listed if key["name"] == "line 3")
+    assert run("keys", "delete", made["id"]).returncode == 0
+    assert "401" in one_line(run("status", "--key", secret))
+
+
+def test_an_operator_makes_the_first_key_of_another_tenant(run: Run, up: Up) -> None:
+    with up.client() as client:
+        batch_id = client.submit(pictures(1, seed=11))["id"]
+    secret = run("keys", "create", "--tenant", "plant-b", "--name", "first").stdout.strip()
+    assert json.loads(run("status", "--json", "--key", secret).stdout) == []
+    assert "404" in one_line(run("status", batch_id, "--key", secret))
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "said"),
+    [
+        (("status", "bat_00000000000000000000000000"), 1, "404 not_found"),
+        (("status", "--key", "gng_wrong"), 1, "401 unauthorized"),
+        (("status", "--url", "http://127.0.0.1:1"), 3, "connection refused"),
+        (("status", "--url", "ftp://x"), 3, "not the address of a service"),
+        (("submit", "no/such/file.jpg"), 2, "No such file"),
+        (("submit", "README.md", "--output", "x.txt"), 2, "must end in .csv or .ndjson"),
+        (("submit", "README.md", "--metadata", "x"), 2, "KEY=VALUE"),
+        (("keys", "create", "--name", "x", "--scopes", "all"), 2, "no such scope: all"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(run: Run, argv: tuple[str, ...], status: int, said: str) -> None:
+    began = time.monotonic()
+    finished = run(*argv)
+    assert finished.returncode == status
+    assert said in one_line(finished)
+    assert time.monotonic() - began < 25
+
+
+def test_the_doctor_finds_a_running_stack_well_and_a_wrong_key_not(run: Run, up: Up) -> None:
+    found = {finding["name"]: finding["state"] for finding in json.loads(run("doctor", "--json").stdout)}
+    for name in (
+        "settings",
+        "data dir",
+        "socket",
+        "disk",
+        "database",
+        "broker",
+        "model",
+        "service",
+        "workers",
+        "ready",
+    ):
+        assert found[name] == "ok", (name, found)
+    wrong = run("doctor", "--key", "gng_wrong")
+    assert wrong.returncode == 1
+    assert any(line.startswith("problem  service") for line in wrong.stdout.splitlines())
