@@ -1,0 +1,155 @@
+"""Archives: what is in them becomes items, and nothing of them becomes a path."""
+
+import io
+import tarfile
+import zipfile
+from typing import Any
+
+import pytest
+
+from tests.application import Application
+
+
+@pytest.fixture(scope="module")
+def files(pictures: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"shift-1/{name}": data for name, data in list(pictures.items())[:4]}
+
+
+def zipped(files: dict[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        archive.mkdir("shift-1")
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        folder = tarfile.TarInfo("shift-1")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+KINDS = {
+    "a.zip": zipped,
+    "deflated.zip": lambda files: zipped(files, compression=zipfile.ZIP_DEFLATED),
+    "a.tar": tarred,
+    "a.tar.gz": lambda files: tarred(files, "w:gz"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_file_of_an_archive_is_an_item(app: Application, files: dict[str, bytes], name: str) -> None:
+    response = app.post_form("/v1/batches", ("archive", name, KINDS[name](files)))
+    assert response.status_code == 202, response.text
+    app.work()
+    items = app.results(response.get_json()["id"])
+    assert [item["filename"] for item in items] == list(files)
+    assert {item["status"] for item in items} == {"succeeded"}
+
+
+def test_an_archive_and_single_pictures_make_one_batch(app: Application, files: dict[str, bytes]) -> None:
+    loose = ("images", "loose.jpg", next(iter(files.values())))
+    batch = app.post_form("/v1/batches", loose, ("archive", "a.zip", zipped(files))).get_json()
+    assert batch["counts"]["total"] == len(files) + 1
+
+
+def links_and_climbers() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for kind, name in (
+            (tarfile.SYMTYPE, "soft.jpg"),
+            (tarfile.LNKTYPE, "hard.jpg"),
+            (tarfile.CHRTYPE, "dev.jpg"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+        for name in ("../up.jpg", "/absolute.jpg", "a/../../b.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    return buffer.getvalue()
+
+
+def test_links_devices_and_names_that_climb_fail_alone_in_a_tar(app: Application) -> None:
+    batch = app.post_form("/v1/batches", ("archive", "a.tar", links_and_climbers())).get_json()
+    items = app.results(batch["id"])
+    assert len(items) == 6
+    assert {item["error"]["code"] for item in items} == {"unsafe_archive_member"}
+
+
+def test_links_and_names_that_climb_fail_alone_in_a_zip(app: Application, files: dict[str, bytes]) -> None:
+    buffer = io.BytesIO(zipped(files))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        link = zipfile.ZipInfo("link.jpg")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("../up.jpg", b"x")
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", buffer.getvalue())).get_json()
+    app.work()
+    items = app.results(batch["id"])
+    assert [item["status"] for item in items] == ["succeeded"] * 4 + ["failed"] * 2
+    assert {item["error"]["code"] for item in items[4:]} == {"unsafe_archive_member"}
+
+
+def half_of(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def test_an_archive_that_cannot_be_read_is_refused_whole(app: Application, files: dict[str, bytes]) -> None:
+    before = sorted(app.service.blobs.batch_ids())
+    broken = {
+        "no.zip": b"this is no archive at all" * 50,
+        "empty.zip": b"",
+        "cut.zip": half_of(KINDS["a.zip"](files)),
+        "cut.tar": half_of(KINDS["a.tar"](files)),
+        "cut.tar.gz": half_of(KINDS["a.tar.gz"](files)),
+    }
+    for name, data in broken.items():
+        response = app.post_form("/v1/batches", ("archive", name, data))
+        problem = response.get_json()
+        assert (response.status_code, problem["code"]) == (422, "invalid_archive"), name
+        assert problem["errors"] == [{"code": "invalid_archive", "pointer": "/archive", "filename": name}]
+    assert sorted(app.service.blobs.batch_ids()) == before
+    assert list(app.service.blobs.spool_folder().iterdir()) == []
+
+
+def test_a_member_whose_bytes_are_damaged_does_not_pass_for_whole(
+    app: Application, files: dict[str, bytes]
+) -> None:
+    data = bytearray(zipped(files))
+    place = data.find(next(iter(files.values()))) + 200
+    data[place] ^= 0xFF
+    response = app.post_form("/v1/batches", ("archive", "a.zip", bytes(data)))
+    assert (response.status_code, response.get_json()["code"]) == (422, "invalid_archive")
+
+
+def test_an_encrypted_member_fails_alone(app: Application, files: dict[str, bytes]) -> None:
+    data = bytearray(zipped({"shift-1/a.jpg": next(iter(files.values()))}))
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.rfind(signature) + flags] |= 1
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", bytes(data))).get_json()
+    assert [item["error"]["code"] for item in app.results(batch["id"])] == ["unsafe_archive_member"]
+
+
+def test_a_member_that_unpacks_to_too_much_fails_alone(app: Application, files: dict[str, bytes]) -> None:
+    most = app.service.settings.max_item_bytes
+    bomb = zipped({"bomb.bmp": bytes(most + 1), **files}, compression=zipfile.ZIP_DEFLATED)
+    assert len(bomb) < most / 100
+    batch = app.post_form("/v1/batches", ("archive", "bomb.zip", bomb)).get_json()
+    items = app.results(batch["id"])
+    assert [item["error"] and item["error"]["code"] for item in items] == [
+        "too_large",
+        None,
+        None,
+        None,
+        None,
+    ]
