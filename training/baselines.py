@@ -37,7 +37,8 @@ def small_pixels(image: NDArray[np.uint8]) -> Floats:
     rows = np.linspace(0, grey.shape[0], SIDE + 1).astype(int)
     columns = np.linspace(0, grey.shape[1], SIDE + 1).astype(int)
     sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=0), columns[:-1], axis=1)
-    return (sums / np.outer(np.diff(rows), np.diff(columns)) / 255).ravel()
+    means: Floats = sums / np.outer(np.diff(rows), np.diff(columns)) / 255
+    return means.ravel()
 
 
 def _fit(features: Floats, labels: Floats, strength: float) -> Floats:
