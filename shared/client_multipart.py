@@ -178,11 +178,12 @@ def find_pictures(folder: str) -> Iterator[tuple[str, str, int]]:
         inside = pending.pop()
         try:
             with os.scandir(f"{folder}/{inside}" if inside else folder) as found:
-                entries = sorted([(entry.name, entry) for entry in found if entry.name[0] != "."])
+                entries = {entry.name: entry for entry in found if entry.name[0] != "."}
         except OSError as error:
             raise UnusableInput(f"{error.filename}: {error.strerror}") from error
         folders = []
-        for last, entry in entries:
+        for last in sorted(entries):
+            entry = entries[last]
             name = f"{inside}/{last}" if inside else last
             if last[last.rfind(".") :].lower() in PICTURE_TYPES and entry.is_file():
                 yield name, entry.path, entry.stat().st_size

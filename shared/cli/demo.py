@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     from shared.cli.installed import base_size
 
     stack.valkey_binary()  # first of all: without it nothing below can work
-    print(f"installed: {megabytes(base_size())} without extras; no torch is needed to serve", flush=True)
+    size = base_size()
+    shown = "unknown, since gonogo runs from its folder" if size is None else megabytes(size)
+    print(f"installed size: {shown} (what serving needs; torch is not part of it)", flush=True)
     began = time.monotonic()
     pictures = _render(arguments.data_dir.resolve(), arguments.images)
     print(f"pictures: {arguments.images} in {pictures} ({time.monotonic() - began:.1f} s)", flush=True)

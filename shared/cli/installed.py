@@ -7,8 +7,12 @@ from pathlib import Path
 _PACKAGES = ("web", "worker", "shared", "training")
 
 
-def base_size() -> int:
-    """Bytes on disk of gonogo without extras; what else shares the environment does not count."""
+def base_size() -> int | None:
+    """Bytes on disk of gonogo without extras, whatever else shares the environment; None if not installed."""
+    try:
+        metadata.distribution("gonogo")
+    except metadata.PackageNotFoundError:
+        return None
     return sum(_distribution_size(name) for name in _required("gonogo")) + sum(map(_package_size, _PACKAGES))
 
 
