@@ -78,7 +78,7 @@ def _render(folder: Path, count: int) -> Path:
     drawn = folder / f"pictures-{count}.part"
     shutil.rmtree(drawn, ignore_errors=True)
     drawn.parent.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "training", "render", "--out", str(drawn), "--count", str(count)]
+    argv = [sys.executable, "-m", "training", "render", str(drawn), "--count", str(count)]
     log = folder / "render.log"
     log.unlink(missing_ok=True)
     child = start([*argv, "--seed", str(_SEED)], stack.environment(Settings.from_env()), log=log)
