@@ -9,10 +9,12 @@ from werkzeug.routing import Rule
 from shared import payloads
 from web.error_codes import ITEM_CODES, REQUEST_CODES
 from web.operations import Operation
+from web.pages.security import harden
 from web.request_bodies import WebhookRequest
-from web.schemas import Schema, Schemas
+from web.schemas import Schemas
 
 blueprint = Blueprint("openapi", __name__)
+blueprint.after_request(harden)
 # Pages are for people; the description does not describe itself.
 UNDOCUMENTED = {"pages", "openapi"}
 _PROBLEM = "application/problem+json"
@@ -60,7 +62,7 @@ def openapi_json() -> dict[str, Any]:
 @blueprint.get("/docs")
 def docs() -> str:
     """The document for people."""
-    return render_template("docs.html", document=document(), resolve=_resolve)
+    return render_template("docs.html", document=document())
 
 
 @blueprint.get("/docs/errors")
@@ -206,10 +208,3 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         }
         for event in events
     }
-
-
-def _resolve(schema: Schema) -> tuple[str, Schema]:
-    """(name, schema) that a schema refers to, for the page; the name is empty for one written in place."""
-    reference = schema.get("$ref", "")
-    name = str(reference).rpartition("/")[2]
-    return name, document()["components"]["schemas"][name] if name else schema

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, redirect, render_template, request, se
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.states import FINISHED_BATCH
+from shared.states import FINISHED_BATCH, ItemStatus
 from web import batches, items, problems
 from web.auth import require
 from web.pages.security import harden
@@ -21,6 +21,7 @@ blueprint = Blueprint(
 )
 blueprint.after_request(harden)
 _TILES = 48
+_OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
 
 
@@ -48,12 +49,15 @@ def batch(batch_id: str) -> str:
     """One batch: progress, counts, and its items, the highest score first."""
     here = service()
     row = batches.find(here, batch_id)
+    page = items.page_of(here, batch_id, "-score", _TILES)
+    shown = [item for item in page["data"] if item["status"] not in _OPEN_ITEM]
     return render_template(
         "batch.html",
         batch=here.batch_payload(row, ""),
         etag=batches.etag(batch_id, row.version),
         running=row.status not in FINISHED_BATCH,
-        page=items.page_of(here, batch_id, "-score", _TILES),
+        shown=shown,
+        following=page["next_cursor"] if len(shown) == len(page["data"]) else None,
         chosen=request.args.get("verdict") or request.args.get("status") or "",
         may_submit=_may("submit"),
     )

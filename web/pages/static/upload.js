@@ -1,0 +1,174 @@
+// Sends pictures as one multipart request: `options` first, so that workers begin while the rest still comes.
+
+const at = (id) => document.getElementById(id);
+const form = at("upload");
+const drop = at("drop");
+const ARCHIVE = /\.(zip|tar|tgz|tar\.gz)$/i;
+const LITTER = /(^|\/)(\.[^/]*|Thumbs\.db|desktop\.ini)$/i;
+let files = []; // {file, name}
+let request = null;
+let key = "";
+
+// Works without https too, where crypto.randomUUID is missing.
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function size(bytes) {
+  const units = ["B", "kB", "MB", "GB"];
+  let step = 0;
+  for (; bytes >= 1000 && step < 3; step += 1) bytes /= 1000;
+  return `${bytes.toFixed(bytes < 10 && step ? 1 : 0)} ${units[step]}`;
+}
+
+function show(part) {
+  for (const id of ["ready", "sending"]) at(id).hidden = id !== part;
+}
+
+function trouble(text, entries = []) {
+  const box = at("trouble");
+  box.replaceChildren();
+  box.hidden = !text;
+  if (!text) return;
+  const line = document.createElement("p");
+  line.textContent = text;
+  box.append(line);
+  if (!entries.length) return;
+  const list = document.createElement("ul");
+  for (const entry of entries.slice(0, 20)) {
+    const row = document.createElement("li");
+    row.textContent = [entry.filename || entry.pointer, entry.detail || entry.code].filter(Boolean).join(": ");
+    list.append(row);
+  }
+  box.append(list);
+}
+
+function choose(more) {
+  const archives = more.filter(({ name }) => ARCHIVE.test(name));
+  if (archives.length && (more.length > 1 || files.length)) {
+    trouble("An archive is sent by itself: choose one archive, or any number of pictures.");
+    return;
+  }
+  const known = new Set(files.map(({ name, file }) => `${name}/${file.size}/${file.lastModified}`));
+  files = files.concat(more.filter(({ name, file }) => !known.has(`${name}/${file.size}/${file.lastModified}`)));
+  trouble("");
+  if (!files.length) return;
+  key = newKey();
+  const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
+  const one = files.length === 1;
+  at("chosen").textContent = `${one ? files[0].name : `${files.length.toLocaleString()} pictures`} · ${size(bytes)}`;
+  at("go").textContent = one ? "Inspect" : `Inspect ${files.length.toLocaleString()} pictures`;
+  show("ready");
+}
+
+function clear() {
+  files = [];
+  at("files").value = at("folder").value = "";
+  trouble("");
+  show("");
+}
+
+// Every file below a dropped folder; a folder is read in slices until a slice is empty.
+async function below(entry) {
+  if (entry.isFile) {
+    const file = await new Promise((done, failed) => entry.file(done, failed));
+    return [{ file, name: entry.fullPath.replace(/^\//, "") }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const slice = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!slice.length) return found;
+    for (const child of slice) found.push(...(await below(child)));
+  }
+}
+
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) {
+    choose([...transfer.files].map((file) => ({ file, name: file.name })));
+    return;
+  }
+  const found = [];
+  for (const entry of entries) found.push(...(await below(entry)));
+  choose(found.filter(({ name }) => !LITTER.test(name)));
+}
+
+function body() {
+  const made = new FormData();
+  const label = at("label").value.trim();
+  made.append("options", JSON.stringify({ metadata: label ? { label } : {} }));
+  const part = files.length === 1 && ARCHIVE.test(files[0].name) ? "archive" : "images";
+  for (const { file, name } of files) made.append(part, file, name);
+  return made;
+}
+
+function answered() {
+  let answer = {};
+  try { answer = JSON.parse(request.responseText); } catch { /* not of our service */ }
+  if (request.status === 202) {
+    location.assign(`/batches/${encodeURIComponent(answer.id)}`);
+    return;
+  }
+  if (request.status === 401) {
+    location.reload();
+    return;
+  }
+  const again = request.getResponseHeader("Retry-After");
+  show("ready");
+  trouble((answer.detail || `The service answered ${request.status}.`)
+    + (again ? ` Try again in ${again} s.` : ""), answer.errors);
+}
+
+function send() {
+  trouble("");
+  show("sending");
+  request = new XMLHttpRequest();
+  request.open("POST", "/v1/batches");
+  request.setRequestHeader("Idempotency-Key", key); // kept over "try again": one selection is one batch
+  request.upload.onprogress = ({ loaded, total }) => {
+    at("sent").value = loaded / total;
+    at("sent-text").textContent = loaded < total
+      ? `Sending ${Math.floor((100 * loaded) / total)} % · ${size(loaded)} of ${size(total)}`
+      : "Sent. The service is storing them.";
+  };
+  request.onload = answered;
+  request.onerror = () => {
+    show("ready");
+    trouble("The connection broke. Nothing is lost: press Inspect to send them again.");
+  };
+  request.onabort = () => show("ready");
+  request.send(body());
+}
+
+for (const id of ["files", "folder"]) {
+  at(id).addEventListener("change", ({ target }) => {
+    const picked = [...target.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+    choose(id === "folder" ? picked.filter(({ name }) => !LITTER.test(name)) : picked);
+    target.value = "";
+  });
+}
+at("clear").addEventListener("click", clear);
+at("stop").addEventListener("click", () => request?.abort());
+form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
+
+// The whole window takes a drop: a file that misses the box must not replace the page.
+let depth = 0;
+const marked = (event) => event.dataTransfer?.types.includes("Files");
+addEventListener("dragenter", (event) => { if (marked(event)) { depth += 1; drop.classList.add("over"); } });
+addEventListener("dragleave", (event) => {
+  if (!marked(event)) return;
+  depth -= 1;
+  if (depth <= 0) drop.classList.remove("over");
+});
+addEventListener("dragover", (event) => { if (marked(event)) event.preventDefault(); });
+addEventListener("drop", (event) => {
+  if (!marked(event)) return;
+  event.preventDefault();
+  depth = 0;
+  drop.classList.remove("over");
+  if (at("sending").hidden) {
+    dropped(event.dataTransfer).catch((error) => trouble(`The folder can't be read: ${error.message}`));
+  }
+});
+form.hidden = false;
