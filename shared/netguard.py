@@ -102,7 +102,8 @@ def _faces(address: Address) -> list[Address]:
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
     inner = [*(address.teredo or ()), *filter(None, [address.sixtofour])]
-    if address in _NAT64 or address in _V4_COMPATIBLE:
+    # ::1 lies among the IPv4-compatible addresses without being one.
+    if address in _NAT64 or (address in _V4_COMPATIBLE and not address.is_loopback):
         inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return [address, *inner]
 

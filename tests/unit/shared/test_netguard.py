@@ -91,6 +91,9 @@ def test_naming_a_tunnel_does_not_open_what_it_leads_to() -> None:
         check_url("http://[64:ff9b::7f00:1]/", "64:ff9b::/96")
     with pytest.raises(ForbiddenAddress):
         check_url("http://[2002:7f00:1::]/", "2002::/16")
+    with pytest.raises(ForbiddenAddress):
+        check_url("http://[::127.0.0.1]/", "::/96")
+    check_url("http://[::1]/", "::1/128")
 
 
 def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
