@@ -149,7 +149,7 @@ def page_of(here: Service, limit: int) -> payloads.ListPayload:
         query = query.where(Batch.created_at >= after + 0.001)
     if before := _moment("created_before"):
         query = query.where(Batch.created_at < before)
-    if (cursor := cursors.decode(2)) is not None:
+    if (cursor := cursors.decode(bool, str)) is not None:
         was_ended, last_id = bool(cursor[0]), str(cursor[1])
         same = and_(ended if was_ended else ~ended, Batch.id < last_id)
         query = query.where(or_(same, false() if was_ended else ended))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from typing import Any
 
 from flask import request
@@ -15,8 +16,9 @@ def encode(values: list[Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
-def decode(length: int) -> list[Any] | None:
-    """The sort values of the request's `cursor`, or None for the first page; raises 400 for a foreign one."""
+def decode(*kinds: type) -> list[Any] | None:
+    """The sort values of the request's `cursor`, or None for the first page; raises 400 unless it holds one
+    value of each of these types, in this order."""
     text = request.args.get("cursor")
     if not text:
         return None
@@ -26,8 +28,8 @@ def decode(length: int) -> list[Any] | None:
         values = None
     if (
         not isinstance(values, list)
-        or len(values) != length
-        or any(isinstance(v, list | dict) for v in values)
+        or [type(value) for value in values] != list(kinds)
+        or any(isinstance(value, int | float) and not abs(value) < 2**31 for value in values)
     ):
         raise HttpProblem(400, "invalid_cursor", "this cursor is not one of ours")
     return values
@@ -51,6 +53,9 @@ def number(name: str) -> float | None:
     if value is None:
         return None
     try:
-        return float(value)
-    except ValueError as error:
-        raise HttpProblem(400, "invalid_parameter", f"{name} is a number") from error
+        given = float(value)
+    except ValueError:
+        given = math.nan
+    if not math.isfinite(given):
+        raise HttpProblem(400, "invalid_parameter", f"{name} is a number")
+    return given

@@ -54,7 +54,7 @@ def page_of(here: Service, batch_id: str, sort: str, limit: int) -> payloads.Lis
     query = select(_ROWS).where(Item.batch_id == batch_id, *_filters())
     score: Any = func.coalesce(Item.score, -1.0)
     order: tuple[Any, ...]
-    cursor = cursors.decode(1 if sort == "seq" else 2)
+    cursor = cursors.decode(int) if sort == "seq" else cursors.decode(float, int)
     if sort == "seq":
         order = (Item.seq,)
         if cursor is not None:

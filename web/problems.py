@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, g, json, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from shared import payloads
@@ -82,12 +82,18 @@ def as_problem(error: Exception) -> HttpProblem:
     if isinstance(error, HTTPException):
         status = error.code or 500
         return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "")
-    if isinstance(error, DBAPIError) and is_away(error):
-        full = "full" in str(error.orig)
-        code = "storage_full" if full else "database_unavailable"
-        return HttpProblem(503, code, "the database can't answer now", retry_after_s=30 if full else 5)
+    if isinstance(error, DBAPIError) and (isinstance(error, DataError) or is_away(error)):
+        return _of_the_database(error)
     log.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
     return HttpProblem(500, "internal_error", "something unexpected went wrong; it has been logged")
+
+
+def _of_the_database(error: DBAPIError) -> HttpProblem:
+    if isinstance(error, DataError):  # such as a NUL, which PostgreSQL keeps in no text
+        return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
+    full = "full" in str(error.orig)
+    code = "storage_full" if full else "database_unavailable"
+    return HttpProblem(503, code, "the database can't answer now", retry_after_s=30 if full else 5)
 
 
 def install(app: Flask) -> None:
