@@ -293,3 +293,28 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(app: Application) ->
     form = as_form(("images", "a.jpg", b"x"))
     response = app.call("POST", "/v1/batches", **form, environ_overrides={"CONTENT_LENGTH": str(most + 1)})
     assert (response.status_code, response.get_json()["code"]) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options"),
+    [
+        ("GET", "/v1/batches/bat_%00", {}),
+        ("GET", "/v1/items/itm_%00", {}),
+        ("GET", "/v1/batches?status=%00", {}),
+        ("GET", "/v1/batches?origin=%00", {}),
+        ("GET", "/v1/batches/bat_%ff%fe", {}),
+        ("DELETE", "/v1/api-keys/%00", {}),
+        ("POST", "/v1/models/%00/activate", {}),
+        ("POST", "/v1/api-keys", {"json": {"name": "\0"}}),
+        ("POST", "/v1/batches", as_form(options_part({"model": "\0"}), ("images", "a.jpg", b"x"))),
+        (
+            "POST",
+            "/v1/batches",
+            as_form(options_part({"metadata": {"\0": "\0"}}), ("images", "\0.jpg", b"x")),
+        ),
+    ],
+)
+def test_a_value_that_a_database_cannot_hold_is_no_fault_of_the_service(
+    app: Application, method: str, path: str, options: dict[str, Any]
+) -> None:
+    assert app.call(method, path, **options).status_code < 500

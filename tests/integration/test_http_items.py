@@ -1,0 +1,174 @@
+"""Pages of items, one item, and the result streams."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from shared import payloads
+from tests.application import Application
+
+
+@pytest.fixture(scope="module")
+def files(pictures: dict[str, bytes]) -> dict[str, bytes]:
+    good = list(pictures.values())[:37]
+    named = {f"part-{number:02d}.jpg": data for number, data in enumerate(good)}
+    return {**named, "broken.jpg": b"\xff\xd8\xff broken", "empty.jpg": b"", "text.jpg": b"no picture at all"}
+
+
+@pytest.fixture(scope="module")
+def batch(app: Application, files: dict[str, bytes]) -> dict[str, Any]:
+    """40 items, all ended: 37 verdicts and 3 failures."""
+    made = app.finished(files, {"operating_point": {"threshold": 0.5, "review_band": [0.5, 0.5]}})
+    assert (made["status"], made["outcome"], made["counts"]["failed"]) == ("completed", "partial", 3)
+    return made  # type: ignore[no-any-return]
+
+
+def pages(app: Application, batch_id: str, query: str) -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = []
+    cursor = ""
+    for _ in range(100):
+        page = app.get(f"/v1/batches/{batch_id}/items?{query}&cursor={cursor}")
+        seen += page["data"]
+        if not page["has_more"]:
+            return seen
+        cursor = page["next_cursor"]
+    raise AssertionError("the pages have no end")
+
+
+def test_pages_hold_every_item_once_in_order(
+    app: Application, batch: dict[str, Any], files: dict[str, bytes]
+) -> None:
+    assert [item["filename"] for item in pages(app, batch["id"], "limit=7")] == list(files)
+
+
+@pytest.mark.parametrize("sort", ["score", "-score"])
+def test_pages_by_score_hold_every_item_once(app: Application, batch: dict[str, Any], sort: str) -> None:
+    items = pages(app, batch["id"], f"limit=6&sort={sort}")
+    scores = [-1.0 if item["score"] is None else item["score"] for item in items]
+    assert len({item["id"] for item in items}) == 40
+    assert scores == sorted(scores, reverse=sort == "-score")
+
+
+def test_pages_stay_stable_while_the_batch_runs(app: Application, files: dict[str, bytes]) -> None:
+    running = app.submit(files)
+    first = app.get(f"/v1/batches/{running['id']}/items?limit=20")
+    app.work()
+    second = app.get(f"/v1/batches/{running['id']}/items?limit=20&cursor={first['next_cursor']}")
+    assert [item["filename"] for item in first["data"] + second["data"]] == list(files)
+
+
+def test_filters_agree_with_the_counts_of_the_batch(app: Application, batch: dict[str, Any]) -> None:
+    for verdict, number in batch["verdicts"].items():
+        found = pages(app, batch["id"], f"verdict={verdict}")
+        assert len(found) == number
+        assert {item["verdict"] for item in found} <= {verdict}
+    assert len(pages(app, batch["id"], "status=failed")) == 3
+    assert len(pages(app, batch["id"], "status=failed,succeeded")) == 40
+    assert pages(app, batch["id"], "status=queued") == []
+
+
+def test_score_bounds_are_inclusive(app: Application, batch: dict[str, Any]) -> None:
+    scores = sorted(item["score"] for item in pages(app, batch["id"], "status=succeeded"))
+    low, high = scores[10], scores[20]
+    found = pages(app, batch["id"], f"min_score={low!r}&max_score={high!r}")
+    assert sorted(item["score"] for item in found) == [score for score in scores if low <= score <= high]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=name",
+        "status=done",
+        "verdict=good",
+        "min_score=high",
+        "limit=1001",
+        "cursor=e30",
+        "cursor=WyJ4Il0",
+        "cursor=WzFlOTld",
+        "min_score=nan",
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused(app: Application, batch: dict[str, Any], query: str) -> None:
+    response = app.call("GET", f"/v1/batches/{batch['id']}/items?{query}")
+    assert response.status_code == 400
+    assert response.get_json()["code"] in {"invalid_parameter", "invalid_cursor"}
+
+
+def test_an_item_says_what_made_its_verdict(app: Application, batch: dict[str, Any]) -> None:
+    item = app.get(f"/v1/batches/{batch['id']}/items?limit=1")["data"][0]
+    assert app.get(f"/v1/items/{item['id']}") == item
+    assert item["verdict"] == ("defect" if item["score"] >= 0.5 else "no_defect") or item["score"] == 0.5
+    assert (item["threshold"], item["attempts"], item["error"]) == (0.5, 1, None)
+    assert item["model_sha256"] == batch["model"]["sha256"]
+    assert len(item["sha256"]) == 64
+    assert item["timings"]["decode_ms"] > 0 < item["timings"]["infer_ms"]
+
+
+def test_broken_pictures_fail_alone_with_their_codes(app: Application, batch: dict[str, Any]) -> None:
+    failed = {item["filename"]: item["error"]["code"] for item in pages(app, batch["id"], "status=failed")}
+    assert failed == {
+        "broken.jpg": "corrupt_image",
+        "empty.jpg": "corrupt_image",
+        "text.jpg": "unsupported_media",
+    }
+
+
+@pytest.mark.parametrize("item_id", ["itm_x", "nonsense", "itm_" + "0" * 32, "itm_" + "!" * 32])
+def test_an_item_that_is_not_there_is_404(app: Application, item_id: str) -> None:
+    assert app.call("GET", f"/v1/items/{item_id}").status_code == 404
+
+
+def test_results_as_ndjson_are_the_items(app: Application, batch: dict[str, Any]) -> None:
+    response = app.call("GET", f"/v1/batches/{batch['id']}/results")
+    assert response.content_type == "application/x-ndjson"
+    assert "X-Incomplete" not in response.headers
+    assert app.results(batch["id"]) == pages(app, batch["id"], "limit=1000")
+
+
+def test_results_as_csv_have_a_row_for_every_item(app: Application, batch: dict[str, Any]) -> None:
+    for ask in ({"Accept": "text/csv"}, {}):
+        query = "" if ask else "?format=csv"
+        response = app.call("GET", f"/v1/batches/{batch['id']}/results{query}", **ask)
+        assert response.content_type.startswith("text/csv")
+        assert f'filename="{batch["id"]}.csv"' in response.headers["Content-Disposition"]
+        rows = list(csv.DictReader(io.StringIO(response.text)))
+        assert tuple(rows[0]) == payloads.CSV_COLUMNS
+        assert len(rows) == batch["counts"]["total"] == 40
+        assert [row["filename"] for row in rows] == [item["filename"] for item in app.results(batch["id"])]
+        assert [row["error_code"] for row in rows[37:]] == [
+            "corrupt_image",
+            "corrupt_image",
+            "unsupported_media",
+        ]
+
+
+def test_results_of_a_running_batch_are_readable_and_say_so(
+    app: Application, files: dict[str, bytes]
+) -> None:
+    running = app.submit(files)
+    response = app.call("GET", f"/v1/batches/{running['id']}/results")
+    assert response.headers["X-Incomplete"] == "true"
+    assert len(response.text.splitlines()) == 40
+    app.work()
+    assert "X-Incomplete" not in app.call("GET", f"/v1/batches/{running['id']}/results").headers
+
+
+def test_results_in_an_unknown_form_are_refused(app: Application, batch: dict[str, Any]) -> None:
+    response = app.call("GET", f"/v1/batches/{batch['id']}/results?format=xlsx")
+    assert (response.status_code, response.get_json()["code"]) == (406, "unsupported_format")
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg"])
+def test_a_spreadsheet_takes_no_name_for_a_formula(app: Application, name: str) -> None:
+    made = app.submit({name: b""})
+    response = app.call("GET", f"/v1/batches/{made['id']}/results?format=csv")
+    assert next(csv.DictReader(io.StringIO(response.text)))["filename"] == "'" + name
+    assert app.results(made["id"])[0]["filename"] == name
+
+
+def test_more_items_than_one_block_are_streamed_whole(app: Application) -> None:
+    made = app.submit({f"{number}.jpg": b"" for number in range(4321)})
+    names = [item["filename"] for item in app.results(made["id"])]
+    assert names == [f"{number}.jpg" for number in range(4321)]

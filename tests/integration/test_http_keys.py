@@ -1,0 +1,166 @@
+"""Who may do what: keys, scopes, revocation, and tenants that must not see each other."""
+
+from typing import Any
+
+import pytest
+
+from shared.keys import SCOPES
+from tests.application import Application
+from web import auth
+
+OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/errors", "/openapi.json"}
+
+
+@pytest.fixture(scope="module")
+def batch(app: Application, pictures: dict[str, bytes]) -> dict[str, Any]:
+    """A batch of the tenant `default`."""
+    return app.finished(dict(list(pictures.items())[:2]))  # type: ignore[no-any-return]
+
+
+def api_rules(app: Application) -> list[tuple[str, str]]:
+    """(method, rule) of every route of the API."""
+    return sorted(
+        (method, rule.rule)
+        for rule in app.flask.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/v1/") or rule.rule == "/predict"
+    )
+
+
+def test_every_path_of_the_api_asks_for_a_key(app: Application) -> None:
+    asked = 0
+    for method, rule in api_rules(app):
+        if rule == "/v1/session":
+            continue  # that is where a key is shown
+        path = rule.replace("<", "").replace(">", "")
+        for key in ("", "gng_no_such", "gng_000000000000_" + "0" * 64):
+            response = app.call(method, path, key=key)
+            assert (response.status_code, response.get_json()["code"]) == (401, "unauthorized"), rule
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+        asked += 1
+    assert asked >= 20
+
+
+def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str, Any]) -> None:
+    foreign = app.make_key("somebody-else", *SCOPES)
+    item = app.results(batch["id"])[0]
+    own_key = app.get("/v1/api-keys")["data"][0]["id"]
+    known = {"<batch_id>": batch["id"], "<item_id>": item["id"], "<key_id>": own_key}
+    tried = 0
+    for method, rule in api_rules(app):
+        name = next((name for name in known if name in rule), None)
+        if name is None:
+            continue
+        response = app.call(method, rule.replace(name, known[name]), key=foreign)
+        assert response.status_code == 404, (method, rule)
+        assert response.get_json()["code"] == "not_found"
+        tried += 1
+    assert tried >= 8
+    assert app.get("/v1/batches", key=foreign)["data"] == []
+    assert [key["tenant"] for key in app.get("/v1/api-keys", key=foreign)["data"]] == ["somebody-else"]
+    assert app.get(f"/v1/batches/{batch['id']}") == batch
+
+
+def test_what_is_foreign_looks_like_what_is_not_there(app: Application, batch: dict[str, Any]) -> None:
+    foreign = app.make_key("curious", "read")
+    missing = "bat_" + batch["id"][4:-1] + ("0" if batch["id"][-1] != "0" else "1")
+    answers = []
+    for identifier in (batch["id"], missing):
+        problem = app.call("GET", f"/v1/batches/{identifier}", key=foreign, X_Request_Id="r").get_json()
+        answers.append(str(problem).replace(identifier, "ID"))
+    assert answers[0] == answers[1]
+
+
+def test_a_key_may_do_what_its_scopes_say_and_no_more(app: Application) -> None:
+    allowed = {
+        "read": {"read": 200, "submit": 403, "admin": 403},
+        "submit": {"read": 403, "submit": 415, "admin": 403},
+        "admin": {"read": 200, "submit": 415, "admin": 200},
+        "review": {"read": 403, "submit": 403, "admin": 403},
+    }
+    calls = {
+        "read": ("GET", "/v1/batches"),
+        "submit": ("POST", "/v1/batches"),
+        "admin": ("GET", "/v1/api-keys"),
+    }
+    for scope, expected in allowed.items():
+        key = app.make_key("scoped", scope)
+        got = {name: app.call(*call, key=key).status_code for name, call in calls.items()}
+        assert got == expected, scope
+
+
+def test_a_key_is_made_used_listed_without_its_secret_and_revoked(app: Application) -> None:
+    made = app.call("POST", "/v1/api-keys", json={"name": "line 3", "scopes": ["read"]})
+    assert made.status_code == 201
+    secret, identifier = made.get_json()["secret"], made.get_json()["id"]
+    assert app.call("GET", "/v1/batches", key=secret).status_code == 200
+    listed = {key["id"]: key for key in app.get("/v1/api-keys")["data"]}
+    assert "secret" not in listed[identifier]
+    assert listed[identifier]["last_used_at"] is not None
+    assert secret not in app.call("GET", "/v1/api-keys").text
+    assert app.call("DELETE", f"/v1/api-keys/{identifier}").status_code == 204
+    assert app.call("GET", "/v1/batches", key=secret).status_code == 401
+    assert app.call("DELETE", f"/v1/api-keys/{identifier}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"name": "x", "scopes": ["root"]}, 422, "unknown_scope"),
+        ({"name": "x", "scopes": []}, 422, "unknown_scope"),
+        ({"name": "x", "scopes": "read"}, 400, "bad_request"),
+        ({"scopes": ["read"]}, 400, "bad_request"),
+        ([], 400, "bad_request"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused(app: Application, asked: Any, status: int, code: str) -> None:
+    response = app.call("POST", "/v1/api-keys", json=asked)
+    assert (response.status_code, response.get_json()["code"]) == (status, code)
+
+
+def test_the_database_holds_no_secret(app: Application) -> None:
+    secret = app.make_key("default", "read")
+    with app.database.read() as connection:
+        rows = str(connection.exec_driver_sql("SELECT * FROM api_keys").all())
+    assert secret not in rows
+    assert secret.rsplit("_", 1)[1] not in rows
+
+
+def test_probes_and_documents_need_no_key(app: Application) -> None:
+    for path in OPEN - {"/readyz"}:
+        assert app.call("GET", path, key="").status_code == 200, path
+    assert app.call("GET", "/readyz", key="").status_code in {200, 503}
+
+
+def test_a_page_may_act_with_its_cookie_and_a_foreign_page_may_not(app: Application) -> None:
+    browser = app.flask.test_client()
+    here = "http://localhost"
+    assert browser.post("/v1/session", json={"key": "gng_wrong"}, headers={"Origin": here}).status_code == 401
+    assert browser.get("/v1/batches").status_code == 401
+    began = browser.post("/v1/session", json={"key": app.key}, headers={"Origin": here})
+    assert began.status_code == 200
+    cookie = began.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert app.key not in cookie
+    assert browser.get("/v1/batches").status_code == 200
+    made = browser.post("/v1/api-keys", json={"name": "x"}, headers={"Origin": here})
+    assert made.status_code == 201
+    for origin in ({"Origin": "http://evil.example"}, {}):
+        refused = browser.post("/v1/api-keys", json={"name": "x"}, headers=origin)
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "foreign_origin")
+    browser.delete("/v1/session", headers={"Origin": here})
+    assert browser.get("/v1/batches").status_code == 401
+
+
+def test_a_session_ends_with_its_key(app: Application) -> None:
+    secret = app.make_key("default", "read")
+    browser = app.flask.test_client()
+    browser.post("/v1/session", json={"key": secret}, headers={"Origin": "http://localhost"})
+    assert browser.get("/v1/batches").status_code == 200
+    with app.database.write() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE api_keys SET revoked_at = 1 WHERE prefix = '{secret.split('_')[1]}'"
+        )
+    auth.forget()  # another process remembers a key for a few seconds; this one was told
+    assert browser.get("/v1/batches").status_code == 401
