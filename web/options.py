@@ -1,7 +1,6 @@
 """The `options` part of a submission, read and checked."""
 
 import base64
-import binascii
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -145,5 +144,5 @@ def _is_secret(secret: Any) -> bool:
         return False
     try:
         return 24 <= len(base64.b64decode(secret[6:], validate=True)) <= 64
-    except binascii.Error:
+    except ValueError:  # binascii.Error, and what letters beyond ASCII raise
         return False

@@ -135,9 +135,7 @@ def _record(
     """Keep the try and its outcome. One that outlived its claim is kept too, but only its success changes the
     delivery; a delivery purged meanwhile keeps nothing."""
     with database.write() as connection:
-        known = connection.execute(
-            select(Delivery.id).where(Delivery.id == claimed.id).with_for_update()
-        ).first()
+        known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
         tried = (Attempt.delivery_id == claimed.id) & (Attempt.at == started)
         if known is None or connection.scalar(select(Attempt.id).where(tried)) is not None:
             return

@@ -24,6 +24,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.tables import Attempt, Delivery
 from tests.receivers import Receiver, status
+from tests.stack import running
 from worker.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver, due
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -306,3 +307,23 @@ def test_a_forbidden_receiver_is_a_failed_try_that_the_operator_may_yet_allow(
     assert "ForbiddenAddress" in tries_of(database, identifier)[0].error
     clock.now = row_of(database, identifier).due_at
     assert deliver(database, settings, identifier, at=clock) == "delivered"
+
+
+@pytest.mark.timeout(120)
+def test_a_finished_batch_tells_its_receiver_through_the_real_processes(
+    receiver: Receiver, artifact: Path, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    receiver.replies = [status(500), status(204)]
+    few = dict(list(pictures.items())[:5])
+    with running(tmp_path, [artifact]) as stack:
+        told = {"url": receiver.url, "secret": SECRET}
+        batch = stack.finish(stack.submit(few, {"webhook": told})["id"])
+        wait_until = time.monotonic() + 30
+        while len(receiver.posts) < 2 and time.monotonic() < wait_until:
+            time.sleep(0.1)
+    (_, first, body), (_, second, again) = receiver.posts
+    event = Webhook(SECRET).verify(body, first)
+    assert (event["type"], event["data"]["id"]) == ("batch.completed", batch["id"])
+    assert event["data"]["counts"]["succeeded"] == 5
+    assert (first["webhook-id"], body) == (second["webhook-id"], again)
+    Webhook(SECRET).verify(again, second)
