@@ -184,7 +184,7 @@ class Client:
             name, data = source.name, _read(source)
         body = Multipart()
         body.add_picture(name, data, len(data), field="file")
-        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0)
+        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0, patience_s=10.0)
         return cast("PredictionPayload", answer.json())
 
     # Model versions

@@ -136,8 +136,10 @@ class Transport:
             if answer.status < 300 or answer.status == 304:
                 return answer
             problem = read_problem(answer)
-            again = problem.status in {429, 503} or (
-                problem.status == 409 and problem.retry_after_s is not None
+            again = (
+                problem.status in {429, 503}
+                or (problem.status == 409 and problem.retry_after_s is not None)
+                or (problem.status in {502, 504} and repeatable)  # a proxy before a service that restarts
             )
             pause = max(problem.retry_after_s or 0.0, _backoff(tries))
             if not again or time.monotonic() + pause > ends_at:
@@ -269,7 +271,7 @@ def _readable(sock: socket.socket) -> bool:
 
 
 def _backoff(tries: int) -> float:
-    return min(5.0, 0.1 * 2.0**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+    return min(5.0, 0.1 * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
 
 def read_problem(answer: Answer) -> ApiError:

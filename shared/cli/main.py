@@ -52,11 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TimeoutError as error:
         print(f"gonogo: {error}", file=sys.stderr)
         return INCOMPLETE
+    except OSError as error:  # no room, no permission: the system says what and where
+        if isinstance(error, BrokenPipeError):  # the reader of our output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"gonogo: {error}", file=sys.stderr)
+        return REFUSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _entry(entry: dict[str, object]) -> str:

@@ -49,13 +49,12 @@ class Children:
         self._start(child)
         return child
 
-    def run(self, name: str, argv: list[str], timeout_s: float) -> int:
-        """Run a child to its end, its words in its log; its exit status, or 124 when it took too long."""
+    def run(self, name: str, argv: list[str], timeout_s: float, hurry: Callable[[], bool]) -> int:
+        """Run a child to its end, its words in its log; its exit status, or 124 if it was ended for us."""
         process = start(argv, self.environment, log=self.log(name))
         try:
-            return process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return 124
+            wait_until(lambda: process.poll() is not None or hurry(), timeout_s, pause_s=0.02)
+            return 124 if process.returncode is None else process.returncode
         finally:
             process.kill()
             process.wait()
@@ -70,11 +69,12 @@ class Children:
             elif (status := child.process.poll()) is not None:
                 self._end_rest(child)
                 child.process = None
-                child.failures = 0 if now - child.began > _STEADY_S else child.failures + 1
-                pause = min(_LONGEST_PAUSE_S, 0.25 * 2.0**child.failures)
-                child.due = now + pause
-                how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
-                self.say(f"{child.name} ended ({how}), again in {pause:g} s; see {self.log(child.name)}")
+                if now - child.began > _STEADY_S:
+                    child.failures = 0
+                pause = self._put_off(child)
+                self.say(
+                    f"{child.name} ended ({_how(status)}), again in {pause:g} s; see {self.log(child.name)}"
+                )
 
     def stop(self, children: Iterable[Child], grace_s: float, hurry: Callable[[], bool]) -> None:
         """Ask these to end; kill what is left after the grace, or as soon as `hurry` says so."""
@@ -100,21 +100,42 @@ class Children:
         """Bound each log, keeping one before it; children append, so the file may be cut under them."""
         for child in self.all:
             log = self.log(child.name)
-            if log.exists() and log.stat().st_size > _LOG_BYTES:
-                older = log.with_suffix(".log.1")
-                older.write_bytes(log.read_bytes())
-                os.truncate(log, 0)
+            with suppress(OSError):  # a full disk: better a long log than no supervisor
+                if log.stat().st_size > _LOG_BYTES:
+                    log.with_suffix(".log.1").write_bytes(log.read_bytes())
+                    os.truncate(log, 0)
 
     def _start(self, child: Child) -> None:
-        child.process = start(
-            child.argv, self.environment, log=self.log(child.name), death_signal=child.death_signal
-        )
-        child.began = time.monotonic()
-        child.born = identity(child.process.pid)
-        data_dirs.record(self.data_dir, {one.name: one.born for one in self.all if one.born is not None})
+        """Start a child; what the system refuses now (no room, no memory) is tried again later."""
+        try:
+            child.process = start(
+                child.argv, self.environment, log=self.log(child.name), death_signal=child.death_signal
+            )
+            child.began = time.monotonic()
+            child.born = identity(child.process.pid)
+            data_dirs.record(self.data_dir, {one.name: one.born for one in self.all if one.born is not None})
+        except OSError as error:
+            if child.process is None:
+                self.say(f"{child.name} could not be started: {error}; again in {self._put_off(child):g} s")
+
+    def _put_off(self, child: Child) -> float:
+        """Count one more failure; the seconds until the next start."""
+        child.failures += 1
+        pause = min(_LONGEST_PAUSE_S, 0.25 * 2.0 ** min(child.failures, 10))
+        child.due = time.monotonic() + pause
+        return pause
 
     def _end_rest(self, child: Child) -> None:
         """End what a dead child left of its own children: they would hold its port and its work."""
         if child.born is not None:
             for one in members(child.born, data_dirs.mark(self.data_dir)):
                 kill(one, signal.SIGKILL)
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-status}"

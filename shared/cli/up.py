@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("--workers must be 1 or more")
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda received, _: signals.append(received))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has asked not to be told
+            signal.signal(number, lambda received, _: signals.append(received))
     held = data_dirs.lock(settings.data_dir)
     try:
         for name in data_dirs.end_survivors(settings.data_dir):
@@ -99,7 +101,7 @@ def _start(
     """Start everything in order and wait until it is ready; the first key, where one was made."""
     if valkey_socket is not None:
         children.add(stack.valkey(settings, valkey_socket))
-    migrations = children.run("migrations", stack.MIGRATIONS, _START_S)
+    migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
     if signals:
         raise _Stopped
     if migrations != 0:
@@ -182,4 +184,5 @@ def _until(seconds: float) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    with suppress(OSError):  # the terminal may be gone; the stack stays
+        print(line, flush=True)

@@ -153,10 +153,10 @@ def test_a_problem_becomes_a_typed_error(script: Script, client: Client) -> None
 
 
 def test_an_error_page_that_is_no_json_is_an_error_too(script: Script, client: Client) -> None:
-    script.answer(502, b"<html>bad gateway</html>")
+    script.answer(500, b"<html>no json</html>")
     with pytest.raises(ApiError) as caught:
         client.batch("bat_1")
-    assert (caught.value.status, caught.value.code) == (502, "http_502")
+    assert (caught.value.status, caught.value.code) == (500, "http_500")
 
 
 def test_retry_after_beyond_our_patience_is_handed_to_the_caller(script: Script, client: Client) -> None:
