@@ -1,0 +1,286 @@
+"""A running installation that a row breaks: what it accepted, its workers, and the proof that a fault fired."""
+
+import itertools
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import redis
+from sqlalchemy import Row, func, select
+
+from shared import metrics
+from shared.blobs import BlobStore
+from shared.db import Database
+from shared.settings import Settings
+from shared.tables import Batch, Chunk, Item, Worker
+from tests.databases import empty_database_url
+from tests.faults import checker
+from tests.stack import FAST, ROOT, Stack, free_port, until
+
+ON_PATH = Path(__file__).parent / "on_path"
+# A receiver that refuses at once: what counts here is that exactly one event is owed.
+WEBHOOK = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
+CHUNK_ITEMS = 16
+_numbers = itertools.count()
+
+
+@dataclass
+class Rig:
+    """One installation. A row that ends without `check` having found all well leaves it marked as spoilt."""
+
+    stack: Stack
+    kind: str
+    accepted: dict[str, int] = field(default_factory=dict)
+    spoilt: bool = False
+    points: Path = Path()
+    saw: dict[str, Any] = field(default_factory=dict)
+    extra_before: int = 0
+
+    def __post_init__(self) -> None:
+        self.database = Database(self.stack.settings.database)
+        self.blobs = BlobStore(self.stack.settings.blobs)
+        self.fresh_points()
+
+    # -- faults -----------------------------------------------------------------------------------------------
+
+    def fresh_points(self) -> None:
+        """Count failpoints from nought."""
+        self.points = self.stack.folder / f"points-{next(_numbers)}"
+        self.points.mkdir()
+
+    def fault_env(self, points: str = "", **extra: str) -> dict[str, str]:
+        """The environment that puts hooks and failpoints into a child process."""
+        return {
+            "PYTHONPATH": os.pathsep.join([str(ON_PATH), str(ROOT)]),
+            "GONOGO_FAILPOINTS": points,
+            "GONOGO_FAILPOINTS_DIR": str(self.points),
+            **extra,
+        }
+
+    def fired(self, point: str) -> int:
+        """How often a failpoint fired, over all processes."""
+        return len(list(self.points.glob(f"{point.replace(':', '-')}.*")))
+
+    def proof(self, what: str) -> None:
+        """Note how the fault is known to have happened."""
+        self.saw["fired"] = what
+
+    def recovered(self, seconds: float, reach_s: float) -> None:
+        """Note how long it took to be back at work, beside what is to be reached."""
+        self.saw["recovery_s"], self.saw["reach_s"] = round(seconds, 1), reach_s
+
+    # -- processes --------------------------------------------------------------------------------------------
+
+    def restart(
+        self,
+        name: str,
+        points: str = "",
+        *,
+        how: signal.Signals = signal.SIGKILL,
+        wait: bool = True,
+        **env: str,
+    ) -> None:
+        """End a process where it runs and start it with these failpoints; it is waited for."""
+        if name in self.stack.processes:
+            self.kill_group(name, how)
+        role = name.partition("-")[0]
+        since = time.time()
+        self.stack.start(name, **self.fault_env(points, **env))
+        if not wait:
+            return
+        if role in ("bulk", "interactive"):
+            workers = int(env.get("GONOGO_WORKERS", self.stack.settings.workers))
+            self.wait_workers(since, workers if role == "bulk" else 1)
+        elif role == "web":
+            until(self.web_answers, 60, "the web answers")
+
+    def kill_group(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """Signal a process, with all its children where they are to be killed, and wait for its end."""
+        process = self.stack.processes.pop(name)
+        if how == signal.SIGKILL:
+            os.killpg(process.pid, how)
+        else:
+            process.send_signal(how)
+        process.wait(60)
+
+    def children(self, name: str) -> set[int]:
+        """Process ids below one process of the stack."""
+        with suppress(psutil.NoSuchProcess):
+            return {child.pid for child in psutil.Process(self.stack.processes[name].pid).children()}
+        return set()
+
+    def end(self) -> None:
+        """Kill everything: how a service drains is row 27's business."""
+        for name in list(self.stack.processes):
+            self.kill_group(name)
+        self.database.dispose()
+
+    def web_answers(self) -> bool:
+        try:
+            return bool(self.stack.get("/livez")[0] == 200)
+        except OSError:
+            return False
+
+    def wait_workers(self, since: float, count: int) -> list[int]:
+        """Wait until this many inference processes, started after `since`, live; their process ids."""
+
+        def live() -> list[int]:
+            with self.database.read() as connection:
+                pids = connection.scalars(select(Worker.pid).where(Worker.started_at > since)).all()
+            return list(pids) if len(pids) >= count else []
+
+        found: list[int] = until(live, 60, f"{count} workers are up; logs in {self.stack.folder}")
+        return found
+
+    def broker(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.stack.settings.broker, socket_timeout=10)
+
+    # -- work -------------------------------------------------------------------------------------------------
+
+    def submit(self, files: dict[str, bytes], **options: Any) -> str:
+        """Submit a batch that owes a webhook, and remember that it was accepted."""
+        batch = self.stack.submit(files, {"webhook": WEBHOOK, **options})
+        self.accepted[batch["id"]] = batch["counts"]["total"]
+        return str(batch["id"])
+
+    def finish(self, batch_id: str, timeout_s: float = 90.0) -> Row[Any]:
+        """Wait for the end of a batch, by its row."""
+
+        def ended() -> Row[Any] | None:
+            row = self.batch(batch_id)
+            return row if row is not None and row.finished_at is not None else None
+
+        found: Row[Any] = until(ended, timeout_s, f"{batch_id} ends; logs in {self.stack.folder}")
+        return found
+
+    def batch(self, batch_id: str) -> Row[Any] | None:
+        with self.database.read() as connection:
+            return connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).first()
+
+    def held(self, batch_id: str, status: str = "leased") -> list[Row[Any]]:
+        """Chunks of a batch that a worker holds now."""
+        query = select(Chunk.__table__).where(Chunk.batch_id == batch_id, Chunk.status == status)
+        with self.database.read() as connection:
+            return list(connection.execute(query.order_by(Chunk.id)).all())
+
+    def wait_held(self, batch_id: str, timeout_s: float = 60.0) -> Row[Any]:
+        """Wait until a worker holds a chunk of the batch."""
+        found: list[Row[Any]] = until(
+            lambda: self.held(batch_id), timeout_s, f"a chunk of {batch_id} is held"
+        )
+        return found[0]
+
+    def chunk(self, chunk_id: int) -> Row[Any]:
+        with self.database.read() as connection:
+            return connection.execute(select(Chunk.__table__).where(Chunk.id == chunk_id)).one()
+
+    def items(self, batch_id: str) -> list[Row[Any]]:
+        query = select(Item.__table__).where(Item.batch_id == batch_id).order_by(Item.seq)
+        with self.database.read() as connection:
+            return list(connection.execute(query).all())
+
+    def done(self) -> int:
+        """Items with a verdict or an error, over all batches: the sign that work goes on."""
+        with self.database.read() as connection:
+            return int(connection.scalar(select(func.sum(Batch.succeeded + Batch.failed))) or 0)
+
+    def event(self, name: str) -> int:
+        with self.database.read() as connection:
+            return metrics.read(connection, name)
+
+    def time_until(self, check: Callable[[], Any], timeout_s: float, what: str) -> float:
+        """Seconds until `check` is true."""
+        started = time.monotonic()
+        until(check, timeout_s, what)
+        return time.monotonic() - started
+
+    def check(self, *, most_extra: int | None = None) -> checker.Seen:
+        """Hold everything against the checker; wait a little, since a sweep may have to complete or tidy."""
+        deadline = time.monotonic() + 20
+        while True:
+            seen = checker.check(self.database, self.blobs, self.accepted)
+            if not seen.troubles or time.monotonic() > deadline:
+                break
+            time.sleep(0.3)
+        extra = seen.extra - self.extra_before
+        self.saw |= {"items": seen.items, "lost": seen.lost, "doubled": seen.doubled, "extra": extra}
+        self.extra_before = seen.extra
+        assert not seen.troubles, seen.troubles[:10]
+        if most_extra is not None:
+            assert extra <= most_extra, f"{extra} extra inferences, at most {most_extra} are due"
+        assert self.saw.get("fired"), "this row did not prove that its fault happened"
+        self.spoilt = False
+        return seen
+
+
+@contextmanager
+def rig(
+    folder: Path,
+    artifacts: list[Path],
+    kind: str = "sqlite",
+    *,
+    processes: tuple[str, ...] = ("web", "sweep", "bulk"),
+    database_url: str | None = None,
+    tcp_broker: bool = False,
+    proxy_port: int | None = None,
+    **changed: Any,
+) -> Iterator[Rig]:
+    """An installation in `folder`; workers with `CHUNK_ITEMS` pictures a chunk, so that there are many."""
+    with ExitStack() as closing:
+        url = database_url or closing.enter_context(empty_database_url(kind, folder))
+        broker_port = free_port() if tcp_broker else 0
+        broker = f"redis://127.0.0.1:{broker_port}/0" if tcp_broker else f"unix://{folder}/valkey.sock"
+        settings = replace(
+            Settings(),
+            data_dir=folder,
+            database_url=url,
+            broker_url=broker,
+            port=free_port(),
+            webhook_allowed_networks="127.0.0.0/8",
+            min_free_bytes=0,
+            chunk_items=CHUNK_ITEMS,
+            orphan_s=4.0,
+            **{**FAST, **changed},
+        )
+        stack = Stack(folder, settings)
+        stack.prepare(artifacts)
+        made = Rig(stack, kind)
+        closing.callback(made.end)
+        checker.watch(made.database)
+        start_valkey(stack, broker_port)
+        if proxy_port is not None:
+            stack.settings = replace(settings, broker_url=f"redis://127.0.0.1:{proxy_port}/0")
+        for name in processes:
+            made.restart(name)
+        yield made
+
+
+def start_valkey(stack: Stack, port: int = 0) -> None:
+    """Start (or start again) the broker, on a socket or on a port."""
+    from shared.cli.stack import valkey_binary
+
+    if not port:
+        # A killed server leaves its socket behind; waiting for the file would then be waiting for nothing.
+        stack.broker_socket.unlink(missing_ok=True)
+        stack.start_valkey()
+        return
+    folder = stack.folder / "valkey"
+    folder.mkdir(exist_ok=True)
+    command = [
+        str(valkey_binary()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder),
+        "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
+    ]  # fmt: skip
+    stack.spawn("valkey", command)
+    until(lambda: _listens(port), 10, "Valkey listens")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,99 @@
+"""Rows 1 to 4: the process that holds a chunk dies, freezes, or dies in the narrow place."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.rig import CHUNK_ITEMS, Rig
+from tests.stack import until
+
+Many = Callable[[int], dict[str, bytes]]
+pytestmark = pytest.mark.timeout(170)
+SLOW_CHUNK = "worker.claimed=sleep0.3"
+
+
+def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
+    ill.restart("bulk", "worker.claimed=sleep0.3*8")
+    batch_id = ill.submit(many(5000))
+    held = ill.wait_held(batch_id)
+    os.kill(held.pid, signal.SIGKILL)
+    took = ill.time_until(lambda: ill.chunk(held.id).status == "done", 60, "the chunk is done by another")
+    again = ill.chunk(held.id)
+    assert again.attempts == 2
+    ill.proof(f"the process of the lease row was killed, chunk ran {again.attempts} times")
+    ill.recovered(took, 35)
+    assert ill.finish(batch_id, 120).succeeded == 5000
+    ill.check(most_extra=CHUNK_ITEMS)
+
+
+@pytest.mark.slow
+def test_row_02_the_whole_worker_killed_twenty_times(ill: Rig, many: Many) -> None:
+    one = {"GONOGO_WORKERS": "1"}
+    names, killed = ("bulk-a", "bulk-b"), Counter[str]()
+    for name in names:
+        ill.restart(name, SLOW_CHUNK, wait=False, **one)
+    ill.kill_group("bulk")
+    batch_id = ill.submit(many(100 * CHUNK_ITEMS))
+    longest = 0.0
+    while killed.total() < 20:
+        # A chunk that is met for the first time: a chunk whose every holder is killed is bisected, as it should be.
+        since = time.monotonic()
+        held = until(
+            lambda: [chunk for chunk in ill.held(batch_id) if chunk.attempts == 1], 60, "work goes on"
+        )[0]
+        longest = max(longest, time.monotonic() - since)
+        name = next((name for name in names if held.pid in ill.children(name)), None)
+        if name is not None:
+            ill.restart(name, SLOW_CHUNK, wait=False, **one)
+            killed[name] += 1
+    ill.proof(f"{killed.total()} kills of the worker that held a chunk, with its child")
+    ill.recovered(longest, 35)
+    assert ill.finish(batch_id, 120).succeeded == 100 * CHUNK_ITEMS
+    ill.restart("bulk")
+    for name in names:
+        ill.kill_group(name)
+    ill.check(most_extra=killed.total() * CHUNK_ITEMS)
+
+
+def test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:
+    env = {"FAULTS_POINTS": "kombu.transport.redis:QoS.append"}
+    ill.restart("bulk", "QoS.append=kill*1", **env)
+    batch_id = ill.submit(many(CHUNK_ITEMS))
+    until(lambda: ill.fired("QoS.append"), 30, "the worker dies in QoS.append")
+    process = ill.stack.processes.pop("bulk")
+    assert process.wait(30) == -signal.SIGKILL
+    with ill.broker() as broker:
+        assert broker.llen("normal") == 0, "the message was put back: the narrow hole was missed"
+    ill.restart("bulk")
+    took = ill.time_until(lambda: ill.batch(batch_id).finished_at is not None, 60, "the sweep sends it again")
+    ill.proof("the broker held no copy of the message when its worker was dead")
+    ill.recovered(took, 3 * ill.stack.settings.sweep_s + ill.stack.settings.republish_s)
+    assert ill.event("announced_again") > 0
+    ill.check(most_extra=0)
+
+
+def test_row_04_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
+    ill.restart("bulk", "worker.predicted=sleep1*1")
+    fenced = ill.event("fenced")
+    batch_id = ill.submit(many(8 * CHUNK_ITEMS))
+    until(lambda: ill.fired("worker.predicted"), 30, "a worker stands before its record")
+    held = ill.wait_held(batch_id)
+    os.kill(held.pid, signal.SIGSTOP)
+    frozen_at = time.monotonic()
+    try:
+        until(lambda: ill.chunk(held.id).status == "done", 60, "another worker has done the chunk")
+        took = time.monotonic() - frozen_at
+        before = ill.items(batch_id)
+    finally:
+        os.kill(held.pid, signal.SIGCONT)
+    until(lambda: ill.event("fenced") == fenced + 1, 30, "the zombie is fenced")
+    first = slice(held.first_seq, held.last_seq + 1)
+    assert ill.items(batch_id)[first] == before[first], "the zombie wrote rows"
+    ill.proof("the frozen process woke after its chunk was done and was fenced")
+    ill.recovered(took, 35)
+    ill.finish(batch_id)
+    ill.check(most_extra=CHUNK_ITEMS)
