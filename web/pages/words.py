@@ -1,8 +1,11 @@
 """How the pages spell numbers, times, states and verdicts."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from shared import payloads
 from shared.clock import now
@@ -124,12 +127,17 @@ def summary(batch: payloads.BatchPayload) -> str:
     return f"{state(batch['status'])}, {int(batch['progress'] * 10) * 10} percent"
 
 
+def ticked(text: str) -> Markup:
+    """A sentence of the code whose `names` become code in the page."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
+
+
 def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration, "moment": moment, "notes": notes, "number": number, "percent": percent,
-    "remaining": remaining, "shares": shares, "speed": speed, "state": state, "summary": summary,
+    "ticked": ticked, "remaining": remaining, "shares": shares, "speed": speed, "state": state, "summary": summary,
     "title_of": title, "took": took, "verdict": verdict,
 }  # fmt: skip
