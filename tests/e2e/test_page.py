@@ -1,0 +1,215 @@
+"""A person with a browser: headless Chromium on a running stack."""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.stack import Stack, running
+
+pytestmark = pytest.mark.browser
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+Browser = webdriver.Chrome
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
+    if CHROMIUM is None or DRIVER is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
+    with running(tmp_path_factory.mktemp("page"), [artifact]) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def open_browser(profile: Path, width: int = 1200, *, script: bool = True) -> Iterator[Browser]:
+    """A Chromium that has never been used and notes its console and its requests."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    if not script:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = Browser(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    try:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        yield browser
+    finally:
+        browser.quit()
+
+
+@pytest.fixture
+def browser(stack: Stack, tmp_path: Path) -> Iterator[Browser]:
+    """A browser that is signed in; at the end it must have met no error and asked no other host."""
+    with open_browser(tmp_path / "profile") as made:
+        sign_in(made, stack)
+        yield made
+        errors = [entry for entry in made.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+        assert errors == []
+        assert {url for url in requested(made) if not url.startswith((stack.url, "data:", "blob:"))} == set()
+
+
+def requested(browser: Browser) -> list[str]:
+    """Every address that the browser's pages asked for."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    return [each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")]
+
+
+def sign_in(browser: Browser, stack: Stack) -> None:
+    browser.get(stack.url)
+    browser.find_element(By.ID, "key").send_keys(stack.key)
+    browser.find_element(By.CSS_SELECTOR, "form .primary").click()
+    wait(browser, "#live")
+
+
+def wait(browser: Browser, css: str, seconds: float = 30) -> Any:
+    """The first element that matches, once it is there and shown."""
+    return WebDriverWait(browser, seconds).until(
+        lambda _: next(
+            (each for each in browser.find_elements(By.CSS_SELECTOR, css) if each.is_displayed()), None
+        )
+    )
+
+
+def written(folder: Path, pictures: dict[str, bytes]) -> list[Path]:
+    folder.mkdir()
+    for name, data in pictures.items():
+        (folder / name).write_bytes(data)
+    return sorted(folder.iterdir())
+
+
+def drop(browser: Browser, paths: list[Path]) -> None:
+    """Drop files on the page, by the browser's own drag and drop."""
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 200, "data": data})
+    wait(browser, "#ready")
+
+
+def send(browser: Browser) -> None:
+    browser.find_element(By.ID, "go").click()
+    WebDriverWait(browser, 30).until(lambda _: "/batches/" in browser.current_url)
+
+
+def shown_scores(browser: Browser) -> list[float]:
+    return [float(each.text) for each in browser.find_elements(By.CSS_SELECTOR, ".tile .score")]
+
+
+def test_dropped_pictures_come_back_with_verdicts_worst_first(
+    browser: Browser, stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    names = list(pictures)[:40]
+    some = {name: pictures[name] for name in names} | {"broken <b>.jpg": b"not a picture"}
+    drop(browser, written(tmp_path / "parts", some))
+    assert "41 pictures" in browser.find_element(By.ID, "chosen").text
+    browser.find_element(By.ID, "label").send_keys("Line A3")
+    send(browser)
+    wait(browser, ".state.completed")
+
+    batch = stack.get(f"/v1/batches/{browser.current_url.rsplit('/', 1)[1]}")[1]
+    assert batch["counts"]["succeeded"] == 40
+    assert batch["metadata"] == {"label": "Line A3"}
+    truth = {item["filename"]: item for item in stack.items(batch["id"])}
+    tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
+    shown = [tile.find_element(By.CSS_SELECTOR, ".file").text for tile in tiles]
+    assert shown == sorted(truth, key=lambda name: -(truth[name]["score"] or -1))
+    assert shown_scores(browser) == sorted(shown_scores(browser), reverse=True)
+    words = {"defect": "Defect", "no_defect": "No defect", "review": "Review", None: "Failed"}
+    for tile, name in zip(tiles, shown, strict=True):
+        assert tile.find_element(By.CSS_SELECTOR, ".chip").text == words[truth[name]["verdict"]]
+
+    browser.execute_script(
+        "document.querySelectorAll('.tile img').forEach((each) => { each.loading = 'eager'; })"
+    )
+    drawn = (
+        "return [...document.querySelectorAll('.tile img')].filter((each) => each.naturalWidth > 0).length"
+    )
+    WebDriverWait(browser, 30).until(lambda _: browser.execute_script(drawn) == 40)
+
+
+def test_progress_moves_by_itself_and_the_end_is_announced(
+    browser: Browser, stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    stack.kill("bulk")
+    try:
+        drop(browser, written(tmp_path / "parts", pictures))
+        send(browser)
+        assert "No verdict yet" in browser.find_element(By.ID, "live").text
+        requested(browser)
+        time.sleep(3)  # nothing changes meanwhile, so nothing but the one held poll may be under way
+        assert len([url for url in requested(browser) if "/batches/" in url]) <= 1
+        stack.start("bulk")
+        wait(browser, ".state.completed", 60)
+    finally:
+        if "bulk" not in stack.processes:
+            stack.start("bulk")
+    said = browser.find_element(By.ID, "announce").get_attribute("textContent")
+    assert said.startswith("Done: ")
+    assert "100" in browser.find_element(By.CSS_SELECTOR, ".big").text
+
+
+def test_a_filter_and_the_failed_items_are_one_click_away(
+    browser: Browser, stack: Stack, pictures: dict[str, bytes]
+) -> None:
+    batch = stack.finish(stack.submit({**dict(list(pictures.items())[:5]), "cut.jpg": b"\xff\xd8\xff"})["id"])
+    browser.get(f"{stack.url}/batches/{batch['id']}")
+    browser.find_element(By.CSS_SELECTOR, ".tabs .failed").click()
+    row = wait(browser, "tbody tr")
+    assert "cut.jpg" in row.text
+    row.find_element(By.TAG_NAME, "a").click()
+    assert browser.current_url.startswith(f"{stack.url}/docs/errors#")
+
+
+def test_an_archive_is_sent_as_one(browser: Browser, pictures: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "parts.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in list(pictures)[:7]:
+            archive.writestr(f"tray/{name}", pictures[name])
+    browser.find_element(By.ID, "files").send_keys(str(path))
+    wait(browser, "#ready")
+    send(browser)
+    wait(browser, ".state.completed")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 7
+
+
+def test_the_pages_fit_a_narrow_screen(stack: Stack, pictures: dict[str, bytes], tmp_path: Path) -> None:
+    batch = stack.finish(stack.submit({"x" * 200 + ".jpg": next(iter(pictures.values()))})["id"])
+    with open_browser(tmp_path / "profile", 360) as browser:
+        sign_in(browser, stack)
+        for path in (
+            "/",
+            f"/batches/{batch['id']}",
+            f"/batches/{batch['id']}?status=failed",
+            "/docs",
+            "/docs/errors",
+        ):
+            browser.get(stack.url + path)
+            wide = browser.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= 360, path
+
+
+def test_reading_needs_no_script(stack: Stack, pictures: dict[str, bytes], tmp_path: Path) -> None:
+    batch = stack.finish(stack.submit(dict(list(pictures.items())[:3]))["id"])
+    with open_browser(tmp_path / "profile", script=False) as browser:
+        sign_in(browser, stack)
+        assert "needs JavaScript" in browser.find_element(By.TAG_NAME, "main").text
+        browser.find_element(By.CSS_SELECTOR, f"#{batch['id']} .name").click()
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".tile .chip")) == 3
+        assert "3 of 3" in browser.find_element(By.TAG_NAME, "main").text
