@@ -14,6 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from shared import netguard
 from shared.blobs import BlobStore
+from web.body import blocks
 from web.intake import Intake
 from web.options import read_options
 from web.problems import HttpProblem
@@ -51,8 +52,8 @@ def receive(request: Request, intake: Intake, spool: BlobStore, max_bytes: int) 
 
 
 def _blocks(request: Request, max_bytes: int) -> Iterator[bytes]:
-    stream, total = request.stream, 0
-    while block := stream.read(_READ):
+    total = 0
+    for block in blocks(request):
         total += len(block)
         if total > max_bytes:
             raise HttpProblem(413, "request_too_large", f"a request may have {max_bytes} bytes")
