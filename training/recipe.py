@@ -6,9 +6,11 @@ Nothing here knows a set by name: sizes, colours, counts and symmetries are read
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from shared.artifact import Preprocessing
 from shared.vision.net import Shape, multiplications
@@ -135,3 +137,17 @@ ORIGINAL_PLAN = Plan(
 def original_shape() -> Shape:
     """The first version's network at 3 x 224 x 224."""
     return Shape(kind="original", height=ORIGINAL_SIDE, width=ORIGINAL_SIDE, channels=3)
+
+
+def has_colour(files: Sequence[Path]) -> bool:
+    """Whether a sample of the pictures shows colour; grey stored as RGB is grey."""
+    step = max(1, len(files) // 100)
+    coloured = 0
+    chosen = files[::step]
+    for file in chosen:
+        with Image.open(file) as picture:
+            if picture.mode in ("L", "1", "LA", "I", "F") or picture.mode.startswith("I;"):
+                continue
+            channels = np.asarray(picture.convert("RGB").resize((32, 32)), np.int16)
+        coloured += int(np.ptp(channels, axis=2).mean() > 4)
+    return coloured > len(chosen) / 10

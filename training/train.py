@@ -105,7 +105,7 @@ def fit(
                 each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
                 loss = (each * weights[chosen].to(device)).mean()
                 optimizer.zero_grad(set_to_none=True)
-                scaler.scale(loss).backward()
+                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 scaler.step(optimizer)
                 scaler.update()
                 step += 1
@@ -232,7 +232,7 @@ def _seconds_an_epoch(net: nn.Module, part: Part, augment: Callable[[Tensor], Te
         with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
             logit = net(augment(_batch(part, chosen)).to(device).permute(0, 2, 3, 1))[0]
         optimizer.zero_grad()
-        F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()
+        F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return (time.monotonic() - started) / steps * len(part) / batch * 1.15  # and validation
 

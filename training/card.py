@@ -1,0 +1,92 @@
+"""The readable card, CARD.md, made from card.json alone, so that both say the same."""
+
+from typing import Any
+
+
+def readable(card: dict[str, Any]) -> str:
+    """Markdown for a person who has to decide whether this model may judge their parts."""
+    data, point, pre = card["data"], card["operating_point"], card["preprocessing"]
+    colour = "grey" if pre["channels"] == 1 else "colour"
+    lines = [
+        f"# {card['name']}",
+        "",
+        card["use"],
+        "",
+        "## What it was taught",
+        "",
+        f"- Data: {data['folder']}, {data['images']} pictures ({data['defect']} defect, "
+        f"{data['no_defect']} no_defect), {data['groups']} groups; split: {data['split']}.",
+        f"- Train, validation, test: {data['train']}, {data['validation']}, {data['test']} pictures. "
+        f"sha256 of the test part's ids: `{data['test_sha256']}`; this is scoring {data['test_scorings']} of it.",
+        f"- Every picture becomes {pre['width']} x {pre['height']} pixels, {colour}.",
+        f"- Network: {card['multiplications'] / 1e6:.1f} million multiply-adds a picture, "
+        f"{card['weights']:,} weights; {card['speed']['images_per_second']:.0f} pictures/s on one core when measured.",
+        f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
+        f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
+        f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",
+        "",
+        "## What it is worth",
+        "",
+        f"Threshold {point['threshold']:.3f}, review from {point['review_low']:.3f} to {point['review_high']:.3f}; "
+        f"chosen on the validation part ({card['costs']}).",
+        "",
+        "| | validation | test |",
+        "|---|---|---|",
+    ]
+    for title, name in (
+        ("accuracy at the threshold (95 % interval)", "accuracy"),
+        ("the same, whole groups resampled", "accuracy_by_groups"),
+        ("escape rate: defects called good", "escape_rate"),
+        ("false-reject rate: good parts called defect", "false_reject_rate"),
+    ):
+        cells = [_interval(card[part][name]) for part in ("validation", "test")]
+        lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
+    for title, name in (
+        ("pictures", "pictures"),
+        ("groups", "groups"),
+        ("escapes", "escapes"),
+        ("false rejects", "false_rejects"),
+        ("sent to review", "reviewed"),
+        ("escapes left after review", "escapes_after_review"),
+        ("false rejects left after review", "false_rejects_after_review"),
+        ("AUROC", "auroc"),
+        ("average precision", "average_precision"),
+        ("calibration error (ECE, 15 bins)", "ece"),
+        ("log loss", "log_loss"),
+    ):
+        lines.append(f"| {title} | {_number(card['validation'][name])} | {_number(card['test'][name])} |")
+    before = card["before_calibration"]
+    lines += [
+        "",
+        f"Before calibration the test part's ECE was {before['ece']:.4f} and its log loss {before['log_loss']:.4f}.",
+        "",
+        "What brightness and place alone would tell, on the same test part (accuracy): "
+        + ", ".join(f"{name} {_percent(value)}" for name, value in card["baselines"].items())
+        + ".",
+        "",
+        "## Limits",
+        "",
+        card["limits"],
+        "",
+        "## Versions",
+        "",
+        ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
+        "",
+    ]
+    if card.get("notice"):
+        lines += ["## Notice", "", card["notice"], ""]
+    return "\n".join(lines)
+
+
+def _interval(entry: dict[str, float | None]) -> str:
+    return f"{_percent(entry['value'])} ({_percent(entry['low'])} to {_percent(entry['high'])})"
+
+
+def _percent(value: float | None) -> str:
+    return "none" if value is None else f"{100 * value:.2f} %"
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return "none"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

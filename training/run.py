@@ -1,0 +1,364 @@
+"""One run, from a folder to a proven artifact: look, split, decode, fit, calibrate, choose, prove, write."""
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.artifact import Artifact, Calibration, OperatingPoint, Preprocessing, write_artifact
+from shared.clock import now, rfc3339
+from shared.vision.graph import Graph
+from shared.vision.net import Shape, multiplications, weights_bytes
+from training import plots, recipe
+from training.augment import Liberties, liberties
+from training.baselines import baselines
+from training.calibrate import fit_calibration, scores
+from training.card import readable
+from training.data import DataError, Record, Report, check
+from training.evaluate import logits_of
+from training.export import onnx_bytes
+from training.metrics import report
+from training.operating_point import Costs, choose
+from training.pixels import decode_files
+from training.splits import Split, given_split, grouped_split, part_hash, random_split
+from training.train import Fitted, Part, Say, fit
+
+LEDGER = "test-scorings.ndjson"
+USE = (
+    "For pictures of the same parts, camera and light as those it was taught. It sorts them into `defect`, "
+    "`no_defect` and `review`; it does not measure, and it knows no flaw of a kind that it never saw."
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose; the recipe chooses the rest."""
+
+    name: str
+    output: Path
+    budget_min: float = 30.0
+    preset: str = "recipe"  # or "original"
+    split: str = "auto"  # auto, grouped, random, given
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 2
+    side: int | None = None
+    speed: float | None = None  # millions of multiply-adds a picture
+    mirrors: int | None = None
+    full_scale: int | None = None
+    costs: Costs = field(default_factory=Costs)
+    notice: str = ""
+
+
+def train_folder(
+    folder: Path, options: Options, *, test_folder: Path | None = None, say: Say = print
+) -> Artifact:
+    """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
+    looked = check(folder)
+    say(looked.as_text())
+    split, how = choose_split(looked, options)
+    if test_folder is not None:
+        looked_test = check(test_folder)
+        known = {record.identity for record in looked.records}
+        if any(record.identity in known for record in looked_test.records):
+            raise DataError(f"{test_folder} holds pictures that are also in {folder}")
+        split = Split(split.train + split.test, split.validation, looked_test.records)
+        how = f"{how}; the test part is the folder {test_folder.name}"
+    return train_split(looked, split, how, options, say=say)
+
+
+def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
+    """The split and a sentence on how it was made. A given split that leaks is set aside, and that is
+    said."""
+    wanted = "random" if options.preset == "original" and options.split == "auto" else options.split
+    if wanted in ("auto", "given") and not (looked.leaks and wanted == "auto"):
+        given = given_split(looked.records, seed=options.seed)
+        if given is not None:
+            return given, "as the data names it" + (
+                ", leaking groups moved into train" if looked.leaks else ""
+            )
+        if wanted == "given":
+            raise DataError("the data names no split into train and test")
+    if wanted == "random":
+        return random_split(looked.records, seed=options.seed), "random 70/15/15, groups disregarded"
+    how = "random 70/15/15 by whole groups"
+    if looked.leaks:
+        how += f" (the given split leaked {len(looked.leaks)} groups and was set aside)"
+    return grouped_split(looked.records, seed=options.seed), how
+
+
+def train_split(looked: Report, split: Split, how: str, options: Options, *, say: Say = print) -> Artifact:
+    """Train on a split that is made already; writes the run folder and returns the artifact in it."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    test_sha256 = part_hash(split.test)
+    _write_json(
+        options.output / "split.json",
+        {"split": how, "seed": options.seed, "test_sha256": test_sha256, "made_at": rfc3339(now())}
+        | {
+            name: [record.identity for record in getattr(split, name)]
+            for name in ("train", "validation", "test")
+        },
+    )
+    say(
+        f"split: {how}; {len(split.train)}/{len(split.validation)}/{len(split.test)}; test part {test_sha256[:16]}"
+    )
+    torch.set_num_threads(options.threads)
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    started, started_cpu = time.monotonic(), time.process_time()
+
+    original = options.preset == "original"
+    shape, spec = _shape(looked, options)
+    say(
+        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
+    )
+    train, validation, test = (
+        _decoded(part, spec, options.threads) for part in (split.train, split.validation, split.test)
+    )
+    freedom = liberties(train.images) if not original else Liberties(False, False, False, False)
+    fitted = fit(
+        shape,
+        train,
+        validation,
+        budget_s=options.budget_min * 60 - (time.monotonic() - started),
+        freedom=freedom,
+        plan=recipe.ORIGINAL_PLAN if original else None,
+        device=device,
+        seed=options.seed,
+        say=say,
+    )
+    cpu_seconds = time.process_time() - started_cpu
+    say(f"{fitted.stop_reason}; epoch {fitted.best_epoch} is kept")
+    torch.save(fitted.net.state_dict(), options.output / "best_model.pt")
+    plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
+    return _prove(
+        looked, split, how, options, shape, spec, freedom, fitted, cpu_seconds, (train, validation, test), say
+    )
+
+
+def _prove(
+    looked: Report,
+    split: Split,
+    how: str,
+    options: Options,
+    shape: Shape,
+    spec: Preprocessing,
+    freedom: Liberties,
+    fitted: Fitted,
+    cpu_seconds: float,
+    parts: tuple[Part, Part, Part],
+    say: Say,
+) -> Artifact:
+    """Calibrate and choose on validation, score the test part once by the graph that will serve, write
+    all."""
+    train, validation, test = parts
+    graph_bytes, weights = onnx_bytes(fitted.net, shape), weights_bytes(fitted.net)
+    unproven = _artifact(
+        options, graph_bytes, weights, spec, Calibration(1.0, 0.0), OperatingPoint(0.5, 0.5, 0.5), {}
+    )
+    graph = Graph(unproven, threads=options.threads)
+    logits = logits_of(graph, validation.images)
+    if options.preset == "original":
+        calibration, point = Calibration(1.0, 0.0), OperatingPoint(0.5, 0.5, 0.5)
+    else:
+        calibration = fit_calibration(logits, validation.labels, validation.groups)
+        point = choose(scores(logits, calibration), validation.labels, options.costs)
+    on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
+
+    test_logits = logits_of(graph, test.images)
+    plain, p = scores(test_logits, Calibration(1.0, 0.0)), scores(test_logits, calibration)
+    on_test = report(p, test.labels, test.groups, point)
+    before = report(plain, test.labels, test.groups, point)
+    test_sha256 = part_hash(split.test)
+    times = _note_scoring(options, test_sha256, on_test.accuracy.value)
+
+    output = options.output
+    plots.confusion(p, test.labels, point.threshold, output / "confusion.png", f"{options.name}, test part")
+    plots.precision_recall_curve(p, test.labels, output / "precision_recall.png")
+    plots.reliability(plain, p, test.labels, output / "reliability.png")
+    files = [record.path for record in split.test]
+    plots.worst_mistakes(files, p, test.labels, point.threshold, output / "worst_mistakes.png")
+    card: dict[str, Any] = {
+        "name": options.name,
+        "made_at": rfc3339(now()),
+        "use": USE,
+        "limits": _limits(looked, on_test.groups),
+        "notice": options.notice,
+        "network": shape.as_card(),
+        "multiplications": multiplications(shape),
+        "weights": sum(value.numel() for value in fitted.net.parameters()),
+        "preprocessing": {
+            "width": spec.width,
+            "height": spec.height,
+            "channels": spec.channels,
+            "full_scale": spec.full_scale,
+        },
+        "calibration": {"scale": calibration.scale, "offset": calibration.offset},
+        "operating_point": {
+            "threshold": point.threshold,
+            "review_low": point.review_low,
+            "review_high": point.review_high,
+        },
+        "costs": _costs(options),
+        "data": looked.as_json()
+        | {
+            "split": how,
+            "train": len(train),
+            "validation": len(validation),
+            "test": len(test),
+            "sha256": part_hash(looked.records),
+            "test_sha256": test_sha256,
+            "test_scorings": times,
+        },
+        "training": {
+            "preset": options.preset,
+            "seed": options.seed,
+            "plan": fitted.plan.as_card(),
+            "augmentation": freedom.as_card() if fitted.plan.augment else None,
+            "budget_minutes": options.budget_min,
+            "seconds": round(fitted.seconds, 1),
+            "cpu_seconds": round(cpu_seconds, 1),
+            "best_epoch": fitted.best_epoch,
+            "stop_reason": fitted.stop_reason,
+            "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
+        },
+        "validation": on_validation.as_card(),
+        "test": on_test.as_card(),
+        "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
+        "baselines": {
+            name: round(value, 4)
+            for name, value in baselines(
+                train.images, train.labels.tolist(), test.images, test.labels.tolist()
+            ).items()
+        },
+        "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
+        "versions": {
+            **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
+            "python": platform.python_version(),
+        },
+    }
+    card["metrics"] = {
+        name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
+    }
+    artifact = _artifact(
+        options,
+        graph_bytes,
+        weights,
+        spec,
+        calibration,
+        point,
+        card,
+        (output / "training_curves.png").read_bytes(),
+    )
+    _write_json(output / "card.json", card)
+    (output / "CARD.md").write_text(readable(card))
+    say(f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}")
+    say(
+        f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
+        f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}, ECE {before.ece:.4f} -> {on_test.ece:.4f}"
+    )
+    say(f"{artifact.path}  sha256 {artifact.sha256}")
+    return artifact
+
+
+def _shape(looked: Report, options: Options) -> tuple[Shape, Preprocessing]:
+    if options.preset == "original":
+        shape = recipe.original_shape()
+        return shape, Preprocessing(shape.width, shape.height, shape.channels, options.full_scale)
+    sizes = [
+        (int(width), int(height))
+        for size, count in looked.sizes.items()
+        for width, height in [size.split("x")]
+        for _ in range(count)
+    ]
+    colour = recipe.has_colour([record.path for record in looked.records])
+    spec = recipe.preprocessing_for(sizes, colour, side=options.side, full_scale=options.full_scale)
+    limit = int(options.speed * 1e6) if options.speed else recipe.MAX_MULTIPLICATIONS
+    return recipe.shape_for(spec, mirrors=options.mirrors or 1, limit=limit), spec
+
+
+def _decoded(records: Sequence[Record], spec: Preprocessing, threads: int) -> Part:
+    images = decode_files([record.path for record in records], spec, threads=threads)
+    labels = np.array([record.label for record in records], np.int64)
+    _, groups = np.unique([record.group for record in records], return_inverse=True)
+    return Part(images, labels, groups.astype(np.int64))
+
+
+def _artifact(
+    options: Options,
+    graph: bytes,
+    weights: bytes,
+    spec: Preprocessing,
+    calibration: Calibration,
+    point: OperatingPoint,
+    card: dict[str, Any],
+    curves: bytes | None = None,
+) -> Artifact:
+    return write_artifact(
+        options.output / f"{options.name}.gonogo",
+        name=options.name,
+        onnx=graph,
+        weights=weights,
+        preprocessing=spec,
+        calibration=calibration,
+        operating_point=point,
+        card=card,
+        curves_png=curves,
+    )
+
+
+def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
+    """Pictures a second of the graph alone on one thread, the best of five micro-batches of 32."""
+    graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
+    best = float("inf")
+    for _ in range(6):
+        started = time.perf_counter()
+        graph.logits(batch)
+        best = min(best, time.perf_counter() - started)
+    return len(batch) / best
+
+
+def _note_scoring(options: Options, test_sha256: str, accuracy: float) -> int:
+    """Note that the test part was scored, beside the run folder; how often it has been, this time
+    included."""
+    ledger = options.output.parent / LEDGER
+    row = {"at": rfc3339(now()), "run": options.output.name, "test_sha256": test_sha256, "accuracy": accuracy}
+    with ledger.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return sum(json.loads(line)["test_sha256"] == test_sha256 for line in ledger.read_text().splitlines())
+
+
+def _costs(options: Options) -> str:
+    if options.preset == "original":
+        return "fixed at one half"
+    costs = options.costs
+    if costs.max_escape_rate is not None:
+        return f"at most {costs.max_escape_rate:.2%} escapes on validation, a review costs {costs.review:g}"
+    return f"an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
+
+
+def _limits(looked: Report, test_groups: int) -> str:
+    said = [
+        f"The test part holds {test_groups} groups: rates finer than 1 in {test_groups} are not supported by it."
+    ]
+    if not looked.has_groups:
+        said.append(
+            "The data names no parts; groups were found by likeness, so a part may lie on both sides of the "
+            "split, and parts never seen may do worse."
+        )
+    if looked.contradictions:
+        said.append(f"{len(looked.contradictions)} pictures carried both labels and were left out.")
+    return " ".join(said)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
