@@ -1,5 +1,7 @@
 """Model versions over HTTP: list, upload, activate, roll back, card."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, request
@@ -43,16 +45,13 @@ def upload_model() -> tuple[dict[str, Any], int]:
     kind, _ = parse_options_header(request.headers.get("Content-Type"))
     if kind not in (b"application/octet-stream", b"application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
-    path = here.blobs.spool_folder() / f"model-{id(request)}.gonogo"
-    try:
-        with path.open("wb") as file:
-            while block := request.stream.read(2**18):
-                if file.tell() + len(block) > _MAX_ARTIFACT:
-                    raise HttpProblem(413, "request_too_large", "an artifact may have 512 MB")
-                file.write(block)
-        identifier = model_versions.register(here.database, here.blobs, read_artifact(path))
-    finally:
-        path.unlink(missing_ok=True)
+    with tempfile.NamedTemporaryFile(dir=here.blobs.spool_folder(), suffix=".gonogo") as file:
+        while block := request.stream.read(2**18):
+            if file.tell() + len(block) > _MAX_ARTIFACT:
+                raise HttpProblem(413, "request_too_large", "an artifact may have 512 MB")
+            file.write(block)
+        file.flush()
+        identifier = model_versions.register(here.database, here.blobs, read_artifact(Path(file.name)))
     return _shown(here, identifier), 201
 
 
