@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +93,27 @@ class Application:
         return [
             json.loads(line) for line in self.call("GET", f"/v1/batches/{batch_id}/results").text.splitlines()
         ]
+
+
+class HalfwayBody:
+    """A request body that stops in the middle: `reached` is set there, and the rest comes once `go` is set."""
+
+    def __init__(self, form: dict[str, Any]) -> None:
+        self._blocks = [form["data"][: len(form["data"]) // 2], form["data"][len(form["data"]) // 2 :]]
+        self._content_type, self._length = form["content_type"], len(form["data"])
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def read(self, _size: int = -1) -> bytes:
+        if len(self._blocks) == 1:
+            self.reached.set()
+            self.go.wait(60)
+        return self._blocks.pop(0) if self._blocks else b""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `Application.call` takes to send it."""
+        environ = {"wsgi.input": self, "wsgi.input_terminated": True, "CONTENT_LENGTH": str(self._length)}
+        return {"content_type": self._content_type, "environ_overrides": environ}
 
 
 def images(files: dict[str, bytes]) -> list[Part]:

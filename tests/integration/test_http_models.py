@@ -1,0 +1,139 @@
+"""Model versions: uploaded, activated without a restart, rolled back, and refused when their bytes are wrong."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.application import Application, HalfwayBody, application
+from tests.artifacts import write_untrained
+from tests.databases import empty_database_url
+
+OCTETS = {"content_type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, artifact: Path, broker_url: str
+) -> Iterator[Application]:
+    folder = tmp_path_factory.mktemp("installation")
+    with (
+        empty_database_url(request.param, folder) as url,
+        application(folder, artifact, broker_url, url) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a second model."""
+    return write_untrained(tmp_path_factory.mktemp("other") / "o.gonogo", seed=1, name="other").read_bytes()
+
+
+def upload(app: Application, data: bytes) -> Any:
+    return app.call("POST", "/v1/models", data=data, **OCTETS)
+
+
+def active(app: Application) -> list[str]:
+    return [model["id"] for model in app.get("/v1/models")["data"] if model["active"]]
+
+
+def test_an_artifact_is_uploaded_once_however_often_it_is_sent(app: Application, other: bytes) -> None:
+    first, second = upload(app, other), upload(app, other)
+    assert first.status_code == second.status_code == 201
+    model = first.get_json()
+    assert (model["name"], model["active"]) == ("other", False)
+    assert second.get_json()["id"] == model["id"]
+    assert [entry["id"] for entry in app.get("/v1/models")["data"]].count(model["id"]) == 1
+    assert app.service.blobs.artifact_path(model["sha256"]).read_bytes() == other
+
+
+def test_new_batches_use_the_active_version_and_running_ones_keep_theirs(
+    app: Application, other: bytes, pictures: dict[str, bytes]
+) -> None:
+    files = dict(list(pictures.items())[:3])
+    identifier = upload(app, other).get_json()["id"]
+    before = app.submit(files)
+    assert app.call("POST", f"/v1/models/{identifier}/activate").get_json()["active"] is True
+    assert active(app) == [identifier]
+    after = app.submit(files)
+    app.work()
+    assert [batch["model"]["id"] for batch in (before, after)] == [app.model_id, identifier]
+    for batch in (before, after):
+        used = {item["model_sha256"] for item in app.results(batch["id"])}
+        assert used == {batch["model"]["sha256"]}
+    asked = app.submit(files, {"model": app.model_id})
+    named = app.submit(files, {"model": "untrained"})
+    assert asked["model"]["id"] == named["model"]["id"] == app.model_id
+    app.work()
+
+
+def test_a_rollback_activates_the_version_before(app: Application, other: bytes) -> None:
+    identifier = upload(app, other).get_json()["id"]
+    app.call("POST", f"/v1/models/{app.model_id}/activate")
+    app.call("POST", f"/v1/models/{identifier}/activate")
+    assert app.call("POST", f"/v1/models/{app.model_id}/rollback").status_code == 409
+    back = app.call("POST", f"/v1/models/{identifier}/rollback")
+    assert (back.status_code, back.get_json()["id"]) == (200, app.model_id)
+    assert active(app) == [app.model_id]
+
+
+def test_the_card_is_what_the_artifact_holds(app: Application) -> None:
+    card = app.get(f"/v1/models/{app.model_id}/card")
+    assert card["network"]["width"] == 64
+
+
+def test_broken_artifacts_are_refused_and_leave_nothing(app: Application, other: bytes) -> None:
+    flipped = bytearray(other)
+    flipped[len(other) // 2] ^= 0xFF
+    before = app.get("/v1/models")
+    for data in (b"", b"no zip at all", other[: len(other) // 2], bytes(flipped)):
+        response = upload(app, data)
+        assert (response.status_code, response.get_json()["code"]) == (400, "invalid_artifact")
+    assert app.get("/v1/models") == before
+    assert list(app.service.blobs.spool_folder().iterdir()) == []
+
+
+def test_another_media_type_is_refused(app: Application, other: bytes) -> None:
+    response = app.call("POST", "/v1/models", data=other, content_type="multipart/form-data; boundary=x")
+    assert (response.status_code, response.get_json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_what_is_not_there_cannot_be_activated(app: Application) -> None:
+    for action in ("activate", "rollback"):
+        assert app.call("POST", f"/v1/models/mdl_none/{action}").status_code == 404
+    assert app.call("GET", "/v1/models/mdl_none/card").status_code == 404
+
+
+def test_a_version_whose_bytes_are_gone_or_changed_is_not_activated(
+    app: Application, tmp_path: Path, pictures: dict[str, bytes]
+) -> None:
+    data = write_untrained(tmp_path / "third.gonogo", seed=2, name="third").read_bytes()
+    model = upload(app, data).get_json()
+    path = app.service.blobs.artifact_path(model["sha256"])
+    path.write_bytes(data[:-100])
+    assert app.call("POST", f"/v1/models/{model['id']}/activate").get_json()["code"] == "invalid_artifact"
+    path.unlink()
+    gone = app.call("POST", f"/v1/models/{model['id']}/activate")
+    assert (gone.status_code, gone.get_json()["code"]) == (409, "artifact_missing")
+    assert active(app) == [app.model_id]
+
+
+def test_two_uploads_at_once_do_not_mix(app: Application, tmp_path: Path) -> None:
+    contents = [
+        write_untrained(tmp_path / f"{seed}.gonogo", seed=seed, name=f"m{seed}").read_bytes()
+        for seed in (5, 6)
+    ]
+    bodies = [HalfwayBody({"data": data, **OCTETS}) for data in contents]
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(app.call, "POST", "/v1/models", **body.options) for body in bodies]
+        try:
+            assert all(body.reached.wait(30) for body in bodies)
+        finally:
+            for body in bodies:
+                body.go.set()
+        answers = [future.result(60) for future in sent]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert [answer.get_json()["name"] for answer in answers] == ["m5", "m6"]
