@@ -164,6 +164,11 @@ class Rig:
         with self.database.read() as connection:
             return connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).first()
 
+    def sealed(self) -> set[str]:
+        """Every batch that clients can see."""
+        with self.database.read() as connection:
+            return set(connection.scalars(select(Batch.id).where(Batch.sealed.is_(True))))
+
     def held(self, batch_id: str, status: str = "leased") -> list[Row[Any]]:
         """Chunks of a batch that a worker holds now."""
         query = select(Chunk.__table__).where(Chunk.batch_id == batch_id, Chunk.status == status)

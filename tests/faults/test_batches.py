@@ -1,0 +1,57 @@
+"""Rows 24, 25 and 28: cancelled half way, messages many times over, two sweepers."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from shared import outbox
+from shared.queues import celery_app
+from tests.faults.rig import CHUNK_ITEMS, Rig
+from tests.stack import until
+
+Many = Callable[[int], dict[str, bytes]]
+pytestmark = pytest.mark.timeout(170)
+
+
+def test_row_24_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
+    ill.restart("bulk", "worker.claimed=sleep0.05")
+    batch_id = ill.submit(many(10_000))
+    until(lambda: ill.batch(batch_id).succeeded > 500, 90, "a part of it is done")
+    status, _, _ = ill.stack.request("POST", f"/v1/batches/{batch_id}/cancel", b"")
+    assert status == 200
+    at_cancel = ill.batch(batch_id)
+    started = time.monotonic()
+    batch = ill.finish(batch_id)
+    ill.recovered(time.monotonic() - started, 5)
+    assert batch.status == "cancelled"
+    assert batch.succeeded + batch.failed + batch.cancelled + batch.expired == batch.total == 10_000
+    assert batch.cancelled > 0 and at_cancel.queued == 0
+    ill.proof(f"{batch.succeeded} were done and {batch.cancelled} cancelled")
+    ill.check(most_extra=0)
+
+
+def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
+    chunks = 40
+    ill.restart("bulk")
+    batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
+    extra = sum(2 + number % 4 for number in range(chunks)) - chunks
+    with celery_app(ill.stack.settings) as app:
+        assert outbox.announce(app, "normal", extra)
+    ill.finish(batch_id)
+    with ill.broker() as broker:
+        until(lambda: broker.llen("normal") == 0, 60, "every message was taken")
+    ill.proof(f"{extra} messages more than {chunks} chunks")
+    ill.check(most_extra=0)
+
+
+def test_row_28_two_sweepers(ill: Rig, many: Many) -> None:
+    ill.restart("sweep-b")
+    ill.restart("bulk", "worker.recorded=kill*3")
+    batch_ids = [ill.submit(many(2 * CHUNK_ITEMS)) for _ in range(4)]
+    for batch_id in batch_ids:
+        ill.finish(batch_id)
+    ill.proof(f"two sweepers, {ill.fired('worker.recorded')} workers killed between record and complete")
+    ill.kill_group("sweep-b")
+    ill.restart("bulk")
+    ill.check(most_extra=0)
