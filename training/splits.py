@@ -51,7 +51,7 @@ def given_split(records: Sequence[Record], *, seed: int) -> Split | None:
 
     Validation comes out of train where the data names train and test only.
     """
-    if {record.split for record in records} < {"train", "test"} or any(r.split is None for r in records):
+    if not {"train", "test"} <= {record.split for record in records} or any(r.split is None for r in records):
         return None
     sides: defaultdict[str, set[str | None]] = defaultdict(set)
     for record in records:
