@@ -108,6 +108,16 @@ def send(browser: Browser) -> None:
     WebDriverWait(browser, 30).until(lambda _: "/batches/" in browser.current_url)
 
 
+@contextlib.contextmanager
+def no_worker(stack: Stack) -> Iterator[None]:
+    """A time in which nothing is decided."""
+    stack.kill("bulk")
+    try:
+        yield
+    finally:
+        stack.start("bulk")
+
+
 def shown_scores(browser: Browser) -> list[float]:
     return [float(each.text) for each in browser.find_elements(By.CSS_SELECTOR, ".tile .score")]
 
@@ -147,22 +157,31 @@ def test_dropped_pictures_come_back_with_verdicts_worst_first(
 def test_progress_moves_by_itself_and_the_end_is_announced(
     browser: Browser, stack: Stack, pictures: dict[str, bytes], tmp_path: Path
 ) -> None:
-    stack.kill("bulk")
-    try:
+    with no_worker(stack):
         drop(browser, written(tmp_path / "parts", pictures))
         send(browser)
         assert "No verdict yet" in browser.find_element(By.ID, "live").text
         requested(browser)
         time.sleep(3)  # nothing changes meanwhile, so nothing but the one held poll may be under way
         assert len([url for url in requested(browser) if "/batches/" in url]) <= 1
-        stack.start("bulk")
-        wait(browser, ".state.completed", 60)
-    finally:
-        if "bulk" not in stack.processes:
-            stack.start("bulk")
+    wait(browser, ".state.completed", 60)
     said = browser.find_element(By.ID, "announce").get_attribute("textContent")
     assert said.startswith("Done: ")
     assert "100" in browser.find_element(By.CSS_SELECTOR, ".big").text
+
+
+def test_cancelling_is_asked_for_once_more_and_then_done(
+    browser: Browser, stack: Stack, pictures: dict[str, bytes]
+) -> None:
+    with no_worker(stack):
+        batch = stack.submit(pictures)
+        browser.get(f"{stack.url}/batches/{batch['id']}")
+        wait(browser, ".danger").click()
+        browser.switch_to.alert.dismiss()
+        assert stack.get(f"/v1/batches/{batch['id']}")[1]["status"] == "queued"
+        browser.find_element(By.CSS_SELECTOR, ".danger").click()
+        browser.switch_to.alert.accept()
+        wait(browser, ".state.cancelled")
 
 
 def test_a_filter_and_the_failed_items_are_one_click_away(

@@ -106,13 +106,15 @@ def _next() -> str:
     return wanted if local and not parts.scheme and not parts.netloc else "/"
 
 
-@blueprint.errorhandler(HttpProblem)
-def _problem(problem: HttpProblem) -> AnyResponse | tuple[str, int]:
+@blueprint.errorhandler(Exception)
+def _problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
     """A page's errors are pages; who has no session is asked for a key first."""
+    problem = problems.as_problem(error)
     if problem.status == 401:
         path = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.ask_for_key", next=path), 303)
-    return render_template("error.html", problem=problem), problem.status
+    again = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
+    return render_template("error.html", problem=problem), problem.status, again
 
 
 @blueprint.app_errorhandler(404)

@@ -207,3 +207,13 @@ def test_the_documentation_lists_every_operation_and_schema(site: Site) -> None:
             assert f'id="{operation["operationId"]}"' in page
     for name in document["components"]["schemas"]:
         assert f'id="schema-{name}"' in page
+
+
+def test_a_database_that_is_away_is_said_on_the_page(site: Site) -> None:
+    client = site.signed_in()
+    client.get("/")
+    with site.service.database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE batches RENAME TO elsewhere")
+    answer = client.get("/")
+    assert (answer.status_code, answer.mimetype) == (503, "text/html")
+    assert int(answer.headers["Retry-After"]) > 0

@@ -6,6 +6,7 @@ const connection = document.getElementById("connection");
 const announce = document.getElementById("announce");
 const POLL_S = 25;
 const LEAST_PAUSE_MS = 1000;
+const LARGEST_SHARE = 8; // a page that takes long to make is made less often: this many times its own time apart
 const leaving = new AbortController();
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -54,6 +55,7 @@ function morph(old, fresh) {
 async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: leaving.signal });
   if (answer.redirected) return location.reload(); // the session has ended
+  if (answer.status === 404) return location.reload(); // deleted meanwhile
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("live");
@@ -86,9 +88,12 @@ async function watch() {
   while (live.dataset.poll || live.dataset.idle) {
     await visible();
     const began = performance.now();
+    let rest = LEAST_PAUSE_MS;
     try {
       await changed();
+      const asked = performance.now();
       await refresh();
+      rest = Math.max(rest, LARGEST_SHARE * (performance.now() - asked));
       failures = 0;
       connected(true);
     } catch (error) {
@@ -98,7 +103,7 @@ async function watch() {
       connected(false, seconds);
       await pause(1000 * seconds);
     }
-    await pause(Math.max(0, LEAST_PAUSE_MS - (performance.now() - began)));
+    await pause(Math.max(0, rest - (performance.now() - began)));
   }
 }
 
@@ -111,6 +116,10 @@ live.addEventListener("error", ({ target }) => {
   setTimeout(() => { if (target.isConnected) target.src = target.src; }, 3000 * (tried + 1));
 }, true);
 
+live.addEventListener("submit", (event) => {
+  const question = event.target.dataset.ask;
+  if (question && !confirm(question)) event.preventDefault();
+});
 addEventListener("pagehide", () => leaving.abort());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 localTimes(document);
