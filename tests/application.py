@@ -112,8 +112,13 @@ class HalfwayBody:
     @property
     def options(self) -> dict[str, Any]:
         """What `Application.call` takes to send it."""
-        environ = {"wsgi.input": self, "wsgi.input_terminated": True, "CONTENT_LENGTH": str(self._length)}
-        return {"content_type": self._content_type, "environ_overrides": environ}
+        environ = {
+            "wsgi.input": self,
+            "wsgi.input_terminated": True,
+            "CONTENT_LENGTH": str(self._length),
+            "CONTENT_TYPE": self._content_type,
+        }
+        return {"environ_overrides": environ}
 
 
 def images(files: dict[str, bytes]) -> list[Part]:
