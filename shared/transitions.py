@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, insert, literal, select, update
 
-from shared import payloads
+from shared import metrics, payloads
 from shared.db import clock
 from shared.ids import new_id
 from shared.states import BatchStatus, ChunkStatus, DeliveryStatus, ItemStatus, Outcome
@@ -443,6 +443,7 @@ def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> 
     ).first()
     if chunk is None:
         return None
+    metrics.count(connection, "lease_expired")  # here, so that of two sweepers only the one that did it counts
     if chunk.attempts < max_attempts:
         _requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
         return None

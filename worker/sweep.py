@@ -78,7 +78,6 @@ class Sweeper:
         for chunk_id in expired:
             with self.database.write() as connection:
                 closed = transitions.return_expired(connection, chunk_id, self.settings.max_attempts)
-                metrics.count(connection, "lease_expired")
             if closed is not None:
                 self._complete(closed)
 
