@@ -16,8 +16,8 @@ Images = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 
 BINS = 32
 SIDE = 16
-_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # of the L2 penalty, per example; chosen on a held-out quarter
-_STEPS = 25
+_STRENGTHS = (1.0, 0.1, 0.01)  # of the L2 penalty, per example; chosen on a held-out quarter
+_STEPS = 15
 
 
 def brightness_histogram(image: NDArray[np.uint8]) -> Floats:
@@ -41,19 +41,19 @@ def small_pixels(image: NDArray[np.uint8]) -> Floats:
     return means.ravel()
 
 
-def _fit(features: Floats, labels: Floats, strength: float) -> Floats:
+def _fit(features: Floats, labels: Floats, strength: float, start: Floats | None = None) -> Floats:
     """Weights (F + 1,), the last one the offset, by Newton's method on the penalised log-likelihood."""
     x = np.hstack([features, np.ones((len(features), 1))])
     penalty = np.full(x.shape[1], strength * len(x))
     penalty[-1] = 1e-9  # the offset is free
-    weights = np.zeros(x.shape[1])
+    weights = np.zeros(x.shape[1]) if start is None else start
     for _ in range(_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
         slope = x.T @ (chance - labels) + penalty * weights
         curve = (x.T * np.maximum(chance * (1 - chance), 1e-6)) @ x + np.diag(penalty)
         step = np.linalg.solve(curve, slope)
         weights = weights - step
-        if float(np.abs(step).max()) < 1e-6:
+        if float(np.abs(step).max()) < 1e-2:
             break
     return weights
 
@@ -74,11 +74,13 @@ def logistic_accuracy(train_x: Floats, train_y: Floats, test_x: Floats, test_y: 
     held, kept = order[: len(order) // 4], order[len(order) // 4 :]
     if len(held) == 0:
         held = kept
-    best = max(
-        _STRENGTHS,
-        key=lambda s: _hits(_fit(train_x[kept], train_y[kept], s), train_x[held], train_y[held]),
-    )
-    return _hits(_fit(train_x, train_y, best), test_x, test_y)
+    weights: Floats | None = None
+    tried = []
+    for strength in _STRENGTHS:  # from stiff to free: each fit starts where the last one ended
+        weights = _fit(train_x[kept], train_y[kept], strength, weights)
+        tried.append((_hits(weights, train_x[held], train_y[held]), strength))
+    _, best = max(tried)
+    return _hits(_fit(train_x, train_y, best, weights), test_x, test_y)
 
 
 def baselines(
