@@ -1,0 +1,155 @@
+"""One picture in, its verdict in the answer; and what the running installation says of itself."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.application import application
+from tests.stack import Stack, multipart, running, until
+
+pytestmark = pytest.mark.timeout(180)
+PATHS = ("/v1/predict", "/predict")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
+    """Web and one interactive worker, on SQLite."""
+    with running(tmp_path_factory.mktemp("s"), [artifact], "web", "interactive") as made:
+        until(lambda: workers(made), 60, "the worker is there")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def picture(pictures: dict[str, bytes]) -> bytes:
+    return pictures["part-000.jpg"]
+
+
+def workers(stack: Stack) -> list[dict[str, Any]]:
+    try:
+        return list(stack.get("/v1/workers")[1]["data"])
+    except OSError:
+        return []
+
+
+def predict(stack: Stack, path: str, files: dict[str, bytes]) -> tuple[int, Any]:
+    content_type, body = multipart(files)
+    status, _, answer = stack.request("POST", path, body, Content_Type=content_type)
+    return status, json.loads(answer)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_form_with_one_picture_is_answered_with_the_original_fields(
+    stack: Stack, picture: bytes, path: str
+) -> None:
+    status, answer = predict(stack, path, {"part.jpg": picture})
+    assert status == 200, answer
+    assert answer["filename"] == "part.jpg"
+    assert answer["prediction"] in {"defect", "no_defect", "review"}
+    assert answer["confidence"] == max(answer["probability"], 1 - answer["probability"])
+    item = answer["item"]
+    assert (item["status"], item["verdict"], item["score"]) == (
+        "succeeded",
+        answer["prediction"],
+        answer["probability"],
+    )
+    assert stack.get(f"/v1/items/{item['id']}")[1] == item
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_body_may_be_the_picture_itself(stack: Stack, picture: bytes, path: str) -> None:
+    status, _, body = stack.request("POST", path, picture, Content_Type="image/jpeg", X_Filename="raw.jpg")
+    assert (status, json.loads(body)["filename"]) == (200, "raw.jpg")
+
+
+def test_the_same_picture_has_the_same_score_each_time(stack: Stack, picture: bytes) -> None:
+    scores = {predict(stack, "/predict", {"a.jpg": picture})[1]["probability"] for _ in range(3)}
+    assert len(scores) == 1
+
+
+def sixteen_bits() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("I;16", (64, 64), 4000).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\xff\xd8\xff and no more", "corrupt_image"),
+        (b"", "corrupt_image"),
+        (b"plain text", "unsupported_media"),
+        (sixteen_bits(), "unsupported_media"),
+    ],
+    ids=["cut off", "empty", "text", "16 bits"],
+)
+def test_a_picture_that_cannot_be_read_is_422_with_its_code(stack: Stack, data: bytes, code: str) -> None:
+    status, problem = predict(stack, "/v1/predict", {"part.jpg": data})
+    assert (status, problem["status"], problem["code"]) == (422, 422, code)
+
+
+def test_two_pictures_or_none_are_too_many_or_few(stack: Stack, picture: bytes) -> None:
+    status, problem = predict(stack, "/v1/predict", {"a.jpg": picture, "b.jpg": picture})
+    assert (status, problem["code"]) == (400, "one_image_expected")
+    status, problem = predict(stack, "/v1/predict", {})
+    assert (status, problem["code"]) == (400, "one_image_expected")
+
+
+def test_single_pictures_are_not_among_the_batches(stack: Stack, picture: bytes) -> None:
+    predict(stack, "/v1/predict", {"a.jpg": picture})
+    assert stack.get("/v1/batches")[1]["data"] == []
+    assert stack.get("/v1/batches?origin=predict")[1]["data"][0]["priority"] == "interactive"
+
+
+def test_the_model_may_be_named(stack: Stack, picture: bytes) -> None:
+    for model, expected in (("untrained", 200), ("no-such", 422)):
+        status, _, _ = stack.request("POST", f"/v1/predict?model={model}", picture, Content_Type="image/jpeg")
+        assert status == expected
+
+
+def test_the_worker_says_what_it_runs_on(stack: Stack) -> None:
+    (worker,) = workers(stack)
+    assert (worker["lanes"], worker["engine"], worker["device"], worker["threads"]) == (
+        ["interactive"], "onnxruntime", "cpu", 1,
+    )  # fmt: skip
+    (model,) = stack.get("/v1/models")[1]["data"]
+    assert worker["models"] == [model["id"]]
+    assert worker["pid"] > 1
+
+
+def test_readiness_names_the_lane_that_nobody_serves(stack: Stack) -> None:
+    status, answer = stack.get("/readyz")
+    assert (status, answer["status"]) == (503, "not_ready")
+    assert answer["checks"] == {"database": "ok", "broker": "ok", "worker": "no live worker for normal"}
+    assert stack.get("/livez") == (200, {"status": "ok"})
+
+
+def test_thumbnails_are_drawn_by_the_worker_when_asked_for(stack: Stack, picture: bytes) -> None:
+    item = predict(stack, "/v1/predict", {"a.jpg": picture})[1]["item"]
+    status, headers, data = stack.request("GET", f"/v1/items/{item['id']}/thumbnail")
+    assert (status, headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(data)) as thumbnail:
+        assert max(thumbnail.size) <= 192
+
+
+def test_without_a_verdict_in_time_the_answer_is_to_try_again(
+    tmp_path: Path, artifact: Path, broker_url: str, picture: bytes
+) -> None:
+    with application(tmp_path, artifact, broker_url, predict_wait_s=0.5) as app:
+        response = app.call("POST", "/v1/predict", data=picture, content_type="image/jpeg")
+        assert (response.status_code, response.get_json()["code"]) == (503, "no_verdict_yet")
+        assert int(response.headers["Retry-After"]) >= 1
+        app.work("interactive")
+        assert app.get("/v1/batches?origin=predict")["data"][0]["outcome"] == "all_succeeded"
+
+
+def test_readiness_misses_the_broker_while_reading_goes_on(stack: Stack) -> None:
+    """The last test of the module: it takes the broker away."""
+    stack.kill("valkey")
+    until(lambda: stack.get("/readyz")[1]["checks"]["broker"].startswith("away"), 30, "the broker is missed")
+    assert stack.get("/livez")[0] == 200
+    assert stack.get("/v1/batches?origin=predict")[0] == 200
