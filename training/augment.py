@@ -60,16 +60,24 @@ def liberties(images: NDArray[np.uint8]) -> Liberties:
     )
 
 
-def augmentation(freedom: Liberties) -> v2.Compose:
-    """The transforms for one batch, cheap ones first."""
-    return v2.Compose(
-        [
-            Mirrors(freedom.mirror_sideways, freedom.mirror_upright, freedom.quarter_turns),
-            Moves(math.pi if freedom.any_turn else math.radians(6), freedom.zoom, freedom.shift),
-            Light(freedom.light),
-            v2.RandomApply([Grain(4.0)], p=0.3),
-        ]
-    )
+class Augmentation:
+    """Moves first, then light and grain; a mask, where there is one, moves with its picture."""
+
+    def __init__(self, freedom: Liberties) -> None:
+        self.moves = v2.Compose(
+            [
+                Mirrors(freedom.mirror_sideways, freedom.mirror_upright, freedom.quarter_turns),
+                Moves(math.pi if freedom.any_turn else math.radians(6), freedom.zoom, freedom.shift),
+            ]
+        )
+        self.light = v2.Compose([Light(freedom.light), v2.RandomApply([Grain(4.0)], p=0.3)])
+
+    def __call__(self, images: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """images (N, C, H, W) and, where known, masks (N, 1, H, W) of 0 to 255."""
+        if masks is None:
+            return self.light(self.moves(images)), None
+        moved = self.moves(torch.cat([images, masks], 1))
+        return self.light(moved[:, :-1]), moved[:, -1:]
 
 
 class _BatchTransform(v2.Transform):  # type: ignore[misc]

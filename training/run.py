@@ -27,7 +27,7 @@ from training.evaluate import logits_of
 from training.export import onnx_bytes
 from training.metrics import report
 from training.operating_point import Costs, choose
-from training.pixels import decode_files
+from training.pixels import decode_files, decode_masks
 from training.splits import Split, given_split, grouped_split, part_hash, random_split
 from training.train import Fitted, Part, Say, fit
 
@@ -223,6 +223,7 @@ def _prove(
             "preset": options.preset,
             "seed": options.seed,
             "plan": fitted.plan.as_card(),
+            "masks": train.masks is not None,
             "augmentation": freedom.as_card() if fitted.plan.augment else None,
             "budget_minutes": options.budget_min,
             "seconds": round(fitted.seconds, 1),
@@ -290,7 +291,8 @@ def _decoded(records: Sequence[Record], spec: Preprocessing, threads: int) -> Pa
     images = decode_files([record.path for record in records], spec, threads=threads)
     labels = np.array([record.label for record in records], np.int64)
     _, groups = np.unique([record.group for record in records], return_inverse=True)
-    return Part(images, labels, groups.astype(np.int64))
+    masks = decode_masks([record.path for record in records], spec)
+    return Part(images, labels, groups.astype(np.int64), masks)
 
 
 def _artifact(

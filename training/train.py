@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.vision.net import Shape, build
-from training.augment import Liberties, augmentation
+from training.augment import Augmentation, Liberties
 from training.calibrate import fit_calibration, scores
 from training.recipe import Plan, plan_for
 
@@ -23,11 +23,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,)."""
+    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
+
+    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,14 +69,17 @@ def fit(
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
     net = build(shape).to(device).to(memory_format=torch.channels_last)
-    augment = augmentation(freedom)
+    augment = Augmentation(freedom)
     if plan is None:
         plan = plan_for(
             _seconds_an_epoch(net, train, augment, device), budget_s - (time.monotonic() - started)
         )
         torch.manual_seed(seed)
         net = build(shape).to(device).to(memory_format=torch.channels_last)
-    optimizer = _optimizer(net, plan)
+    # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
+    # picture, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
+    guide = Guide(net, shape).to(device) if train.masks is not None else None
+    optimizer = _optimizer([net] if guide is None else [net, guide], plan)
     weights = torch.from_numpy(_weights(train) if plan.balance else np.ones(len(train))).float()
     averaged = copy.deepcopy(net).eval()
     steps_an_epoch = math.ceil(len(train) / plan.batch)
@@ -97,13 +104,18 @@ def fit(
                 done = max(step / total_steps, (time.monotonic() - started) / budget_s)
                 _set_rate(optimizer, plan, done)
                 labels = torch.from_numpy(train.labels[chosen]).float().to(device)
-                images = _batch(train, chosen)
-                images = augment(images) if plan.augment else images
+                images, masks = _batch(train.images, chosen), None
+                if guide is not None and train.masks is not None:
+                    masks = _batch(train.masks, chosen)
+                if plan.augment:
+                    images, masks = augment(images, masks)
                 with torch.autocast(device, half, enabled=mixed):
                     logit = net(images.to(device).permute(0, 2, 3, 1))[0]
                 target = labels * (1 - plan.label_smoothing) + plan.label_smoothing / 2
                 each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
                 loss = (each * weights[chosen].to(device)).mean()
+                if guide is not None and masks is not None:
+                    loss = loss + guide(masks.to(device))
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 scaler.step(optimizer)
@@ -171,11 +183,29 @@ def _judge(
     }
 
 
-def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+class Guide(nn.Module):
+    """The loss of pointing at the flaw, place by place, on the map before the network's last stage."""
+
+    def __init__(self, net: nn.Module, shape: Shape) -> None:
+        super().__init__()
+        self.net = [net]  # in a list, so that its weights are not counted as this module's
+        self.point = nn.Conv2d(shape.widths[-2], 1, 1)
+        nn.init.constant_(self.point.bias, -3.0)  # type: ignore[arg-type]
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """masks (N, 1, H, W), 0 to 255; a place is flawed when more than a few of its pixels are."""
+        seen = self.point(self.net[0].guided.float())
+        flawed = (F.adaptive_avg_pool2d(masks / 255, (int(seen.shape[2]), int(seen.shape[3]))) > 0.04).float()
+        weight = 1 + 4 * flawed
+        return (F.binary_cross_entropy_with_logits(seen, flawed, reduction="none") * weight).mean() * 4
+
+
+def _optimizer(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optimizer:
+    parameters = [p for module in modules for p in module.parameters()]
     if plan.optimizer == "adam":
-        return torch.optim.Adam(net.parameters(), plan.learning_rate, weight_decay=plan.weight_decay)
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    free = [p for p in net.parameters() if p.ndim <= 1]
+        return torch.optim.Adam(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
+    decayed = [p for p in parameters if p.ndim > 1]
+    free = [p for p in parameters if p.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
 
@@ -215,12 +245,12 @@ def _weights(part: Part) -> NDArray[np.float64]:
     return np.asarray(weight / weight.mean())
 
 
-def _batch(part: Part, chosen: NDArray[np.int64]) -> Tensor:
+def _batch(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
     """float32 (N, C, H, W), 0 to 255."""
-    return torch.from_numpy(part.images[chosen]).permute(0, 3, 1, 2).float()
+    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2).float()
 
 
-def _seconds_an_epoch(net: nn.Module, part: Part, augment: Callable[[Tensor], Tensor], device: str) -> float:
+def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device: str) -> float:
     """Measured over a few training steps, the first one apart."""
     batch, steps = 64, 6
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
@@ -230,7 +260,7 @@ def _seconds_an_epoch(net: nn.Module, part: Part, augment: Callable[[Tensor], Te
             started = time.monotonic()
         chosen = np.arange(i * batch, (i + 1) * batch) % len(part)
         with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
-            logit = net(augment(_batch(part, chosen)).to(device).permute(0, 2, 3, 1))[0]
+            logit = net(augment(_batch(part.images, chosen))[0].to(device).permute(0, 2, 3, 1))[0]
         optimizer.zero_grad()
         F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

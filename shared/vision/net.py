@@ -79,6 +79,7 @@ class ResidualNet(nn.Module):
     """
 
     shrink: Tensor
+    guided: Tensor  # the map before the last stage, as the latest training step saw it
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -99,6 +100,7 @@ class ResidualNet(nn.Module):
         shrink = torch.cat([torch.full((shape.channels,), 1 / 64), torch.ones(shape.channels)])
         self.register_buffer("shrink", shrink.view(1, -1, 1, 1), persistent=False)
         self.stages = nn.Sequential(*stages)
+        self.last_stage = len(stages) - shape.blocks[-1]
         self.dropout = nn.Dropout(shape.dropout)
         self.head = nn.Linear(2 * inside, 1)
 
@@ -124,7 +126,11 @@ class ResidualNet(nn.Module):
 
     def _score(self, x: Tensor) -> Outputs:
         x = F.conv2d(x, self.stem.weight * self.shrink, None, self.stem.stride, self.stem.padding)
-        x = self.stages(F.relu(self.stem_norm(x)))
+        x = F.relu(self.stem_norm(x))
+        for place, block in enumerate(self.stages):
+            if self.training and place == self.last_stage:
+                self.guided = x
+            x = block(x)
         feature = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
         logit = self.head(self.dropout(feature)).squeeze(1)
         weight = self.head.weight.view(2, -1).sum(0)
