@@ -4,7 +4,6 @@ import io
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ import psutil
 from PIL import Image
 
 from shared.client import Client
+from tests.stack import ROOT, free_port
 
-ROOT = Path(__file__).parents[2]
 GONOGO = [sys.executable, "-m", "shared.cli.main"]
 
 
@@ -36,12 +35,6 @@ def gonogo(*argv: str, timeout_s: float = 60.0, **extra: str) -> subprocess.Comp
         timeout=timeout_s,
         cwd=ROOT,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def pictures(count: int, seed: int = 0, size: int = 96) -> list[tuple[str, bytes]]:
