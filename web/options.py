@@ -56,8 +56,9 @@ class _Reader:
 def read_options(text: bytes | str | None) -> Options:
     """The options of a JSON text; raises 400 naming each bad entry by its pointer."""
     try:
-        asked = json.loads(text) if text else {}
-    except ValueError as error:
+        asked = json.loads(text, parse_constant=_no_number) if text else {}
+        json.dumps(asked, ensure_ascii=False).encode()  # half a surrogate pair is JSON, yet no text
+    except (ValueError, RecursionError) as error:
         raise HttpProblem(400, "invalid_options", f"`options` is not JSON: {error}") from error
     if not isinstance(asked, dict):
         raise HttpProblem(400, "invalid_options", "`options` must be a JSON object")
@@ -65,7 +66,7 @@ def read_options(text: bytes | str | None) -> Options:
     for name in asked.keys() - _NAMES:
         reader.check(False, f"/{name}", "unknown option")
     lane = asked.get("priority", Lane.NORMAL.value)
-    reader.check(lane in set(Lane), "/priority", "one of interactive, normal, low")
+    reader.check(isinstance(lane, str) and lane in set(Lane), "/priority", "one of interactive, normal, low")
     model = asked.get("model")
     reader.check(model is None or isinstance(model, str), "/model", "a model's id or name")
     metadata = asked.get("metadata", {})
@@ -93,6 +94,11 @@ def read_options(text: bytes | str | None) -> Options:
         on_error=on_error,
         asked=asked,
     )
+
+
+def _no_number(word: str) -> Any:
+    """Python would read NaN and Infinity, and then write what no other JSON reader takes."""
+    raise ValueError(f"{word} is no number")
 
 
 def _is_number(value: Any) -> bool:

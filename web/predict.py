@@ -60,7 +60,13 @@ def predict() -> Response:
 def _receive_one(here: Service, intake: Intake) -> None:
     if (request.content_type or "").startswith("image/"):
         intake.begin(label(request.headers.get("X-Filename", "image")))
+        received = 0
         while block := request.stream.read(2**18):
+            received += len(block)
+            if received > here.settings.max_item_bytes:
+                raise HttpProblem(
+                    413, "request_too_large", f"a picture may have {here.settings.max_item_bytes} bytes"
+                )
             intake.write(block)
         intake.end()
         return

@@ -82,14 +82,16 @@ def as_problem(error: Exception) -> HttpProblem:
     if isinstance(error, HTTPException):
         status = error.code or 500
         return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "")
-    if isinstance(error, DBAPIError) and (isinstance(error, DataError) or is_away(error)):
+    if isinstance(error, DataError | UnicodeEncodeError) or (
+        isinstance(error, DBAPIError) and is_away(error)
+    ):
         return _of_the_database(error)
     log.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
     return HttpProblem(500, "internal_error", "something unexpected went wrong; it has been logged")
 
 
-def _of_the_database(error: DBAPIError) -> HttpProblem:
-    if isinstance(error, DataError):  # such as a NUL, which PostgreSQL keeps in no text
+def _of_the_database(error: DBAPIError | UnicodeEncodeError) -> HttpProblem:
+    if isinstance(error, DataError | UnicodeEncodeError):  # a NUL, or half a surrogate pair: no text anywhere
         return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
     full = "full" in str(error.orig)
     code = "storage_full" if full else "database_unavailable"

@@ -86,7 +86,7 @@ def moment(text: str) -> str:
 def title(batch: payloads.BatchPayload) -> str:
     """The label that the submitter gave, or the end of the id."""
     label = batch["metadata"].get("label")
-    return label if isinstance(label, str) and label.strip() else f"Batch {batch['id'][-8:]}"
+    return label[:200] if isinstance(label, str) and label.strip() else f"Batch {batch['id'][-8:]}"
 
 
 def notes(batch: payloads.BatchPayload) -> list[tuple[str, str]]:
