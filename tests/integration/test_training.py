@@ -1,0 +1,180 @@
+"""From a folder to an artifact with the real trainer, in seconds: a bright blob on noise is the flaw."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared.artifact import read_artifact
+from shared.decision import calibrated_score, decide
+from shared.vision.net import Shape, build
+from shared.vision.preprocess import decode
+from training.__main__ import main
+from worker.engine import load_engine
+from worker.engine_torch import TorchEngine
+
+
+def draw_set(folder: Path, count: int, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    for place in range(count):
+        pixels = rng.normal(110, 12, (24, 24))
+        label = "defect" if place % 2 else "no_defect"
+        if place % 2:
+            top, left = rng.integers(3, 18, 2)
+            pixels[top : top + 4, left : left + 4] += 90
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / label / f"{place:04d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("training")
+    draw_set(base / "blobs", 400)
+    arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.4"]
+    assert main([*arguments, "--threads", "1", "--speed", "8"]) == 0
+    return base / "runs" / "blobs"
+
+
+def test_the_run_folder_holds_everything(run_folder: Path) -> None:
+    names = {path.name for path in run_folder.iterdir()}
+    assert names >= {
+        "best_model.pt",
+        "blobs.gonogo",
+        "card.json",
+        "CARD.md",
+        "training_curves.png",
+        "confusion.png",
+        "precision_recall.png",
+        "reliability.png",
+        "worst_mistakes.png",
+        "split.json",
+    }
+
+
+def test_it_learned_what_a_blob_is(run_folder: Path) -> None:
+    card = json.loads((run_folder / "card.json").read_text())
+    assert card["test"]["accuracy"]["value"] >= 0.9
+    assert card["test"]["auroc"] >= 0.95
+
+
+def test_best_model_loads_with_weights_only(run_folder: Path) -> None:
+    card = json.loads((run_folder / "card.json").read_text())
+    state = torch.load(run_folder / "best_model.pt", weights_only=True)
+    build(Shape.from_card(card["network"])).load_state_dict(state)
+
+
+def test_no_picture_is_on_two_sides_and_the_hash_names_the_test_part(run_folder: Path) -> None:
+    split = json.loads((run_folder / "split.json").read_text())
+    parts = [set(split[name]) for name in ("train", "validation", "test")]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 400
+    assert split["test_sha256"] == json.loads((run_folder / "card.json").read_text())["data"]["test_sha256"]
+
+
+def test_evaluate_says_what_the_worker_says_picture_by_picture(run_folder: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results.csv"
+    folder = run_folder.parents[1] / "blobs"
+    assert main(["evaluate", str(run_folder / "blobs.gonogo"), str(folder), "--output", str(results)]) == 0
+    artifact = read_artifact(run_folder / "blobs.gonogo")
+    engine = load_engine(artifact, device="cpu", threads=1)
+    with results.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 400
+    for start in range(0, 400, 7):  # micro-batches of another size than evaluate's
+        chosen = rows[start : start + 7]
+        images = np.stack(
+            [decode((folder / r["label"] / r["file"]).read_bytes(), artifact.preprocessing) for r in chosen]
+        )
+        for row, logit in zip(chosen, engine.predict(images), strict=True):
+            score = calibrated_score(float(logit), artifact.calibration)
+            assert abs(score - float(row["score"])) < 1e-6
+            assert decide(score, artifact.operating_point) == row["verdict"]
+
+
+def test_the_card_repeats_what_evaluate_finds_on_the_test_part(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder.parents[1] / "blobs"
+    artifact = run_folder / "blobs.gonogo"
+    assert main(["evaluate", str(artifact), str(folder), "--only-test", str(run_folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    card = json.loads((run_folder / "card.json").read_text())
+    for name in ("pictures", "escapes", "false_rejects", "reviewed"):
+        assert found[name] == card["test"][name]
+
+
+def test_both_engines_agree_on_a_trained_model(run_folder: Path) -> None:
+    artifact = read_artifact(run_folder / "blobs.gonogo")
+    spec = artifact.preprocessing
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (64, spec.height, spec.width, spec.channels)).astype(np.uint8)
+    cpu = load_engine(artifact, device="cpu", threads=1).predict(images)
+    torch_cpu = TorchEngine(artifact, device="cpu", threads=1).predict(images)
+    np.testing.assert_allclose(cpu, torch_cpu, atol=1e-3)
+    for a, b in zip(cpu, torch_cpu, strict=True):
+        scores = [calibrated_score(float(value), artifact.calibration) for value in (a, b)]
+        assert abs(scores[0] - scores[1]) < 1e-4
+
+
+def test_a_broken_picture_fails_alone(run_folder: Path, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", 8)
+    (folder / "defect" / "0001.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    results = tmp_path / "results.csv"
+    assert main(["evaluate", str(run_folder / "blobs.gonogo"), str(folder), "--output", str(results)]) == 0
+    with results.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["error"] for row in rows if row["error"]] == ["corrupt_image"]
+    assert sum(bool(row["verdict"]) for row in rows) == 7
+
+
+def test_a_folder_of_one_label_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_set(tmp_path / "set", 8)
+    for path in (tmp_path / "set" / "defect").iterdir():
+        path.unlink()
+    assert main(["train", str(tmp_path / "set"), "--output", str(tmp_path / "run")]) == 1
+    assert "one label only" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path: Path) -> None:
+    draw_set(tmp_path / "blobs", 300)
+    command = [sys.executable, "-m", "training", "train", str(tmp_path / "blobs"), "--budget", "20"]
+    command += ["--output", str(tmp_path / "run"), "--threads", "1", "--speed", "8"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    try:
+        assert process.stdout is not None
+        deadline = time.monotonic() + 120
+        for line in process.stdout:
+            if line.startswith("epoch   2"):
+                process.send_signal(signal.SIGINT)
+                break
+            assert time.monotonic() < deadline
+        rest = process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
+    assert process.returncode == 0, rest
+    card = read_artifact(tmp_path / "run" / "blobs.gonogo").card
+    assert card["training"]["stop_reason"].startswith("interrupted")
+
+
+def test_the_original_preset_trains_the_original_network(tmp_path: Path) -> None:
+    draw_set(tmp_path / "blobs", 40)
+    arguments = ["train", str(tmp_path / "blobs"), "--output", str(tmp_path / "run"), "--preset", "original"]
+    assert main([*arguments, "--budget", "0.05", "--threads", "1"]) == 0
+    card = read_artifact(tmp_path / "run" / "blobs.gonogo").card
+    assert card["weights"] == 25_709_761
+    assert (card["training"]["plan"]["batch"], card["training"]["plan"]["patience"]) == (128, 2)
+    assert card["data"]["split"].startswith("random 70/15/15")
