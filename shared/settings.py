@@ -46,7 +46,7 @@ class Settings:
     engine_threads: int = _setting(1, "threads one inference process computes with")
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
     micro_batch: int = _setting(32, "pictures one forward pass takes")
-    chunk_items: int = _setting(128, "most items that one queue message covers")
+    chunk_items: int = _setting(256, "most items that one queue message covers")
     chunk_bytes: int = _setting(8 * 2**20, "bytes after which a chunk is closed")
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")
     heartbeat_s: float = _setting(10.0, "seconds between two heartbeats")

@@ -25,6 +25,8 @@ from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
 
+_LAST_CHUNK_ITEMS = 32  # one micro-batch
+_SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
 _INSERT_ITEM = insert(Item)
 _INSERT_CHUNK = insert(Chunk)
 _GROW = (
@@ -63,6 +65,12 @@ class Intake:
     _inserted: bool = False
     _early: bool = False
     _renewed: float = field(default_factory=time.monotonic)
+    _expected: int = 0
+    _received: int = 0
+
+    def expect(self, length: int | None) -> None:
+        """How many bytes the request says it has: chunks shrink towards its end."""
+        self._expected = length or 0
 
     def set_options(self, options: Options) -> None:
         """What the client asks for. Told before the first picture, chunks start while the upload goes on."""
@@ -107,12 +115,19 @@ class Intake:
         self._row["error"] = self._error
         self._row["seq"] = self.total
         self._rows.append(self._row)
+        self._received += self._row["length"]
         self.total += 1
-        settings = self.service.settings
         if self._writer is None:
             self._rows.clear()
-        elif len(self._rows) >= settings.chunk_items or self._writer.size >= settings.chunk_bytes:
+        elif len(self._rows) >= self._chunk_items() or self._writer.size >= self.service.settings.chunk_bytes:
             self._flush()
+
+    def _chunk_items(self) -> int:
+        """How many items this chunk takes. A large chunk costs little; the last ones of a batch are small, so
+        that no worker is left with a long one while the others have nothing more to do."""
+        most = self.service.settings.chunk_items
+        left = self.total * (self._expected - self._received) // max(self._received, 1)
+        return min(most, max(_LAST_CHUNK_ITEMS, left // _SHARES_LEFT))
 
     def renew(self) -> None:
         """Keep the claim on this upload while bytes come in, however slowly."""

@@ -35,6 +35,7 @@ def receive(request: Request, intake: Intake, spool: BlobStore, max_bytes: int) 
         raise HttpProblem(
             415, "unsupported_media_type", "send multipart/form-data with `images` parts or one `archive`"
         )
+    intake.expect(request.content_length)
     reader = _PartReader(intake, spool)
     try:
         parser = MultipartParser(parameters[b"boundary"], reader.callbacks())  # type: ignore[arg-type]
