@@ -16,7 +16,8 @@ from web.service import service
 _View = TypeVar("_View", bound=Callable[..., Any])
 _REMEMBER_S = 3.0
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_known: dict[str, tuple[float, Row[Any]]] = {}
+# By what was shown and how: a key's id, which a cookie vouches for, must never pass for its secret.
+_known: dict[tuple[str, str], tuple[float, Row[Any]]] = {}
 
 
 def require(scope: str) -> Callable[[_View], _View]:
@@ -44,7 +45,7 @@ def _bearer() -> Row[Any] | None:
     scheme, _, secret = header.partition(" ")
     if scheme.lower() != "bearer":
         return None
-    return _remembered(secret.strip(), find_live)
+    return _remembered("secret", secret.strip(), find_live)
 
 
 def find_live(secret: str) -> Row[Any] | None:
@@ -63,7 +64,7 @@ def _cookie() -> Row[Any] | None:
         return None
     if request.method not in _SAFE and not same_origin():
         raise HttpProblem(403, "foreign_origin", "a page of another origin may not act with this session")
-    return _remembered(key_id, _find_by_id)
+    return _remembered("id", key_id, _find_by_id)
 
 
 def _find_by_id(key_id: str) -> Row[Any] | None:
@@ -77,18 +78,18 @@ def same_origin() -> bool:
     return origin is not None and urlsplit(origin).netloc == request.host
 
 
-def _remembered(credential: str, find: Callable[[str], Row[Any] | None]) -> Row[Any] | None:
+def _remembered(kind: str, credential: str, find: Callable[[str], Row[Any] | None]) -> Row[Any] | None:
     """A poll a second by a thousand clients must not cost a query each: a key is looked up every few seconds."""
-    at, row = _known.get(credential, (0.0, None))
+    at, row = _known.get((kind, credential), (0.0, None))
     if row is not None and time.monotonic() - at < _REMEMBER_S:
         return row
     row = find(credential)
     if row is None:
-        _known.pop(credential, None)
+        _known.pop((kind, credential), None)
     else:
         if len(_known) > 10_000:
             _known.clear()
-        _known[credential] = (time.monotonic(), row)
+        _known[kind, credential] = (time.monotonic(), row)
     return row
 
 
