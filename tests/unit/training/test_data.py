@@ -191,7 +191,8 @@ def test_blank_and_tiny_pictures_are_like_nothing():
     assert take_print(Image.new("I;16", (100, 100), 5000)) is None
 
 
-def test_likeness_misses_no_pair_that_a_full_comparison_finds():
+def test_likeness_misses_no_pair_that_a_full_comparison_finds(monkeypatch):
+    monkeypatch.setattr("training.likeness._BLOCK", 4)  # so that most pairs lie in different blocks
     rng = np.random.default_rng(0)
     prints = [np.asarray(picture(seed, (32, 32)), np.int16) for seed in range(60)]
     prints += [prints[place] + rng.integers(-4, 5, (32, 32)) for place in range(0, 60, 3)]

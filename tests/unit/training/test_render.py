@@ -62,6 +62,16 @@ def test_two_seeds_share_no_group_and_no_picture(tmp_path):
     assert not pictures[0] & pictures[1]
 
 
+def test_two_seeds_lay_and_light_even_the_same_part_differently(tmp_path, monkeypatch):
+    part = design(np.random.default_rng(0))
+    monkeypatch.setattr("training.render.design", lambda rng: part)
+    for seed in (1, 2):
+        render(tmp_path / str(seed), count=6, seed=seed, size=64, defect_share=0)
+    first, second = ({path.read_bytes() for path in (tmp_path / s).rglob("*.jpg")} for s in ("1", "2"))
+    assert len(first) == len(second) == 6
+    assert not first & second
+
+
 def test_a_second_set_never_mixes_into_a_folder(tmp_path):
     render(tmp_path, count=1, seed=1, size=64)
     with pytest.raises(ValueError, match="already holds"):
