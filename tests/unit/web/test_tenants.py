@@ -1,0 +1,52 @@
+"""One tenant's ids are nothing to another: every documented path that takes one is asked."""
+
+import io
+import re
+
+from shared import keys
+from tests.unit.web.conftest import Site
+
+
+def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> None:
+    batch = site.submit(["a.png"])
+    item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).json["data"][0]
+    key = site.client.get("/v1/api-keys", headers=site.bearer).json["data"][0]
+    ids = {"batch_id": batch["id"], "item_id": item["id"], "key_id": key["id"]}
+    with site.service.database.write() as connection:
+        _, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
+    asked = 0
+    for path, methods in site.client.get("/openapi.json").json["paths"].items():
+        places = set(re.findall(r"{(\w+)}", path))
+        if not places or "model_id" in places:  # model versions belong to all tenants
+            continue
+        assert places <= ids.keys(), f"this test must learn about {path}"
+        for method in methods:
+            answer = site.client.open(
+                path.format(**ids), method=method, headers={"Authorization": f"Bearer {rival}"}
+            )
+            assert (answer.status_code, answer.json["code"]) == (404, "not_found"), (method, path)
+            asked += 1
+    assert asked >= 8
+    mine = site.client.get(f"/v1/batches/{batch['id']}", headers=site.bearer)
+    assert mine.json["status"] == "queued"
+
+
+def test_lists_hold_ones_own_alone(site: Site) -> None:
+    site.submit(["a.png"])
+    with site.service.database.write() as connection:
+        identifier, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
+    bearer = {"Authorization": f"Bearer {rival}"}
+    assert site.client.get("/v1/batches", headers=bearer).json["data"] == []
+    shown = site.client.get("/v1/api-keys", headers=bearer).json["data"]
+    assert [each["id"] for each in shown] == [identifier]
+
+
+def test_one_idempotency_key_of_two_tenants_makes_two_batches(site: Site) -> None:
+    with site.service.database.write() as connection:
+        _, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
+    made = set()
+    for secret in (site.key, rival):
+        headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "same"}
+        form = {"images": (io.BytesIO(b"x"), "a.png")}
+        made.add(site.client.post("/v1/batches", data=form, headers=headers).json["id"])
+    assert len(made) == 2
