@@ -5,6 +5,7 @@ since a mistyped limit that is silently ignored is worse than no limit. The READ
 the fields here.
 """
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -80,6 +81,11 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be one of {', '.join(allowed)}")
+        try:
+            for network in filter(None, self.webhook_allowed_networks.split(",")):
+                ipaddress.ip_network(network.strip())
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}WEBHOOK_ALLOWED_NETWORKS: {error}") from error
         for entry in fields(self):
             value = getattr(self, entry.name)
             if isinstance(value, int | float) and value < 0:

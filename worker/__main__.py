@@ -30,7 +30,9 @@ def main() -> None:
         sweep.run(settings, queues.celery_app(settings))
         return
     served, lanes = _ROLES[asked.role]
-    concurrency = asked.concurrency or (settings.workers if asked.role in ("bulk", "all") else 1)
+    # Two deliverers, since one receiver that answers slowly would hold up all the others.
+    usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
+    concurrency = asked.concurrency or usual.get(asked.role, 1)
     os.environ["GONOGO_LANES"] = lanes
     # Only prefork honours time limits and a soft shutdown; SIGQUIT is its soft shutdown.
     os.environ["REMAP_SIGTERM"] = "SIGQUIT"

@@ -11,7 +11,7 @@ from types import FrameType
 
 import redis
 from celery import Celery
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics, outbox, queues, transitions
@@ -117,7 +117,10 @@ class Sweeper:
                     metrics.count(connection, "announced_again", missing)
 
     def send_due_deliveries(self) -> None:
-        for delivery_id in due(self.database, _AT_ONCE):
+        owed = due(self.database, _AT_ONCE)
+        # As for chunks: what waits in the queue already need not be sent again.
+        missing = len(owed) - int(self.broker.llen(queues.WEBHOOKS))
+        for delivery_id in owed[: max(0, missing)]:
             outbox.send(self.celery, queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 
     def purge_abandoned_uploads(self) -> None:
@@ -132,10 +135,15 @@ class Sweeper:
             self._purge(batch_id, "retention_over")
 
     def forget_lost_workers(self) -> None:
+        """Those not heard of for a while; and those of this host whose process is gone, so that nobody who asks
+        whether a lane is served is told of a dead one."""
+        query = select(Worker.id, Worker.pid).where(Worker.host == self.host)
+        with self.database.read() as connection:
+            dead = [row.id for row in connection.execute(query) if not _is_alive(row.pid)]
         with self.database.write() as connection:
             connection.execute(
-                Worker.__table__.delete().where(  # type: ignore[attr-defined]
-                    Worker.last_seen_at < clock() - 3 * self.settings.lease_s
+                delete(Worker).where(
+                    or_(Worker.last_seen_at < clock() - 3 * self.settings.lease_s, Worker.id.in_(dead))
                 )
             )
 
