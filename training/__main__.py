@@ -1,4 +1,4 @@
-"""`python -m training {render, check, train, evaluate, publish}`."""
+"""`python -m training {render, check, train, evaluate, publish, quality}`."""
 
 import argparse
 import json
@@ -86,6 +86,18 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--key-file", type=Path, help="for an embedded service: DATA_DIR/admin-key")
     publish.add_argument("--activate", action="store_true", help="let new batches use it")
     publish.set_defaults(run=_publish)
+
+    quality = commands.add_parser("quality", help="train and measure on every set that is present")
+    quality.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
+    quality.add_argument("--runs", type=Path, default=Path("runs/quality"))
+    quality.add_argument("--page", type=Path, default=Path("docs/quality.md"))
+    quality.add_argument("--budget", type=float, default=15.0, metavar="MINUTES", help="for each set")
+    quality.add_argument(
+        "--original", action="store_true", help="also the original preset, on the same splits"
+    )
+    quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
+    quality.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    quality.set_defaults(run=_quality)
     return parser
 
 
@@ -173,6 +185,21 @@ def _publish(options: argparse.Namespace) -> int:
 
     key = options.key or (options.key_file.read_text().strip() if options.key_file else None)
     print(publish(options.artifact, url=options.url, key=key, activate=options.activate))
+    return 0
+
+
+def _quality(options: argparse.Namespace) -> int:
+    from training.quality import quality
+
+    quality(
+        options.data,
+        options.runs,
+        options.page,
+        budget=options.budget,
+        original=options.original,
+        only=options.only,
+        threads=options.threads,
+    )
     return 0
 
 

@@ -83,6 +83,17 @@ def preprocessing_for(
     return Preprocessing(rounded(width), rounded(height), 3 if colour else 1, full_scale)
 
 
+def mirrors_for(spec: Preprocessing, sideways: bool, upright: bool) -> int:
+    """How many mirrored copies to average at serving.
+
+    Of two networks that serve equally fast, the slim one over four copies trains several times faster than the
+    rich one over a single copy, and on small pictures, where epochs are what is short, it ends ahead.
+    """
+    if max(spec.width, spec.height) > SMALL_SIDE or not sideways:
+        return 1
+    return 4 if upright else 2
+
+
 def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int = MAX_MULTIPLICATIONS) -> Shape:
     """The richest network of the family that stays within `limit` multiply-adds a picture."""
     small = max(spec.width, spec.height) <= SMALL_SIDE

@@ -18,7 +18,7 @@ from shared.clock import now, rfc3339
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, multiplications, weights_bytes
 from training import plots, recipe
-from training.augment import Liberties, liberties
+from training.augment import Liberties
 from training.baselines import baselines
 from training.calibrate import fit_calibration, scores
 from training.card import readable
@@ -117,14 +117,15 @@ def train_split(looked: Report, split: Split, how: str, options: Options, *, say
     started, started_cpu = time.monotonic(), time.process_time()
 
     original = options.preset == "original"
-    shape, spec = _shape(looked, options)
-    say(
-        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
-    )
+    spec = _preprocessing(looked, options)
     train, validation, test = (
         _decoded(part, spec, options.threads) for part in (split.train, split.validation, split.test)
     )
     freedom = liberties(train.images) if not original else Liberties(False, False, False, False)
+    shape = recipe.original_shape() if original else _shape(spec, freedom, options)
+    say(
+        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
+    )
     fitted = fit(
         shape,
         train,
@@ -271,10 +272,10 @@ def _prove(
     return artifact
 
 
-def _shape(looked: Report, options: Options) -> tuple[Shape, Preprocessing]:
+def _preprocessing(looked: Report, options: Options) -> Preprocessing:
     if options.preset == "original":
         shape = recipe.original_shape()
-        return shape, Preprocessing(shape.width, shape.height, shape.channels, options.full_scale)
+        return Preprocessing(shape.width, shape.height, shape.channels, options.full_scale)
     sizes = [
         (int(width), int(height))
         for size, count in looked.sizes.items()
@@ -282,9 +283,13 @@ def _shape(looked: Report, options: Options) -> tuple[Shape, Preprocessing]:
         for _ in range(count)
     ]
     colour = recipe.has_colour([record.path for record in looked.records])
-    spec = recipe.preprocessing_for(sizes, colour, side=options.side, full_scale=options.full_scale)
+    return recipe.preprocessing_for(sizes, colour, side=options.side, full_scale=options.full_scale)
+
+
+def _shape(spec: Preprocessing, freedom: Liberties, options: Options) -> Shape:
     limit = int(options.speed * 1e6) if options.speed else recipe.MAX_MULTIPLICATIONS
-    return recipe.shape_for(spec, mirrors=options.mirrors or 1, limit=limit), spec
+    mirrors = options.mirrors or recipe.mirrors_for(spec, freedom.mirror_sideways, freedom.mirror_upright)
+    return recipe.shape_for(spec, mirrors=mirrors, limit=limit)
 
 
 def _decoded(records: Sequence[Record], spec: Preprocessing, threads: int) -> Part:

@@ -5,7 +5,14 @@ from PIL import Image
 
 from shared.artifact import Preprocessing
 from shared.vision.net import build, multiplications
-from training.recipe import MAX_MULTIPLICATIONS, has_colour, plan_for, preprocessing_for, shape_for
+from training.recipe import (
+    MAX_MULTIPLICATIONS,
+    has_colour,
+    mirrors_for,
+    plan_for,
+    preprocessing_for,
+    shape_for,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,10 @@ def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), (200, 90, 20)).save(tmp_path / "red.jpg")
     assert not has_colour([tmp_path / "grey.jpg"])
     assert has_colour([tmp_path / "red.jpg"])
+
+
+def test_only_small_pictures_that_may_be_mirrored_are_scored_mirrored() -> None:
+    assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=True) == 4
+    assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=False) == 2
+    assert mirrors_for(Preprocessing(24, 40, 1), sideways=False, upright=True) == 1
+    assert mirrors_for(Preprocessing(192, 192, 1), sideways=True, upright=True) == 1
