@@ -207,14 +207,22 @@ def test_bytes_that_may_still_get_their_rows_are_left(app: Application, sweeper:
 
 def test_a_lost_worker_is_forgotten_and_a_live_one_is_not(app: Application, sweeper: Sweeper) -> None:
     common = {
-        "host": "h", "pid": 1, "lanes": ["normal"], "device": "cpu", "engine": "e", "threads": 1, "models": [],
-        "started_at": 1.0, "items": 0,
+        "lanes": ["normal"], "device": "cpu", "engine": "e", "threads": 1, "models": [], "started_at": 1.0,
+        "items": 0,
     }  # fmt: skip
+    known = [
+        ("lost", "elsewhere", 1, now() - 3600),
+        ("dead", sweeper.host, dead_pid(), now()),
+        ("live-here", sweeper.host, os.getpid(), now()),
+        ("live-there", "elsewhere", dead_pid(), now()),
+    ]
     with app.database.write() as connection:
-        connection.execute(insert(Worker).values(id="lost", last_seen_at=now() - 3600, **common))
-        connection.execute(insert(Worker).values(id="live", last_seen_at=now(), **common))
+        for name, host, pid, seen in known:
+            connection.execute(
+                insert(Worker).values(id=name, host=host, pid=pid, last_seen_at=seen, **common)
+            )
     sweeper.run_once()
-    assert [worker["id"] for worker in app.get("/v1/workers")["data"]] == ["live"]
+    assert [worker["id"] for worker in app.get("/v1/workers")["data"]] == ["live-here", "live-there"]
 
 
 def test_two_sweepers_at_once_do_no_harm(app: Application, sweeper: Sweeper, four: dict[str, bytes]) -> None:
