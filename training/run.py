@@ -18,7 +18,7 @@ from shared.clock import now, rfc3339
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, multiplications, weights_bytes
 from training import plots, recipe
-from training.augment import Liberties
+from training.augment import Liberties, liberties
 from training.baselines import baselines
 from training.calibrate import fit_calibration, scores
 from training.card import readable
