@@ -1,0 +1,117 @@
+"""The mechanisms, each taken out on purpose: a row that stays green without one proves nothing about it.
+
+Applied inside the child processes by the environment (see hooks); no product code knows of it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import bindparam, update
+
+from shared.states import ChunkStatus
+from shared.tables import Chunk
+
+
+def _fence() -> None:
+    """A record no longer asks for the token: whoever comes writes."""
+    from shared import transitions
+
+    statement: Any = update(Chunk).where(Chunk.id == bindparam("chunk"))
+    transitions._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
+
+
+def _lease_expiry() -> None:
+    """The sweep finds no lease that has ended."""
+    from shared import transitions
+
+    transitions.expired_leases = lambda connection, limit: []
+
+
+def _dead_process() -> None:
+    """The sweep does not notice that the process of a lease is gone: the lease must end by its time."""
+    from worker.sweep import Sweeper
+
+    Sweeper.end_leases_of_the_dead = lambda self: None  # type: ignore[method-assign]
+
+
+def _renewal() -> None:
+    """No heartbeat renews a lease."""
+    from shared import transitions
+
+    transitions.renew = lambda connection, chunk_id, token, lease_s: True
+
+
+def _completion() -> None:
+    """Neither a worker nor the sweep asks whether a batch has ended."""
+    from shared import transitions
+
+    transitions.complete = lambda connection, batch_id: None
+
+
+def _completion_by_sweep() -> None:
+    """Only the worker of the last chunk asks whether the batch has ended."""
+    from worker.sweep import Sweeper
+
+    Sweeper.complete_batches = lambda self: None  # type: ignore[method-assign]
+
+
+def _completion_guard() -> None:
+    """A batch that has ended may end again."""
+    from shared import transitions
+
+    columns = transitions.Batch.__table__.c
+    guarded: Any = transitions._COMPLETE
+    kept = [
+        clause
+        for clause in guarded._where_criteria
+        if columns.finished_at not in {getattr(clause, "left", None)} or "IS NULL" not in str(clause)
+    ]
+    unguarded = guarded._generate()
+    unguarded._where_criteria = tuple(kept)
+    transitions._COMPLETE = unguarded
+
+
+def _claim_guard() -> None:
+    """A claim takes the oldest chunk that is not done, leased or not."""
+    from shared import transitions
+
+    oldest = transitions.select(Chunk.id).where(
+        Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.LEASED]), Chunk.lane == bindparam("in_lane")
+    )
+    guarded: Any = transitions._CLAIM_CHUNK
+    unguarded = guarded._generate()
+    unguarded._where_criteria = (Chunk.id == oldest.order_by(Chunk.id).limit(1).scalar_subquery(),)
+    transitions._CLAIM_CHUNK = unguarded
+
+
+def _republish() -> None:
+    """The sweep never sends a message again."""
+    from worker.sweep import Sweeper
+
+    Sweeper.announce_queued = lambda self: None  # type: ignore[method-assign]
+
+
+def _attempts() -> None:
+    """A chunk comes back however often it has killed its worker."""
+    from shared import transitions
+
+    whole = transitions.return_expired
+    transitions.return_expired = lambda connection, chunk_id, max_attempts: whole(connection, chunk_id, 10**6)
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "fence": _fence,
+    "lease expiry": _lease_expiry,
+    "renewal": _renewal,
+    "completion": _completion,
+    "completion by the sweep": _completion_by_sweep,
+    "completion guard": _completion_guard,
+    "claim guard": _claim_guard,
+    "republish": _republish,
+    "attempts bound": _attempts,
+}
+
+
+def apply(name: str) -> None:
+    """Take one mechanism out of this process."""
+    MUTANTS[name]()

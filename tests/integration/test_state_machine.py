@@ -1,0 +1,345 @@
+"""Random walks over every change of state a batch can go through, on both databases, by more workers than one.
+
+The machine calls the very functions that the web, the workers and the sweep call, each in its own transaction as
+they do, and holds after every step: one terminal state an item, counters equal to the rows, one completion event.
+"""
+
+import os
+import secrets
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from shared import transitions
+from shared.db import Database
+from shared.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
+from shared.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
+from shared.transitions import Claim, Result
+
+_LANE = "normal"
+_MAX_ATTEMPTS = 2
+_LEASE_S = 3600.0  # a lease ends here when a rule ends it, never by the clock of a slow machine
+_MODEL = "mdl_state_machine"
+_NAMES = st.sampled_from(["one", "two"])
+
+
+class _Crash(Exception):
+    """A process that dies before its transaction commits."""
+
+
+class Machine(RuleBasedStateMachine):
+    """Batches by name; `claims` holds what each worker thinks it holds, zombies included."""
+
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: dict[str, str] = {}
+        self.claims: list[Claim] = []
+        self.terminal: dict[tuple[str, int], tuple[str, str | None]] = {}
+
+    @initialize()
+    def empty(self) -> None:
+        with self.database.write() as connection:
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(delete(table))
+            connection.execute(
+                insert(ModelVersion).values(
+                    id=_MODEL, name="m", sha256="0" * 64, threshold=0.5, review_low=0.5, review_high=0.5,
+                    card={}, created_at=0.0,
+                )
+            )  # fmt: skip
+
+    # -- what the web does ------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.batches) < 2)
+    @rule(good=st.integers(1, 4), sealed=st.booleans(), deadline=st.integers(0, 3).map(lambda n: n == 3))
+    def submit(self, good: int, sealed: bool, deadline: bool) -> None:
+        name = next(name for name in ("one", "two") if name not in self.batches)
+        batch_id = f"bat_{secrets.token_hex(8)}"
+        with self.database.write() as connection:
+            connection.execute(
+                insert(Batch).values(
+                    id=batch_id, tenant="t", status=BatchStatus.QUEUED, origin="batch", lane=_LANE, sealed=False,
+                    upload_lease_until=time.time() + 3600, model_id=_MODEL, threshold=0.5, review_low=0.5,
+                    review_high=0.5, metadata_={}, webhook={"url": "http://x/", "secret": "s"},
+                    on_error="continue", created_at=time.time(), retention_s=60.0,
+                    deadline_at=time.time() - 1 if deadline else None,
+                )
+            )  # fmt: skip
+        self.batches[name] = batch_id
+        self.append(name, good, 0)
+        if sealed:
+            self.append(name, good, 1)
+            self.seal(name)
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES, good=st.integers(0, 3), bad=st.integers(0, 1))
+    def append(self, name: str, good: int, bad: int) -> None:
+        row = self._row(name)
+        if row is None or row.sealed or good + bad == 0:
+            return
+        with self.database.write() as connection:
+            _append(connection, row.id, row.total, good, bad)
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES)
+    def seal(self, name: str) -> None:
+        row = self._row(name)
+        if row is None or row.sealed or row.total == 0:
+            return
+        with self.database.write() as connection:
+            connection.execute(
+                update(Chunk).where(Chunk.batch_id == row.id, Chunk.status == "held").values(status="queued")
+            )
+            connection.execute(update(Batch).where(Batch.id == row.id).values(sealed=True))
+        self._complete(row.id)
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES)
+    def cancel(self, name: str) -> None:
+        if name in self.batches:
+            with self.database.write() as connection:
+                transitions.cancel(connection, self.batches[name])
+            self._complete(self.batches[name])
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def abandon_upload_or_delete(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.batches)))
+        row = self._row(name)
+        if row is None or data.draw(st.integers(0, 3)):
+            return
+        with self.database.write() as connection:
+            gone = transitions.purge(connection, row.id)
+        assert gone == (not row.sealed or row.finished_at is not None)
+        if gone:
+            del self.batches[name]
+            self.terminal = {key: value for key, value in self.terminal.items() if key[0] != row.id}
+
+    # -- what workers do --------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.batches)
+    @rule()
+    def claim(self) -> None:
+        with self.database.write() as connection:
+            held = _claim(connection)
+        if held is not None:
+            assert held.chunk_id not in {other.chunk_id for other in self._live_claims()}
+            self.claims.append(held)
+
+    @precondition(lambda self: self.batches)
+    @rule()
+    def crash_before_the_claim_commits(self) -> None:
+        with pytest.raises(_Crash), self.database.write() as connection:
+            _claim(connection)
+            raise _Crash
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), crash=st.booleans(), then_complete=st.booleans())
+    def record(self, data: st.DataObject, crash: bool, then_complete: bool) -> None:
+        """By a live holder or by a zombie: which one is known from the row alone."""
+        held = data.draw(st.sampled_from(self.claims))
+        live = held.token in {claim.token for claim in self._live_claims()}
+        results = [_result(item.seq, data.draw(st.integers(0, 3))) for item in held.items]
+        if crash:
+            with pytest.raises(_Crash), self.database.write() as connection:
+                transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+                raise _Crash
+            return
+        with self.database.write() as connection:
+            recorded = transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+        assert (recorded is not None) == live, "only who holds the lease may record, and it must be able to"
+        if recorded is not None and recorded.open == 0 and then_complete:
+            self._complete(held.batch_id)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def hand_back_or_renew(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        live = held.token in {claim.token for claim in self._live_claims()}
+        with self.database.write() as connection:
+            if data.draw(st.booleans()):
+                done = transitions.release(connection, held)
+            else:
+                done = transitions.renew(connection, held.chunk_id, held.token, _LEASE_S)
+        assert done == live
+
+    # -- what the sweep does ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), swept=st.booleans())
+    def lease_ends(self, data: st.DataObject, swept: bool) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        with self.database.write() as connection:
+            transitions.end_lease(connection, held.chunk_id, held.token)
+        if swept:
+            self.sweep()
+
+    @precondition(lambda self: self.batches)
+    @rule()
+    def sweep(self) -> None:
+        with self.database.read() as connection:
+            expired = transitions.expired_leases(connection, 100)
+            late = connection.scalars(
+                select(Batch.id).where(
+                    Batch.deadline_at < time.time(), Batch.sealed.is_(True), Batch.queued > 0
+                )
+            ).all()
+        for chunk_id in expired:
+            with self.database.write() as connection:
+                transitions.return_expired(connection, chunk_id, _MAX_ATTEMPTS)
+        for batch_id in late:
+            with self.database.write() as connection:
+                transitions.expire(connection, batch_id)
+        for batch_id in self.batches.values():
+            self._complete(batch_id)
+
+    # -- what must hold ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def counters_equal_the_rows(self) -> None:
+        with self.database.read() as connection:
+            rows = connection.execute(select(Batch.__table__)).all()
+            counted = connection.execute(
+                select(Item.batch_id, Item.status, Item.verdict, func.count()).group_by(
+                    Item.batch_id, Item.status, Item.verdict
+                )
+            ).all()
+        by_status: Counter[tuple[str, str]] = Counter()
+        by_verdict: Counter[tuple[str, str]] = Counter()
+        for batch_id, status, verdict, count in counted:
+            by_status[batch_id, status] += count
+            if verdict is not None:
+                by_verdict[batch_id, verdict] += count
+        for row in rows:
+            for status in ItemStatus:
+                assert getattr(row, status) == by_status[row.id, status], (row.id, status)
+            for verdict in ("defect", "no_defect", "review"):
+                assert getattr(row, verdict) == by_verdict[row.id, verdict], (row.id, verdict)
+            assert row.total == sum(getattr(row, status) for status in ItemStatus)
+
+    @invariant()
+    def a_terminal_state_never_changes(self) -> None:
+        with self.database.read() as connection:
+            rows = connection.execute(select(Item.batch_id, Item.seq, Item.status, Item.verdict)).all()
+        now = {(row[0], row[1]): (row[2], row[3]) for row in rows if row[2] in FINISHED_ITEM}
+        for place, state in self.terminal.items():
+            assert now.get(place) == state, place
+        self.terminal = now
+
+    @invariant()
+    def at_most_one_completion_event(self) -> None:
+        with self.database.read() as connection:
+            owed = dict(
+                connection.execute(select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)).all()  # type: ignore[arg-type]
+            )
+            rows = connection.execute(select(Batch.id, Batch.finished_at)).all()
+        for row in rows:
+            assert owed.get(row.id, 0) == (1 if row.finished_at is not None else 0), row
+
+    def teardown(self) -> None:
+        """No item stays open for ever: two sweeps and honest workers bring every sealed batch to its end."""
+        for _ in range(200):
+            with self.database.write() as connection:
+                connection.execute(
+                    update(Chunk).where(Chunk.status == ChunkStatus.LEASED).values(lease_until=0.0)
+                )
+            self.sweep()
+            with self.database.write() as connection:
+                held = _claim(connection)
+            if held is None:
+                break
+            results = [_result(item.seq, 1) for item in held.items]
+            with self.database.write() as connection:
+                transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+        self.sweep()
+        for name in self.batches:
+            row = self._row(name)
+            assert row is not None and (row.finished_at is not None or not row.sealed), row
+        self.counters_equal_the_rows()
+        self.at_most_one_completion_event()
+
+    def _row(self, name: str) -> Any:
+        with self.database.read() as connection:
+            return connection.execute(
+                select(Batch.__table__).where(Batch.id == self.batches.get(name, ""))
+            ).first()
+
+    def _complete(self, batch_id: str) -> None:
+        with self.database.write() as connection:
+            transitions.complete(connection, batch_id)
+
+    def _live_claims(self) -> list[Claim]:
+        with self.database.read() as connection:
+            tokens = set(connection.scalars(select(Chunk.token).where(Chunk.status == ChunkStatus.LEASED)))
+        return [claim for claim in self.claims if claim.token in tokens]
+
+
+def _append(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
+    for place in range(good + bad):
+        fine = place < good
+        connection.execute(
+            insert(Item).values(
+                batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
+                status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
+                finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
+            )
+        )  # fmt: skip
+    connection.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(total=Batch.total + good + bad, queued=Batch.queued + good, failed=Batch.failed + bad)
+    )
+    if good:
+        connection.execute(
+            insert(Chunk).values(
+                batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=_LANE,
+                status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
+            )
+        )  # fmt: skip
+
+
+def _claim(connection: Connection) -> Claim | None:
+    return transitions.claim(
+        connection, lane=_LANE, token=secrets.token_hex(8), host="h", pid=os.getpid(), lease_s=_LEASE_S
+    )
+
+
+def _result(seq: int, kind: int) -> Result:
+    if kind == 0:
+        return Result(seq, error_code="corrupt_image", error_detail="")
+    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5)
+
+
+@pytest.mark.timeout(150)
+def test_no_walk_loses_or_doubles_anything(database: Database) -> None:
+    class Here(Machine):
+        pass
+
+    Here.database = database
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=70 if database.is_sqlite else 40,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],  # shrinking a walk takes minutes; the walk itself is printed
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
