@@ -97,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
     quality.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    quality.add_argument(
+        "--fix-test-parts", type=Path, metavar="JSON", help="only write which pictures each test part holds"
+    )
     quality.set_defaults(run=_quality)
     return parser
 
@@ -189,8 +192,11 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
-    from training.quality import quality
+    from training.quality import quality, test_parts
 
+    if options.fix_test_parts is not None:
+        test_parts(options.data, options.runs, options.fix_test_parts)
+        return 0
     quality(
         options.data,
         options.runs,

@@ -21,8 +21,8 @@ import numpy as np
 from training.data import Record, check
 from training.metrics import by_groups
 from training.render import render
-from training.run import Options, train_folder, train_split
-from training.splits import Split, grouped_folds
+from training.run import Options, choose_split, train_folder, train_split
+from training.splits import Split, grouped_folds, part_hash
 
 FOLDS = 5
 RENDERED = (8000, 11), (2000, 12)  # pictures and seed of the train and of the test set
@@ -66,6 +66,30 @@ def quality(
                 row.write_text(json.dumps(found, indent=1) + "\n")
     page.write_text(_page(runs, budget))
     print(page)
+
+
+def test_parts(data: Path, runs: Path, page: Path) -> None:
+    """Write, without training anything, which pictures each set's test part holds, as a hash to be committed.
+
+    Numbers that are chosen after looking at the test part prove nothing: the hash shows that it was fixed first.
+    """
+    found = json.loads(page.read_text()) if page.exists() else {}
+    for protocol in PROTOCOLS:
+        folder = _present(protocol.folder, data, runs)
+        if folder is None:
+            continue
+        looked = check(folder)
+        if protocol.split == "folds":
+            folds = grouped_folds(looked.records, FOLDS, seed=0)
+            found[protocol.name] = {f"fold-{i}": [len(fold), part_hash(fold)] for i, fold in enumerate(folds)}
+            continue
+        test = (
+            check(folder.parent / "rendered-test").records
+            if protocol.folder == "rendered"
+            else choose_split(looked, Options(name="", output=runs, split=protocol.split))[0].test
+        )
+        found[protocol.name] = [len(test), part_hash(test)]
+    page.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _measure(
