@@ -19,7 +19,9 @@ from shared.vision.net import Shape, multiplications
 MAX_MULTIPLICATIONS = 64_000_000
 LARGEST_SIDE = 192  # a 3-pixel hole in a 300-pixel picture keeps two pixels
 SMALL_SIDE = 64  # up to here the first stage works at full size
-MAX_EPOCHS = 120
+MAX_EPOCHS = 400
+MAX_STEPS = 20_000
+SMALL_SET = 3000
 MIN_EPOCHS = 8
 ORIGINAL_SIDE = 224
 
@@ -118,12 +120,19 @@ def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int = MAX_MULTIPL
     return candidates[chosen]
 
 
-def plan_for(seconds_an_epoch: float, budget_s: float) -> Plan:
-    """As many epochs as the budget holds, within reason."""
-    epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, int(0.92 * budget_s / seconds_an_epoch)))
+def batch_for(pictures: int) -> int:
+    """Small sets get small batches: it is steps that a network learns by."""
+    return 32 if pictures < SMALL_SET else 64
+
+
+def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float) -> Plan:
+    """As many epochs as the budget holds, within reason; `pictures` are those of the train part."""
+    batch = batch_for(pictures)
+    enough = min(MAX_EPOCHS, MAX_STEPS // math.ceil(pictures / batch))
+    epochs = max(MIN_EPOCHS, min(enough, int(0.92 * budget_s / seconds_an_epoch)))
     return Plan(
         epochs=epochs,
-        batch=64,
+        batch=batch,
         learning_rate=4e-3,
         weight_decay=0.03,
         patience=max(8, epochs // 3),

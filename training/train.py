@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from shared.vision.net import Shape, build
 from training.augment import Augmentation, Liberties
 from training.calibrate import fit_calibration, scores
-from training.recipe import Plan, plan_for
+from training.recipe import Plan, batch_for, plan_for
 
 Say = Callable[[str], None]
 
@@ -72,7 +72,9 @@ def fit(
     augment = Augmentation(freedom)
     if plan is None:
         plan = plan_for(
-            _seconds_an_epoch(net, train, augment, device), budget_s - (time.monotonic() - started)
+            len(train),
+            _seconds_an_epoch(net, train, augment, device),
+            budget_s - (time.monotonic() - started),
         )
         torch.manual_seed(seed)
         net = build(shape).to(device).to(memory_format=torch.channels_last)
@@ -121,7 +123,7 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 step += 1
-                _follow(averaged, net, step, steps_an_epoch if plan.average_weights else 0)
+                _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
                 loss_sum += float(each.detach().sum())
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
 
@@ -224,7 +226,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None
 
 
 def _follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None:
-    """Move the averaged weights towards the network's; the average reaches back about one epoch."""
+    """Move the averaged weights towards the network's; the average reaches back `horizon` steps."""
     keep = min(1 - 1 / (horizon + 1), step / (step + 10))
     with torch.no_grad():
         for mean, now in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
@@ -252,7 +254,7 @@ def _batch(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
 
 def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device: str) -> float:
     """Measured over a few training steps, the first one apart."""
-    batch, steps = 64, 6
+    batch, steps = batch_for(len(part)), 6
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
     started = 0.0
     for i in range(steps + 2):

@@ -46,9 +46,14 @@ def test_mirrors_are_paid_for_with_a_slimmer_network() -> None:
 
 
 def test_the_plan_fills_the_budget_and_no_more() -> None:
-    assert plan_for(seconds_an_epoch=30, budget_s=1800).epochs == 55
-    assert plan_for(seconds_an_epoch=1, budget_s=1800).epochs == 120
-    assert plan_for(seconds_an_epoch=600, budget_s=60).epochs == 8
+    assert plan_for(11_200, seconds_an_epoch=30, budget_s=1800).epochs == 55
+    assert plan_for(11_200, seconds_an_epoch=600, budget_s=60).epochs == 8
+
+
+def test_small_sets_get_more_epochs_of_smaller_batches() -> None:
+    small, large = plan_for(300, 0.5, 1800), plan_for(11_200, 1, 1800)
+    assert (small.epochs, small.batch) == (400, 32)
+    assert (large.epochs, large.batch) == (114, 64)
 
 
 def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
