@@ -9,6 +9,7 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = 1
 worker_class = "gthread"
 threads = _settings.web_threads
+worker_connections = threads + 1000  # clients that lie idle on a kept connection must not shut others out
 timeout = 0  # an upload may take as long as its bytes keep coming
 graceful_timeout = round(_settings.drain_s)
 keepalive = 75
