@@ -383,7 +383,7 @@ def csv_row(row: Any) -> tuple[Any, ...]:
         row.model_sha256,
         row.attempts,
         row.error_code,
-        row.error_detail,
+        _cell(row.error_detail),
         row.sha256,
         rfc3339(row.created_at),
         rfc3339(row.finished_at),

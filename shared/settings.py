@@ -64,6 +64,9 @@ class Settings:
         200 * 2**30, "stored bytes of open items over which submissions get 503"
     )
     max_tenant_items: int = _setting(1_500_000, "open items of one tenant over which it is refused with 429")
+    max_tenant_bytes: int = _setting(
+        150 * 2**30, "stored bytes of one tenant's open items over which it gets 429"
+    )
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
     orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")
@@ -88,8 +91,8 @@ class Settings:
             raise SettingsError(f"{PREFIX}WEBHOOK_ALLOWED_NETWORKS: {error}") from error
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if isinstance(value, int | float) and value < 0:
-                raise SettingsError(f"{PREFIX}{entry.name.upper()} must not be negative")
+            if isinstance(value, int | float) and not value >= 0:  # so that NaN is none either
+                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from 0 on")
 
     @property
     def database(self) -> str:
