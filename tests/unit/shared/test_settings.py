@@ -1,0 +1,95 @@
+"""The environment is read once, strictly, and a child reads the same."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.settings import PREFIX, Settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_each_value_has_the_type_of_its_default() -> None:
+    read = Settings.from_env(
+        {
+            "GONOGO_PORT": "81",
+            "GONOGO_LEASE_S": "2.5",
+            "GONOGO_DATA_DIR": "/x",
+            "GONOGO_DEVICE": "cpu",
+            "HOME": "/root",
+        }
+    )
+    assert (read.port, read.lease_s, read.data_dir, read.device) == (81, 2.5, Path("/x"), "cpu")
+
+
+@pytest.mark.parametrize("name", ["GONOGO_MAX_ITEM_BYTE", "GONOGO_", "GONOGO_port"])
+def test_an_unknown_name_stops_the_start_and_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_env({name: "1"})
+
+
+def test_what_the_command_line_reads_is_no_unknown_name() -> None:
+    Settings.from_env(
+        {"GONOGO_API_KEY": "k", "GONOGO_URL": "u", "GONOGO_FAILPOINTS": "", "GONOGO_FAILPOINTS_DIR": ""}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GONOGO_PORT", "eighty"),
+        ("GONOGO_PORT", "80.5"),
+        ("GONOGO_LEASE_S", ""),
+        ("GONOGO_LEASE_S", "nan"),
+        ("GONOGO_CHUNK_ITEMS", "-1"),
+        ("GONOGO_DEVICE", "tpu"),
+        ("GONOGO_PRECISION", "fp8"),
+        ("GONOGO_LOG_LEVEL", "LOUD"),
+        ("GONOGO_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/99"),
+    ],
+)
+def test_a_value_that_cannot_be_stops_the_start_and_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_env({name: value})
+
+
+def test_a_child_process_reads_the_same_settings() -> None:
+    changed = replace(
+        Settings(), port=1, lease_s=0.25, data_dir=Path("/srv/parts"), cors_origins="https://a,https://b"
+    )
+    assert Settings.from_env(changed.to_env()) == changed
+    assert set(changed.to_env()) == {PREFIX + entry.name.upper() for entry in fields(Settings)}
+
+
+def test_settings_do_not_change_under_a_running_process() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_everything_is_in_the_data_dir_unless_it_is_put_elsewhere() -> None:
+    inside = Settings(data_dir=Path("/srv/gonogo"))
+    assert inside.database == "sqlite:////srv/gonogo/gonogo.db"
+    assert inside.broker == "unix:///srv/gonogo/valkey/valkey.sock"
+    assert inside.blobs == Path("/srv/gonogo/blobs")
+    outside = Settings(
+        database_url="postgresql://h/d", broker_url="redis://h:6379/0", blob_url="file:///mnt/blobs"
+    )
+    assert (outside.database, outside.broker) == ("postgresql://h/d", "redis://h:6379/0")
+    assert outside.blobs == Path("/mnt/blobs")
+
+
+def test_a_relative_data_dir_means_the_same_in_every_child() -> None:
+    assert (
+        Path(Settings(data_dir=Path("here")).database.removeprefix("sqlite:///"))
+        == Path.cwd() / "here" / "gonogo.db"
+    )
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "file://relative/path", "/plain/path"])
+def test_a_blob_url_that_is_no_folder_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="GONOGO_BLOB_URL"):
+        _ = Settings(blob_url=url).blobs
