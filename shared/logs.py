@@ -1,15 +1,18 @@
 """Logs: one line an event to stderr, time in UTC, control characters of foreign text made visible."""
 
 import logging
+import re
 import sys
 import time
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class _Line(logging.Formatter):
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        line = _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", super().format(record))
         # A filename or path may hold a line break that would forge a log line; tracebacks keep theirs.
         first, *rest = line.split("\n")
         return "\n    ".join([first, *rest])
