@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import time
 import zipfile
 from collections.abc import Iterator
@@ -222,6 +223,22 @@ def test_the_pages_fit_a_narrow_screen(stack: Stack, pictures: dict[str, bytes],
             browser.get(stack.url + path)
             wide = browser.execute_script("return document.documentElement.scrollWidth")
             assert wide <= 360, path
+
+
+def test_a_page_outlives_a_restart_of_the_service(
+    stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        with no_worker(stack):
+            batch = stack.submit(dict(list(pictures.items())[:5]))
+            browser.get(f"{stack.url}/batches/{batch['id']}")
+            time.sleep(1)  # the poll is held by now
+            stack.kill("web", signal.SIGTERM)
+            assert "can't be reached" in wait(browser, "#connection", 10).text
+            stack.start("web")
+        wait(browser, ".state.completed", 60)
+        assert not browser.find_element(By.ID, "connection").is_displayed()
 
 
 def test_reading_needs_no_script(stack: Stack, pictures: dict[str, bytes], tmp_path: Path) -> None:
