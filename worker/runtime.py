@@ -46,6 +46,7 @@ class Runtime:
         self.host, self.pid = socket.gethostname(), os.getpid()
         self.lanes = settings.lanes.split(",")
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loading = threading.Lock()
         self._held: transitions.Claim | None = None
         self._items = 0
         self._progress_at: float | None = None
@@ -57,9 +58,15 @@ class Runtime:
 
     def model(self, model_id: str) -> LoadedModel:
         """A model ready to predict; raises ArtifactError where its bytes are missing or not what the row says."""
-        if model_id in self._models:
+        with self._loading:
+            if model_id not in self._models:
+                self._models[model_id] = self._load(model_id)
             self._models.move_to_end(model_id)
+            while len(self._models) > _MODELS_KEPT:
+                self._models.popitem(last=False)
             return self._models[model_id]
+
+    def _load(self, model_id: str) -> LoadedModel:
         with self.database.read() as connection:
             sha256 = connection.scalar(select(ModelVersion.sha256).where(ModelVersion.id == model_id))
         artifact = read_artifact(self.blobs.artifact_path(str(sha256)))
@@ -75,10 +82,7 @@ class Runtime:
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
         )  # fmt: skip
-        self._models[model_id] = LoadedModel(artifact, engine)
-        while len(self._models) > _MODELS_KEPT:
-            self._models.popitem(last=False)
-        return self._models[model_id]
+        return LoadedModel(artifact, engine)
 
     @contextmanager
     def holding(self, held: transitions.Claim) -> Iterator[None]:
@@ -92,7 +96,18 @@ class Runtime:
             self._progress_at = now()
 
     def start(self) -> None:
-        """Load the active model, so that the first chunk need not wait for it, and begin the heartbeat."""
+        """Begin the heartbeat and load the active model, so that the first chunk need not wait for it.
+
+        Where the database is away, or the model can't be loaded, the heartbeat tries again: a process without
+        one would lose every lease.
+        """
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        try:
+            self._load_active()
+        except DBAPIError as error:
+            log.warning("the active model is not loaded yet: %s", error.orig)
+
+    def _load_active(self) -> None:
         with self.database.read() as connection:
             active = model_versions.active_id(connection)
         if active is not None:
@@ -102,7 +117,6 @@ class Runtime:
                 log.error("the active model can't be loaded: %s", error.detail)
         if self._models:
             self._register()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def _register(self) -> None:
         loaded = next(reversed(self._models.values()))
@@ -129,8 +143,10 @@ class Runtime:
         while not pause.wait(self.settings.heartbeat_s):
             try:
                 self.beat()
-            except DBAPIError as error:
-                log.warning("no heartbeat: %s", error.orig)
+                if not self._models and self._held is None:
+                    self._load_active()
+            except Exception as error:  # whatever it is, the next beat must come
+                log.warning("no heartbeat: %s: %s", type(error).__name__, error)
 
     def beat(self) -> None:
         """Renew the lease in hand and say that this process lives."""
