@@ -26,7 +26,7 @@ def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2
 def decode_masks(files: Sequence[Path], spec: Preprocessing) -> NDArray[np.uint8] | None:
     """Masks (N, H, W, 1), 255 on the flaw, from `masks/STEM.png` beside the label folders; None where the data
     has none. A picture without a mask file among others with one has no flaw."""
-    masks = [file.parents[1] / "masks" / f"{file.stem}.png" for file in files]
+    masks = [file.parent.parent / "masks" / f"{file.stem}.png" for file in files]
     if not any(mask.exists() for mask in masks[:50]):
         return None
     pixels = np.zeros((len(files), spec.height, spec.width, 1), np.uint8)
