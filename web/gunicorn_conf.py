@@ -1,5 +1,6 @@
 """gunicorn's settings: one process with threads. A waiting poll costs a sleeping thread, not a process."""
 
+import signal
 from typing import Any
 
 from shared.settings import Settings
@@ -18,8 +19,20 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat file must not wait for
 control_socket_disable = True
 
 
+def post_worker_init(worker: Any) -> None:
+    """Answer waiting polls as the drain begins, or it would wait for them; gunicorn has no hook at SIGTERM."""
+    drain = signal.getsignal(signal.SIGTERM)
+
+    def begin(number: int, frame: Any) -> None:
+        _service(worker).waiting.stop()
+        if callable(drain):
+            drain(number, frame)
+
+    signal.signal(signal.SIGTERM, begin)
+
+
 def worker_int(worker: Any) -> None:
-    """Answer waiting polls before the drain."""
+    """The same at Ctrl-C."""
     _stop(worker)
 
 
@@ -29,8 +42,11 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def _stop(worker: Any) -> None:
-    app = getattr(worker, "wsgi", None)
-    service = getattr(app, "extensions", {}).get("gonogo")
+    service = _service(worker)
     if service is not None:
         service.waiting.stop()
         service.announcer.stop()
+
+
+def _service(worker: Any) -> Any:
+    return getattr(getattr(worker, "wsgi", None), "extensions", {}).get("gonogo")
