@@ -58,3 +58,10 @@ def check_policy(client: "redis.Redis") -> str | None:
     if policy.startswith("allkeys"):
         return f"the broker's maxmemory-policy is {policy}: it would drop queued work; set noeviction"
     return None
+
+
+def check_room(client: "redis.Redis") -> str | None:
+    """Whether the broker refuses messages for want of memory; they are then sent by the sweep, once it has some."""
+    memory = client.info("memory")
+    limit, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
+    return f"full: {used} of {limit} bytes are used" if 0 < limit <= used else None

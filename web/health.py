@@ -49,7 +49,7 @@ def _database(here: Service) -> str:
 def _broker(here: Service) -> str:
     try:
         with outbox.connect(here.settings) as client:
-            return outbox.check_policy(client) or "ok"
+            return outbox.check_policy(client) or outbox.check_room(client) or "ok"
     except outbox.UNREACHABLE as error:
         return f"away: {type(error).__name__}"
 
