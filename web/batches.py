@@ -7,8 +7,9 @@ from flask import Blueprint, Response, g, json, request
 from sqlalchemy import Row, and_, bindparam, false, or_, select
 
 from shared import payloads, transitions
+from shared.errors import Unavailable
 from shared.states import BatchStatus
-from shared.tables import Batch
+from shared.tables import Batch, Submission
 from web import capacity, cursors, request_bodies
 from web.auth import require
 from web.intake import Intake, claim_key, drop_claim
@@ -41,9 +42,25 @@ _ORIGIN = "batch"
 )
 def submit() -> Response:
     here = service()
-    capacity.check(here, g.tenant)
+    key = request.headers.get("Idempotency-Key")
+    try:
+        capacity.check(here, g.tenant, request.content_length or 0)
+    except (HttpProblem, Unavailable):
+        # What has been accepted before is answered again, however full it is now: that adds nothing.
+        if not _is_accepted(here, key):
+            raise
     intake = Intake(here, g.tenant, traceparent=request.headers.get("traceparent"))
-    return accept(here, intake, request.headers.get("Idempotency-Key"))
+    return accept(here, intake, key)
+
+
+def _is_accepted(here: Service, key: str | None) -> bool:
+    query = select(Submission.key).where(
+        Submission.tenant == g.tenant, Submission.key == key, Submission.fingerprint.is_not(None)
+    )
+    if key is None:
+        return False
+    with here.database.read() as connection:
+        return connection.execute(query).first() is not None
 
 
 def accept(here: Service, intake: Intake, key: str | None) -> Response:

@@ -45,7 +45,7 @@ REQUEST_CODES = {
 
 ITEM_CODES = {
     "corrupt_image": "The file is empty, cut off or damaged.",
-    "fetch_failed": "The picture's URL could not be read.",
+    "fetch_failed": "The picture's bytes could not be read, from its URL or from the store.",
     "fetch_forbidden_address": "The picture's URL leads to an address that the service must not reach.",
     "inference_failed": "The network failed on this picture.",
     "poison_image": "Workers died on this picture again and again, so it is not tried any more.",

@@ -21,6 +21,7 @@ from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.tables import Batch, Chunk, Item, Submission
+from web import capacity
 from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
@@ -81,6 +82,7 @@ class Intake:
         if self.total >= self.service.settings.max_batch_items:
             raise HttpProblem(413, "too_many_items", f"a batch holds at most {self.total} items")
         if self._writer is None and self.store:
+            capacity.check_disk(self.service)  # a large upload may meet a disk that others fill meanwhile
             self._writer = PackWriter(self.service.blobs, self.batch_id, self._pack)
         self._row = {"filename": filename, "offset": self._writer.size if self._writer else 0}
         self._hash, self._error = hashlib.sha256(), None

@@ -35,7 +35,7 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 )
 def predict() -> Response:
     here = service()
-    capacity.check(here, g.tenant)
+    capacity.check_prediction(here)
     options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
     intake = Intake(
         here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")

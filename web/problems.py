@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems, and the one table from exception to status and code."""
 
+import errno
 import logging
 from typing import Any
 
@@ -73,6 +74,8 @@ def respond(problem: HttpProblem) -> Response:
 
 def as_problem(error: Exception) -> HttpProblem:
     """What an exception is for the client."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = Unavailable("the disk is full", code="storage_full", retry_after_s=60)
     if isinstance(error, HttpProblem):
         return error
     if isinstance(error, Unavailable):
