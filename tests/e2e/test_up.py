@@ -1,5 +1,7 @@
 """`gonogo up` on real processes: it starts whole, ends whole, and goes on after it was killed."""
 
+import json
+import os
 import signal
 import socket
 import stat
@@ -32,10 +34,9 @@ def start() -> Iterator[Start]:
         one.end()
 
 
-def pid_of(data_dir: Path, words: str) -> int:
-    """The oldest process of the stack with these words on its command line."""
-    found = [process for process in processes_of(data_dir) if words in " ".join(process.cmdline())]
-    return int(min(found, key=psutil.Process.create_time).pid)
+def pid_of(data_dir: Path, name: str) -> int:
+    """The process that the supervisor has written down under this name."""
+    return int(json.loads((data_dir / "pids.json").read_text())["processes"][name]["pid"])
 
 
 def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Path) -> None:
@@ -63,8 +64,8 @@ def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Pa
 
 def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> None:
     up = start(tmp_path / "data").wait_ready()
-    for words in ("gunicorn", "--queues normal", "valkey-server"):
-        psutil.Process(pid_of(up.data_dir, words)).kill()
+    for name in ("web", "worker-bulk", "valkey"):
+        os.kill(pid_of(up.data_dir, name), signal.SIGKILL)
     ends_at = time.monotonic() + 40
     while sum("ended (signal SIGKILL)" in line for line in up.lines) < 3:
         assert time.monotonic() < ends_at, up.lines
