@@ -169,6 +169,11 @@ class Rig:
         with self.database.read() as connection:
             return set(connection.scalars(select(Batch.id).where(Batch.sealed.is_(True))))
 
+    def unsealed(self) -> list[str]:
+        """Uploads that are not finished."""
+        with self.database.read() as connection:
+            return list(connection.scalars(select(Batch.id).where(Batch.sealed.is_(False))))
+
     def held(self, batch_id: str, status: str = "leased") -> list[Row[Any]]:
         """Chunks of a batch that a worker holds now."""
         query = select(Chunk.__table__).where(Chunk.batch_id == batch_id, Chunk.status == status)
@@ -233,15 +238,15 @@ def rig(
     *,
     processes: tuple[str, ...] = ("web", "sweep", "bulk"),
     database_url: str | None = None,
-    tcp_broker: bool = False,
-    proxy_port: int | None = None,
+    broker_port: int = 0,
+    proxy_port: int = 0,
     **changed: Any,
 ) -> Iterator[Rig]:
     """An installation in `folder`; workers with `CHUNK_ITEMS` pictures a chunk, so that there are many."""
     with ExitStack() as closing:
         url = database_url or closing.enter_context(empty_database_url(kind, folder))
-        broker_port = free_port() if tcp_broker else 0
-        broker = f"redis://127.0.0.1:{broker_port}/0" if tcp_broker else f"unix://{folder}/valkey.sock"
+        seen_port = proxy_port or broker_port
+        broker = f"redis://127.0.0.1:{seen_port}/0" if seen_port else f"unix://{folder}/valkey.sock"
         settings = replace(
             Settings(),
             data_dir=folder,
@@ -260,8 +265,6 @@ def rig(
         closing.callback(made.end)
         checker.watch(made.database)
         start_valkey(stack, broker_port)
-        if proxy_port is not None:
-            stack.settings = replace(settings, broker_url=f"redis://127.0.0.1:{proxy_port}/0")
         for name in processes:
             made.restart(name)
         yield made

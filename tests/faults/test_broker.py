@@ -2,12 +2,16 @@
 
 import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import CHUNK_ITEMS, Rig, start_valkey
-from tests.stack import until
+from tests.faults.proxy import HalfOpenProxy
+from tests.faults.rig import CHUNK_ITEMS, Rig, rig, start_valkey
+from tests.stack import COMMANDS, free_port, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -66,3 +70,90 @@ def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -
     ill.recovered(took, 15)
     ill.finish(batch_id)
     ill.check(most_extra=2 * CHUNK_ITEMS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+def test_row_09_the_broker_is_frozen_for_a_minute(ill: Rig, many: Many) -> None:
+    batch_id = _under_way(ill, many, 60)
+    valkey, slowest, late = ill.stack.processes["valkey"], 0.0, []
+    valkey.send_signal(signal.SIGSTOP)
+    frozen_at = time.monotonic()
+    try:
+        while time.monotonic() - frozen_at < 60:
+            asked_at = time.monotonic()
+            late.append(ill.submit(many(CHUNK_ITEMS)))
+            slowest = max(slowest, time.monotonic() - asked_at)
+            time.sleep(4)
+    finally:
+        valkey.send_signal(signal.SIGCONT)
+    took = _goes_on(ill)
+    ill.proof(f"SIGSTOP for 60 s, {len(late)} uploads meanwhile, the slowest answered in {slowest:.2f} s")
+    ill.recovered(took, 5)
+    for one in (batch_id, *late):
+        ill.finish(one)
+    assert slowest < 2, f"an upload took {slowest:.1f} s while the broker was frozen"
+    ill.check(most_extra=0)
+
+
+@pytest.mark.slow
+def test_row_10_the_link_to_the_broker_goes_half_open(
+    artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
+) -> None:
+    broker_port, proxy_port = free_port(), free_port()
+    proxy = HalfOpenProxy(proxy_port, broker_port)
+    proxy.start()
+    with rig(tmp_path, [artifact], broker_port=broker_port, proxy_port=proxy_port) as ill:
+        report_rig(ill)
+        ill.finish(ill.submit(many(2 * CHUNK_ITEMS)))
+        links = proxy.go_half_open()
+        batch_id = ill.submit(many(2 * CHUNK_ITEMS))
+        took = ill.time_until(lambda: ill.batch(batch_id).finished_at is not None, 120, "work goes on")
+        ill.proof(f"{links} links swallowed {proxy.swallowed} bytes and stayed open")
+        assert proxy.swallowed > 0
+        ill.recovered(took, 25)
+        ill.check(most_extra=0)
+    proxy.stop()
+
+
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+def test_row_11_the_broker_is_full(ill: Rig, many: Many) -> None:
+    ill.restart("bulk")
+    with ill.broker() as broker:
+        broker.config_set("maxmemory", broker.info("memory")["used_memory"] - 1)
+        batch_ids = [ill.submit(many(CHUNK_ITEMS)) for _ in range(5)]
+        time.sleep(2 * ill.stack.settings.republish_s)
+        ill.proof(f"5 uploads accepted with maxmemory {broker.config_get('maxmemory')['maxmemory']}")
+        _, ready = ill.stack.get("/readyz")
+        ill.saw["alarm"] = ready["checks"]["broker"]
+        broker.config_set("maxmemory", 0)
+    ill.recovered(_goes_on(ill) if not _all_ended(ill, batch_ids) else 0.0, 15)
+    for batch_id in batch_ids:
+        ill.finish(batch_id)
+    ill.check(most_extra=0)
+    assert "full" in ill.saw["alarm"], "a full broker is not told by /readyz"
+
+
+def _all_ended(ill: Rig, batch_ids: list[str]) -> bool:
+    return all(ill.batch(batch_id).finished_at is not None for batch_id in batch_ids)
+
+
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+def test_row_11_no_start_on_a_broker_that_evicts(ill: Rig, many: Many) -> None:
+    with ill.broker() as broker:
+        broker.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            ill.stack.spawn("web-b", COMMANDS["web"], {"GONOGO_PORT": str(free_port())})
+            process = ill.stack.processes.pop("web-b")
+            try:
+                code = process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        finally:
+            broker.config_set("maxmemory-policy", "noeviction")
+    assert code != 0
+    said = (ill.stack.folder / "web-b.log").read_text()
+    assert "maxmemory-policy is allkeys-lru" in said
+    ill.proof(f"the web ended with status {code} and named the policy")
+    ill.check()

@@ -1,5 +1,7 @@
 """Rows 5 and 6: the web process dies while a batch comes in, or just after it was taken in."""
 
+import signal
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +11,37 @@ from tests.stack import multipart, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
+
+
+def test_row_05_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Many) -> None:
+    key = f"row-05-{ill.points.name}"
+    content_type, body = multipart(many(10 * CHUNK_ITEMS), {"webhook": WEBHOOK})
+    head = (
+        f"POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ill.stack.key}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nIdempotency-Key: {key}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", ill.stack.settings.port)) as half:
+        half.sendall(head.encode() + body[: len(body) // 2])
+        [unsealed] = until(ill.unsealed, 30, "rows of the unfinished upload")
+        ill.kill_group("web", signal.SIGKILL)
+    ill.restart("web")
+    headers = {"Content_Type": content_type, "Idempotency_Key": key}
+    status, _, _ = ill.stack.request("POST", "/v1/batches", body, **headers)
+    assert status in (202, 409)  # 409: the dead upload still holds the key, come again
+
+    def accepted() -> bytes | None:
+        status, _, again = ill.stack.request("POST", "/v1/batches", body, **headers)
+        return again if status == 202 else None
+
+    took = ill.time_until(accepted, 60, "the retry is accepted")
+    [batch_id] = ill.sealed() - ill.accepted.keys()
+    assert batch_id != unsealed
+    ill.accepted[batch_id] = 10 * CHUNK_ITEMS
+    ill.proof("half of the body was sent and its first chunks had rows")
+    ill.recovered(took, ill.stack.settings.upload_lease_s)
+    ill.finish(batch_id)
+    until(lambda: not ill.unsealed(), 30, "the sweep removes the unfinished upload")
+    ill.check(most_extra=0)
 
 
 def test_row_06_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Many) -> None:

@@ -1,0 +1,175 @@
+"""Runs the rows and prints what each saw: recovery beside its reach, extra inferences, the proof of the fault."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.mutants import MUTANTS
+from tests.faults.table import ELSEWHERE, ROWS
+from tests.stack import ROOT
+
+TABLE = ROOT / "docs" / "faults.md"
+_HEAD = (
+    "| # | fault | tests | lost | doubled | extra inferences | back at work (reach) "
+    "| how it is known to have fired |"
+)
+# The rows that each mechanism is there for: enough to show that its loss is seen, and not a whole run each.
+MUTANT_ROWS = {
+    "fence": [4],
+    "lease expiry": [4, 1],
+    "renewal": [29],
+    "completion": [25],
+    "completion by the sweep": [28],
+    "completion guard": [28],
+    "claim guard": [25],
+    "republish": [3, 8],
+    "attempts bound": [20],
+}
+
+
+@dataclass
+class Row:
+    """What the tests of one row saw, over both databases."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: int = 0
+    seconds: float = 0.0
+    saw: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Collector:
+    """A pytest plugin that sorts outcomes by row."""
+
+    def __init__(self) -> None:
+        self.rows: defaultdict[int, Row] = defaultdict(Row)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for number in _numbers(report.nodeid):
+            row = self.rows[number]
+            row.seconds += report.duration
+            if report.when == "call" and report.passed:
+                row.passed += 1
+            elif report.skipped:
+                row.skipped += 1
+            elif report.failed:
+                row.failed.append(report.nodeid)
+            if report.when == "teardown":
+                row.saw += [json.loads(value) for key, value in report.user_properties if key == "saw"]
+
+
+def _numbers(nodeid: str) -> list[int]:
+    found = re.search(r"::test_row_(\d+)_", nodeid)
+    if found:
+        return [int(found.group(1))]
+    return [number for number, nodes in ELSEWHERE.items() if any(nodeid.startswith(node) for node in nodes)]
+
+
+def run(arguments: list[str]) -> int:
+    """All rows, or those that `arguments` pick; writes docs/faults.md where all were run."""
+    started = time.monotonic()
+    collector = Collector()
+    nodes = ["tests/faults", *(node for nodes in ELSEWHERE.values() for node in nodes)]
+    chosen = arguments or nodes
+    code = pytest.main([*chosen, "-q", "--no-header", "-p", "no:cacheprovider"], plugins=[collector])
+    lines = table(collector.rows)
+    minutes = (time.monotonic() - started) / 60
+    failed = sum(bool(row.failed) for row in collector.rows.values())
+    summary = f"{len(collector.rows)} rows, {failed} red, {minutes:.1f} minutes on {os.cpu_count()} cores."
+    sys.stdout.write("\n".join([*lines, "", summary, ""]))
+    if not arguments:
+        write(lines, summary)
+    return int(code)
+
+
+def table(rows: dict[int, Row]) -> list[str]:
+    """The table in Markdown."""
+    lines = [_HEAD, "|---" * 8 + "|"]
+    for number in sorted(rows):
+        row = rows[number]
+        state = (
+            f"{len(row.failed)} of {row.passed + len(row.failed)} RED"
+            if row.failed
+            else f"{row.passed} green"
+        )
+        if row.skipped:
+            state += f", {row.skipped} skipped"
+        proofs = dict.fromkeys(f"{saw['fired']}" for saw in row.saw if saw.get("fired"))
+        elsewhere = "" if row.saw or number not in ELSEWHERE else "in its own tests"
+        cells = [
+            str(number), ROWS[number], state, _sum(row, "lost"), _sum(row, "doubled"), _sum(row, "extra"),
+            _recovery(row), "; ".join(proofs) or elsewhere,
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
+    return lines
+
+
+def _sum(row: Row, name: str) -> str:
+    seen = [saw[name] for saw in row.saw if name in saw]
+    return str(sum(seen)) if seen else ""
+
+
+def _recovery(row: Row) -> str:
+    seen = [saw for saw in row.saw if "recovery_s" in saw]
+    if not seen:
+        return ""
+    times = sorted(saw["recovery_s"] for saw in seen)
+    spread = f"{times[0]}" if times[0] == times[-1] else f"{times[0]} to {times[-1]}"
+    return f"{spread} s ({max(saw['reach_s'] for saw in seen):g} s)"
+
+
+def write(lines: list[str], summary: str) -> None:
+    """Put the table between the marks of docs/faults.md."""
+    begin, end = "<!-- table -->", "<!-- end of table -->"
+    text = TABLE.read_text() if TABLE.exists() else f"# Faults\n\n{begin}\n{end}\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    TABLE.write_text(f"{before}{begin}\n" + "\n".join([*lines, "", summary]) + f"\n{end}{after}")
+
+
+def run_mutants(names: list[str]) -> int:
+    """Take out one mechanism after another and run its rows and the random walks: something must turn red."""
+    unseen = []
+    for name in names or list(MUTANTS):
+        expression = " or ".join(f"test_row_{number:02d}" for number in MUTANT_ROWS[name])
+        red, green = _run_mutant(name, expression)
+        sys.stdout.write(
+            f"without {name}: red {', '.join(red) or 'NONE'}; green {', '.join(green) or 'none'}\n"
+        )
+        sys.stdout.flush()
+        if not red:
+            unseen.append(name)
+    return 1 if unseen else 0
+
+
+def _run_mutant(name: str, expression: str) -> tuple[list[str], list[str]]:
+    environment = {
+        **os.environ,
+        "FAULTS_MUTANT": name,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "on_path"), str(ROOT)]),
+    }
+    command = [
+        sys.executable, "-m", "pytest", "tests/faults", "tests/integration/test_state_machine.py", "-q", "-rA",
+        "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", f"({expression} or no_walk) and sqlite",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    outcome: dict[str, set[str]] = {"PASSED": set(), "FAILED": set(), "ERROR": set()}
+    for line in done.stdout.splitlines():
+        state, _, node = line.partition(" ")
+        if state in outcome:
+            found = re.search(r"::test_row_(\d+)_|(no_walk)", node)
+            if found:
+                outcome[state].add(f"row {int(found.group(1))}" if found.group(1) else "the random walks")
+    red = outcome["FAILED"] | outcome["ERROR"]
+    return sorted(red), sorted(outcome["PASSED"] - red)

