@@ -7,6 +7,7 @@ cost a sync a picture; a pack costs one for about a hundred.
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -47,7 +48,7 @@ class BlobStore:
     def put(self, path: Path, data: bytes) -> None:
         """Keep one whole file durably under its final name."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
         with _disk_errors(), temporary.open("wb") as file:
             file.write(data)
             file.flush()
@@ -74,6 +75,10 @@ class BlobStore:
         if folder.is_dir():
             for spread in folder.iterdir():
                 yield from (entry.name for entry in spread.iterdir() if entry.is_dir())
+
+    def is_there(self) -> bool:
+        """Whether the store itself is: a disk that is not mounted loses nothing, it only has to come back."""
+        return (self.root / "batches").is_dir()
 
     def free_bytes(self) -> int:
         """Free room on the store's disk."""

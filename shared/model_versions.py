@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from shared.artifact import Artifact, read_artifact
 from shared.blobs import BlobStore
@@ -25,25 +26,33 @@ def register(database: Database, store: BlobStore, artifact: Artifact) -> str:
     path = store.artifact_path(artifact.sha256)
     if not path.is_file():
         store.put_file(artifact.path, path)
-    with database.write() as connection:
-        known = connection.scalar(select(ModelVersion.id).where(ModelVersion.sha256 == artifact.sha256))
-        if known is not None:
-            return known
-        identifier = new_id("mdl")
-        point = artifact.operating_point
-        connection.execute(
-            insert(ModelVersion).values(
-                id=identifier,
-                name=artifact.name,
-                sha256=artifact.sha256,
-                threshold=point.threshold,
-                review_low=point.review_low,
-                review_high=point.review_high,
-                card=artifact.card,
-                created_at=now(),
-            )
+    try:
+        with database.write() as connection:
+            return _known(connection, artifact) or _insert(connection, artifact)
+    except IntegrityError:  # somebody registered the same bytes between our look and our insert
+        with database.read() as connection:
+            return str(_known(connection, artifact))
+
+
+def _known(connection: Connection, artifact: Artifact) -> str | None:
+    return connection.scalar(select(ModelVersion.id).where(ModelVersion.sha256 == artifact.sha256))
+
+
+def _insert(connection: Connection, artifact: Artifact) -> str:
+    identifier, point = new_id("mdl"), artifact.operating_point
+    connection.execute(
+        insert(ModelVersion).values(
+            id=identifier,
+            name=artifact.name,
+            sha256=artifact.sha256,
+            threshold=point.threshold,
+            review_low=point.review_low,
+            review_high=point.review_high,
+            card=artifact.card,
+            created_at=now(),
         )
-        return identifier
+    )
+    return identifier
 
 
 def register_shipped(database: Database, store: BlobStore) -> None:
