@@ -137,3 +137,19 @@ def test_two_uploads_at_once_do_not_mix(app: Application, tmp_path: Path) -> Non
         answers = [future.result(60) for future in sent]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert [answer.get_json()["name"] for answer in answers] == ["m5", "m6"]
+
+
+def test_the_same_artifact_sent_many_times_at_once_is_one_version(app: Application, tmp_path: Path) -> None:
+    for seed in (7, 8):
+        data = write_untrained(tmp_path / f"{seed}.gonogo", seed=seed, name=f"m{seed}").read_bytes()
+        bodies = [HalfwayBody({"data": data, **OCTETS}) for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            sent = [pool.submit(app.call, "POST", "/v1/models", **body.options) for body in bodies]
+            try:
+                assert all(body.reached.wait(30) for body in bodies)
+            finally:
+                for body in bodies:
+                    body.go.set()
+            answers = [future.result(60) for future in sent]
+        assert [answer.status_code for answer in answers] == [201] * 6, [answer.text for answer in answers]
+        assert len({answer.get_json()["id"] for answer in answers}) == 1
