@@ -128,8 +128,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     from training.operating_point import Costs
+    from training.progress import Bar
     from training.run import Options, train_folder
 
+    bar = Bar()
     name = options.name or options.folder.stem
     train_folder(
         options.folder,
@@ -152,7 +154,8 @@ def _train(options: argparse.Namespace) -> int:
             notice=options.notice.read_text() if options.notice else "",
         ),
         test_folder=options.test,
-        say=lambda line: print(line, flush=True),
+        say=bar.say,
+        progress=bar,
     )
     return 0
 
@@ -160,6 +163,7 @@ def _train(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from training.data import load
     from training.evaluate import evaluate, score_records, write_results
+    from training.progress import Bar
 
     artifact = read_artifact(options.artifact)
     records = load(options.folder)
@@ -167,7 +171,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         from training.evaluate import only_test_part
 
         records = only_test_part(records, options.only_test)
-    scores = score_records(artifact, records, threads=options.threads)
+    scores = score_records(artifact, records, threads=options.threads, progress=Bar())
     report = evaluate(artifact, records, scores)
     if options.output is not None:
         write_results(options.output, artifact, records, scores)

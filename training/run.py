@@ -29,7 +29,7 @@ from training.metrics import report
 from training.operating_point import Costs, choose
 from training.pixels import decode_files, decode_masks
 from training.splits import Split, given_split, grouped_split, part_hash, random_split
-from training.train import Fitted, Part, Say, fit
+from training.train import Fitted, Part, Progress, Say, fit
 
 LEDGER = "test-scorings.ndjson"
 USE = (
@@ -59,10 +59,15 @@ class Options:
 
 
 def train_folder(
-    folder: Path, options: Options, *, test_folder: Path | None = None, say: Say = print
+    folder: Path,
+    options: Options,
+    *,
+    test_folder: Path | None = None,
+    say: Say = print,
+    progress: Progress | None = None,
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
-    looked = check(folder)
+    looked = check(folder, progress=progress)
     say(looked.as_text())
     split, how = choose_split(looked, options)
     if test_folder is not None:
@@ -72,7 +77,7 @@ def train_folder(
             raise DataError(f"{test_folder} holds pictures that are also in {folder}")
         split = Split(split.train + split.test, split.validation, looked_test.records)
         how = f"{how}; the test part is the folder {test_folder.name}"
-    return train_split(looked, split, how, options, say=say)
+    return train_split(looked, split, how, options, say=say, progress=progress)
 
 
 def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
@@ -95,7 +100,15 @@ def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
     return grouped_split(looked.records, seed=options.seed), how
 
 
-def train_split(looked: Report, split: Split, how: str, options: Options, *, say: Say = print) -> Artifact:
+def train_split(
+    looked: Report,
+    split: Split,
+    how: str,
+    options: Options,
+    *,
+    say: Say = print,
+    progress: Progress | None = None,
+) -> Artifact:
     """Train on a split that is made already; writes the run folder and returns the artifact in it."""
     options.output.mkdir(parents=True, exist_ok=True)
     test_sha256 = part_hash(split.test)
@@ -136,6 +149,7 @@ def train_split(looked: Report, split: Split, how: str, options: Options, *, say
         device=device,
         seed=options.seed,
         say=say,
+        progress=progress,
     )
     cpu_seconds = time.process_time() - started_cpu
     say(f"{fitted.stop_reason}; epoch {fitted.best_epoch} is kept")

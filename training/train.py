@@ -19,6 +19,7 @@ from training.calibrate import fit_calibration, scores
 from training.recipe import Plan, batch_for, plan_for
 
 Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def fit(
     device: str = "cpu",
     seed: int = 0,
     say: Say = print,
+    progress: Progress | None = None,
 ) -> Fitted:
     """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
 
@@ -124,6 +126,8 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 step += 1
+                if progress is not None:
+                    progress(start + len(chosen), len(places))
                 _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
                 loss_sum += float(each.detach().sum())
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
