@@ -150,8 +150,7 @@ def application(
         data_dir=folder,
         database_url=database_url,
         broker_url=broker_url,
-        min_free_bytes=0,
-        **changed,
+        **{"min_free_bytes": 0, **changed},
     )
     database = Database(settings.database)
     migrate(database)

@@ -1,10 +1,12 @@
 """Submitting, listing, polling, cancelling and deleting batches over HTTP."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.application import Application, as_form, images, options_part
+from tests.application import Application, application, as_form, images, options_part
+from tests.stack import until
 
 COUNTS = ("queued", "processing", "succeeded", "failed", "cancelled", "expired")
 
@@ -318,3 +320,37 @@ def test_a_value_that_a_database_cannot_hold_is_no_fault_of_the_service(
     app: Application, method: str, path: str, options: dict[str, Any]
 ) -> None:
     assert app.call(method, path, **options).status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "code"),
+    [
+        ({"max_tenant_items": 5}, 429, "quota_exceeded"),
+        ({"max_backlog_items": 5}, 503, "backlog_full"),
+        ({"max_backlog_bytes": 5}, 503, "backlog_full"),
+        ({"min_free_bytes": 2**62}, 503, "storage_full"),
+    ],
+    ids=["tenant", "items", "bytes", "disk"],
+)
+def test_what_would_be_too_much_is_put_off_until_there_is_room(
+    limits: dict[str, int],
+    status: int,
+    code: str,
+    few: dict[str, bytes],
+    artifact: Path,
+    broker_url: str,
+    tmp_path: Path,
+) -> None:
+    with application(tmp_path, artifact, broker_url, **limits) as app:
+        form = as_form(*images(few))
+
+        def submitted(key: str | None = None) -> tuple[int, str, bool]:
+            response = app.call("POST", "/v1/batches", key=key, **form)
+            body = response.get_json()
+            return response.status_code, body.get("code", ""), int(response.headers.get("Retry-After", 0)) > 0
+
+        until(lambda: submitted() == (status, code, True), 30, "the bound is met")
+        assert submitted(app.make_key("another", "submit"))[0] == (202 if code == "quota_exceeded" else 503)
+        if code != "storage_full":
+            app.work()
+            until(lambda: submitted()[0] == 202, 30, "there is room again")
