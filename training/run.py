@@ -29,7 +29,7 @@ from training.metrics import report
 from training.operating_point import Costs, choose
 from training.pixels import decode_files, decode_masks
 from training.splits import Split, given_split, grouped_split, part_hash, random_split
-from training.train import Fitted, Part, Progress, Say, fit
+from training.train import Fitted, Part, Progress, Say, fit, no_progress
 
 LEDGER = "test-scorings.ndjson"
 USE = (
@@ -64,7 +64,7 @@ def train_folder(
     *,
     test_folder: Path | None = None,
     say: Say = print,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
     looked = check(folder, progress=progress)
@@ -107,7 +107,7 @@ def train_split(
     options: Options,
     *,
     say: Say = print,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Artifact:
     """Train on a split that is made already; writes the run folder and returns the artifact in it."""
     options.output.mkdir(parents=True, exist_ok=True)

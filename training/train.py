@@ -22,6 +22,10 @@ Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 
+def no_progress(done: int, total: int) -> None:
+    """For those who do not look."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
@@ -61,7 +65,7 @@ def fit(
     device: str = "cpu",
     seed: int = 0,
     say: Say = print,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Fitted:
     """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
 
@@ -126,8 +130,7 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 step += 1
-                if progress is not None:
-                    progress(start + len(chosen), len(places))
+                progress(start + len(chosen), len(places))
                 _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
                 loss_sum += float(each.detach().sum())
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
