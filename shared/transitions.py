@@ -9,7 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from shared import metrics, payloads
 from shared.db import clock
@@ -76,7 +89,11 @@ _CLAIM_CHUNK = (
     .where(
         Chunk.id
         == select(Chunk.id)
-        .where(Chunk.status == ChunkStatus.QUEUED, Chunk.lane == bindparam("in_lane"))
+        .where(
+            Chunk.status == ChunkStatus.QUEUED,
+            Chunk.lane == bindparam("in_lane"),
+            or_(Chunk.lease_until.is_(None), Chunk.lease_until <= clock()),
+        )
         .order_by(Chunk.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -382,12 +399,17 @@ def expire(connection: Connection, batch_id: str) -> bool:
     return True
 
 
-def release(connection: Connection, held: Claim) -> bool:
-    """Hand a chunk back untouched (the worker is told to stop, or lacks a part): no attempt is counted."""
+def release(connection: Connection, held: Claim, wait_s: float = 5.0) -> bool:
+    """Hand a chunk back untouched, since the worker lacks a part: no attempt is counted.
+
+    Nobody claims it before `wait_s` is over: claimed again at once, it would keep its whole lane waiting.
+    """
     changed = connection.execute(
         update(Chunk)
         .where(Chunk.id == held.chunk_id, Chunk.token == held.token, Chunk.status == ChunkStatus.LEASED)
-        .values(status=ChunkStatus.QUEUED, token=None, lease_until=None, attempts=Chunk.attempts - 1)
+        .values(
+            status=ChunkStatus.QUEUED, token=None, lease_until=clock() + wait_s, attempts=Chunk.attempts - 1
+        )
     )
     if changed.rowcount != 1:
         return False
@@ -443,7 +465,9 @@ def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> 
     ).first()
     if chunk is None:
         return None
-    metrics.count(connection, "lease_expired")  # here, so that of two sweepers only the one that did it counts
+    metrics.count(
+        connection, "lease_expired"
+    )  # here, so that of two sweepers only the one that did it counts
     if chunk.attempts < max_attempts:
         _requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
         return None

@@ -173,7 +173,7 @@ class Machine(RuleBasedStateMachine):
         live = held.token in {claim.token for claim in self._live_claims()}
         with self.database.write() as connection:
             if data.draw(st.booleans()):
-                done = transitions.release(connection, held)
+                done = transitions.release(connection, held, wait_s=0.0)
             else:
                 done = transitions.renew(connection, held.chunk_id, held.token, _LEASE_S)
         assert done == live

@@ -314,12 +314,20 @@ def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id
 
 def test_a_chunk_handed_back_costs_no_attempt(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
-    assert run(database, transitions.release, must_claim(database, "first"))
+    assert run(database, transitions.release, must_claim(database, "first"), 0.0)
     assert batch_row(database, batch_id).queued == 4
     held = must_claim(database, "second")
     assert held.attempt == 1
     with database.read() as connection:
         assert set(connection.scalars(select(Item.attempts))) == {1}
+
+
+def test_a_chunk_handed_back_lets_others_go_first(database: Database, model_id: str) -> None:
+    make_batch(database, model_id)
+    make_batch(database, model_id)
+    back = must_claim(database, "first")
+    assert run(database, transitions.release, back, 60.0)
+    assert must_claim(database, "second").chunk_id > back.chunk_id
 
 
 def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Database, model_id: str) -> None:
