@@ -1,0 +1,126 @@
+"""Rows 21 and 32: thousands of broken pictures, too little memory, too few file descriptors."""
+
+import io
+import random
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import psutil
+import pytest
+from PIL import Image
+
+from shared.errors import ItemErrorCode
+from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
+from tests.stack import free_port, until
+
+Many = Callable[[int], dict[str, bytes]]
+pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqlite"], indirect=True)]
+_KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+_RSS_LIMIT = 1_000_000_000
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _bomb(side: int) -> bytes:
+    """A PNG of a few kB that declares side x side pixels and holds them."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    line = bytes(side + 1)
+    data = b"".join(packer.compress(line) for _ in range(min(side, 2000))) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def corpus(count: int) -> list[bytes]:
+    """Pictures cut off, with flipped bytes, with lengths that lie, bombs, and what is no picture at all."""
+    chance = random.Random(21)
+    whole = []
+    for kind in _KINDS:
+        buffer = io.BytesIO()
+        Image.effect_noise((64, 64), 80).save(buffer, kind)
+        whole.append(buffer.getvalue())
+    made = [_bomb(side) for side in (7_100, 13_000, 60_000)] + [
+        b"GIF89a" + bytes(50),
+        b"<svg/>",
+        b"%PDF-1.4",
+        b"\0" * 9,
+    ]
+    while len(made) < count:
+        data = bytearray(chance.choice(whole))
+        way = chance.randrange(3)
+        if way == 0:
+            data = data[: chance.randrange(1, len(data))]
+        else:
+            for _ in range(1 if way == 1 else 20):
+                data[chance.randrange(min(len(data), 200 if way == 2 else len(data)))] = chance.randrange(256)
+        made.append(bytes(data))
+    return made
+
+
+@pytest.mark.slow
+def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
+    ill.restart("bulk")
+    children = ill.children("bulk")
+    broken = corpus(4005)
+    files = {f"{turn}-{place:04d}": data for turn in (1, 2) for place, data in enumerate(broken)}
+    batch_id = ill.submit(files)
+    largest = 0
+
+    def ended() -> bool:
+        nonlocal largest
+        largest = max(largest, *(psutil.Process(pid).memory_info().rss for pid in children))
+        return ill.batch(batch_id).finished_at is not None
+
+    until(ended, 150, "every picture has an answer")
+    items = ill.items(batch_id)
+    codes = {item.error_code for item in items if item.error_code}
+    first, second = items[: len(broken)], items[len(broken) :]
+    assert [(item.status, item.error_code, item.verdict) for item in first] == [
+        (item.status, item.error_code, item.verdict) for item in second
+    ], "the same bytes were answered differently"
+    assert codes <= set(get_args(ItemErrorCode)) - {"poison_image", "worker_lost", "timeout"}
+    assert ill.children("bulk") == children, "a worker died"
+    assert largest < _RSS_LIMIT
+    failed = sum(item.status == "failed" for item in items)
+    ill.proof(
+        f"{len(files)} files, {failed} failed with {', '.join(sorted(codes))}; 0 deaths, {largest >> 20} MB"
+    )
+    ill.check(most_extra=0)
+
+
+def test_row_21_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
+    ill.restart("bulk", "worker.decode=memory*2;worker.predict=memory*3")
+    children = ill.children("bulk")
+    batch = ill.finish(ill.submit(many(6 * CHUNK_ITEMS)))
+    assert (ill.fired("worker.decode"), ill.fired("worker.predict")) == (2, 3)
+    assert ill.children("bulk") == children, "a worker died"
+    assert batch.failed == 2, "only the pictures whose decode ran out of memory fail"
+    ill.proof("2 MemoryErrors in decode, 3 in inference")
+    ill.restart("bulk")
+    ill.check(most_extra=0)
+
+
+@pytest.mark.slow
+def test_row_32_256_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
+    port = free_port()
+    command = [
+        "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m gunicorn -c python:web.gunicorn_conf web.wsgi:app",
+    ]  # fmt: skip
+    ill.stack.spawn("web-b", command, {"GONOGO_PORT": str(port)})
+    limits = Path(f"/proc/{ill.stack.processes['web-b'].pid}/limits")
+    assert "256" in next(line for line in limits.read_text().splitlines() if "open files" in line)
+    data = random.Random(32).randbytes(520_000)
+    client = ill.stack.client()
+    client = type(client)(f"http://127.0.0.1:{port}", ill.stack.key, patience_s=60)
+    batch = client.submit([(f"large-{place}", data) for place in range(300)], options={"webhook": WEBHOOK})
+    batch_id = str(batch["id"])
+    ill.accepted[batch_id] = 300
+    ill.finish(batch_id)
+    ill.proof("300 files of 520 kB were accepted by a process of 256 descriptors")
+    ill.kill_group("web-b")
+    ill.check(most_extra=0)
