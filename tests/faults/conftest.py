@@ -8,6 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import Rig, rig
+from tests.faults.table import FAST
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is not in the fast set."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
+            kinds = FAST.get(item.originalname, ())
+            if not any(f"[{kind}" in item.name for kind in kinds):
+                item.add_marker(pytest.mark.slow)
 
 
 class _Shared:

@@ -66,3 +66,14 @@ ELSEWHERE = {
         "tests/integration/test_http_keys.py::test_a_key_of_another_tenant_finds_nothing",
     ],
 }
+
+# The rows that every run of the tests has time for; the others are marked slow and run in `make faults`.
+FAST = {
+    "test_row_01_a_child_killed_in_the_middle_of_a_chunk": ("sqlite", "postgresql"),
+    "test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry": ("sqlite",),
+    "test_row_04_a_frozen_child_wakes_after_its_lease": ("sqlite", "postgresql"),
+    "test_row_05_the_web_is_killed_in_the_middle_of_an_upload": ("sqlite",),
+    "test_row_06_the_web_dies_after_the_commit_and_before_the_message": ("sqlite",),
+    "test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch": ("sqlite",),
+    "test_row_25_every_message_two_to_five_times": ("sqlite",),
+}

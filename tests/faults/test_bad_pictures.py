@@ -62,7 +62,6 @@ def corpus(count: int) -> list[bytes]:
     return made
 
 
-@pytest.mark.slow
 def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
     ill.restart("bulk")
     children = ill.children("bulk")
@@ -105,7 +104,6 @@ def test_row_21_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -
     ill.check(most_extra=0)
 
 
-@pytest.mark.slow
 def test_row_32_256_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
     port = free_port()
     command = [

@@ -72,7 +72,6 @@ def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
 def test_row_09_the_broker_is_frozen_for_a_minute(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 60)
@@ -96,7 +95,6 @@ def test_row_09_the_broker_is_frozen_for_a_minute(ill: Rig, many: Many) -> None:
     ill.check(most_extra=0)
 
 
-@pytest.mark.slow
 def test_row_10_the_link_to_the_broker_goes_half_open(
     artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:

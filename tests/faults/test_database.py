@@ -39,7 +39,6 @@ def server() -> Iterator[Any]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_row_12_postgresql_ends_and_starts_again(
     server: Any,
@@ -162,14 +161,12 @@ def _fill(folder: Path) -> Path:
     return ballast
 
 
-@pytest.mark.slow
 def test_row_13_the_disk_of_the_blobs_fills_up(
     small_disk: Path, artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:
     _fill_up(13, small_disk, artifact, many, tmp_path, report_rig)
 
 
-@pytest.mark.slow
 def test_row_14_the_disk_of_the_database_fills_up(
     small_disk: Path, artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:

@@ -71,7 +71,6 @@ def test_row_26_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew
     ill.check(most_extra=0)
 
 
-@pytest.mark.slow
 def test_row_27_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
     slow, grace_s = "worker.claimed=sleep0.2", ill.stack.settings.drain_s + 10
     for name in ("bulk-a", "bulk-b"):

@@ -30,7 +30,6 @@ def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) ->
     ill.check(most_extra=CHUNK_ITEMS)
 
 
-@pytest.mark.slow
 def test_row_02_the_whole_worker_killed_twenty_times(ill: Rig, many: Many) -> None:
     one = {"GONOGO_WORKERS": "1"}
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
