@@ -72,12 +72,16 @@ class Runtime:
         artifact = read_artifact(self.blobs.artifact_path(str(sha256)))
         if artifact.sha256 != sha256:
             raise ArtifactError(f"the file of model {model_id} has another sha256 than when it was published")
-        engine = load_engine(
-            artifact,
-            device=self.settings.device,  # type: ignore[arg-type] # checked by Settings
-            threads=self.settings.engine_threads,
-            reduced=self.settings.precision == "fp16",
-        )
+        try:
+            engine = load_engine(
+                artifact,
+                device=self.settings.device,  # type: ignore[arg-type] # checked by Settings
+                threads=self.settings.engine_threads,
+                reduced=self.settings.precision == "fp16",
+            )
+        except (RuntimeError, ImportError) as error:
+            # Ours, not the chunk's: left to escape, it would cost attempts until every picture was poison.
+            raise ArtifactError(f"no engine for model {model_id} here: {error}") from error
         log.info(
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
