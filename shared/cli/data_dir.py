@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -114,12 +115,16 @@ def with_broker(settings: Settings) -> tuple[Settings, Path | None]:
         return settings, socket
     name = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"gonogo-{os.getuid()}-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    owner = folder.lstat()
-    if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
-        raise DataDirUnusable(f"{folder} belongs to somebody else: use a data dir with a shorter path")
     socket = folder / "valkey.sock"
     return replace(settings, broker_url=f"unix://{socket}"), socket
+
+
+def make_private(folder: Path) -> None:
+    """Make the socket's folder, or see that nobody else has made it; raises DataDirUnusable."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise DataDirUnusable(f"{folder} is not ours alone: remove it, or use a data dir with a shorter path")
 
 
 def admin_key(data_dir: Path) -> str | None:

@@ -47,6 +47,8 @@ def valkey(settings: Settings, socket_path: Path) -> Child:
     """The embedded broker: a private socket, an append-only file, and no eviction ever."""
     folder = settings.data_dir / "valkey"
     folder.mkdir(mode=0o700, exist_ok=True)
+    if settings.data_dir not in socket_path.parents:
+        data_dirs.make_private(socket_path.parent)
     options = {
         "port": "0",
         "unixsocket": str(socket_path),

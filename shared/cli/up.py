@@ -90,7 +90,7 @@ def _supervise(settings: Settings, signals: list[int]) -> int:
     except _Stopped:
         pass
     finally:
-        _stop(settings, children, signals)
+        _stop(settings, children, valkey_socket, signals)
     _say("stopped")
     return 0
 
@@ -126,7 +126,7 @@ def _start(
     raise NotStarted(f"not ready after {_START_S:g} s; see {settings.data_dir / 'logs'} and `gonogo doctor`")
 
 
-def _stop(settings: Settings, children: Children, signals: list[int]) -> None:
+def _stop(settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]) -> None:
     """Web, then the rest, then Valkey; a second signal kills."""
     before = len(signals)
 
@@ -140,6 +140,9 @@ def _stop(settings: Settings, children: Children, signals: list[int]) -> None:
     for group in (first, middle, last):
         children.stop(group, settings.drain_s + 5.0, hurry)
     (settings.data_dir / "pids.json").unlink(missing_ok=True)
+    if valkey_socket is not None and settings.data_dir not in valkey_socket.parents:
+        with suppress(OSError):
+            valkey_socket.parent.rmdir()
 
 
 def _reachable(settings: Settings) -> str:

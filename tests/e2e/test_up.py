@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from shared.cli import data_dir as data_dirs
 from shared.cli import stack
 from shared.settings import Settings
 from tests.e2e.running_stack import Up, gonogo, pictures, processes_of, wait_until_gone
@@ -90,8 +91,13 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     with again.client() as client:
         batch = client.wait(batch_id, timeout_s=90)
     assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    _, socket_path = data_dirs.with_broker(Settings(data_dir=deep))
+    assert socket_path is not None
+    assert deep not in socket_path.parents
+    assert socket_path.exists()
     assert again.stop() == 0
     assert processes_of(deep) == []
+    assert not socket_path.parent.exists()
 
 
 def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_path: Path) -> None:

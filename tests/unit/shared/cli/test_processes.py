@@ -100,6 +100,16 @@ def test_a_key_is_kept_where_only_its_owner_reads_it(folder: Path) -> None:
     assert (folder / "admin-key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_folder_that_others_can_enter_never_holds_the_socket(folder: Path) -> None:
+    data_dirs.make_private(folder / "own")
+    (folder / "open").mkdir()
+    (folder / "open").chmod(0o755)
+    (folder / "link").symlink_to(folder / "own")
+    for name in ("open", "link"):
+        with pytest.raises(data_dirs.DataDirUnusable, match="not ours alone"):
+            data_dirs.make_private(folder / name)
+
+
 def test_waiting_ends_in_time() -> None:
     began = time.monotonic()
     assert wait_until(lambda: False, 0.2) is False
