@@ -3,6 +3,7 @@
 Leases are compared by the database's own clock (db.clock), so that a worker whose clock is off steals nothing.
 """
 
+import functools
 import time
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ def now() -> float:
     return time.time()
 
 
+@functools.lru_cache(maxsize=4096)  # the items of a chunk share their times: spelled once, not once a row
 def rfc3339(moment: float | None) -> str | None:
     """`2026-11-24T10:00:00.123Z` of seconds since the epoch."""
     if moment is None:

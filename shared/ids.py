@@ -7,17 +7,16 @@ batch, so that it needs neither a random number nor an index of its own.
 import uuid_utils
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _UNIQUE_LENGTH = 26
 _PLACE_LENGTH = 6
 
 
 def _base32(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, digit = divmod(number, 32)
-        digits.append(_ALPHABET[digit])
-    return "".join(reversed(digits))
+    """The last `length` digits of a number; `length` is even, since two digits are spelled at a time."""
+    pairs = [_PAIRS[number >> shift & 1023] for shift in range(5 * length - 10, -1, -10)]
+    return "".join(pairs)
 
 
 def new_id(prefix: str) -> str:

@@ -2,10 +2,11 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, json, request
+from flask import Blueprint, Response, request
 from sqlalchemy import Row, and_, func, or_, select
 
 from shared import payloads, queues
@@ -23,6 +24,7 @@ from web.service import Service, service
 blueprint = Blueprint("items", __name__)
 _ROWS = Item.__table__
 _STREAM_ROWS = 2000
+_AS_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _THUMBNAIL_WAIT_S = 10.0
 
 
@@ -185,7 +187,7 @@ def _all_items(database: Database, batch_id: str) -> Iterator[list[Row[Any]]]:
 
 def _ndjson(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
     for rows in blocks:
-        yield "".join(json.dumps(payloads.item(row), separators=(",", ":")) + "\n" for row in rows)
+        yield "".join(_AS_JSON(payloads.item(row)) + "\n" for row in rows)
 
 
 def _csv(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
