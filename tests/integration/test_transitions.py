@@ -330,6 +330,15 @@ def test_a_chunk_handed_back_lets_others_go_first(database: Database, model_id: 
     assert must_claim(database, "second").chunk_id > back.chunk_id
 
 
+def test_a_chunk_handed_back_does_not_keep_the_others_of_its_lane_waiting(
+    database: Database, model_id: str
+) -> None:
+    make_batch(database, model_id, items=2, per_chunk=1)
+    assert run(database, transitions.release, must_claim(database, "first"), 600.0)
+    assert [item.seq for item in must_claim(database, "second").items] == [1]
+    assert claim(database) is None
+
+
 def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, items=5, per_chunk=5)
     deaths, poison = 0, 3

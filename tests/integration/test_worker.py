@@ -7,16 +7,19 @@ import queue
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import standardwebhooks
+import torch
 from PIL import Image
 
-from tests.application import as_form, images, options_part
+from tests.application import application, as_form, images, options_part
 from tests.stack import Stack, running, until
+from worker.runtime import Runtime
 
 pytestmark = pytest.mark.timeout(180)
 POISON = b"the worker dies on these bytes"
@@ -193,3 +196,22 @@ def test_a_worker_that_is_told_to_stop_leaves_the_list_and_loses_nothing(
     ended = stack.finish(batch["id"], 120)
     assert ended["outcome"] == "all_succeeded"
     assert ended["counts"]["succeeded"] == ended["counts"]["total"] == len(pictures)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here a worker of device cuda can work")
+def test_a_worker_without_the_device_it_was_given_leaves_the_work_to_others(
+    tmp_path: Path, artifact: Path, broker_url: str, few: dict[str, bytes]
+) -> None:
+    with application(tmp_path, artifact, broker_url, device="cuda") as app:
+        batch_id = app.submit(few)["id"]
+        app.work()
+        waiting = app.get(f"/v1/batches/{batch_id}")
+        assert (waiting["counts"]["queued"], waiting["counts"]["processing"]) == (len(few), 0)
+        app.runtime = Runtime(replace(app.service.settings, device="cpu"), app.service.celery)
+
+        def worked() -> bool:
+            app.work()
+            return bool(app.get(f"/v1/batches/{batch_id}")["outcome"] == "all_succeeded")
+
+        until(worked, 60, "another worker does it, though not at once")
+        assert {item["attempts"] for item in app.results(batch_id)} == {1}
