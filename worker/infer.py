@@ -57,10 +57,18 @@ def infer_chunk(runtime: Runtime, lane: str) -> bool:
         try:
             results = list(predict_chunk(runtime, held, model))
         except FileNotFoundError:
-            # The batch was purged under us, or its bytes are on a disk that is not there: not our verdict.
-            log.error("chunk %d is handed back: the bytes of %s are missing", held.chunk_id, held.batch_id)
-            _hand_back(runtime, held, "bytes_missing")
-            return False
+            if not runtime.blobs.is_there():
+                log.error("chunk %d is handed back: the blob store is not there", held.chunk_id)
+                _hand_back(runtime, held, "store_missing")
+                return False
+            with runtime.database.write() as connection:
+                metrics.count(connection, "bytes_missing")
+            log.error("chunk %d: pack %d of %s is missing", held.chunk_id, held.pack, held.batch_id)
+            if held.attempt < settings.max_attempts:
+                # Our lease runs out and the sweep brings the chunk back: later, so that the chunks behind it are
+                # not kept waiting, and a file system that was slow to show the file has time.
+                return True
+            results = [_without_bytes(item, held.attempt) for item in held.items]
         failpoints.hit("worker.predicted")
         recorded = _record(runtime, held, results, model.artifact.sha256)
     if recorded is None:
@@ -73,6 +81,11 @@ def infer_chunk(runtime: Runtime, lane: str) -> bool:
         complete_batch(runtime, held.batch_id)
     outbox.wake(runtime.broker, held.batch_id)
     return True
+
+
+def _without_bytes(item: ClaimedItem, attempts: int = 1) -> Result:
+    detail = f"the stored bytes of this picture are gone (tries: {attempts})"
+    return Result(item.seq, error_code="fetch_failed", error_detail=detail)
 
 
 def _record(
@@ -140,6 +153,8 @@ def _decoded(
 ) -> Iterator[Decoded | Result]:
     def one(item: ClaimedItem) -> Decoded | Result:
         data = os.pread(pack, item.length, item.offset)
+        if len(data) < item.length:  # cut off by whoever copied the store: not the picture's fault
+            return _without_bytes(item)
         return decode_item(item, data, model.artifact.preprocessing, runtime.settings.max_pixels)
 
     threads = runtime.settings.decode_threads or (8 if model.engine.device.startswith("cuda") else 0)

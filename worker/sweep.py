@@ -1,17 +1,19 @@
 """The sweep: heals what died between two steps. Any number may run, since each repair is a compare-and-set."""
 
+import itertools
 import logging
+import math
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import redis
 from celery import Celery
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics, outbox, queues, transitions
@@ -19,8 +21,8 @@ from shared.blobs import BlobStore
 from shared.clock import now
 from shared.db import Database, clock
 from shared.settings import Settings
-from shared.states import ChunkStatus
-from shared.tables import Batch, Chunk, Worker
+from shared.states import ChunkStatus, DeliveryStatus
+from shared.tables import Batch, Chunk, Delivery, Worker
 from worker.deliver import due
 
 _AT_ONCE = 500
@@ -130,7 +132,10 @@ class Sweeper:
             self._purge(batch_id, "upload_abandoned")
 
     def purge_retained(self) -> None:
-        query = select(Batch.id).where(Batch.retain_until < clock())
+        """Only batches that have ended have such a time. One that owes a webhook stays until that is delivered or
+        given up, since what is owed goes with the batch."""
+        owes = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
+        query = select(Batch.id).where(Batch.retain_until < clock(), ~owes)
         for batch_id in self._ids(query):
             self._purge(batch_id, "retention_over")
 
@@ -152,16 +157,27 @@ class Sweeper:
         if time.monotonic() - self._orphans_at < min(_ORPHANS_EVERY_S, self.settings.orphan_s):
             return
         self._orphans_at = time.monotonic()
-        for batch_id in self.blobs.batch_ids():
-            folder = self.blobs.batch_folder(batch_id)
+        for batch_id in self.orphans():
+            self.blobs.delete_batch(batch_id)
+            log.info("removed the bytes of %s, which no row names", batch_id)
+
+    def orphans(self) -> Iterator[str]:
+        """Batches that have bytes and no row, and have had them long enough."""
+        stored = self.blobs.batch_ids()
+        while some := list(itertools.islice(stored, _AT_ONCE)):
             with self.database.read() as connection:
-                owned = connection.scalar(select(Batch.id).where(Batch.id == batch_id)) is not None
-            if owned or not folder.is_dir():
-                continue
-            newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
-            if newest < now() - self.settings.orphan_s:
-                self.blobs.delete_batch(batch_id)
-                log.info("removed the bytes of %s, which no row names", batch_id)
+                owned = set(connection.scalars(select(Batch.id).where(Batch.id.in_(some))))
+            for batch_id in some:
+                if batch_id not in owned and self._newest(batch_id) < now() - self.settings.orphan_s:
+                    yield batch_id
+
+    def _newest(self, batch_id: str) -> float:
+        """When something was last written there; infinity where it is gone, or going."""
+        folder = self.blobs.batch_folder(batch_id)
+        try:
+            return max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+        except FileNotFoundError:
+            return math.inf
 
     def _ids(self, query: object) -> list[str]:
         with self.database.read() as connection:
