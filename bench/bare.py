@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from bench import cpu
 from shared.artifact import read_artifact
 from shared.settings import Settings
 from shared.vision.preprocess import decode
@@ -82,6 +83,10 @@ class BareLoop:
             end.send(None)
         for child in self._children:
             child.join(10)
+
+    def cpu_seconds(self) -> float:
+        """What the loop's processes have used so far."""
+        return cpu.seconds(child.pid for child in self._children)
 
     def run(self, pictures: Sequence[Path], count: int) -> float:
         """Pictures a second over `count` pictures, starting over where the list ends."""

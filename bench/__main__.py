@@ -1,0 +1,152 @@
+"""`python -m bench`: measures everything, prints the table, writes bench/results.json. About twenty minutes."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench import api, bare, bulk, growth, interactive, large, loader, pictures, start
+from bench.peers import run as peers
+from bench.table import Row, as_text, save
+from shared.artifact import Artifact
+
+PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "peers")
+_RESULTS = Path(__file__).parent / "results.json"
+_BULK = 10_000
+
+
+def main() -> int:
+    """Run the parts that were asked for; one that fails is named, and the others still run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all of them by default")
+    parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "gonogo-bench",
+                        help="where pictures are kept between runs, and scratch lies")  # fmt: skip
+    parser.add_argument("--peers-python", default=sys.executable, help="a Python that has the `bench` extra")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--untrained", type=int, default=0, metavar="SIDE",
+                        help="measure with an untrained network for pictures of this side")  # fmt: skip
+    parser.add_argument("--no-save", action="store_true", help="leave bench/results.json alone")
+    asked = parser.parse_args()
+    wanted = asked.parts or list(PARTS)
+    if unknown := set(wanted) - set(PARTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    asked.data.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="run-", dir=asked.data) as scratch:
+        for name, part in _parts(asked, Path(scratch)).items():
+            if name not in wanted:
+                continue
+            began = time.monotonic()
+            try:
+                made = part()
+            except Exception as error:
+                print(f"# {name} failed: {type(error).__name__}: {error}", flush=True)
+                failed.append(name)
+                continue
+            print(f"# {name}: {time.monotonic() - began:.0f} s\n{as_text(made)}\n", flush=True)
+            rows += made
+            if not asked.no_save:
+                save(made, _RESULTS)
+    print(as_text(rows))
+    return 1 if failed else 0
+
+
+def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], list[Row]]]:
+    data = asked.data
+    model = pictures.artifact(
+        data, published="" if asked.untrained else "rendered-parts", size=asked.untrained or 128
+    )
+    parts_300 = pictures.rendered(data, 300)
+
+    def in_bulk() -> list[Row]:
+        rows = []
+        for size in (300, 512):
+            name, found = f"rendered parts at {size} px", pictures.rendered(data, size)
+            rows += bulk_rows(name, model, found, scratch / f"bulk-{size}", repeats=asked.repeats, reach=0.85)
+        if (cells := pictures.solar(data)) is not None:
+            small = model if asked.untrained else pictures.artifact(data, published="infrared-solar-modules")
+            rows += bulk_rows("solar modules", small, cells, scratch / "bulk-solar", repeats=asked.repeats)
+        return rows
+
+    def in_person() -> list[Row]:
+        folder = pictures.folder_of(parts_300, _BULK, scratch / "interactive" / "in")
+        with bulk.service(scratch / "interactive" / "stack", model.path) as stack:
+            return interactive.measure(stack, model, parts_300, folder, _BULK)
+
+    def in_growth() -> list[Row]:
+        with bulk.service(scratch / "growth-stack", model.path) as stack:
+            return growth.measure(stack, parts_300, scratch / "growth")
+
+    def with_peers() -> list[Row]:
+        folder = pictures.folder_of(parts_300, _BULK, scratch / "peers-in")
+        with (
+            bare.BareLoop(model.path, processes=2, threads=1) as loop,
+            bulk.service(scratch / "peers-stack", model.path) as stack,
+        ):
+            bulk.submit(stack, folder, _BULK)
+            fastest = [loop.run(parts_300, _BULK) for _ in range(3)]
+            ours = [bulk.submit(stack, folder, _BULK).speed for _ in range(3)]
+        speed, most = float(np.median(ours)), float(np.median(fastest))
+        return peers.measure(
+            asked.peers_python, model.path, parts_300, scratch / "peers", ours=speed, bare=most
+        )
+
+    return {
+        "bulk": in_bulk,
+        "interactive": in_person,
+        "growth": in_growth,
+        "api": lambda: api.measure(scratch / "api", model.path),
+        "start": lambda: start.measure(scratch / "up"),
+        "large": lambda: large.measure(model, pictures.rendered(data, 512)),
+        "loader": lambda: loader.measure(parts_300),
+        "peers": with_peers,
+    }
+
+
+def bulk_rows(
+    name: str, model: Artifact, found: list[Path], scratch: Path, *, repeats: int, reach: float | None = None,
+    count: int = _BULK,
+) -> list[Row]:  # fmt: skip
+    """The bare loop against its yardstick, then submissions and bare loop in turns."""
+    alone = bare.alone(model.path, found)
+    speeds = bare.fastest(model.path, found, 2000)
+    processes, threads = (int(number) for number in max(speeds, key=lambda cell: speeds[cell]).split("x"))
+    folder = pictures.folder_of(found, count, scratch / "in")
+    pairs = []
+    with (
+        bare.BareLoop(model.path, processes=processes, threads=threads) as loop,
+        bulk.service(scratch / "stack", model.path) as stack,
+    ):
+        bulk.submit(stack, folder, count)
+        for _ in range(repeats):
+            used = loop.cpu_seconds()
+            speed = loop.run(found, count)
+            pairs.append(
+                (speed, 1000 * (loop.cpu_seconds() - used) / count, bulk.submit(stack, folder, count))
+            )
+    best = float(np.median([speed for speed, _, _ in pairs]))
+    cells = ", ".join(f"{cell} {speed:.0f}" for cell, speed in speeds.items())
+    spent = {part: float(np.median([run.cpu_ms[part] for *_, run in pairs])) for part in pairs[0][2].cpu_ms}
+    note = "CPU ms an image: " + ", ".join(f"{part} {ms:.3f}" for part, ms in spent.items() if ms >= 0.002)
+    bare_ms = float(np.median([ms for _, ms, _ in pairs]))
+    return [
+        Row(f"bare loop, {name}", best, "images/s", ratio=best / alone.ceiling, reach=0.95,
+            note=f"processes x threads {cells}; decode {alone.decode_ms:.3f} + infer {alone.infer_ms:.3f} ms"),
+        Row(f"bulk, {name}: share of bare", _median([run.speed for *_, run in pairs]), "images/s",
+            ratio=_median([run.speed / speed for speed, _, run in pairs]), ceiling=1.0, reach=reach, note=note),
+        Row(f"bulk, {name}: bare CPU over all CPU", sum(spent.values()), "ms an image", note=f"bare {bare_ms:.3f} ms",
+            ratio=_median([ms / sum(run.cpu_ms.values()) for _, ms, run in pairs])),
+    ]  # fmt: skip
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
