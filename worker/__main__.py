@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import sys
 
 from shared import queues
 from shared.logs import configure
 from shared.settings import Settings
-from worker import sweep
 
 # queues served, and lanes among them. Thumbnails go where a person waits; receivers may be slow, so they wait apart.
 _ROLES = {
@@ -26,6 +24,8 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings.from_env()
     if asked.role == "sweep":
+        from worker import sweep
+
         configure(settings.log_level)
         sweep.run(settings, queues.celery_app(settings))
         return
@@ -37,11 +37,13 @@ def main() -> None:
     # Only prefork honours time limits and a soft shutdown; SIGQUIT is its soft shutdown.
     os.environ["REMAP_SIGTERM"] = "SIGQUIT"
     command = [
-        sys.executable, "-m", "celery", "-A", "worker.app", "worker", "--pool", "prefork",
+        "worker", "--pool", "prefork",
         "--concurrency", str(concurrency), "--queues", ",".join(served), "--hostname", f"{asked.role}-{os.getpid()}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level,
     ]  # fmt: skip
-    os.execv(sys.executable, command)  # noqa: S606 - a list, no shell
+    from worker.app import app
+
+    app.worker_main(command)
 
 
 if __name__ == "__main__":
