@@ -58,6 +58,7 @@ class Plan:
     balance: bool = True
     one_cycle: bool = True
     optimizer: str = "adamw"
+    calibrated_loss: bool = True
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -151,6 +152,7 @@ ORIGINAL_PLAN = Plan(
     balance=False,
     one_cycle=False,
     optimizer="adam",
+    calibrated_loss=False,
 )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.artifact import Calibration
 from shared.vision.net import Shape, build
 from training.augment import Augmentation, Liberties
 from training.calibrate import fit_calibration, scores
@@ -136,7 +137,7 @@ def fit(
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
 
             logits = predict(averaged, validation.images, device)
-            row = _judge(epoch, logits, validation, loss_sum / len(train), hits / len(train))
+            row = _judge(epoch, plan, logits, validation, loss_sum / len(train), hits / len(train))
             result.history.append(row)
             result.seconds = time.monotonic() - started
             say(
@@ -177,12 +178,19 @@ def predict(net: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> N
 
 
 def _judge(
-    epoch: int, logits: NDArray[np.float32], part: Part, train_loss: float, train_accuracy: float
+    epoch: int,
+    plan: Plan,
+    logits: NDArray[np.float32],
+    part: Part,
+    train_loss: float,
+    train_accuracy: float,
 ) -> dict[str, float]:
-    """One row of the history. The validation loss is the calibrated one: every score that leaves the house is
-    calibrated, so an epoch must not be refused for being too sure of itself in a way that calibration
-    mends."""
-    p = np.clip(scores(logits, fit_calibration(logits, part.labels, part.groups)), 1e-7, 1 - 1e-7)
+    """One row of the history. The recipe's validation loss is the calibrated one: every score that leaves the
+    house is calibrated, so no epoch is refused for being too sure of itself in a way that calibration mends."""
+    fitted = Calibration(1.0, 0.0)
+    if plan.calibrated_loss:
+        fitted = fit_calibration(logits, part.labels, part.groups)
+    p = np.clip(scores(logits, fitted), 1e-7, 1 - 1e-7)
     loss = -np.where(part.labels == 1, np.log(p), np.log(1 - p))
     return {
         "epoch": float(epoch),
