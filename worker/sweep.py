@@ -13,7 +13,7 @@ from types import FrameType
 
 import redis
 from celery import Celery
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics, outbox, queues, transitions
@@ -24,9 +24,21 @@ from shared.settings import Settings
 from shared.states import ChunkStatus, DeliveryStatus
 from shared.tables import Batch, Chunk, Delivery, Worker
 from worker.deliver import due
+from worker.reconcile import recount
 
 _AT_ONCE = 500
 _ORPHANS_EVERY_S = 60.0
+_RECOUNT_EVERY_S = 60.0
+_RECOUNTED_ITEMS = 20_000
+PAST_DEADLINE = select(Batch.id).where(
+    Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0, Batch.sealed.is_(True)
+)
+NOT_COMPLETED = select(Batch.id).where(
+    Batch.finished_at.is_(None), Batch.sealed.is_(True), Batch.queued + Batch.processing == 0
+)
+ABANDONED = select(Batch.id).where(Batch.sealed.is_(False), Batch.upload_lease_until < clock())
+_OWES = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
+OUTLIVED = select(Batch.id).where(Batch.retain_until < clock(), ~_OWES)
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +53,7 @@ class Sweeper:
         self.broker: redis.Redis = outbox.connect(settings)
         self.host = socket.gethostname()
         self._orphans_at = 0.0
+        self._recounted_at = (-math.inf, 0.0)
 
     def run_once(self) -> None:
         """One pass. A step that fails does not keep the others from running."""
@@ -55,6 +68,7 @@ class Sweeper:
             self.purge_retained,
             self.forget_lost_workers,
             self.remove_orphans,
+            self.recount_ended,
         )
         for step in steps:
             try:
@@ -64,15 +78,18 @@ class Sweeper:
 
     def end_leases_of_the_dead(self) -> None:
         """A process of this host that is gone holds nothing: its chunk need not wait for the lease's end."""
+        for chunk_id, token in self.held_by_the_dead():
+            with self.database.write() as connection:
+                transitions.end_lease(connection, chunk_id, token)
+
+    def held_by_the_dead(self) -> list[tuple[int, str]]:
+        """Chunks, each with its token, that a process of this host holds which is gone."""
         query = select(Chunk.id, Chunk.token, Chunk.pid).where(
             Chunk.status == ChunkStatus.LEASED, Chunk.host == self.host
         )
         with self.database.read() as connection:
             held = connection.execute(query.limit(_AT_ONCE)).all()
-        for chunk_id, token, pid in held:
-            if not _is_alive(pid):
-                with self.database.write() as connection:
-                    transitions.end_lease(connection, chunk_id, str(token))
+        return [(chunk_id, str(token)) for chunk_id, token, pid in held if not _is_alive(pid)]
 
     def return_expired_leases(self) -> None:
         with self.database.read() as connection:
@@ -84,24 +101,25 @@ class Sweeper:
                 self._complete(closed)
 
     def expire_batches(self) -> None:
-        query = select(Batch.id).where(
-            Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0, Batch.sealed.is_(True)
-        )
-        for batch_id in self._ids(query):
+        for batch_id in self.ids(PAST_DEADLINE):
             with self.database.write() as connection:
                 transitions.expire(connection, batch_id)
             self._complete(batch_id)
 
     def complete_batches(self) -> None:
         """A batch whose last worker died between record and complete."""
-        query = select(Batch.id).where(
-            Batch.finished_at.is_(None), Batch.sealed.is_(True), Batch.queued + Batch.processing == 0
-        )
-        for batch_id in self._ids(query):
+        for batch_id in self.ids(NOT_COMPLETED):
             self._complete(batch_id)
 
     def announce_queued(self) -> None:
-        """Send messages that are missing: as many as chunks have waited a while without one in the queue."""
+        for lane, missing in self.missing_messages().items():
+            if outbox.announce(self.celery, lane, missing):
+                log.info("announced %d chunks of lane %s again", missing, lane)
+                with self.database.write() as connection:
+                    metrics.count(connection, "announced_again", missing)
+
+    def missing_messages(self) -> dict[str, int]:
+        """By lane, how many chunks have waited a while without a message in the queue."""
         query = (
             select(Chunk.lane, func.count())
             .where(
@@ -111,12 +129,8 @@ class Sweeper:
         )
         with self.database.read() as connection:
             waiting = connection.execute(query).all()
-        for lane, chunks in waiting:
-            missing = min(chunks - int(self.broker.llen(lane)), _AT_ONCE)
-            if missing > 0 and outbox.announce(self.celery, lane, missing):
-                log.info("announced %d chunks of lane %s again", missing, lane)
-                with self.database.write() as connection:
-                    metrics.count(connection, "announced_again", missing)
+        missing = {lane: min(chunks - int(self.broker.llen(lane)), _AT_ONCE) for lane, chunks in waiting}
+        return {lane: chunks for lane, chunks in missing.items() if chunks > 0}
 
     def send_due_deliveries(self) -> None:
         owed = due(self.database, _AT_ONCE)
@@ -127,30 +141,29 @@ class Sweeper:
 
     def purge_abandoned_uploads(self) -> None:
         """An upload whose web process died: the client retries, and what had come is removed."""
-        query = select(Batch.id).where(Batch.sealed.is_(False), Batch.upload_lease_until < clock())
-        for batch_id in self._ids(query):
+        for batch_id in self.ids(ABANDONED):
             self._purge(batch_id, "upload_abandoned")
 
     def purge_retained(self) -> None:
         """Only batches that have ended have such a time. One that owes a webhook stays until that is delivered or
         given up, since what is owed goes with the batch."""
-        owes = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
-        query = select(Batch.id).where(Batch.retain_until < clock(), ~owes)
-        for batch_id in self._ids(query):
+        for batch_id in self.ids(OUTLIVED):
             self._purge(batch_id, "retention_over")
 
     def forget_lost_workers(self) -> None:
+        lost = self.lost_workers()
+        if lost:
+            with self.database.write() as connection:
+                connection.execute(delete(Worker).where(Worker.id.in_(lost)))
+
+    def lost_workers(self) -> list[str]:
         """Those not heard of for a while; and those of this host whose process is gone, so that nobody who asks
         whether a lane is served is told of a dead one."""
-        query = select(Worker.id, Worker.pid).where(Worker.host == self.host)
+        quiet = Worker.last_seen_at < clock() - 3 * self.settings.lease_s
+        query = select(Worker.id, Worker.pid, quiet.label("quiet"), (Worker.host == self.host).label("ours"))
         with self.database.read() as connection:
-            dead = [row.id for row in connection.execute(query) if not _is_alive(row.pid)]
-        with self.database.write() as connection:
-            connection.execute(
-                delete(Worker).where(
-                    or_(Worker.last_seen_at < clock() - 3 * self.settings.lease_s, Worker.id.in_(dead))
-                )
-            )
+            known = connection.execute(query).all()
+        return [row.id for row in known if row.quiet or (row.ours and not _is_alive(row.pid))]
 
     def remove_orphans(self) -> None:
         """Bytes that no batch owns: their web process died between the pack and its rows."""
@@ -179,9 +192,31 @@ class Sweeper:
         except FileNotFoundError:
             return math.inf
 
-    def _ids(self, query: object) -> list[str]:
+    def recount_ended(self) -> None:
+        """The alarm: of the newest batches, those that ended since the last look, held against their items."""
+        looked, since = self._recounted_at
+        if time.monotonic() - looked < _RECOUNT_EVERY_S:
+            return
+        self._recounted_at = (time.monotonic(), now() - 10.0)
+        newest = select(Batch.id, Batch.finished_at, Batch.total).order_by(Batch.id.desc()).limit(_AT_ONCE)
         with self.database.read() as connection:
-            return list(connection.scalars(query.limit(_AT_ONCE)))  # type: ignore[attr-defined]
+            ended = [
+                batch_id
+                for batch_id, finished_at, total in connection.execute(newest)
+                if finished_at is not None and finished_at > since and total <= _RECOUNTED_ITEMS
+            ]
+        for batch_id in ended:
+            with self.database.write() as connection:
+                wrong = recount(connection, batch_id)
+                if wrong:
+                    metrics.count(connection, "miscounted")
+            if wrong:
+                log.error("the counters of %s differ from its items: %s", batch_id, wrong)
+
+    def ids(self, query: object, limit: int = _AT_ONCE) -> list[str]:
+        """What a query finds, by default at most what one pass heals."""
+        with self.database.read() as connection:
+            return list(connection.scalars(query.limit(limit)))  # type: ignore[attr-defined]
 
     def _complete(self, batch_id: str) -> None:
         with self.database.write() as connection:

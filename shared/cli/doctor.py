@@ -15,6 +15,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog="Exit status: 0 nothing wrong; 1 at least one problem.",
     )
     service.add_options(parser)
+    group = parser.add_argument_group("repair")
+    group.add_argument(
+        "--repair", action="store_true", help="mend what is safe to mend, and say what that was"
+    )
+    group.add_argument("--dry-run", action="store_true", help="with --repair: say what would be mended")
     parser.set_defaults(run=run)
 
 
@@ -22,6 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     from shared.cli.doctor_checks import look_at_all
 
     findings = list(look_at_all(arguments))
+    if arguments.repair or arguments.dry_run:
+        from shared.cli.doctor_repair import repair
+
+        findings += repair(arguments)
     if arguments.json:
         print_json([asdict(finding) for finding in findings])
     else:

@@ -29,7 +29,7 @@ class Finding:
     """One thing looked at; `skipped` where there was nothing to look at."""
 
     name: str
-    state: Literal["ok", "problem", "skipped"]
+    state: Literal["ok", "problem", "skipped", "mended"]
     detail: str
     mend: str = ""
 
