@@ -62,7 +62,6 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_pool_start_method": "spawn",
         # A child is up once its model is loaded; after 4 s, the default, a slow one would be killed, for ever.
         "worker_proc_alive_timeout": 120.0,
-        "worker_soft_shutdown_timeout": settings.drain_s,
         "worker_max_tasks_per_child": 20_000,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,

@@ -77,7 +77,6 @@ class Settings:
         "", "private networks webhooks may reach: CIDRs, comma-separated"
     )
     webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
-    cors_origins: str = _setting("", "origins whose pages may read the API, comma-separated")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     def __post_init__(self) -> None:

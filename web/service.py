@@ -44,6 +44,7 @@ class Service:
             completed = transitions.complete(connection, batch_id)
         for delivery_id in completed.deliveries if completed else ():
             self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
+        self.waiting.wake(batch_id)
 
     def batch_payload(self, row: Any, base: str) -> payloads.BatchPayload:
         """A batch as the contract shows it, links included."""

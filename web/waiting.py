@@ -53,7 +53,8 @@ class WaitingRoom:
                 for event in events:
                     event.set()
 
-    def _wake(self, batch_id: str) -> None:
+    def wake(self, batch_id: str) -> None:
+        """Let everyone in this process who waits for the batch look again."""
         with self._lock:
             for event in self._events.get(batch_id, ()):
                 event.set()
@@ -69,7 +70,7 @@ class WaitingRoom:
                     while not self._stopping.is_set():
                         message = subscription.get_message(timeout=5.0)
                         if message is not None:
-                            self._wake(message["data"].decode())
+                            self.wake(message["data"].decode())
             except outbox.UNREACHABLE as error:
                 log.warning("no wake-up calls while the broker is away: %s", error)
                 self._stopping.wait(pause)

@@ -34,8 +34,8 @@ def main() -> None:
     usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
     concurrency = asked.concurrency or usual.get(asked.role, 1)
     os.environ["GONOGO_LANES"] = lanes
-    # Only prefork honours time limits and a soft shutdown; SIGQUIT is its soft shutdown.
-    os.environ["REMAP_SIGTERM"] = "SIGQUIT"
+    # prefork: only it honours time limits. SIGTERM is its warm shutdown: the chunks in hand are finished, and who
+    # sends it bounds that by its own grace (`gonogo up` by drain_s). Its soft shutdown would sleep the time out.
     command = [
         "worker", "--pool", "prefork",
         "--concurrency", str(concurrency), "--queues", ",".join(served), "--hostname", f"{asked.role}-{os.getpid()}@%h",

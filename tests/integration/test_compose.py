@@ -33,6 +33,7 @@ def command_of(name: str) -> list[str]:
 def test_the_compose_file_follows_the_compose_schema() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)],
+        check=False,
         capture_output=True,
         text=True,
     )
