@@ -59,7 +59,11 @@ def test_a_value_that_cannot_be_stops_the_start_and_is_named(name: str, value: s
 
 def test_a_child_process_reads_the_same_settings() -> None:
     changed = replace(
-        Settings(), port=1, lease_s=0.25, data_dir=Path("/srv/parts"), webhook_allowed_networks="10.0.0.0/8,127.0.0.0/8"
+        Settings(),
+        port=1,
+        lease_s=0.25,
+        data_dir=Path("/srv/parts"),
+        webhook_allowed_networks="10.0.0.0/8,127.0.0.0/8",
     )
     assert Settings.from_env(changed.to_env()) == changed
     assert set(changed.to_env()) == {PREFIX + entry.name.upper() for entry in fields(Settings)}
