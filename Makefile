@@ -35,6 +35,7 @@ check: install-dev
 	@$(VENV)/bin/lint-imports
 
 bench: install-dev
+	@$(PIP) -q -c .ci/constraints.txt -e '.[dev,bench]'
 	@$(PY) -m bench $(ARGS)
 
 faults: install-dev
