@@ -25,13 +25,13 @@ _HEAD = (
 # The rows that each mechanism is there for: enough to show that its loss is seen, and not a whole run each.
 MUTANT_ROWS = {
     "fence": [4],
-    "lease expiry": [4, 1],
+    "lease expiry": [4],
     "renewal": [29],
     "completion": [25],
     "completion by the sweep": [28],
     "completion guard": [28],
     "claim guard": [25],
-    "republish": [3, 8],
+    "republish": [3],
     "attempts bound": [20],
 }
 

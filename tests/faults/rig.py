@@ -111,10 +111,16 @@ class Rig:
         process.wait(60)
 
     def children(self, name: str) -> set[int]:
-        """Process ids below one process of the stack."""
+        """Process ids of the inference processes of a worker."""
+        found = set()
         with suppress(psutil.NoSuchProcess):
-            return {child.pid for child in psutil.Process(self.stack.processes[name].pid).children()}
-        return set()
+            for child in psutil.Process(self.stack.processes[name].pid).children():
+                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    if any(
+                        "spawn_main" in word for word in child.cmdline()
+                    ):  # the pool has a helper process too
+                        found.add(child.pid)
+        return found
 
     def end(self) -> None:
         """Kill everything: how a service drains is row 27's business."""

@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 import struct
 import sys
 import zlib
@@ -111,7 +112,7 @@ def test_row_32_256_file_descriptors_suffice_for_300_large_files(ill: Rig) -> No
     ]  # fmt: skip
     ill.stack.spawn("web-b", command, {"GONOGO_PORT": str(port)})
     limits = Path(f"/proc/{ill.stack.processes['web-b'].pid}/limits")
-    assert "256" in next(line for line in limits.read_text().splitlines() if "open files" in line)
+    until(lambda: re.search(r"open files +256 +256 ", limits.read_text()), 10, "the limit is in force")
     data = random.Random(32).randbytes(520_000)
     client = ill.stack.client()
     client = type(client)(f"http://127.0.0.1:{port}", ill.stack.key, patience_s=60)

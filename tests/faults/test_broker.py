@@ -14,6 +14,8 @@ from tests.faults.rig import CHUNK_ITEMS, Rig, rig, start_valkey
 from tests.stack import COMMANDS, free_port, until
 
 Many = Callable[[int], dict[str, bytes]]
+# The broker knows nothing of the database: one kind is enough.
+one_kind = pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
 pytestmark = pytest.mark.timeout(170)
 SLOW_CHUNK = "worker.claimed=sleep0.2"
 
@@ -33,6 +35,7 @@ def _goes_on(ill: Rig, timeout_s: float = 60) -> float:
     return ill.time_until(lambda: ill.done() > before, timeout_s, "the next chunk is recorded")
 
 
+@one_kind
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_row_07_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Signals) -> None:
     batch_id = _under_way(ill, many, 60)
@@ -47,6 +50,7 @@ def test_row_07_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: sign
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@one_kind
 def test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 5000 // CHUNK_ITEMS)
     with ill.broker() as broker:
@@ -60,6 +64,7 @@ def test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: M
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@one_kind
 def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 60)
     ill.kill_group("valkey")
@@ -72,7 +77,7 @@ def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
-@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+@one_kind
 def test_row_09_the_broker_is_frozen_for_a_minute(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 60)
     valkey, slowest, late = ill.stack.processes["valkey"], 0.0, []
@@ -114,7 +119,7 @@ def test_row_10_the_link_to_the_broker_goes_half_open(
     proxy.stop()
 
 
-@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+@one_kind
 def test_row_11_the_broker_is_full(ill: Rig, many: Many) -> None:
     ill.restart("bulk")
     with ill.broker() as broker:
@@ -136,7 +141,7 @@ def _all_ended(ill: Rig, batch_ids: list[str]) -> bool:
     return all(ill.batch(batch_id).finished_at is not None for batch_id in batch_ids)
 
 
-@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
+@one_kind
 def test_row_11_no_start_on_a_broker_that_evicts(ill: Rig, many: Many) -> None:
     with ill.broker() as broker:
         broker.config_set("maxmemory-policy", "allkeys-lru")

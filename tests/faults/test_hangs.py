@@ -38,12 +38,12 @@ def test_row_29_a_child_that_hangs_is_ended(ill: Rig, many: Many, how: str) -> N
 
 def test_row_29_a_slow_child_keeps_its_lease(ill: Rig, many: Many) -> None:
     """The other side of the coin: who is slow and lives is not robbed."""
-    ill.restart("bulk", "worker.claimed=sleep7*2")
+    ill.restart("bulk", "worker.predicted=sleep7*2")
     expired = ill.event("lease_expired")
     batch_id = ill.submit(many(4 * CHUNK_ITEMS))
     ill.finish(batch_id)
     ill.proof(
-        f"{ill.fired('worker.claimed')} chunks took 7 s under a lease of {ill.stack.settings.lease_s:g} s"
+        f"{ill.fired('worker.predicted')} chunks took 7 s under a lease of {ill.stack.settings.lease_s:g} s"
     )
     assert ill.event("lease_expired") == expired
     ill.check(most_extra=0)
@@ -71,6 +71,7 @@ def test_row_26_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew
     ill.check(most_extra=0)
 
 
+@pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
 def test_row_27_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
     slow, grace_s = "worker.claimed=sleep0.2", ill.stack.settings.drain_s + 10
     for name in ("bulk-a", "bulk-b"):
