@@ -61,7 +61,7 @@ def readable(card: dict[str, Any]) -> str:
         f"Before calibration the test part's ECE was {before['ece']:.4f} and its log loss {before['log_loss']:.4f}.",
         "",
         "What brightness and place alone would tell, on the same test part (accuracy): "
-        + ", ".join(f"{name} {_percent(value)}" for name, value in card["baselines"].items())
+        + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
         "## Limits",
@@ -70,7 +70,7 @@ def readable(card: dict[str, Any]) -> str:
         "",
         "## Versions",
         "",
-        ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
+        ", ".join(f"{name} {version}" for name, version in sorted(card["versions"].items())),
         "",
     ]
     if card.get("notice"):
