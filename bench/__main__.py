@@ -69,7 +69,7 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
             name, found = f"rendered parts at {size} px", pictures.rendered(data, size)
             rows += bulk_rows(name, model, found, scratch / f"bulk-{size}", repeats=asked.repeats, reach=0.85)
         if (cells := pictures.solar(data)) is not None:
-            small = model if asked.untrained else pictures.artifact(data, published="infrared-solar-modules")
+            small = model if asked.untrained else pictures.artifact(data, published="solar-modules", size=40)
             rows += bulk_rows("solar modules", small, cells, scratch / "bulk-solar", repeats=asked.repeats)
         return rows
 
