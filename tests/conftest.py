@@ -1,6 +1,7 @@
 """Fixtures that everything uses: a small untrained model, pictures, databases of both kinds."""
 
 import io
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from PIL import Image
 from shared.db import Database
 from shared.migrations import migrate
 from tests.databases import empty_database_url
+
+# A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
+# that send it to one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
