@@ -27,7 +27,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     words = set(capsys.readouterr().out.split())
     commands = (
-        "up submit status watch results cancel models workers keys doctor demo train evaluate publish render"
+        "up submit status watch results cancel models workers keys doctor backup demo train evaluate publish render"
     )
     assert set(commands.split()) <= words
 
