@@ -17,7 +17,7 @@ SLOW_CHUNK = "worker.claimed=sleep0.3"
 
 
 def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
-    ill.restart("bulk", "worker.claimed=sleep6*2")
+    ill.restart("bulk", "worker.predicted=sleep6*2")
     batch_id = ill.submit(many(5000))
     held = ill.wait_held(batch_id)
     os.kill(held.pid, signal.SIGKILL)
