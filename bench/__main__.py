@@ -1,6 +1,7 @@
 """`python -m bench`: measures everything, prints the table, writes bench/results.json. About twenty minutes."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ def main() -> int:
     wanted = asked.parts or list(PARTS)
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     asked.data.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     failed = []
