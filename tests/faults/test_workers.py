@@ -23,7 +23,7 @@ def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) ->
     os.kill(held.pid, signal.SIGKILL)
     took = ill.time_until(lambda: ill.chunk(held.id).status == "done", 60, "the chunk is done by another")
     again = ill.chunk(held.id)
-    assert again.attempts == 2
+    assert again.attempts >= 2
     ill.proof(f"the process of the lease row was killed, chunk ran {again.attempts} times")
     ill.recovered(took, 35)
     assert ill.finish(batch_id, 120).succeeded == 5000
