@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "gonogo-bench",
                         help="where pictures are kept between runs, and scratch lies")  # fmt: skip
     parser.add_argument("--peers-python", default=sys.executable, help="a Python that has the `bench` extra")
+    parser.add_argument("--peer-seconds", type=float, default=5.0, help="of each peer's four settings")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--untrained", type=int, default=0, metavar="SIDE",
                         help="measure with an untrained network for pictures of this side")  # fmt: skip
@@ -91,12 +92,19 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
             bulk.service(scratch / "peers-stack", model.path) as stack,
         ):
             bulk.submit(stack, folder, _BULK)
-            fastest = [loop.run(parts_300, _BULK) for _ in range(3)]
-            ours = [bulk.submit(stack, folder, _BULK).speed for _ in range(3)]
-        speed, most = float(np.median(ours)), float(np.median(fastest))
-        return peers.measure(
-            asked.peers_python, model.path, parts_300, scratch / "peers", ours=speed, bare=most
-        )
+            pairs = [(loop.run(parts_300, _BULK), bulk.submit(stack, folder, _BULK).speed) for _ in range(2)]
+        rows = []
+        for peer in peers.PEERS:
+            folder = scratch / f"peer-{len(rows)}-{peer.kind or peer.name.split()[0]}"
+            rows += peers.measure(
+                peer, asked.peers_python, model.path, parts_300, folder,
+                bare=_median([speed for speed, _ in pairs]), ours=_median([speed for _, speed in pairs]),
+                seconds=asked.peer_seconds,
+            )  # fmt: skip
+            print(*as_text(rows[-1:]).splitlines()[2:], flush=True)
+            if not asked.no_save:
+                save(rows, _RESULTS)
+        return rows
 
     return {
         "bulk": in_bulk,
