@@ -93,7 +93,7 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
         ):
             bulk.submit(stack, folder, _BULK)
             pairs = [(loop.run(parts_300, _BULK), bulk.submit(stack, folder, _BULK).speed) for _ in range(2)]
-        rows = []
+        rows: list[Row] = []
         for peer in peers.PEERS:
             folder = scratch / f"peer-{len(rows)}-{peer.kind or peer.name.split()[0]}"
             rows += peers.measure(
