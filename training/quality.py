@@ -268,6 +268,14 @@ def _page(runs: Path, budget: float) -> str:
             )
             hashes.append(f"- {protocol.name}, {preset}: `{row['test_sha256']}`, scoring {row['scorings']}")
             notes += [f"- {protocol.name}, {preset}: {line}" for line in row.get("missed_parts", [])]
+    missing = [
+        f"{protocol.name} ({preset})"
+        for protocol in PROTOCOLS
+        for preset in ("recipe", "original")
+        if not (runs / f"{_slug(protocol.name)}-{preset}" / "row.json").exists()
+    ]
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     lines += ["", "Test parts (sha256 of the sorted ids, and how often each was scored):", "", *hashes]
     if notes:
         lines += [
