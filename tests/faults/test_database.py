@@ -119,7 +119,7 @@ def test_row_15_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
     foreign.close()
     took = ill.time_until(lambda: ill.done() > during, 60, "work goes on")
     sender.join(60)
-    ill.proof(f"nothing was recorded for 10 s ({during - before} items at its begin), {len(statuses)} reads")
+    ill.proof(f"nothing was recorded for 10 s (it grew by {during - before} items), {len(statuses)} reads")
     ill.recovered(took, 5)
     assert set(statuses) == {200}
     ill.restart("bulk")
