@@ -18,6 +18,7 @@ from tests.faults.table import ELSEWHERE, ROWS
 from tests.stack import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
+README = TABLE.parent.parent / "README.md"
 _HEAD = (
     "| # | fault | tests | lost | doubled | extra inferences | back at work (reach) "
     "| how it is known to have fired |"
@@ -128,12 +129,13 @@ def _recovery(row: Row) -> str:
 
 
 def write(lines: list[str], summary: str) -> None:
-    """Put the table between the marks of docs/faults.md."""
+    """Put the table between the marks of docs/faults.md and, without its proofs, of the README."""
     begin, end = "<!-- table -->", "<!-- end of table -->"
-    text = TABLE.read_text() if TABLE.exists() else f"# Faults\n\n{begin}\n{end}\n"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    TABLE.write_text(f"{before}{begin}\n" + "\n".join([*lines, "", summary]) + f"\n{end}{after}")
+    without_proofs = [line.rstrip("|").rpartition("|")[0] + "|" for line in lines]
+    for page, shown in ((TABLE, lines), (README, without_proofs)):
+        before, _, rest = page.read_text().partition(begin)
+        _, _, after = rest.partition(end)
+        page.write_text(f"{before}{begin}\n" + "\n".join([*shown, "", summary]) + f"\n{end}{after}")
 
 
 def run_mutants(names: list[str]) -> int:
