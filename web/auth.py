@@ -1,6 +1,7 @@
 """Who asks: a bearer key, or the session cookie of a page."""
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,11 +9,13 @@ from urllib.parse import urlsplit
 
 from flask import g, request, session
 from sqlalchemy import Row
+from sqlalchemy.exc import OperationalError
 
 from shared import keys
 from web.problems import HttpProblem
 from web.service import service
 
+log = logging.getLogger(__name__)
 _View = TypeVar("_View", bound=Callable[..., Any])
 _REMEMBER_S = 3.0
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -53,8 +56,11 @@ def find_live(secret: str) -> Row[Any] | None:
     with service().database.read() as connection:
         row = keys.find_key(connection, secret)
     if row is not None and (row.last_used_at is None or row.last_used_at < time.time() - 60):
-        with service().database.write() as connection:
-            keys.touch_key(connection, row.id)
+        try:
+            with service().database.write() as connection:
+                keys.touch_key(connection, row.id)
+        except OperationalError as error:  # a full or locked database must not keep anyone from reading
+            log.warning("the use of key %s is not noted: %s", row.id, error.orig)
     return row
 
 

@@ -137,7 +137,7 @@ class Runtime:
                     threads=loaded.engine.threads,
                     models=list(self._models),
                     started_at=self._started_at,
-                    last_seen_at=now(),
+                    last_seen_at=clock(),
                     items=0,
                 )
             )
