@@ -62,7 +62,6 @@ class Intake:
     _hash: Any = None
     _content: Any = field(default_factory=hashlib.sha256)
     _error: tuple[str, str] | None = None
-    _announced: bool = False
     _inserted: bool = False
     _early: bool = False
     _renewed: float = field(default_factory=time.monotonic)
