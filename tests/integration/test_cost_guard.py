@@ -60,8 +60,8 @@ def test_a_chunk_is_one_message(
 def test_the_whole_way_costs_a_picture_little_more_than_its_decode_and_forward(
     app: Application, artifact: Path, pictures: dict[str, bytes]
 ) -> None:
-    """Very wide: 0.5 ms of CPU over the bare loop, where about 0.1 is usual. CPU time, so a busy machine is
-    no excuse and no danger."""
+    """Very wide: these pictures are tiny, so 2 to 3 times the bare loop's CPU is usual, and a busy machine was
+    seen to make that 4. A commit, a message or a file for each picture would be far above 8."""
     model = read_artifact(artifact)
     engine = OnnxEngine(model, threads=1)
     app.finished(pictures)
@@ -75,7 +75,7 @@ def test_the_whole_way_costs_a_picture_little_more_than_its_decode_and_forward(
             engine.predict(np.stack(images[first : first + 32]))
         costs.append(between - started)
         bare.append(time.process_time() - between)
-    over_ms = 1000 * (min(costs) - min(bare)) / len(pictures)
-    assert over_ms < 0.5, (
-        f"{over_ms:.3f} ms of CPU over the bare loop's {1000 * min(bare) / len(pictures):.3f}"
+    assert min(costs) < 8 * min(bare), (
+        f"{1000 * min(costs) / len(pictures):.3f} ms of CPU a picture, "
+        f"the bare loop {1000 * min(bare) / len(pictures):.3f}"
     )

@@ -42,7 +42,7 @@ def test_a_receiver_that_is_slow_on_purpose_is_cut_at_the_total_deadline(
     receiver.replies = [reply]
     started = time.monotonic()
     answer = post_to(receiver.url, timeout_s=1.0)
-    assert 0.9 < time.monotonic() - started < 2.0
+    assert 0.9 < time.monotonic() - started < 4.0
     assert answer.status is None
     assert answer.error == "no answer within 1 s in all"
 
@@ -55,7 +55,7 @@ def test_a_body_that_comes_slowly_is_cut_too_and_its_status_counts(receiver: Rec
     assert post_to(receiver.url, timeout_s=1.0).is_success
     started = time.monotonic()
     answer = post_to(receiver.url, timeout_s=1.0)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4.0
     assert answer.is_success and answer.kept.startswith(b"abcabc")
 
 
@@ -71,7 +71,7 @@ def test_of_a_body_without_end_64_kb_are_read_and_500_bytes_kept(receiver: Recei
     receiver.replies = [pouring(head, b"z" * 4096, 100_000_000)]
     started = time.monotonic()
     answer = post_to(receiver.url)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4.0
     assert answer.is_success and answer.kept == b"z" * 500
     time.sleep(0.2)
     # What the kernel's buffers took is not ours to bound; that it is far from all of it is.
@@ -92,7 +92,7 @@ def test_what_is_not_http_or_has_no_end_of_headers_is_a_failed_try(receiver: Rec
     receiver.replies = [reply]
     started = time.monotonic()
     answer = post_to(receiver.url)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4.0
     assert not answer.is_success and answer.error
 
 
@@ -214,7 +214,7 @@ def test_a_name_server_that_does_not_answer_is_cut_at_the_deadline(net: Net) -> 
     net.names["slow.example"] = [["93.184.215.14"]]
     started = time.monotonic()
     assert post_to("http://slow.example/", timeout_s=0.5).error == "no answer within 0.5 s in all"
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 2.5
     assert net.connected == []
 
 
@@ -279,5 +279,5 @@ def test_a_tls_handshake_that_stalls_is_cut_at_the_deadline(net: Net) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         started = time.monotonic()
         answer = post_to(f"https://127.0.0.1:{listener.getsockname()[1]}/", timeout_s=0.5)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 2.5
     assert answer.error == "no answer within 0.5 s in all"

@@ -64,7 +64,7 @@ def test_a_second_signal_shortens_the_grace(children: Children) -> None:
     time.sleep(0.3)
     began = time.monotonic()
     children.stop([child], 60.0, lambda: True)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_long_log_is_cut_and_one_before_it_is_kept(
