@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
     train.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--start",
+        default="auto",
+        metavar="ARTIFACT",
+        help="begin with these weights; by default with rendered-parts where the network is the same, or `none`",
+    )
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     train.add_argument("--side", type=int, help="bring large pictures to this side instead of the recipe's")
@@ -152,6 +158,7 @@ def _train(options: argparse.Namespace) -> int:
                 options.escape_cost, options.reject_cost, options.review_cost, options.max_escape_rate
             ),
             notice=options.notice.read_text() if options.notice else "",
+            start=options.start,
         ),
         test_folder=options.test,
         say=bar.say,

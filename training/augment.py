@@ -6,7 +6,7 @@ white.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,31 @@ class Liberties:
     shift: float = 0.06  # of the side
     zoom: float = 0.1
     light: float = 0.15  # of contrast, and of half the range in brightness
+    shade: float = 0.0  # deviation of the logarithm of a light that differs from place to place
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)
 
 
-def liberties(images: NDArray[np.uint8]) -> Liberties:
+FEW_PARTS = 100
+
+
+def liberties(images: NDArray[np.uint8], parts: int | None = None) -> Liberties:
     """Judge by the mean picture: a set whose mean stays itself under a move shows its parts in any such
     position.
 
-    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything.
+    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything. `parts` is how many
+    different parts the rarer label shows: what the light and the distance of a few say is chance, and a network
+    would learn to know those few by it, so both are then disturbed more strongly.
     """
+    freedom = _moves_of(images)
+    if parts is not None and parts < FEW_PARTS and max(images.shape[1:3]) > 64:
+        freedom = replace(freedom, shift=0.1, zoom=0.2, light=0.3, shade=0.3)
+    return freedom
+
+
+def _moves_of(images: NDArray[np.uint8]) -> Liberties:
     mean = torch.from_numpy(images[:2000].mean((0, 3), dtype=np.float32))[None, None]
     height, width = mean.shape[2:]
     square = height == width
@@ -70,7 +83,8 @@ class Augmentation:
                 Moves(math.pi if freedom.any_turn else math.radians(6), freedom.zoom, freedom.shift),
             ]
         )
-        self.light = v2.Compose([Light(freedom.light), v2.RandomApply([Grain(4.0)], p=0.3)])
+        lamps = [Light(freedom.light), v2.RandomApply([Grain(4.0)], p=0.3)]
+        self.light = v2.Compose([Shade(freedom.shade), *lamps] if freedom.shade else lamps)
 
     def __call__(self, images: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """images (N, C, H, W) and, where known, masks (N, 1, H, W) of 0 to 255."""
@@ -139,6 +153,23 @@ class Light(_BatchTransform):
         contrast = 1 + (torch.rand(len(batch), 1, 1, 1) * 2 - 1) * self.strength
         brightness = (torch.rand(len(batch), 1, 1, 1) * 2 - 1) * self.strength * 128
         return (batch * contrast + (128 * (1 - contrast) + brightness)).clamp_(0, 255)
+
+
+class Shade(_BatchTransform):
+    """Lamps that stand elsewhere: brightness in broad hills over the picture, and another gamma."""
+
+    def __init__(self, strength: float) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def changed(self, batch: Tensor) -> Tensor:
+        count, cells = len(batch), int(torch.randint(2, 6, ()))
+        hills = F.interpolate(
+            torch.randn(count, 1, cells, cells), batch.shape[2:], mode="bicubic", align_corners=True
+        )
+        gamma = torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * self.strength)
+        lit = (batch / 255).clamp(1e-3, 1) ** gamma * torch.exp(hills * self.strength)
+        return (lit * 255).clamp_(0, 255)
 
 
 class Grain(_BatchTransform):

@@ -102,6 +102,9 @@ def _measure(
         preset=preset,
         split=protocol.split,
         threads=threads,
+        start="none"
+        if protocol.folder == "rendered"
+        else "auto",  # the set that the shipped weights come from
     )
     say = functools.partial(print, flush=True)
     if protocol.split == "folds":

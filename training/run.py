@@ -29,7 +29,8 @@ from training.metrics import report
 from training.operating_point import Costs, choose
 from training.pixels import decode_files, decode_masks
 from training.splits import Split, given_split, grouped_split, part_hash, random_split
-from training.train import Fitted, Part, Progress, Say, fit, no_progress
+from training.start import Start, starting_weights
+from training.train import Fitted, Part, Progress, Say, clock_for, fit, no_progress
 
 LEDGER = "test-scorings.ndjson"
 USE = (
@@ -56,6 +57,7 @@ class Options:
     full_scale: int | None = None
     costs: Costs = field(default_factory=Costs)
     notice: str = ""
+    start: str = "auto"  # or "none", or an artifact's path
 
 
 def train_folder(
@@ -127,23 +129,30 @@ def train_split(
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    started, started_cpu = time.monotonic(), time.process_time()
+    clock = clock_for(device)
+    started, started_cpu = clock(), time.process_time()
 
     original = options.preset == "original"
     spec = _preprocessing(looked, options)
     train, validation, test = (
         _decoded(part, spec, options.threads) for part in (split.train, split.validation, split.test)
     )
-    freedom = liberties(train.images) if not original else Liberties(False, False, False, False)
+    freedom = Liberties(False, False, False, False)
+    if not original:
+        freedom = liberties(train.images, _parts(train) if looked.has_groups else None)
     shape = recipe.original_shape() if original else _shape(spec, freedom, options)
+    start = starting_weights(options.start, shape)
     say(
         f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
     )
+    if start is not None:
+        say(f"starts from the weights of {start.name}")
     fitted = fit(
         shape,
         train,
         validation,
-        budget_s=options.budget_min * 60 - (time.monotonic() - started),
+        start=start.weights if start else None,
+        budget_s=options.budget_min * 60 - (clock() - started),
         freedom=freedom,
         plan=recipe.ORIGINAL_PLAN if original else None,
         device=device,
@@ -156,7 +165,18 @@ def train_split(
     torch.save(fitted.net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
     return _prove(
-        looked, split, how, options, shape, spec, freedom, fitted, cpu_seconds, (train, validation, test), say
+        looked,
+        split,
+        how,
+        options,
+        shape,
+        spec,
+        freedom,
+        start,
+        fitted,
+        cpu_seconds,
+        (train, validation, test),
+        say,
     )
 
 
@@ -168,6 +188,7 @@ def _prove(
     shape: Shape,
     spec: Preprocessing,
     freedom: Liberties,
+    start: Start | None,
     fitted: Fitted,
     cpu_seconds: float,
     parts: tuple[Part, Part, Part],
@@ -236,6 +257,7 @@ def _prove(
         },
         "training": {
             "preset": options.preset,
+            "start": {"name": start.name, "sha256": start.sha256} if start else None,
             "seed": options.seed,
             "plan": fitted.plan.as_card(),
             "masks": train.masks is not None,
@@ -312,6 +334,11 @@ def _decoded(records: Sequence[Record], spec: Preprocessing, threads: int) -> Pa
     _, groups = np.unique([record.group for record in records], return_inverse=True)
     masks = decode_masks([record.path for record in records], spec)
     return Part(images, labels, groups.astype(np.int64), masks)
+
+
+def _parts(part: Part) -> int:
+    """How many different parts the rarer label shows."""
+    return min(len(np.unique(part.groups[part.labels == label])) for label in (0, 1))
 
 
 def _artifact(

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,7 @@ def fit(
     *,
     budget_s: float,
     freedom: Liberties,
+    start: Mapping[str, Tensor] | None = None,
     plan: Plan | None = None,
     device: str = "cpu",
     seed: int = 0,
@@ -70,21 +71,23 @@ def fit(
 ) -> Fitted:
     """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
 
-    Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`.
+    Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`. `start` is a whole state
+    of the network to begin with, in place of random weights.
     """
-    started = time.monotonic()
+    clock = clock_for(device)
+    started = clock()
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
-    net = build(shape).to(device).to(memory_format=torch.channels_last)
+    net = _begin(shape, start, device)
     augment = Augmentation(freedom)
     if plan is None:
         plan = plan_for(
             len(train),
             _seconds_an_epoch(net, train, augment, device),
-            budget_s - (time.monotonic() - started),
+            budget_s - (clock() - started),
         )
         torch.manual_seed(seed)
-        net = build(shape).to(device).to(memory_format=torch.channels_last)
+        net = _begin(shape, start, device)
     # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
     # picture, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
     guide = Guide(net, shape).to(device) if train.masks is not None else None
@@ -105,13 +108,13 @@ def fit(
             net.train()
             places = order.permutation(len(train))
             loss_sum = hits = 0.0
-            for start in range(0, len(places), plan.batch):
-                chosen = np.sort(places[start : start + plan.batch])
+            for first in range(0, len(places), plan.batch):
+                chosen = np.sort(places[first : first + plan.batch])
                 if len(chosen) == 1 and len(places) > 1:
                     continue  # a batch norm learns nothing from one picture
                 # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
                 # so that the same seed gives the same weights wherever the budget is no matter.
-                done = max(step / total_steps, (time.monotonic() - started) / budget_s - 0.03)
+                done = max(step / total_steps, (clock() - started) / budget_s - 0.03)
                 _set_rate(optimizer, plan, done)
                 labels = torch.from_numpy(train.labels[chosen]).float().to(device)
                 images, masks = _batch(train.images, chosen), None
@@ -131,7 +134,7 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 step += 1
-                progress(start + len(chosen), len(places))
+                progress(first + len(chosen), len(places))
                 _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
                 loss_sum += float(each.detach().sum())
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
@@ -139,7 +142,7 @@ def fit(
             logits = predict(averaged, validation.images, device)
             row = _judge(epoch, plan, logits, validation, loss_sum / len(train), hits / len(train))
             result.history.append(row)
-            result.seconds = time.monotonic() - started
+            result.seconds = clock() - started
             say(
                 f"epoch {epoch:3d}/{plan.epochs}  "
                 f"loss {row['train_loss']:.4f} / {row['validation_loss']:.4f}  "
@@ -162,8 +165,21 @@ def fit(
             raise
     averaged.load_state_dict(best_state)
     result.net = averaged.cpu().to(memory_format=torch.contiguous_format).eval()
-    result.seconds = time.monotonic() - started
+    result.seconds = clock() - started
     return result
+
+
+def _begin(shape: Shape, start: Mapping[str, Tensor] | None, device: str) -> nn.Module:
+    net = build(shape)
+    if start is not None:
+        net.load_state_dict(start)
+    return net.to(device).to(memory_format=torch.channels_last)
+
+
+def clock_for(device: str) -> Callable[[], float]:
+    """Seconds that the budget counts: on one CPU thread those that this program ran, so that the same budget
+    gives the same network whatever else the machine does; else those on the wall."""
+    return time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.monotonic
 
 
 def predict(net: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
@@ -272,17 +288,18 @@ def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device:
     """Measured over a few training steps, the first one apart."""
     batch, steps = batch_for(len(part)), 6
     optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
+    clock = clock_for(device)
     started = 0.0
     for i in range(steps + 2):
         if i == 2:
-            started = time.monotonic()
+            started = clock()
         chosen = np.arange(i * batch, (i + 1) * batch) % len(part)
         with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
             logit = net(augment(_batch(part.images, chosen))[0].to(device).permute(0, 2, 3, 1))[0]
         optimizer.zero_grad()
         F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    return (time.monotonic() - started) / steps * len(part) / batch * 1.15  # and validation
+    return (clock() - started) / steps * len(part) / batch * 1.15  # and validation
 
 
 def _bf16_is_fast() -> bool:

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from training.augment import Augmentation, Liberties, Mirrors, liberties
+from training.augment import Augmentation, Liberties, Mirrors, Shade, liberties
 
 ALL = Liberties(True, True, True, True)
 
@@ -67,3 +67,16 @@ def test_the_same_seed_gives_the_same_pictures() -> None:
         return Augmentation(ALL)(torch.ones(4, 1, 64, 64) * 90)[0]
 
     assert torch.equal(once(), once())
+
+
+def test_where_few_parts_are_shown_their_light_is_disturbed_more_strongly() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (50, 80, 80, 1)).astype(np.uint8)
+    few, many = liberties(noise, parts=14), liberties(noise, parts=2000)
+    assert few.shade > many.shade == 0
+    assert few.light > many.light and few.zoom > many.zoom
+    torch.manual_seed(0)
+    flat = torch.full((16, 1, 64, 64), 120.0)
+    lit = Shade(few.shade)(flat)
+    assert float(lit.std((2, 3)).mean()) > 5  # another brightness in another place
+    step = (lit[..., 1:] - lit[..., :-1]).abs().max()
+    assert float(step) < 20  # and no edge that could be taken for a flaw
