@@ -149,8 +149,10 @@ class Intake:
         """Commit the last chunk and let the batch be seen; with the idempotency key, its fingerprint too."""
         if self.total == 0:
             raise HttpProblem(400, "no_images", "the request holds no picture")
-        self._flush(seal=True, key=key)
-        self.service.complete(self.batch_id)
+        # While an item is open, whoever ends the last one finds the batch sealed and completes it. Asking anyway
+        # would only stand in the way of the worker that is about to claim.
+        if self._flush(seal=True, key=key) == 0:
+            self.service.complete(self.batch_id)
 
     def abandon(self) -> None:
         """Undo everything: the request broke off or was refused."""
@@ -162,7 +164,8 @@ class Intake:
                 transitions.purge(connection, self.batch_id)
         self.service.blobs.delete_batch(self.batch_id)
 
-    def _flush(self, *, seal: bool = False, key: str | None = None) -> None:
+    def _flush(self, *, seal: bool = False, key: str | None = None) -> int:
+        """Commit what was read as a chunk and announce it. At the seal, how many items are open."""
         if self._writer is not None:
             self._writer.close()
         at, settings = now(), self.service.settings
@@ -172,6 +175,7 @@ class Intake:
             # A worker claims by the batch's row: chunks wait unless that row was made from the options.
             self._early = self.options is not None
         early = self._early
+        released = still_open = 0
         with self.service.database.write() as connection:
             if not self._inserted:
                 _insert_batch(connection, self, options, at)
@@ -192,14 +196,15 @@ class Intake:
             if good:
                 connection.execute(_INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not (early or seal)))
             if seal:
-                released = _seal(connection, self, options, key)
+                released, still_open = _seal(connection, self, options, key)
         self._inserted = True
         # A message for each chunk that this commit made claimable, none for one that is held back.
-        messages = (1 if good and (early or seal) else 0) + (released if seal else 0)
+        messages = (1 if good and (early or seal) else 0) + released
         for _ in range(messages):
             self.service.announcer.chunk_queued(lane)
         self._rows, self._writer = [], None
         self._pack += 1
+        return still_open
 
 
 def _insert_batch(connection: Connection, intake: Intake, options: Options, at: float) -> None:
@@ -273,8 +278,9 @@ def _chunk_row(
     }
 
 
-def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> int:
-    """Seal the batch and free chunks that waited for the options; returns how many those were."""
+def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> tuple[int, int]:
+    """Seal the batch and free chunks that waited for the options; returns how many those were, and how many items
+    are open."""
     # A batch whose chunks are under way keeps its model, whichever was activated while it came in.
     asked = {} if intake._early else _asked(connection, intake, options, now())
     released = connection.execute(
@@ -282,12 +288,13 @@ def _seal(connection: Connection, intake: Intake, options: Options, key: str | N
         .where(Chunk.batch_id == intake.batch_id, Chunk.status == ChunkStatus.HELD)
         .values(status=ChunkStatus.QUEUED, lane=options.priority, enqueued_at=clock())
     ).rowcount
-    changed = connection.execute(
+    still_open = connection.scalar(
         update(Batch)
         .where(Batch.id == intake.batch_id, Batch.sealed.is_(False))
         .values(sealed=True, upload_lease_until=None, version=Batch.version + 1, **asked)
+        .returning(Batch.queued + Batch.processing)
     )
-    if changed.rowcount != 1:
+    if still_open is None:
         raise HttpProblem(409, "upload_lost", "this upload was given up meanwhile; send it again")
     if key is not None:
         mine = connection.execute(
@@ -302,7 +309,7 @@ def _seal(connection: Connection, intake: Intake, options: Options, key: str | N
         )
         if mine.rowcount != 1:
             raise HttpProblem(409, "upload_lost", "a retry of this request has taken over its key")
-    return released
+    return released, still_open
 
 
 def _renew(connection: Connection, batch_id: str, lease_s: float) -> None:

@@ -75,11 +75,12 @@ def infer_chunk(runtime: Runtime, lane: str) -> bool:
         log.warning("chunk %d was taken over: our verdicts are not written", held.chunk_id)
         return True
     failpoints.hit("worker.recorded")
+    outbox.wake(runtime.broker, held.batch_id)
     if recorded.abort:
         _abort(runtime, held.batch_id)
     if recorded.open == 0 or recorded.abort:
         complete_batch(runtime, held.batch_id)
-    outbox.wake(runtime.broker, held.batch_id)
+        outbox.wake(runtime.broker, held.batch_id)
     return True
 
 
