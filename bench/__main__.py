@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import api, bare, bulk, growth, interactive, large, loader, pictures, start
+from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, start
 from bench.peers import run as peers
 from bench.table import Row, as_text, save
 from shared.artifact import Artifact
 
-PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "peers")
+PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"
 _BULK = 10_000
 
@@ -85,6 +85,13 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
         with bulk.service(scratch / "growth-stack", model.path) as stack:
             return growth.measure(stack, parts_300, scratch / "growth")
 
+    def asleep() -> list[Row]:
+        rows = sleeping.measure("rendered parts at 300 px", model, parts_300, scratch / "asleep-300", _BULK)
+        if (cells := pictures.solar(data)) is not None:
+            small = pictures.artifact(data, published="solar-modules", size=40)
+            rows += sleeping.measure("solar modules", small, cells, scratch / "asleep-solar", _BULK)
+        return rows
+
     def with_peers() -> list[Row]:
         folder = pictures.folder_of(parts_300, _BULK, scratch / "peers-in")
         with (
@@ -116,6 +123,7 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
         "start": lambda: start.measure(scratch / "up"),
         "large": lambda: large.measure(model, pictures.rendered(data, 512)),
         "loader": lambda: loader.measure(parts_300),
+        "sleeping": asleep,
         "peers": with_peers,
     }
 

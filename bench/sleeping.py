@@ -1,0 +1,78 @@
+"""The pipeline's own ceiling: an engine that computes nothing and sleeps as long as a fast GPU would take.
+
+It says where the pipeline would hold such a GPU up. It is no GPU result: no picture is copied to a device, and no
+kernel competes for the memory.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import bare, bulk, pictures
+from bench.table import Row
+from shared.artifact import Artifact
+
+IMAGES_A_SECOND = 20_000
+_ON_PATH, _ROOT = Path(__file__).parent / "on_path", Path(__file__).parent.parent
+
+
+class SleepingEngine:
+    """Takes the time of a GPU and none of a core; every logit is 0."""
+
+    name, device, threads = "sleeping", "cpu", 0
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See worker.engine.Engine."""
+        time.sleep(len(images) / IMAGES_A_SECOND)
+        return np.zeros(len(images), np.float32)
+
+
+def install() -> None:
+    """Put the sleeping engine in this process in place of every other."""
+    import worker.engine
+
+    def load(*_: Any, **__: Any) -> SleepingEngine:
+        return SleepingEngine()
+
+    worker.engine.load_engine = load  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def _installed() -> Iterator[None]:
+    """Every process started meanwhile has the sleeping engine."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["BENCH_SLEEPING_ENGINE"] = "1"
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (_ON_PATH, _ROOT, *([before] if before else []))))
+    try:
+        yield
+    finally:
+        del os.environ["BENCH_SLEEPING_ENGINE"]
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def measure(name: str, model: Artifact, found: list[Path], scratch: Path, count: int) -> list[Row]:
+    """One row: the pipeline with that engine, as a share of what the decoder alone allows on these cores."""
+    alone = bare.alone(model.path, found)
+    ceiling = min(1000 * (os.cpu_count() or 1) / alone.decode_ms, float(IMAGES_A_SECOND))
+    folder = pictures.folder_of(found, count, scratch / "in")
+    with _installed(), bulk.service(scratch / "stack", model.path) as stack:
+        bulk.submit(stack, folder, count)
+        runs = [bulk.submit(stack, folder, count) for _ in range(3)]
+    run = sorted(runs, key=lambda each: each.speed)[1]
+    spent = sorted(run.cpu_ms.items(), key=lambda entry: -entry[1])
+    note = f"decode {alone.decode_ms:.3f} ms; CPU ms an image: " + ", ".join(
+        f"{part} {ms:.3f}" for part, ms in spent if ms >= 0.002
+    )
+    return [
+        Row(f"an engine that sleeps at {IMAGES_A_SECOND:,} images/s (no GPU), {name}: share of what decoding allows",
+            run.speed, "images/s", ratio=run.speed / ceiling, note=note),
+    ]  # fmt: skip
