@@ -45,6 +45,7 @@ faults-long: install-dev
 	@$(PY) -m tests.faults soak $(ARGS)
 
 quality: install-dev
+	@$(PIP) -q -c .ci/constraints.txt -e '.[dev,quality]'
 	@$(PY) -m training.quality $(ARGS)
 
 install: $(VENV)/.installed

@@ -97,12 +97,15 @@ def _parser() -> argparse.ArgumentParser:
     quality.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
     quality.add_argument("--runs", type=Path, default=Path("runs/quality"))
     quality.add_argument("--page", type=Path, default=Path("docs/quality.md"))
-    quality.add_argument("--budget", type=float, default=15.0, metavar="MINUTES", help="for each set")
+    quality.add_argument("--budget", type=float, default=30.0, metavar="MINUTES", help="for each row")
     quality.add_argument(
-        "--original", action="store_true", help="also the original preset, on the same splits"
+        "--original",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also the original preset, on the same splits",
     )
     quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
-    quality.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    quality.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
     quality.add_argument(
         "--fix-test-parts", type=Path, metavar="JSON", help="only write which pictures each test part holds"
     )

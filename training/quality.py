@@ -5,13 +5,11 @@ and, where asked, with the original preset on the same split; casting_product al
 Every row is kept as JSON in the runs folder as soon as it is known: a run that is cut short is taken up again.
 """
 
-import csv
 import functools
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from training.data import Record, check
+from training.elpv import PACKAGE, write_elpv
 from training.metrics import by_groups
 from training.render import render
 from training.run import Options, choose_split, train_folder, train_split
@@ -207,7 +206,7 @@ def _inner(rest: list[Record], test: list[Record], seed: int) -> Split:
 
 def _present(name: str, data: Path, runs: Path) -> Path | None:
     if name == "elpv":
-        return _elpv(runs / "elpv")
+        return write_elpv(runs / "elpv") if find_spec(PACKAGE) else None
     if name == "rendered":
         folders = runs / "rendered", runs / "rendered-test"
         for folder, (count, seed) in zip(folders, RENDERED, strict=True):
@@ -215,26 +214,6 @@ def _present(name: str, data: Path, runs: Path) -> Path | None:
                 render(folder, count=count, seed=seed, masks=folder is folders[0])
         return folders[0]
     return data / name if (data / name / "images.csv").exists() else None
-
-
-def _elpv(folder: Path) -> Path | None:
-    """A CSV over the pictures that the elpv-dataset package carries; probability 0.5 and more is a defect."""
-    if find_spec("elpv_dataset") is None:
-        return None
-    listing = next((f for f in distribution("elpv-dataset").files or [] if f.name == "labels.csv"), None)
-    if listing is None:
-        return None
-    labels = Path(str(listing.locate()))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "images.csv").open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("file", "label"))
-        for line in labels.read_text().splitlines():
-            words = line.split()
-            if len(words) >= 2:
-                picture = (labels.parent / words[0]).resolve()
-                table.writerow((picture, "defect" if float(words[1]) >= 0.5 else "no_defect"))
-    return folder
 
 
 def _slug(name: str) -> str:

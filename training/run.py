@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -160,145 +160,89 @@ def train_split(
         say=say,
         progress=progress,
     )
-    cpu_seconds = time.process_time() - started_cpu
     say(f"{fitted.stop_reason}; epoch {fitted.best_epoch} is kept")
     torch.save(fitted.net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
+    cpu_seconds = time.process_time() - started_cpu
     return _prove(
-        looked,
-        split,
-        how,
-        options,
-        shape,
-        spec,
-        freedom,
-        start,
-        fitted,
-        cpu_seconds,
-        (train, validation, test),
+        Trained(
+            looked,
+            split,
+            how,
+            options,
+            spec,
+            shape,
+            freedom,
+            start,
+            fitted,
+            cpu_seconds,
+            train,
+            validation,
+            test,
+        ),
         say,
     )
 
 
-def _prove(
-    looked: Report,
-    split: Split,
-    how: str,
-    options: Options,
-    shape: Shape,
-    spec: Preprocessing,
-    freedom: Liberties,
-    start: Start | None,
-    fitted: Fitted,
-    cpu_seconds: float,
-    parts: tuple[Part, Part, Part],
-    say: Say,
-) -> Artifact:
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended, and everything that led to it."""
+
+    looked: Report
+    split: Split
+    how: str
+    options: Options
+    spec: Preprocessing
+    shape: Shape
+    freedom: Liberties
+    start: Start | None
+    fitted: Fitted
+    cpu_seconds: float
+    train: Part
+    validation: Part
+    test: Part
+
+
+def _prove(trained: Trained, say: Say) -> Artifact:
     """Calibrate and choose on validation, score the test part once by the graph that will serve, write
     all."""
-    train, validation, test = parts
-    graph_bytes, weights = onnx_bytes(fitted.net, shape), weights_bytes(fitted.net)
-    unproven = _artifact(
-        options, graph_bytes, weights, spec, Calibration(1.0, 0.0), OperatingPoint(0.5, 0.5, 0.5), {}
-    )
+    options, validation, test = trained.options, trained.validation, trained.test
+    graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
+    plain = Calibration(1.0, 0.0)
+    unproven = _artifact(trained, graph_bytes, weights, plain, OperatingPoint(0.5, 0.5, 0.5), {})
     graph = Graph(unproven, threads=options.threads)
     logits = logits_of(graph, validation.images)
     if options.preset == "original":
-        calibration, point = Calibration(1.0, 0.0), OperatingPoint(0.5, 0.5, 0.5)
+        calibration, point = plain, OperatingPoint(0.5, 0.5, 0.5)
     else:
         calibration = fit_calibration(logits, validation.labels, validation.groups)
         point = choose(scores(logits, calibration), validation.labels, options.costs)
-    on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
-
     test_logits = logits_of(graph, test.images)
-    plain, p = scores(test_logits, Calibration(1.0, 0.0)), scores(test_logits, calibration)
+    p_plain, p = scores(test_logits, plain), scores(test_logits, calibration)
+    on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
     on_test = report(p, test.labels, test.groups, point)
-    before = report(plain, test.labels, test.groups, point)
-    test_sha256 = part_hash(split.test)
-    times = _note_scoring(options, test_sha256, on_test.accuracy.value)
+    before = report(p_plain, test.labels, test.groups, point)
+    _draw(trained, p_plain, p, point)
 
-    output = options.output
-    plots.confusion(p, test.labels, point.threshold, output / "confusion.png", f"{options.name}, test part")
-    plots.precision_recall_curve(p, test.labels, output / "precision_recall.png")
-    plots.reliability(plain, p, test.labels, output / "reliability.png")
-    files = [record.path for record in split.test]
-    plots.worst_mistakes(files, p, test.labels, point.threshold, output / "worst_mistakes.png")
-    card: dict[str, Any] = {
-        "name": options.name,
-        "made_at": rfc3339(now()),
-        "use": USE,
-        "limits": _limits(looked, on_test.groups),
-        "notice": options.notice,
-        "network": shape.as_card(),
-        "multiplications": multiplications(shape),
-        "weights": sum(value.numel() for value in fitted.net.parameters()),
-        "preprocessing": {
-            "width": spec.width,
-            "height": spec.height,
-            "channels": spec.channels,
-            "full_scale": spec.full_scale,
-        },
-        "calibration": {"scale": calibration.scale, "offset": calibration.offset},
-        "operating_point": {
-            "threshold": point.threshold,
-            "review_low": point.review_low,
-            "review_high": point.review_high,
-        },
-        "costs": _costs(options),
-        "data": looked.as_json()
-        | {
-            "split": how,
-            "train": len(train),
-            "validation": len(validation),
-            "test": len(test),
-            "sha256": part_hash(looked.records),
-            "test_sha256": test_sha256,
-            "test_scorings": times,
-        },
-        "training": {
-            "preset": options.preset,
-            "start": {"name": start.name, "sha256": start.sha256} if start else None,
-            "seed": options.seed,
-            "plan": fitted.plan.as_card(),
-            "masks": train.masks is not None,
-            "augmentation": freedom.as_card() if fitted.plan.augment else None,
-            "budget_minutes": options.budget_min,
-            "seconds": round(fitted.seconds, 1),
-            "cpu_seconds": round(cpu_seconds, 1),
-            "best_epoch": fitted.best_epoch,
-            "stop_reason": fitted.stop_reason,
-            "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
-        },
+    card = _card(trained) | {
+        "calibration": asdict(calibration),
+        "operating_point": asdict(point),
         "validation": on_validation.as_card(),
         "test": on_test.as_card(),
         "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
-        "baselines": {
-            name: round(value, 4)
-            for name, value in baselines(
-                train.images, train.labels.tolist(), test.images, test.labels.tolist()
-            ).items()
-        },
         "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
-        "versions": {
-            **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
-            "python": platform.python_version(),
-        },
+        "limits": _limits(trained.looked, on_test.groups),
     }
+    card["data"]["test_scorings"] = _note_scoring(
+        options, card["data"]["test_sha256"], on_test.accuracy.value
+    )
     card["metrics"] = {
         name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
     }
-    artifact = _artifact(
-        options,
-        graph_bytes,
-        weights,
-        spec,
-        calibration,
-        point,
-        card,
-        (output / "training_curves.png").read_bytes(),
-    )
-    _write_json(output / "card.json", card)
-    (output / "CARD.md").write_text(readable(card))
+    curves = (options.output / "training_curves.png").read_bytes()
+    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves)
+    _write_json(options.output / "card.json", card)
+    (options.output / "CARD.md").write_text(readable(card))
     say(f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}")
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
@@ -306,6 +250,70 @@ def _prove(
     )
     say(f"{artifact.path}  sha256 {artifact.sha256}")
     return artifact
+
+
+def _card(trained: Trained) -> dict[str, Any]:
+    """What is known of a model before its test part is scored."""
+    looked, options, fitted = trained.looked, trained.options, trained.fitted
+    train, test = trained.train, trained.test
+    return {
+        "name": options.name,
+        "made_at": rfc3339(now()),
+        "use": USE,
+        "notice": options.notice,
+        "network": trained.shape.as_card(),
+        "multiplications": multiplications(trained.shape),
+        "weights": sum(value.numel() for value in fitted.net.parameters()),
+        "preprocessing": asdict(trained.spec),
+        "costs": _costs(options),
+        "data": looked.as_json()
+        | {
+            "split": trained.how,
+            "train": len(train),
+            "validation": len(trained.validation),
+            "test": len(test),
+            "sha256": part_hash(looked.records),
+            "test_sha256": part_hash(trained.split.test),
+        },
+        "training": {
+            "preset": options.preset,
+            "start": {"name": trained.start.name, "sha256": trained.start.sha256} if trained.start else None,
+            "seed": options.seed,
+            "plan": fitted.plan.as_card(),
+            "masks": train.masks is not None,
+            "augmentation": trained.freedom.as_card() if fitted.plan.augment else None,
+            "budget_minutes": options.budget_min,
+            "seconds": round(fitted.seconds, 1),
+            "cpu_seconds": round(trained.cpu_seconds, 1),
+            "best_epoch": fitted.best_epoch,
+            "stop_reason": fitted.stop_reason,
+            "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
+        },
+        "baselines": {
+            name: round(value, 4)
+            for name, value in baselines(
+                train.images, train.labels.tolist(), test.images, test.labels.tolist()
+            ).items()
+        },
+        "versions": {
+            **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _draw(
+    trained: Trained, plain: NDArray[np.float64], p: NDArray[np.float64], point: OperatingPoint
+) -> None:
+    """The pictures of the test part's scores, before (`plain`) and after calibration."""
+    output, labels = trained.options.output, trained.test.labels
+    plots.confusion(
+        p, labels, point.threshold, output / "confusion.png", f"{trained.options.name}, test part"
+    )
+    plots.precision_recall_curve(p, labels, output / "precision_recall.png")
+    plots.reliability(plain, p, labels, output / "reliability.png")
+    files = [record.path for record in trained.split.test]
+    plots.worst_mistakes(files, p, labels, point.threshold, output / "worst_mistakes.png")
 
 
 def _preprocessing(looked: Report, options: Options) -> Preprocessing:
@@ -342,21 +350,21 @@ def _parts(part: Part) -> int:
 
 
 def _artifact(
-    options: Options,
+    trained: Trained,
     graph: bytes,
     weights: bytes,
-    spec: Preprocessing,
     calibration: Calibration,
     point: OperatingPoint,
     card: dict[str, Any],
     curves: bytes | None = None,
 ) -> Artifact:
+    options = trained.options
     return write_artifact(
         options.output / f"{options.name}.gonogo",
         name=options.name,
         onnx=graph,
         weights=weights,
-        preprocessing=spec,
+        preprocessing=trained.spec,
         calibration=calibration,
         operating_point=point,
         card=card,
