@@ -2,7 +2,7 @@
 
 ROWS = {
     1: "kill -9 of a child in the middle of a chunk",
-    2: "kill -9 of the whole worker, again and again",
+    2: "kill -9 of the whole worker, 20 times",
     3: "a message lost between BRPOP and its unacked entry",
     4: "a zombie: frozen longer than its lease",
     5: "kill -9 of the web in the middle of an upload",

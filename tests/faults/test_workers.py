@@ -31,7 +31,7 @@ def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) ->
 
 
 def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
-    one, kills = {"GONOGO_WORKERS": "1"}, 20 if ill.kind == "sqlite" else 10
+    one, kills = {"GONOGO_WORKERS": "1"}, 20
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
     for name in names:
         ill.restart(name, SLOW_CHUNK, wait=False, **one)
