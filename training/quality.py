@@ -35,10 +35,13 @@ class Protocol:
     folder: str
     split: str  # grouped, random or folds
     published: str
+    model: str = ""  # the name of its artifact where that is shipped
 
 
 PROTOCOLS = (
-    Protocol("solar", "infrared_solar_modules", "grouped", "CNNs 92.1–95.0 % (random splits)"),
+    Protocol(
+        "solar", "infrared_solar_modules", "grouped", "CNNs 92.1–95.0 % (random splits)", "solar-modules"
+    ),
     Protocol("casting, random", "casting_product", "random", "CNNs 99.6–99.7 % (on a split that leaks)"),
     Protocol("casting, unseen parts", "casting_product", "folds", "none seen"),
     Protocol("elpv", "elpv", "grouped", "88–90 %"),
@@ -94,13 +97,15 @@ def test_parts(data: Path, runs: Path, page: Path) -> None:
 def _measure(
     protocol: Protocol, folder: Path, output: Path, preset: str, budget: float, threads: int
 ) -> dict[str, Any]:
+    notice = folder / "LICENSE"
     options = Options(
-        name=_slug(protocol.name),
+        name=protocol.model or _slug(protocol.name),
         output=output,
         budget_min=budget,
         preset=preset,
         split=protocol.split,
         threads=threads,
+        notice=notice.read_text() if notice.exists() else "",
         start="none"
         if protocol.folder == "rendered"
         else "auto",  # the set that the shipped weights come from
