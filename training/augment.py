@@ -156,7 +156,7 @@ class Light(_BatchTransform):
 
 
 class Shade(_BatchTransform):
-    """Lamps that stand elsewhere: brightness in broad hills over the picture, and another gamma."""
+    """Lamps that stand elsewhere: brightness in broad hills over the picture, and another tone curve."""
 
     def __init__(self, strength: float) -> None:
         super().__init__()
@@ -164,12 +164,19 @@ class Shade(_BatchTransform):
 
     def changed(self, batch: Tensor) -> Tensor:
         count, cells = len(batch), int(torch.randint(2, 6, ()))
+        height, width = batch.shape[2:]
+        # Bicubic on a coarse grid, then linear: as smooth to the eye, and much cheaper.
         hills = F.interpolate(
-            torch.randn(count, 1, cells, cells), batch.shape[2:], mode="bicubic", align_corners=True
+            torch.randn(count, 1, cells, cells),
+            (height // 8 + 2, width // 8 + 2),
+            mode="bicubic",
+            align_corners=True,
         )
-        gamma = torch.exp((torch.rand(count, 1, 1, 1) * 2 - 1) * self.strength)
-        lit = (batch / 255).clamp(1e-3, 1) ** gamma * torch.exp(hills * self.strength)
-        return (lit * 255).clamp_(0, 255)
+        light = F.interpolate(
+            torch.exp(hills * self.strength), (height, width), mode="bilinear", align_corners=True
+        )
+        bend = (torch.rand(count, 1, 1, 1) * 2 - 1) * self.strength * 2 / 255
+        return (batch * (1 + bend * (255 - batch)) * light).clamp_(0, 255)
 
 
 class Grain(_BatchTransform):
@@ -192,9 +199,18 @@ def _warp(batch: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
     height, width = batch.shape[2:]
     cos, sin = torch.cos(turn) / zoom, torch.sin(turn) / zoom
     aspect = width / height
-    rows = [
-        torch.stack([cos, -sin / aspect, shift[:, 0]], 1),
-        torch.stack([sin * aspect, cos, shift[:, 1]], 1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, 1), list(batch.shape), align_corners=False)
+    # What affine_grid computes, as sums of a row and a column: a fifth of its time.
+    across = ((2 * torch.arange(width) + 1) / width - 1).view(1, 1, -1)
+    down = ((2 * torch.arange(height) + 1) / height - 1).view(1, -1, 1)
+
+    def each(values: Tensor) -> Tensor:
+        return values.view(-1, 1, 1)
+
+    grid = torch.stack(
+        [
+            each(cos) * across - each(sin / aspect) * down + each(shift[:, 0]),
+            each(sin * aspect) * across + each(cos) * down + each(shift[:, 1]),
+        ],
+        3,
+    )
     return F.grid_sample(batch, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
