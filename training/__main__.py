@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
     )
+    evaluate.add_argument(
+        "--against", metavar="URL", help="also ask this running service, and compare one by one"
+    )
+    evaluate.add_argument("--key-file", type=Path, help="its key: for an embedded service DATA_DIR/admin-key")
     evaluate.add_argument("--threads", type=int, default=1)
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=_evaluate)
@@ -185,6 +189,17 @@ def _evaluate(options: argparse.Namespace) -> int:
     report = evaluate(artifact, records, scores)
     if options.output is not None:
         write_results(options.output, artifact, records, scores)
+    if options.against is not None:
+        from training.live import compare
+
+        key = options.key_file.read_text().strip() if options.key_file else None
+        seen = compare(artifact, records, scores, url=options.against, key=key)
+        print(
+            f"{options.against}: {seen.pictures} pictures, {seen.different} answered otherwise, "
+            f"scores differ by {seen.score_difference:g} at most"
+        )
+        if seen.different:
+            return 1
     if options.json:
         print(json.dumps(report.as_card(), indent=1))
         return 0

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from shared.artifact import read_artifact
-from shared.decision import decide
 from shared.errors import ArtifactError, ItemError
 from tests.e2e.running_stack import Up, pictures
 from training.data import Record
 from training.evaluate import score_records
+from training.live import compare
 from training.publish import publish
 
 
@@ -31,23 +31,25 @@ def test_the_live_service_decides_as_evaluate_does(service: Up, artifact: Path, 
     for name, data in shown:
         (tmp_path / name).write_bytes(data)
         records.append(Record(tmp_path / name, 0, name))
-    expected = dict(
-        zip([name for name, _ in shown], score_records(read_artifact(artifact), records), strict=True)
-    )
+    scores = score_records(read_artifact(artifact), records)
+    seen = compare(read_artifact(artifact), records, scores, url=service.url, key=key)
+    assert (seen.pictures, seen.different) == (151, 0)
+    assert seen.score_difference < 1e-6
 
-    with service.client() as client:
-        batch = client.wait(client.submit(shown)["id"], timeout_s=90)
-        items = list(client.items(batch["id"]))
-    assert len(items) == 151
-    point = read_artifact(artifact).operating_point
-    for item in items:
-        score = expected[str(item["filename"])]
-        if isinstance(score, ItemError):
-            assert item["error"] is not None
-            assert item["error"]["code"] == score.code
-            continue
-        assert item["score"] == pytest.approx(score, abs=1e-6)
-        assert item["verdict"] == decide(score, point)
+    first = scores[0]
+    assert isinstance(first, float)
+    otherwise = [1 - first if abs(first - 0.5) > 0.1 else 0.99, *scores[1:]]
+    assert (
+        compare(read_artifact(artifact), records, otherwise, url=service.url, key=key).score_difference > 0.1
+    )
+    mistaken = [ItemError("too_large", "said to be"), *scores[1:-1], 0.5]
+    assert compare(read_artifact(artifact), records, mistaken, url=service.url, key=key).different == 2
+
+
+def test_a_service_that_does_not_hold_the_artifact_is_not_asked(service: Up, artifact: Path) -> None:
+    key = (service.data_dir / "admin-key").read_text().strip()
+    with pytest.raises(ValueError, match="publish it first"):
+        compare(read_artifact(artifact), [], [], url=service.url, key=key)
 
 
 def test_what_is_no_artifact_is_never_sent(tmp_path: Path) -> None:
