@@ -53,6 +53,7 @@ class Intake:
     options: Options | None = None
     traceparent: str | None = None
     store: bool = True
+    sync_later: bool = False  # the caller makes the one pack durable while the workers are at it
     batch_id: str = field(default_factory=lambda: new_id("bat"))
     total: int = 0
     _rows: list[dict[str, Any]] = field(default_factory=list)
@@ -167,7 +168,7 @@ class Intake:
     def _flush(self, *, seal: bool = False, key: str | None = None) -> int:
         """Commit what was read as a chunk and announce it. At the seal, how many items are open."""
         if self._writer is not None:
-            self._writer.close()
+            self._writer.close(sync=not self.sync_later)
         at, settings = now(), self.service.settings
         good = [row for row in self._rows if row["error"] is None]
         options = self.options or Options()

@@ -38,7 +38,12 @@ def predict() -> Response:
     capacity.check_prediction(here)
     options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
     intake = Intake(
-        here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
+        here,
+        g.tenant,
+        origin="predict",
+        options=options,
+        traceparent=request.headers.get("traceparent"),
+        sync_later=True,
     )
     try:
         _receive_one(here, intake)
@@ -46,6 +51,8 @@ def predict() -> Response:
     except BaseException:
         intake.abandon()
         raise
+    # Nothing is promised before the answer, so the disk may take its time while a worker is at the picture.
+    here.blobs.sync_pack(intake.batch_id, 0)
     row = _wait_for_verdict(here, intake.batch_id)
     if row is None:
         raise HttpProblem(

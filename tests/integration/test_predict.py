@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,31 @@ def test_a_form_with_one_picture_is_answered_with_the_original_fields(
 def test_the_body_may_be_the_picture_itself(stack: Stack, picture: bytes, path: str) -> None:
     status, _, body = stack.request("POST", path, picture, Content_Type="image/jpeg", X_Filename="raw.jpg")
     assert (status, json.loads(body)["filename"]) == (200, "raw.jpg")
+
+
+def test_a_prediction_is_durable_before_it_is_answered(
+    tmp_path: Path, artifact: Path, broker_url: str, picture: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes may be synced while a worker is at it, but not after the answer."""
+    happened: list[str] = []
+    fdatasync = os.fdatasync
+    with application(tmp_path, artifact, broker_url) as app:
+        wait = app.service.waiting.wait
+
+        def synced(descriptor: int) -> None:
+            happened.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).suffix)
+            fdatasync(descriptor)
+
+        def waiting(*arguments: Any) -> Any:
+            happened.append("waits")
+            app.work("interactive")
+            return wait(*arguments)
+
+        monkeypatch.setattr(os, "fdatasync", synced)
+        monkeypatch.setattr(app.service.waiting, "wait", waiting)
+        answer = app.call("POST", "/predict", data=picture, content_type="image/jpeg")
+    assert answer.status_code == 200, answer.text
+    assert happened == [".pack", "waits"]
 
 
 def test_the_same_picture_has_the_same_score_each_time(stack: Stack, picture: bytes) -> None:
