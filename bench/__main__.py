@@ -102,12 +102,9 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
             rows: list[Row] = []
             for number, peer in enumerate(peers.PEERS):
                 # Right before each peer, since a machine that others use changes within minutes.
-                pairs = [
-                    (loop.run(parts_300, _BULK), bulk.submit(stack, folder, _BULK).speed) for _ in range(2)
-                ]
                 rows += peers.measure(
                     peer, asked.peers_python, model.path, parts_300, scratch / f"peer-{number}",
-                    bare=_median([speed for speed, _ in pairs]), ours=_median([speed for _, speed in pairs]),
+                    bare=loop.run(parts_300, _BULK), ours=bulk.submit(stack, folder, _BULK).speed,
                     seconds=asked.peer_seconds,
                 )  # fmt: skip
                 print(*as_text(rows[-1:]).splitlines()[2:], flush=True)
