@@ -1,8 +1,10 @@
 """Scale and offset that make the score a probability, fitted on the validation part.
 
 Few groups prove little: with only a handful of parts in the validation part, a freely fitted offset follows
-the parts that happen to be there, and parts never seen pay for it. So each group counts once, whatever its
-number of pictures, and a prior (no offset, no scaling) holds until enough groups speak against it.
+the parts that happen to be there, and parts never seen pay for it. So the groups of a label count alike, whatever their
+numbers of pictures, and a prior (no offset, no scaling) holds until enough groups speak against it. The labels
+keep the shares that their pictures have: a set with many flawed and few good parts would else call a good part that
+it never saw a defect.
 """
 
 import math
@@ -21,7 +23,7 @@ def fit_calibration(
     logits: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Calibration:
     """Labels 1 = defect; groups number the parts. One Newton search; needs at least one picture."""
-    weight = 1.0 / np.bincount(groups)[groups]  # sums to the number of groups
+    weight = _weights(labels, groups)
     x, y = logits.astype(np.float64), labels.astype(np.float64)
     log_scale, offset = 0.0, 0.0
 
@@ -57,6 +59,17 @@ def fit_calibration(
             break
         best = reached
     return Calibration(scale=math.exp(log_scale), offset=offset)
+
+
+def _weights(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sums to the number of groups, each label in its share of pictures, spread evenly over its groups."""
+    alike = 1.0 / np.bincount(groups)[groups]
+    total = alike.sum()
+    for label in (0, 1):
+        inside = labels == label
+        if inside.any():
+            alike[inside] *= inside.mean() * total / alike[inside].sum()
+    return np.asarray(alike)
 
 
 def scores(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float64]:

@@ -35,6 +35,14 @@ def test_two_parts_with_many_pictures_cannot_move_the_offset_far() -> None:
     assert fit_calibration(x, labels, np.arange(400)).offset > 2.5
 
 
+def test_few_good_parts_with_many_pictures_do_not_make_a_score_lean_to_defect() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 600)
+    x = (rng.normal(0, 1, 1200) + (2 * labels - 1)).astype(np.float32)
+    parts = np.concatenate([np.repeat(np.arange(6), 100), 6 + np.repeat(np.arange(120), 5)])
+    assert abs(fit_calibration(x, labels, parts).offset) < 0.3
+
+
 def test_perfectly_separated_scores_stay_finite() -> None:
     x = np.array([-9.0] * 50 + [9.0] * 50, np.float32)
     found = fit_calibration(x, (x > 0).astype(np.int64), np.arange(100))
