@@ -18,13 +18,12 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
 
-from shared import metrics, payloads
+from shared import payloads
 from shared.db import clock
 from shared.ids import new_id
 from shared.states import BatchStatus, ChunkStatus, DeliveryStatus, ItemStatus, Outcome
@@ -413,11 +412,12 @@ def release(connection: Connection, held: Claim, wait_s: float = 5.0) -> bool:
     )
     if changed.rowcount != 1:
         return False
-    _requeue_items(connection, held.batch_id, held.items[0].seq, held.items[-1].seq, attempts=-1)
+    requeue_items(connection, held.batch_id, held.items[0].seq, held.items[-1].seq, attempts=-1)
     return True
 
 
-def _requeue_items(connection: Connection, batch_id: str, first: int, last: int, attempts: int = 0) -> None:
+def requeue_items(connection: Connection, batch_id: str, first: int, last: int, attempts: int = 0) -> None:
+    """Items of a chunk that went back into the queue wait again; `attempts` is added to each one's count."""
     back = connection.execute(
         update(Item)
         .where(Item.batch_id == batch_id, Item.seq.between(first, last), Item.status == ItemStatus.PROCESSING)
@@ -427,97 +427,6 @@ def _requeue_items(connection: Connection, batch_id: str, first: int, last: int,
         update(Batch)
         .where(Batch.id == batch_id)
         .values(queued=Batch.queued + back, processing=Batch.processing - back, version=Batch.version + 1)
-    )
-
-
-def expired_leases(connection: Connection, limit: int) -> list[int]:
-    """Ids of chunks whose lease has ended."""
-    query = (
-        select(Chunk.id)
-        .where(Chunk.status == ChunkStatus.LEASED, Chunk.lease_until < clock())
-        .order_by(Chunk.lease_until)
-        .limit(limit)
-    )
-    return list(connection.scalars(query))
-
-
-def end_lease(connection: Connection, chunk_id: int, token: str) -> None:
-    """End the lease of a process that is known to be dead, so that its chunk need not wait for the time."""
-    connection.execute(
-        update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.token == token, Chunk.status == ChunkStatus.LEASED)
-        .values(lease_until=literal(0.0))
-    )
-
-
-def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> str | None:
-    """Put a chunk whose lease has ended back into the queue.
-
-    One that has ended `max_attempts` times is halved, each half with one more try, so that a picture that
-    kills its worker is found by bisection; alone in its chunk it fails as `poison_image`.
-    Returns the batch to complete where that closed an item, else None.
-    """
-    chunk = connection.execute(
-        update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.status == ChunkStatus.LEASED, Chunk.lease_until < clock())
-        .values(status=ChunkStatus.QUEUED, token=None, lease_until=None, enqueued_at=clock())
-        .returning(Chunk.__table__)
-    ).first()
-    if chunk is None:
-        return None
-    metrics.count(
-        connection, "lease_expired"
-    )  # here, so that of two sweepers only the one that did it counts
-    if chunk.attempts < max_attempts:
-        _requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
-        return None
-    if chunk.first_seq < chunk.last_seq:
-        _halve(connection, chunk, max_attempts)
-        _requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
-        return None
-    _fail_poison(connection, chunk)
-    return str(chunk.batch_id)
-
-
-def _halve(connection: Connection, chunk: Row[Any], max_attempts: int) -> None:
-    middle = (chunk.first_seq + chunk.last_seq) // 2
-    connection.execute(
-        update(Chunk).where(Chunk.id == chunk.id).values(last_seq=middle, attempts=max_attempts - 1)
-    )
-    connection.execute(
-        insert(Chunk).values(
-            batch_id=chunk.batch_id,
-            first_seq=middle + 1,
-            last_seq=chunk.last_seq,
-            pack=chunk.pack,
-            lane=chunk.lane,
-            status=ChunkStatus.QUEUED,
-            attempts=max_attempts - 1,
-            enqueued_at=clock(),
-        )
-    )
-
-
-def _fail_poison(connection: Connection, chunk: Row[Any]) -> None:
-    connection.execute(update(Chunk).where(Chunk.id == chunk.id).values(status=ChunkStatus.DONE))
-    failed = connection.execute(
-        update(Item)
-        .where(
-            Item.batch_id == chunk.batch_id,
-            Item.seq == chunk.first_seq,
-            Item.status == ItemStatus.PROCESSING,
-        )
-        .values(
-            status=ItemStatus.FAILED,
-            error_code="poison_image",
-            error_detail=f"the worker died {chunk.attempts} times on this picture",
-            finished_at=clock(),
-        )
-    ).rowcount
-    connection.execute(
-        update(Batch)
-        .where(Batch.id == chunk.batch_id)
-        .values(processing=Batch.processing - failed, failed=Batch.failed + failed, version=Batch.version + 1)
     )
 
 

@@ -17,7 +17,7 @@ import redis
 from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import queues, transitions
+from shared import leases, queues
 from shared.clock import now
 from shared.db import clock
 from shared.settings import Settings
@@ -143,7 +143,7 @@ class Repair:
 
     def ended_leases(self) -> set[int]:
         with self.database.read() as connection:
-            expired = transitions.expired_leases(connection, _MOST)
+            expired = leases.expired_leases(connection, _MOST)
         return {*expired, *(chunk_id for chunk_id, _ in self.sweeper.held_by_the_dead())}
 
     def return_leases(self) -> None:

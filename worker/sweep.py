@@ -16,7 +16,7 @@ from celery import Celery
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import metrics, outbox, queues, transitions
+from shared import leases, metrics, outbox, queues, transitions
 from shared.blobs import BlobStore
 from shared.clock import now
 from shared.db import Database, clock
@@ -80,7 +80,7 @@ class Sweeper:
         """A process of this host that is gone holds nothing: its chunk need not wait for the lease's end."""
         for chunk_id, token in self.held_by_the_dead():
             with self.database.write() as connection:
-                transitions.end_lease(connection, chunk_id, token)
+                leases.end_lease(connection, chunk_id, token)
 
     def held_by_the_dead(self) -> list[tuple[int, str]]:
         """Chunks, each with its token, that a process of this host holds which is gone."""
@@ -93,10 +93,10 @@ class Sweeper:
 
     def return_expired_leases(self) -> None:
         with self.database.read() as connection:
-            expired = transitions.expired_leases(connection, _AT_ONCE)
+            expired = leases.expired_leases(connection, _AT_ONCE)
         for chunk_id in expired:
             with self.database.write() as connection:
-                closed = transitions.return_expired(connection, chunk_id, self.settings.max_attempts)
+                closed = leases.return_expired(connection, chunk_id, self.settings.max_attempts)
             if closed is not None:
                 self._complete(closed)
 

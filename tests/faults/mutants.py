@@ -22,9 +22,9 @@ def _fence() -> None:
 
 def _lease_expiry() -> None:
     """The sweep finds no lease that has ended."""
-    from shared import transitions
+    from shared import leases
 
-    transitions.expired_leases = lambda connection, limit: []
+    leases.expired_leases = lambda connection, limit: []
 
 
 def _dead_process() -> None:
@@ -93,10 +93,10 @@ def _republish() -> None:
 
 def _attempts() -> None:
     """A chunk comes back however often it has killed its worker."""
-    from shared import transitions
+    from shared import leases
 
-    whole = transitions.return_expired
-    transitions.return_expired = lambda connection, chunk_id, max_attempts: whole(connection, chunk_id, 10**6)
+    whole = leases.return_expired
+    leases.return_expired = lambda connection, chunk_id, max_attempts: whole(connection, chunk_id, 10**6)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

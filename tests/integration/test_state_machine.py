@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from shared import transitions
+from shared import leases, transitions
 from shared.db import Database
 from shared.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
 from shared.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
@@ -185,7 +185,7 @@ class Machine(RuleBasedStateMachine):
     def lease_ends(self, data: st.DataObject, swept: bool) -> None:
         held = data.draw(st.sampled_from(self.claims))
         with self.database.write() as connection:
-            transitions.end_lease(connection, held.chunk_id, held.token)
+            leases.end_lease(connection, held.chunk_id, held.token)
         if swept:
             self.sweep()
 
@@ -193,7 +193,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.read() as connection:
-            expired = transitions.expired_leases(connection, 100)
+            expired = leases.expired_leases(connection, 100)
             late = connection.scalars(
                 select(Batch.id).where(
                     Batch.deadline_at < time.time(), Batch.sealed.is_(True), Batch.queued > 0
@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
             ).all()
         for chunk_id in expired:
             with self.database.write() as connection:
-                transitions.return_expired(connection, chunk_id, _MAX_ATTEMPTS)
+                leases.return_expired(connection, chunk_id, _MAX_ATTEMPTS)
         for batch_id in late:
             with self.database.write() as connection:
                 transitions.expire(connection, batch_id)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from shared import transitions
+from shared import leases, transitions
 from shared.clock import now
 from shared.db import Database
 from shared.ids import new_id
@@ -167,7 +167,7 @@ def test_verdicts_are_written_and_counted_once(database: Database, model_id: str
 def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
     zombie = must_claim(database, "zombie", lease_s=-1)
-    run(database, transitions.return_expired, zombie.chunk_id, 3)
+    run(database, leases.return_expired, zombie.chunk_id, 3)
     heir = must_claim(database, "heir")
     assert heir.attempt == 2
     assert record(database, zombie, verdict="no_defect") is None
@@ -182,10 +182,10 @@ def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None
 def test_a_lease_that_was_renewed_is_not_taken(database: Database, model_id: str) -> None:
     make_batch(database, model_id)
     held = must_claim(database, lease_s=-1)
-    assert run(database, transitions.expired_leases, 10) == [held.chunk_id]
+    assert run(database, leases.expired_leases, 10) == [held.chunk_id]
     assert run(database, transitions.renew, held.chunk_id, "mine", 60)
-    assert run(database, transitions.expired_leases, 10) == []
-    assert run(database, transitions.return_expired, held.chunk_id, 3) is None
+    assert run(database, leases.expired_leases, 10) == []
+    assert run(database, leases.return_expired, held.chunk_id, 3) is None
     assert claim(database) is None
 
 
@@ -345,7 +345,7 @@ def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Databa
     while (held := claim(database, f"t{deaths}", lease_s=-1)) is not None:
         if any(item.seq == poison for item in held.items):
             deaths += 1
-            run(database, transitions.return_expired, held.chunk_id, 2)
+            run(database, leases.return_expired, held.chunk_id, 2)
         else:
             assert record(database, held) is not None
         assert deaths < 20
@@ -361,10 +361,10 @@ def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Databa
 def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id: str) -> None:
     make_batch(database, model_id)
     held = must_claim(database)
-    run(database, transitions.end_lease, held.chunk_id, "another")
-    assert run(database, transitions.expired_leases, 10) == []
-    run(database, transitions.end_lease, held.chunk_id, "mine")
-    assert run(database, transitions.expired_leases, 10) == [held.chunk_id]
+    run(database, leases.end_lease, held.chunk_id, "another")
+    assert run(database, leases.expired_leases, 10) == []
+    run(database, leases.end_lease, held.chunk_id, "mine")
+    assert run(database, leases.expired_leases, 10) == [held.chunk_id]
 
 
 def test_only_what_has_ended_is_purged(database: Database, model_id: str) -> None:
