@@ -35,19 +35,16 @@ class Liberties:
         return asdict(self)
 
 
-FEW_PARTS = 100
-
-
-def liberties(images: NDArray[np.uint8], parts: int | None = None) -> Liberties:
+def liberties(images: NDArray[np.uint8], *, few_parts: bool = False) -> Liberties:
     """Judge by the mean picture: a set whose mean stays itself under a move shows its parts in any such
     position.
 
-    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything. `parts` is how many
-    different parts the rarer label shows: what the light and the distance of a few say is chance, and a network
-    would learn to know those few by it, so both are then disturbed more strongly.
+    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything. What the light and the
+    distance of a few parts say is chance, and a network would learn to know those few by it: with `few_parts`, both
+    are disturbed more strongly.
     """
     freedom = _moves_of(images)
-    if parts is not None and parts < FEW_PARTS and max(images.shape[1:3]) > 64:
+    if few_parts and max(images.shape[1:3]) > 64:
         freedom = replace(freedom, shift=0.1, zoom=0.2, light=0.3, shade=0.3)
     return freedom
 

@@ -137,10 +137,11 @@ def train_split(
     train, validation, test = (
         _decoded(part, spec, options.threads) for part in (split.train, split.validation, split.test)
     )
+    few_parts = looked.has_groups and _parts(train) < recipe.FEW_PARTS
     freedom = Liberties(False, False, False, False)
     if not original:
-        freedom = liberties(train.images, _parts(train) if looked.has_groups else None)
-    shape = recipe.original_shape() if original else _shape(spec, freedom, options)
+        freedom = liberties(train.images, few_parts=few_parts)
+    shape = recipe.original_shape() if original else _shape(spec, freedom, few_parts, options)
     start = starting_weights(options.start, shape)
     say(
         f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
@@ -330,9 +331,11 @@ def _preprocessing(looked: Report, options: Options) -> Preprocessing:
     return recipe.preprocessing_for(sizes, colour, side=options.side, full_scale=options.full_scale)
 
 
-def _shape(spec: Preprocessing, freedom: Liberties, options: Options) -> Shape:
+def _shape(spec: Preprocessing, freedom: Liberties, few_parts: bool, options: Options) -> Shape:
     limit = int(options.speed * 1e6) if options.speed else recipe.MAX_MULTIPLICATIONS
-    mirrors = options.mirrors or recipe.mirrors_for(spec, freedom.mirror_sideways, freedom.mirror_upright)
+    mirrors = options.mirrors or recipe.mirrors_for(
+        spec, freedom.mirror_sideways, freedom.mirror_upright, few_parts
+    )
     return recipe.shape_for(spec, mirrors=mirrors, limit=limit)
 
 

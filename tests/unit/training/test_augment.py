@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_pictures() -> None:
 
 def test_where_few_parts_are_shown_their_light_is_disturbed_more_strongly() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (50, 80, 80, 1)).astype(np.uint8)
-    few, many = liberties(noise, parts=14), liberties(noise, parts=2000)
+    few, many = liberties(noise, few_parts=True), liberties(noise)
     assert few.shade > many.shade == 0
     assert few.light > many.light and few.zoom > many.zoom
     torch.manual_seed(0)

@@ -63,8 +63,10 @@ def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
     assert has_colour([tmp_path / "red.jpg"])
 
 
-def test_only_small_pictures_that_may_be_mirrored_are_scored_mirrored() -> None:
+def test_small_pictures_and_few_parts_are_scored_mirrored_where_mirrors_are_allowed() -> None:
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=True) == 4
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=False) == 2
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=False, upright=True) == 1
     assert mirrors_for(Preprocessing(192, 192, 1), sideways=True, upright=True) == 1
+    assert mirrors_for(Preprocessing(192, 192, 1), sideways=True, upright=True, few_parts=True) == 2
+    assert mirrors_for(Preprocessing(192, 192, 1), sideways=False, upright=True, few_parts=True) == 1
