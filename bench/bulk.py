@@ -48,7 +48,7 @@ def service(folder: Path, artifact: Path, **changed: Any) -> Iterator[Stack]:
 def submit(stack: Stack, pictures: Path, count: int) -> Run:
     """Send a folder as one batch from a process of its own and wait for the last verdict to be committed.
 
-    The clock starts before the client looks into the folder, which is before the first byte leaves it.
+    The clock starts when the first block of bytes has left the client; its look into the folder is before that.
     """
     families = {name: cpu.family(process.pid) for name, process in stack.processes.items()}
     before = {name: cpu.seconds(pids) for name, pids in families.items()}
@@ -98,9 +98,10 @@ def _client() -> None:
     url, folder = sys.argv[1:]
     with Client(url, os.environ["GONOGO_API_KEY"], timeout_s=_ENDS_WITHIN_S) as client:
         client.ready()
-        used, started_at = time.process_time(), time.time()
-        batch = client.submit([folder])
-        told = {"batch": batch["id"], "started_at": started_at, "uploaded_at": time.time()}
+        used = time.process_time()
+        sent_at: list[float] = []
+        batch = client.submit([folder], progress=lambda *_: sent_at.append(time.time()))
+        told = {"batch": batch["id"], "started_at": sent_at[0], "uploaded_at": time.time()}
         print(json.dumps({**told, "cpu_s": time.process_time() - used}))
 
 

@@ -43,7 +43,7 @@ def predict() -> Response:
         origin="predict",
         options=options,
         traceparent=request.headers.get("traceparent"),
-        sync_later=True,
+        sync_apart=True,
     )
     try:
         _receive_one(here, intake)
@@ -51,9 +51,9 @@ def predict() -> Response:
     except BaseException:
         intake.abandon()
         raise
-    # Nothing is promised before the answer, so the disk may take its time while a worker is at the picture.
-    here.blobs.sync_pack(intake.batch_id, 0)
     row = _wait_for_verdict(here, intake.batch_id)
+    # Nothing is promised before the answer, so the disk took its time while a worker was at the picture.
+    intake.synced()
     if row is None:
         raise HttpProblem(
             503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2
