@@ -40,14 +40,6 @@ class BlobStore:
         """A pack for reading; FileNotFoundError where the batch has been purged."""
         return self.pack_path(batch_id, pack).open("rb", buffering=0)
 
-    def sync_pack(self, batch_id: str, pack: int) -> None:
-        """Make durable what `PackWriter.close` left to be synced later; a pack that is gone needs none."""
-        path = self.pack_path(batch_id, pack)
-        with contextlib.suppress(FileNotFoundError), _disk_errors():
-            with path.open("rb", buffering=0) as file:
-                os.fdatasync(file.fileno())
-            _sync_folder(path.parent)
-
     def read(self, batch_id: str, pack: int, offset: int, length: int) -> bytes:
         """The bytes of one item."""
         with self.open_pack(batch_id, pack) as file:
@@ -96,7 +88,7 @@ class BlobStore:
 
 
 class PackWriter:
-    """Writes one pack. `close()` puts it under its final name; `abandon()` removes it."""
+    """Writes one pack. `close()` makes it durable under its final name; `abandon()` removes it."""
 
     def __init__(self, store: BlobStore, batch_id: str, pack: int) -> None:
         self.path = store.pack_path(batch_id, pack)
@@ -119,16 +111,13 @@ class PackWriter:
             self.file.truncate(size)
         self.size = size
 
-    def close(self, *, sync: bool = True) -> None:
-        """Put the pack under its final name; without `sync` it outlives this process, but no power cut yet."""
+    def close(self) -> None:
         with _disk_errors():
             self.file.flush()
-            if sync:
-                os.fdatasync(self.file.fileno())
+            os.fdatasync(self.file.fileno())
             self.file.close()
             self.temporary.rename(self.path)
-            if sync:
-                _sync_folder(self.path.parent)
+            _sync_folder(self.path.parent)
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):  # its last buffer may not fit on a full disk

@@ -7,7 +7,6 @@ shows in the API once it is sealed; one that breaks off is purged by its request
 import hashlib
 import json
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,9 +26,8 @@ from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
 
-_SMALL_CHUNK_ITEMS = 32  # one micro-batch
+_LAST_CHUNK_ITEMS = 32  # one micro-batch
 _SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
-_SYNCERS = ThreadPoolExecutor(8, "pack-sync")  # they wait for the disk, which takes many syncs at once
 _INSERT_ITEM = insert(Item)
 _INSERT_CHUNK = insert(Chunk)
 _GROW = (
@@ -55,9 +53,6 @@ class Intake:
     options: Options | None = None
     traceparent: str | None = None
     store: bool = True
-    sync_apart: bool = (
-        False  # packs are made durable beside everything else; the caller waits for it with `synced`
-    )
     batch_id: str = field(default_factory=lambda: new_id("bat"))
     total: int = 0
     _rows: list[dict[str, Any]] = field(default_factory=list)
@@ -72,7 +67,6 @@ class Intake:
     _renewed: float = field(default_factory=time.monotonic)
     _expected: int = 0
     _received: int = 0
-    _syncing: list[Future[None]] = field(default_factory=list)
 
     def expect(self, length: int | None) -> None:
         """How many bytes the request says it has: chunks shrink towards its end."""
@@ -130,12 +124,11 @@ class Intake:
             self._flush()
 
     def _chunk_items(self) -> int:
-        """How many items this chunk takes. A large chunk costs little; the first ones are small, so that every
-        worker has one soon, and the last ones, so that none is left with a long one while the others have nothing
-        more to do."""
-        most = min(self.service.settings.chunk_items, _SMALL_CHUNK_ITEMS << min(self._pack, 16))
+        """How many items this chunk takes. A large chunk costs little; the last ones of a batch are small, so
+        that no worker is left with a long one while the others have nothing more to do."""
+        most = self.service.settings.chunk_items
         left = self.total * (self._expected - self._received) // max(self._received, 1)
-        return min(most, max(_SMALL_CHUNK_ITEMS, left // _SHARES_LEFT))
+        return min(most, max(_LAST_CHUNK_ITEMS, left // _SHARES_LEFT))
 
     def renew(self) -> None:
         """Keep the claim on this upload while bytes come in, however slowly."""
@@ -161,11 +154,6 @@ class Intake:
         if self._flush(seal=True, key=key) == 0:
             self.service.complete(self.batch_id)
 
-    def synced(self) -> None:
-        """Wait until all packs are durable; raises what the disk had against it."""
-        for pack in self._syncing:
-            pack.result()
-
     def abandon(self) -> None:
         """Undo everything: the request broke off or was refused."""
         if self._writer is not None:
@@ -179,9 +167,7 @@ class Intake:
     def _flush(self, *, seal: bool = False, key: str | None = None) -> int:
         """Commit what was read as a chunk and announce it. At the seal, how many items are open."""
         if self._writer is not None:
-            self._writer.close(sync=not self.sync_apart)
-            if self.sync_apart:
-                self._syncing.append(_SYNCERS.submit(self.service.blobs.sync_pack, self.batch_id, self._pack))
+            self._writer.close()
         at, settings = now(), self.service.settings
         good = [row for row in self._rows if row["error"] is None]
         options = self.options or Options()

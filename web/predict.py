@@ -38,12 +38,7 @@ def predict() -> Response:
     capacity.check_prediction(here)
     options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
     intake = Intake(
-        here,
-        g.tenant,
-        origin="predict",
-        options=options,
-        traceparent=request.headers.get("traceparent"),
-        sync_apart=True,
+        here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
     )
     try:
         _receive_one(here, intake)
@@ -52,8 +47,6 @@ def predict() -> Response:
         intake.abandon()
         raise
     row = _wait_for_verdict(here, intake.batch_id)
-    # Nothing is promised before the answer, so the disk took its time while a worker was at the picture.
-    intake.synced()
     if row is None:
         raise HttpProblem(
             503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2
