@@ -229,7 +229,7 @@ def _page(runs: Path, budget: float) -> str:
     lines = [
         "# Quality",
         "",
-        f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} minutes a set. "
+        f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a row. "
         "Accuracy is at the operating point chosen on the validation part; the interval is 95 %, Wilson's over "
         "pictures, or from resampling whole groups where the set names parts.",
         "",
