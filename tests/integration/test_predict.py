@@ -89,7 +89,7 @@ def test_a_prediction_is_durable_before_it_is_answered(
         monkeypatch.setattr(app.service.waiting, "wait", waiting)
         answer = app.call("POST", "/predict", data=picture, content_type="image/jpeg")
     assert answer.status_code == 200, answer.text
-    assert happened == [".pack", "waits"]
+    assert happened == [".tmp", "waits"]  # synced, then renamed to its final name
 
 
 def test_the_same_picture_has_the_same_score_each_time(stack: Stack, picture: bytes) -> None:
