@@ -59,6 +59,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_create_missing_queues": True,
         "worker_prefetch_multiplier": 1,
+        # What was in hand when a connection broke is settled by `worker.request`: nothing to be careful of after it.
+        "worker_enable_prefetch_count_reduction": False,
         "worker_pool_start_method": "spawn",
         # A child is up once its model is loaded; after 4 s, the default, a slow one would be killed, for ever.
         "worker_proc_alive_timeout": 120.0,

@@ -28,7 +28,7 @@ def _task(name: str) -> Callable[[Callable[..., None]], Any]:
             except Exception as error:
                 log.exception("%s%r failed", name, args, exc_info=error)
 
-        return app.task(name=name)(guarded)
+        return app.task(name=name, Request="worker.request:Request")(guarded)
 
     return register
 
