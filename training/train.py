@@ -90,7 +90,9 @@ def fit(
         net = _begin(shape, start, device)
     # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
     # picture, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
-    guide = Guide(net, shape).to(device) if train.masks is not None else None
+    # The original design has no such layer.
+    guided = train.masks is not None and shape.kind != "original"
+    guide = Guide(net, shape).to(device) if guided else None
     optimizer = _optimizer([net] if guide is None else [net, guide], plan)
     weights = torch.from_numpy(_weights(train) if plan.balance else np.ones(len(train))).float()
     averaged = copy.deepcopy(net).eval()

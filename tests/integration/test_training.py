@@ -19,6 +19,7 @@ from shared.decision import calibrated_score, decide
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.__main__ import main
+from training.render import render
 from worker.engine import load_engine
 from worker.engine_torch import TorchEngine
 
@@ -178,3 +179,10 @@ def test_the_original_preset_trains_the_original_network(tmp_path: Path) -> None
     assert card["weights"] == 25_709_761
     assert (card["training"]["plan"]["batch"], card["training"]["plan"]["patience"]) == (128, 2)
     assert card["data"]["split"].startswith("random 70/15/15")
+
+
+def test_the_original_preset_trains_on_a_set_that_has_masks(tmp_path: Path) -> None:
+    render(tmp_path / "parts", count=40, seed=3, size=96, defect_share=0.5, masks=True)
+    arguments = ["train", str(tmp_path / "parts"), "--output", str(tmp_path / "run"), "--preset", "original"]
+    assert main([*arguments, "--budget", "0.05", "--threads", "1"]) == 0
+    assert read_artifact(tmp_path / "run" / "parts.gonogo").card["weights"] == 25_709_761
