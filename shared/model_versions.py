@@ -1,9 +1,9 @@
 """Model versions: registering an artifact, which one is active, and finding one by id or name."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from shared.artifact import Artifact, read_artifact
@@ -15,6 +15,23 @@ from shared.ids import new_id
 from shared.tables import ModelActivation, ModelVersion
 
 _VERSIONS = ModelVersion.__table__
+# Built once, since building one costs more than running it; without the card, which is long.
+_POINT = (
+    select(
+        ModelVersion.id,
+        ModelVersion.name,
+        ModelVersion.threshold,
+        ModelVersion.review_low,
+        ModelVersion.review_high,
+    )
+    .order_by(ModelVersion.id.desc())
+    .limit(1)
+)
+_ACTIVE = select(ModelActivation.model_id).order_by(ModelActivation.id.desc()).limit(1)
+_ACTIVE_POINT = _POINT.where(ModelVersion.id == _ACTIVE.scalar_subquery())
+_NAMED_POINT = _POINT.where(
+    or_(ModelVersion.id == bindparam("wanted"), ModelVersion.name == bindparam("wanted"))
+)
 
 
 class UnknownModel(GonogoError):
@@ -68,7 +85,7 @@ def register_shipped(database: Database, store: BlobStore) -> None:
 
 def active_id(connection: Connection) -> str | None:
     """The version that new batches use, or None where none was ever activated."""
-    return connection.scalar(select(ModelActivation.model_id).order_by(ModelActivation.id.desc()).limit(1))
+    return connection.scalar(_ACTIVE)
 
 
 def activate(connection: Connection, model_id: str) -> None:
@@ -88,16 +105,13 @@ def previous_id(connection: Connection) -> str | None:
 
 
 def find(connection: Connection, wanted: str | None) -> Row[Any]:
-    """A version by id, by name (the newest of that name), or the active one for None; raises UnknownModel."""
-    query = select(_VERSIONS)
-    if wanted is None:
-        query = query.where(ModelVersion.id == active_id(connection))
-    else:
-        query = query.where((ModelVersion.id == wanted) | (ModelVersion.name == wanted))
-    row = connection.execute(query.order_by(ModelVersion.id.desc()).limit(1)).first()
+    """Id, name and operating point of a version by id, by name (the newest of that name), or of the active one for
+    None; raises UnknownModel."""
+    query = _ACTIVE_POINT if wanted is None else _NAMED_POINT
+    row = connection.execute(query, {"wanted": wanted}).first()
     if row is None:
         raise UnknownModel("no model is active" if wanted is None else f"no model {wanted!r}")
-    return row
+    return cast("Row[Any]", row)
 
 
 def listing(connection: Connection) -> list[Row[Any]]:

@@ -28,6 +28,7 @@ from web.service import Service
 
 _LAST_CHUNK_ITEMS = 32  # one micro-batch
 _SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
+_INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
 _INSERT_ITEM = insert(Item)
 _INSERT_CHUNK = insert(Chunk)
 _GROW = (
@@ -40,6 +41,17 @@ _GROW = (
         bytes=Batch.bytes + bindparam("n_bytes"),
         upload_lease_until=clock() + bindparam("lease_s"),
     )
+)
+_RELEASE = (
+    update(Chunk)
+    .where(Chunk.batch_id == bindparam("in_batch"), Chunk.status == ChunkStatus.HELD)
+    .values(status=ChunkStatus.QUEUED, lane=bindparam("to_lane"), enqueued_at=clock())
+)
+_SEAL = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(False))
+    .values(sealed=True, upload_lease_until=None, version=Batch.version + 1)
+    .returning(Batch.queued + Batch.processing)
 )
 
 
@@ -173,8 +185,7 @@ class Intake:
         options = self.options or Options()
         if not self._inserted:
             # A worker claims by the batch's row: chunks wait unless that row was made from the options.
-            self._early = self.options is not None
-        early = self._early
+            self._early = self.options is not None or seal
         released = still_open = 0
         with self.service.database.write() as connection:
             if not self._inserted:
@@ -194,12 +205,14 @@ class Intake:
                 )
                 connection.execute(_INSERT_ITEM, [_item_row(self, row, at) for row in self._rows])
             if good:
-                connection.execute(_INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not (early or seal)))
+                connection.execute(
+                    _INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not (self._early or seal))
+                )
             if seal:
                 released, still_open = _seal(connection, self, options, key)
         self._inserted = True
         # A message for each chunk that this commit made claimable, none for one that is held back.
-        messages = (1 if good and (early or seal) else 0) + released
+        messages = (1 if good and (self._early or seal) else 0) + released
         for _ in range(messages):
             self.service.announcer.chunk_queued(lane)
         self._rows, self._writer = [], None
@@ -208,18 +221,20 @@ class Intake:
 
 
 def _insert_batch(connection: Connection, intake: Intake, options: Options, at: float) -> None:
-    settings = intake.service.settings
+    asked = _asked(connection, intake, options, at)
     connection.execute(
-        insert(Batch).values(
-            id=intake.batch_id,
-            tenant=intake.tenant,
-            status=BatchStatus.QUEUED,
-            origin=intake.origin,
-            sealed=False,
-            upload_lease_until=clock() + settings.upload_lease_s,
-            created_at=at,
-            **_asked(connection, intake, options, at),
-        )
+        _INSERT_BATCH,
+        {
+            "id": intake.batch_id,
+            "tenant": intake.tenant,
+            "status": BatchStatus.QUEUED,
+            "origin": intake.origin,
+            "sealed": False,
+            "lease_s": intake.service.settings.upload_lease_s,
+            "created_at": at,
+            "metadata": asked.pop("metadata_"),  # a plain insert goes by the columns' names
+            **asked,
+        },
     )
 
 
@@ -281,23 +296,16 @@ def _chunk_row(
 def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> tuple[int, int]:
     """Seal the batch and free chunks that waited for the options; returns how many those were, and how many items
     are open."""
+    mine, released, seal = {"in_batch": intake.batch_id}, 0, _SEAL
     # A batch whose chunks are under way keeps its model, whichever was activated while it came in.
-    asked = {} if intake._early else _asked(connection, intake, options, now())
-    released = connection.execute(
-        update(Chunk)
-        .where(Chunk.batch_id == intake.batch_id, Chunk.status == ChunkStatus.HELD)
-        .values(status=ChunkStatus.QUEUED, lane=options.priority, enqueued_at=clock())
-    ).rowcount
-    still_open = connection.scalar(
-        update(Batch)
-        .where(Batch.id == intake.batch_id, Batch.sealed.is_(False))
-        .values(sealed=True, upload_lease_until=None, version=Batch.version + 1, **asked)
-        .returning(Batch.queued + Batch.processing)
-    )
+    if not intake._early:
+        released = connection.execute(_RELEASE, {**mine, "to_lane": options.priority}).rowcount
+        seal = seal.values(**_asked(connection, intake, options, now()))
+    still_open = connection.scalar(seal, mine)
     if still_open is None:
         raise HttpProblem(409, "upload_lost", "this upload was given up meanwhile; send it again")
     if key is not None:
-        mine = connection.execute(
+        keyed = connection.execute(
             update(Submission)
             .where(
                 Submission.tenant == intake.tenant,
@@ -307,7 +315,7 @@ def _seal(connection: Connection, intake: Intake, options: Options, key: str | N
             )
             .values(fingerprint=intake.fingerprint())
         )
-        if mine.rowcount != 1:
+        if keyed.rowcount != 1:
             raise HttpProblem(409, "upload_lost", "a retry of this request has taken over its key")
     return released, still_open
 

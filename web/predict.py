@@ -19,6 +19,7 @@ from web.uploads import label, receive
 
 blueprint = Blueprint("predict", __name__)
 _ITEM = Item.__table__
+_FIRST_LOOK_S = 0.1
 _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
 
 
@@ -82,4 +83,5 @@ def _wait_for_verdict(here: Service, batch_id: str) -> Row[Any] | None:
         with here.database.read() as connection:
             return connection.execute(query).first()
 
-    return here.waiting.wait(batch_id, look, here.settings.predict_wait_s)
+    # A verdict is never there at once: to look for it would only take the interpreter from the announcer's thread.
+    return here.waiting.wait(batch_id, look, here.settings.predict_wait_s, first_look_s=_FIRST_LOOK_S)

@@ -25,13 +25,19 @@ class WaitingRoom:
         self._stopping = threading.Event()
         threading.Thread(target=self._listen, name="waiting-room", daemon=True).start()
 
-    def wait(self, batch_id: str, look: Callable[[], _T | None], timeout_s: float) -> _T | None:
-        """Call `look` now and after each change of the batch until it answers or the time is over."""
+    def wait(
+        self, batch_id: str, look: Callable[[], _T | None], timeout_s: float, *, first_look_s: float = 0.0
+    ) -> _T | None:
+        """Call `look` now, or in `first_look_s`, and after each change of the batch until it answers or the time is
+        over."""
         event = threading.Event()
         deadline = time.monotonic() + timeout_s
         with self._lock:
             self._events[batch_id].add(event)
         try:
+            if first_look_s:
+                event.wait(first_look_s)
+                event.clear()
             while True:
                 found = look()
                 left = deadline - time.monotonic()

@@ -80,10 +80,10 @@ def test_a_prediction_is_durable_before_it_is_answered(
             happened.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).suffix)
             fdatasync(descriptor)
 
-        def waiting(*arguments: Any) -> Any:
+        def waiting(*arguments: Any, **named: Any) -> Any:
             happened.append("waits")
             app.work("interactive")
-            return wait(*arguments)
+            return wait(*arguments, **named)
 
         monkeypatch.setattr(os, "fdatasync", synced)
         monkeypatch.setattr(app.service.waiting, "wait", waiting)
