@@ -26,7 +26,7 @@ from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
 
-_LAST_CHUNK_ITEMS = 32  # one micro-batch
+_FIRST_CHUNK_ITEMS = _LAST_CHUNK_ITEMS = 32  # one micro-batch
 _SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
 _INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
 _INSERT_ITEM = insert(Item)
@@ -136,9 +136,10 @@ class Intake:
             self._flush()
 
     def _chunk_items(self) -> int:
-        """How many items this chunk takes. A large chunk costs little; the last ones of a batch are small, so
-        that no worker is left with a long one while the others have nothing more to do."""
-        most = self.service.settings.chunk_items
+        """How many items this chunk takes. A large chunk costs little; the first ones of a batch are small, so that
+        workers soon have one, and so are the last, so that none is left with a long one while the others have nothing
+        more to do."""
+        most = min(self.service.settings.chunk_items, _FIRST_CHUNK_ITEMS << min(self._pack, 16))
         left = self.total * (self._expected - self._received) // max(self._received, 1)
         return min(most, max(_LAST_CHUNK_ITEMS, left // _SHARES_LEFT))
 
