@@ -31,10 +31,11 @@ def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) ->
 
 
 def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
-    one, kills = {"GONOGO_WORKERS": "1"}, 20
+    # Slow enough that the batch outlives the last kill: the worker that is left goes on while the other starts.
+    one, kills, slow = {"GONOGO_WORKERS": "1"}, 20, "worker.claimed=sleep0.5"
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
     for name in names:
-        ill.restart(name, SLOW_CHUNK, wait=False, **one)
+        ill.restart(name, slow, wait=False, **one)
     ill.kill_group("bulk")
     batch_id = ill.submit(many(100 * CHUNK_ITEMS))
     longest = 0.0
@@ -47,7 +48,7 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
         longest = max(longest, time.monotonic() - since)
         name = next((name for name in names if held.pid in ill.children(name)), None)
         if name is not None:
-            ill.restart(name, SLOW_CHUNK, wait=False, **one)
+            ill.restart(name, slow, wait=False, **one)
             killed[name] += 1
     ill.proof(f"{killed.total()} kills of the worker that held a chunk, with its child")
     ill.recovered(longest, 35)
