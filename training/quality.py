@@ -129,6 +129,7 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
         "scorings": card["data"]["test_scorings"],
         "minutes": card["training"]["seconds"] / 60,
         "cpu_minutes": card["training"]["cpu_seconds"] / 60,
+        "stop_reason": card["training"]["stop_reason"],
         "size": f"{card['preprocessing']['width']}x{card['preprocessing']['height']}",
         "images_per_second": card["speed"]["images_per_second"],
         "accuracy": test["accuracy"],
@@ -231,7 +232,8 @@ def _page(runs: Path, budget: float) -> str:
         "",
         f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a row. "
         "Accuracy is at the operating point chosen on the validation part; the interval is 95 %, Wilson's over "
-        "pictures, or from resampling whole groups where the set names parts.",
+        "pictures, or from resampling whole groups where the set names parts. *Budget spent*: the epoch that was "
+        "running then was finished and the best one kept, but more epochs might have helped.",
         "",
         "| set | preset | split | pictures (test) | size | minutes (CPU) | images/s | accuracy | escapes | "
         "false rejects | AUROC | ECE | histogram alone | published |",
@@ -246,9 +248,10 @@ def _page(runs: Path, budget: float) -> str:
                 continue
             row = json.loads(path.read_text())
             interval = row["accuracy_by_groups" if protocol.split == "folds" else "accuracy"]
+            cut = ", budget spent" if row["stop_reason"] == "budget spent" else ""
             lines.append(
-                f"| {protocol.name} | {preset} | {row['split']} | {row['pictures']} ({row['test']}) | {row['size']} "
-                f"| {row['minutes']:.1f} ({row['cpu_minutes']:.1f}) | {row['images_per_second']:.0f} "
+                f"| {protocol.name} | {preset}{cut} | {row['split']} | {row['pictures']} ({row['test']}) "
+                f"| {row['size']} | {row['minutes']:.1f} ({row['cpu_minutes']:.1f}) | {row['images_per_second']:.0f} "
                 f"| {interval['value']:.2%} ({interval['low']:.2%}–{interval['high']:.2%}) | {row['escapes']} "
                 f"| {row['false_rejects']} | {row['auroc']:.4f} | {row['ece']:.4f} | {row['histogram']:.2%} "
                 f"| {protocol.published} |"
