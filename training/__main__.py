@@ -9,6 +9,8 @@ from pathlib import Path
 from shared.artifact import read_artifact
 from shared.errors import GonogoError
 
+_BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when done, 1 when the data or the artifact is refused, 2 for a wrong command line, 130 after
@@ -48,7 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
     train.add_argument("--name", help="of the model; the folder's name by default")
-    train.add_argument("--budget", type=float, default=30.0, metavar="MINUTES")
+    train.add_argument(
+        "--budget",
+        type=float,
+        metavar="MINUTES",
+        help="30 by default; a day for the original preset, which ends by its own patience",
+    )
     train.add_argument("--preset", choices=["recipe", "original"], default="recipe")
     train.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
     train.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
@@ -151,7 +158,7 @@ def _train(options: argparse.Namespace) -> int:
         Options(
             name=name,
             output=options.output or Path("runs") / name,
-            budget_min=options.budget,
+            budget_min=_BUDGET_MIN[options.preset] if options.budget is None else options.budget,
             preset=options.preset,
             split=options.split,
             seed=options.seed,
