@@ -56,20 +56,25 @@ class Site:
         return body
 
     def decide(self, results: list[tuple[str | None, float | None, str | None]]) -> None:
-        """Record (verdict, score, error code) for the items of the oldest queued chunk, in order."""
-        database = self.service.database
-        with database.write() as connection:
+        """Record (verdict, score, error code) for the items of the oldest queued chunks, in order."""
+        left = list(results)
+        while left:
+            held = self._claim()
+            recorded = []
+            for item in held.items:
+                verdict, score, code = left.pop(0)
+                detail = "as told" if code else None
+                recorded.append(transitions.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
+            with self.service.database.write() as connection:
+                transitions.record(connection, held, recorded, model_sha256="0" * 64, at=held.enqueued_at + 1)
+            with self.service.database.write() as connection:
+                transitions.complete(connection, held.batch_id)
+
+    def _claim(self) -> transitions.Claim:
+        with self.service.database.write() as connection:
             held = transitions.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=30)
         assert held is not None
-        assert len(held.items) == len(results)
-        recorded = [
-            transitions.Result(item.seq, verdict, score, code, "as told" if code else None, 1.0, 2.0)
-            for item, (verdict, score, code) in zip(held.items, results, strict=True)
-        ]
-        with database.write() as connection:
-            transitions.record(connection, held, recorded, model_sha256="0" * 64, at=held.enqueued_at + 1)
-        with database.write() as connection:
-            transitions.complete(connection, held.batch_id)
+        return held
 
 
 @pytest.fixture
