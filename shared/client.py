@@ -105,8 +105,8 @@ class Client:
         if isinstance(sources, str | Path):
             sources = [sources]
         body = Multipart()
-        if options:
-            body.add_field("options", json.dumps(options).encode())
+        # Even empty, and first: the service starts on a batch while it comes in once it knows what is asked for.
+        body.add_field("options", json.dumps(options or {}).encode())
         add_sources(body, sources)
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
-from tests.stack import running
+from shared.client import Client
+from shared.states import ItemStatus
+from shared.tables import Item
+from tests.stack import running, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -21,3 +25,29 @@ def test_every_picture_of_a_batch_gets_one_verdict(
     assert sum(batch["verdicts"].values()) == len(pictures)
     assert [item["filename"] for item in items] == list(pictures)
     assert {item["attempts"] for item in items} == {1}
+
+
+def test_a_client_that_asks_for_nothing_special_gets_verdicts_while_it_still_sends(
+    artifact: Path, pictures: dict[str, bytes], tmp_path: Path
+) -> None:
+    many = [(f"{turn}-{name}", data) for turn in range(3) for name, data in pictures.items()]
+    done_by_half = 0
+    with running(tmp_path, [artifact]) as stack, Client(stack.url, stack.key) as client:
+        database = stack.database
+        query = select(func.count()).where(Item.status == ItemStatus.SUCCEEDED)
+
+        def succeeded() -> int:
+            with database.read() as connection:
+                return connection.scalar(query) or 0
+
+        def wait_at_half(sent: int, total: int) -> None:
+            nonlocal done_by_half
+            if not done_by_half and sent >= total / 2:
+                until(lambda: succeeded() > 0, 60, "a verdict before the upload's end")
+                done_by_half = succeeded()
+
+        batch = client.submit(many, progress=wait_at_half)
+        batch = client.wait(batch["id"], timeout_s=60)
+        database.dispose()
+    assert 0 < done_by_half < len(many)
+    assert batch["counts"]["succeeded"] == len(many)
