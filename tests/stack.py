@@ -125,17 +125,10 @@ class Stack:
         process.wait(timeout_s)
 
     def stop(self) -> None:
-        """End everything, gently first; web and workers before the broker."""
-        for name in sorted(self.processes, key=lambda name: name == "valkey"):
-            process = self.processes[name]
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-            try:
-                process.wait(30 if name == "valkey" else 15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+        """End everything, gently first; web and workers, all at once, before the broker."""
+        broker = self.processes.pop("valkey", None)
+        _end(list(self.processes.values()), 15)
+        _end([broker] if broker is not None else [], 30)
         self.processes.clear()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
@@ -197,6 +190,21 @@ class Stack:
         """Every item of a batch, from the results stream."""
         _, _, body = self.request("GET", f"/v1/batches/{batch_id}/results")
         return [json.loads(line) for line in body.splitlines()]
+
+
+def _end(processes: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
+    """Ask all of them to end, then wait; whoever is not gone in time is killed with its children."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+    deadline = time.monotonic() + timeout_s
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
 
 
 def multipart(files: dict[str, bytes], options: dict[str, Any] | None = None) -> tuple[str, bytes]:
