@@ -6,14 +6,16 @@ import threading
 from celery import Celery
 
 from shared import outbox
+from shared.settings import Settings
 
 
 class Announcer:
     """A thread that sends one message a chunk. What it cannot send, or had not sent when the process died,
     the sweep sends: a queued row is the truth, its message only a hint."""
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, settings: Settings, celery: Celery) -> None:
         self._celery = celery
+        self._chunks = outbox.ChunkMessages(settings)
         self._jobs: queue.SimpleQueue[tuple[str, str, list[object]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
@@ -37,4 +39,4 @@ class Announcer:
             if task:
                 outbox.send(self._celery, task, args, lane)
             else:
-                outbox.announce(self._celery, lane)
+                self._chunks.send(lane)

@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> Flask:
         database=database,
         blobs=BlobStore(settings.blobs),
         celery=celery,
-        announcer=Announcer(celery),
+        announcer=Announcer(settings, celery),
         waiting=WaitingRoom(settings),
         model_refs={},
     )

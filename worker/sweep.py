@@ -51,6 +51,7 @@ class Sweeper:
         self.database = Database(settings.database, durable=False, pool_size=2)
         self.blobs = BlobStore(settings.blobs)
         self.broker: redis.Redis = outbox.connect(settings)
+        self.chunk_messages = outbox.ChunkMessages(settings)
         self.host = socket.gethostname()
         self._orphans_at = 0.0
         self._recounted_at = (-math.inf, 0.0)
@@ -113,7 +114,7 @@ class Sweeper:
 
     def announce_queued(self) -> None:
         for lane, missing in self.missing_messages().items():
-            if outbox.announce(self.celery, lane, missing):
+            if self.chunk_messages.send(lane, missing):
                 log.info("announced %d chunks of lane %s again", missing, lane)
                 with self.database.write() as connection:
                     metrics.count(connection, "announced_again", missing)

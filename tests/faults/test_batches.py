@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from shared import outbox
-from shared.queues import celery_app
 from tests.faults.rig import CHUNK_ITEMS, Rig
 from tests.stack import until
 
@@ -36,8 +35,7 @@ def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     ill.restart("bulk")
     batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
     extra = sum(2 + number % 4 for number in range(chunks)) - chunks
-    with celery_app(ill.stack.settings) as app:
-        assert outbox.announce(app, "normal", extra)
+    assert outbox.ChunkMessages(ill.stack.settings).send("normal", extra)
     ill.finish(batch_id)
     with ill.broker() as broker:
         until(lambda: broker.llen("normal") == 0, 60, "every message was taken")
