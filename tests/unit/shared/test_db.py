@@ -1,0 +1,40 @@
+"""Connections to the database: what a read takes, and what it leaves behind."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from sqlalchemy import text
+
+from shared.db import Database
+
+
+def test_reads_in_turn_use_one_connection_however_many_lie_idle(tmp_path: Path) -> None:
+    """Each SQLite connection fills a page cache of its own: an export over a hundred of them held 34 MB."""
+    database = Database(f"sqlite:///{tmp_path}/a.db", pool_size=20)
+    with ExitStack() as many:
+        for _ in range(20):
+            many.enter_context(database.read())
+    used = set()
+    for _ in range(20):
+        with database.read() as connection:
+            connection.execute(text("SELECT 1"))
+            used.add(id(connection.connection.dbapi_connection))
+    assert len(used) == 1
+    database.dispose()
+
+
+def test_a_read_begins_no_transaction_and_sees_each_commit(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE t (n INTEGER)"))
+    with database.read() as reading:
+        assert reading.scalar(text("SELECT count(*) FROM t")) == 0
+        with database.write() as writing:
+            writing.execute(text("INSERT INTO t VALUES (1)"))
+        assert reading.scalar(text("SELECT count(*) FROM t")) == 1
+        driver = reading.connection.dbapi_connection
+        assert driver is not None and not driver.in_transaction
+    with database.write() as writing:
+        driver = writing.connection.dbapi_connection
+        assert driver is not None and driver.in_transaction
+    database.dispose()
