@@ -1,5 +1,6 @@
 """gunicorn's settings: one process with threads. A waiting poll costs a sleeping thread, not a process."""
 
+import gc
 import signal
 from typing import Any
 
@@ -20,6 +21,14 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: Any) -> None:
+    """Two things before the first request."""
+    # What is loaded now lives as long as the process: a collection that walks it all halts every request meanwhile.
+    gc.collect()
+    gc.freeze()
+    _answer_polls_at_drain(worker)
+
+
+def _answer_polls_at_drain(worker: Any) -> None:
     """Answer waiting polls as the drain begins, or it would wait for them; gunicorn has no hook at SIGTERM."""
     drain = signal.getsignal(signal.SIGTERM)
 

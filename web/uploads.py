@@ -173,7 +173,9 @@ def _disposition(header: bytes) -> tuple[bytes, str]:
 
 def label(filename: str) -> str:
     """A file's name as a label: no folders that climb, no control characters. It never names a file here."""
-    clean = "".join(character for character in filename if character.isprintable())
+    clean = filename
+    if not filename.isprintable():
+        clean = "".join(character for character in filename if character.isprintable())
     return clean.replace("\\", "/").lstrip("/")[-500:] or "unnamed"
 
 

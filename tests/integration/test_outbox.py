@@ -18,7 +18,9 @@ def without_ids(raw: bytes) -> dict[str, Any]:
     return message
 
 
-def test_a_chunk_message_is_what_celery_would_send_with_ids_of_its_own(artifact: Path, tmp_path: Path) -> None:
+def test_a_chunk_message_is_what_celery_would_send_with_ids_of_its_own(
+    artifact: Path, tmp_path: Path
+) -> None:
     with running(tmp_path, [artifact], "web") as stack, outbox.connect(stack.settings) as broker:
         with queues.celery_app(stack.settings) as celery:
             celery.send_task(queues.INFER, args=["low"], queue="low")
