@@ -282,8 +282,8 @@ def _weights(part: Part) -> NDArray[np.float64]:
 
 
 def _batch(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
-    """float32 (N, C, H, W), 0 to 255."""
-    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2).float()
+    """uint8 (N, C, H, W)."""
+    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2)
 
 
 def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device: str) -> float:
