@@ -6,12 +6,13 @@ shows in the API once it is sealed; one that breaks off is purged by its request
 
 import hashlib
 import json
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared import model_versions, transitions
 from shared.blobs import PackWriter
@@ -26,6 +27,7 @@ from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
 
+log = logging.getLogger(__name__)
 _FIRST_CHUNK_ITEMS = _LAST_CHUNK_ITEMS = 32  # one micro-batch
 _SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
 _INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
@@ -172,10 +174,20 @@ class Intake:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        if self._inserted:
+        if not self._inserted or self._purge():
+            self.service.blobs.delete_batch(self.batch_id)
+
+    def _purge(self) -> bool:
+        """Delete the rows; False where the batch stands after all, sealed by a commit whose answer never came, or
+        where nobody can tell: then the sweep will."""
+        try:
             with self.service.database.write() as connection:
                 transitions.purge(connection, self.batch_id)
-        self.service.blobs.delete_batch(self.batch_id)
+            with self.service.database.read() as connection:
+                return connection.scalar(select(Batch.id).where(Batch.id == self.batch_id)) is None
+        except OperationalError as error:
+            log.warning("the rows of %s are left to the sweep: %s", self.batch_id, error.orig)
+            return False
 
     def _flush(self, *, seal: bool = False, key: str | None = None) -> int:
         """Commit what was read as a chunk and announce it. At the seal, how many items are open."""
@@ -184,36 +196,35 @@ class Intake:
         at, settings = now(), self.service.settings
         good = [row for row in self._rows if row["error"] is None]
         options = self.options or Options()
-        if not self._inserted:
+        # Told before the commit: one of which we do not learn may still have been made.
+        first, self._inserted = not self._inserted, True
+        if first:
             # A worker claims by the batch's row: chunks wait unless that row was made from the options.
             self._early = self.options is not None or seal
-        released = still_open = 0
+        claimable, lane = self._early or seal, options.priority
+        released, still_open = 0, len(good)
+        counts = {
+            "n": len(self._rows),
+            "n_queued": len(good),
+            "n_failed": len(self._rows) - len(good),
+            "n_bytes": self._writer.size if self._writer else 0,
+        }
         with self.service.database.write() as connection:
-            if not self._inserted:
-                _insert_batch(connection, self, options, at)
-            lane = options.priority
+            if first:
+                _insert_batch(connection, self, options, at, counts, sealed=seal)
+            elif self._rows:
+                lease = {"in_batch": self.batch_id, "lease_s": settings.upload_lease_s}
+                connection.execute(_GROW, {**lease, **counts})
             if self._rows:
-                connection.execute(
-                    _GROW,
-                    {
-                        "in_batch": self.batch_id,
-                        "n": len(self._rows),
-                        "n_queued": len(good),
-                        "n_failed": len(self._rows) - len(good),
-                        "n_bytes": self._writer.size if self._writer else 0,
-                        "lease_s": settings.upload_lease_s,
-                    },
-                )
                 connection.execute(_INSERT_ITEM, [_item_row(self, row, at) for row in self._rows])
             if good:
-                connection.execute(
-                    _INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not (self._early or seal))
-                )
-            if seal:
-                released, still_open = _seal(connection, self, options, key)
-        self._inserted = True
+                connection.execute(_INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not claimable))
+            if seal and not first:
+                released, still_open = _seal(connection, self, options)
+            if seal and key is not None:
+                _keep_fingerprint(connection, self, key)
         # A message for each chunk that this commit made claimable, none for one that is held back.
-        messages = (1 if good and (self._early or seal) else 0) + released
+        messages = (1 if good and claimable else 0) + released
         for _ in range(messages):
             self.service.announcer.chunk_queued(lane)
         self._rows, self._writer = [], None
@@ -221,7 +232,16 @@ class Intake:
         return still_open
 
 
-def _insert_batch(connection: Connection, intake: Intake, options: Options, at: float) -> None:
+def _insert_batch(
+    connection: Connection,
+    intake: Intake,
+    options: Options,
+    at: float,
+    counts: dict[str, int],
+    *,
+    sealed: bool,
+) -> None:
+    """The batch with its first chunk; one that is whole with it is sealed at once."""
     asked = _asked(connection, intake, options, at)
     connection.execute(
         _INSERT_BATCH,
@@ -230,8 +250,12 @@ def _insert_batch(connection: Connection, intake: Intake, options: Options, at: 
             "tenant": intake.tenant,
             "status": BatchStatus.QUEUED,
             "origin": intake.origin,
-            "sealed": False,
-            "lease_s": intake.service.settings.upload_lease_s,
+            "sealed": sealed,
+            "lease_s": None if sealed else intake.service.settings.upload_lease_s,
+            "total": counts["n"],
+            "queued": counts["n_queued"],
+            "failed": counts["n_failed"],
+            "bytes": counts["n_bytes"],
             "created_at": at,
             "metadata": asked.pop("metadata_"),  # a plain insert goes by the columns' names
             **asked,
@@ -294,7 +318,7 @@ def _chunk_row(
     }
 
 
-def _seal(connection: Connection, intake: Intake, options: Options, key: str | None) -> tuple[int, int]:
+def _seal(connection: Connection, intake: Intake, options: Options) -> tuple[int, int]:
     """Seal the batch and free chunks that waited for the options; returns how many those were, and how many items
     are open."""
     mine, released, seal = {"in_batch": intake.batch_id}, 0, _SEAL
@@ -305,20 +329,23 @@ def _seal(connection: Connection, intake: Intake, options: Options, key: str | N
     still_open = connection.scalar(seal, mine)
     if still_open is None:
         raise HttpProblem(409, "upload_lost", "this upload was given up meanwhile; send it again")
-    if key is not None:
-        keyed = connection.execute(
-            update(Submission)
-            .where(
-                Submission.tenant == intake.tenant,
-                Submission.key == key,
-                Submission.batch_id == intake.batch_id,
-                Submission.fingerprint.is_(None),
-            )
-            .values(fingerprint=intake.fingerprint())
-        )
-        if keyed.rowcount != 1:
-            raise HttpProblem(409, "upload_lost", "a retry of this request has taken over its key")
     return released, still_open
+
+
+def _keep_fingerprint(connection: Connection, intake: Intake, key: str) -> None:
+    """Tell a retry with this idempotency key what the batch was made of."""
+    keyed = connection.execute(
+        update(Submission)
+        .where(
+            Submission.tenant == intake.tenant,
+            Submission.key == key,
+            Submission.batch_id == intake.batch_id,
+            Submission.fingerprint.is_(None),
+        )
+        .values(fingerprint=intake.fingerprint())
+    )
+    if keyed.rowcount != 1:
+        raise HttpProblem(409, "upload_lost", "a retry of this request has taken over its key")
 
 
 def _renew(connection: Connection, batch_id: str, lease_s: float) -> None:

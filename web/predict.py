@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response, g, json, request
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from shared import payloads
 from shared.states import FINISHED_ITEM, Lane
@@ -18,7 +18,9 @@ from web.service import Service, service
 from web.uploads import label, receive
 
 blueprint = Blueprint("predict", __name__)
-_ITEM = Item.__table__
+_VERDICT = select(Item.__table__).where(
+    Item.batch_id == bindparam("in_batch"), Item.status.in_(FINISHED_ITEM)
+)
 _FIRST_LOOK_S = 0.1
 _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
 
@@ -77,11 +79,9 @@ def _receive_one(here: Service, intake: Intake) -> None:
 
 
 def _wait_for_verdict(here: Service, batch_id: str) -> Row[Any] | None:
-    query = select(_ITEM).where(Item.batch_id == batch_id, Item.status.in_(FINISHED_ITEM))
-
     def look() -> Row[Any] | None:
         with here.database.read() as connection:
-            return connection.execute(query).first()
+            return connection.execute(_VERDICT, {"in_batch": batch_id}).first()
 
     # A verdict is never there at once: to look for it would only take the interpreter from the announcer's thread.
     return here.waiting.wait(batch_id, look, here.settings.predict_wait_s, first_look_s=_FIRST_LOOK_S)

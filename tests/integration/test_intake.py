@@ -1,10 +1,12 @@
 """What a submission stores, chunk by chunk: durable bytes before rows, rows before messages, all or nothing."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import OperationalError
 
 from shared import model_versions, transitions
 from shared.artifact import read_artifact
@@ -196,3 +198,34 @@ def test_the_fingerprint_is_names_bytes_and_options(app: Application) -> None:
     }
     assert same not in others
     assert len(others) == 3
+
+
+@pytest.mark.parametrize("files", [(b"a",), (b"a", b"b", b"c")], ids=["in one chunk", "in two chunks"])
+@pytest.mark.parametrize("committed", [True, False], ids=["made", "not made"])
+def test_a_commit_whose_answer_never_comes_keeps_rows_and_bytes_together(
+    app: Application, monkeypatch: pytest.MonkeyPatch, files: tuple[bytes, ...], committed: bool
+) -> None:
+    intake = Intake(app.service, "t", options=Options())
+    take(intake, *files)
+    intact = app.service.database.write
+
+    @contextmanager
+    def breaking() -> Iterator[Connection]:
+        monkeypatch.undo()
+        with intact() as connection:
+            yield connection
+            if not committed:
+                raise OperationalError("COMMIT", {}, Exception("the link is cut"))
+        raise OperationalError("COMMIT", {}, Exception("the link is cut"))
+
+    monkeypatch.setattr(app.service.database, "write", breaking)
+    with pytest.raises(OperationalError):
+        intake.seal()
+    intake.abandon()
+    packs = list(app.service.blobs.batch_folder(intake.batch_id).glob("*.pack"))
+    with app.database.read() as connection:
+        total = connection.scalar(select(Batch.total).where(Batch.id == intake.batch_id))
+    if committed:
+        assert total == len(files) and len(packs) == len(chunks(app, intake.batch_id))
+    else:
+        assert total is None and not packs and not chunks(app, intake.batch_id)
