@@ -1,4 +1,5 @@
-"""`python -m bench`: measures everything, prints the table, writes bench/results.json. About twenty minutes."""
+"""`python -m bench`: measures everything, prints the table, writes it to bench/results.json and docs/performance.md.
+About twenty minutes."""
 
 import argparse
 import signal
@@ -12,11 +13,12 @@ import numpy as np
 
 from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, start
 from bench.peers import run as peers
-from bench.table import Row, as_text, save
+from bench.table import Row, as_text, load, save, write_page
 from shared.artifact import Artifact
 
 PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"
+_PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 _BULK = 10_000
 
 
@@ -31,7 +33,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--untrained", type=int, default=0, metavar="SIDE",
                         help="measure with an untrained network for pictures of this side")  # fmt: skip
-    parser.add_argument("--no-save", action="store_true", help="leave bench/results.json alone")
+    parser.add_argument("--no-save", action="store_true", help="leave both files alone")
     asked = parser.parse_args()
     wanted = asked.parts or list(PARTS)
     if unknown := set(wanted) - set(PARTS):
@@ -55,6 +57,8 @@ def main() -> int:
             rows += made
             if not asked.no_save:
                 save(made, _RESULTS)
+    if not asked.no_save:
+        write_page(load(_RESULTS), _PAGE)
     print(as_text(rows))
     return 1 if failed else 0
 
