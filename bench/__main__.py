@@ -13,8 +13,9 @@ import numpy as np
 
 from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, start
 from bench.peers import run as peers
-from bench.table import Row, as_text, load, save, write_page
+from bench.table import Row, as_text, load, save
 from shared.artifact import Artifact
+from tests.marked_page import put_table
 
 PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"
@@ -58,7 +59,7 @@ def main() -> int:
             if not asked.no_save:
                 save(made, _RESULTS)
     if not asked.no_save:
-        write_page(load(_RESULTS), _PAGE)
+        put_table(_PAGE, as_text(load(_RESULTS)))
     print(as_text(rows))
     return 1 if failed else 0
 

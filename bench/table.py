@@ -77,14 +77,6 @@ def load(path: Path) -> list[Row]:
     ]
 
 
-def write_page(rows: Sequence[Row], page: Path) -> None:
-    """Put the table between the marks of docs/performance.md."""
-    text = page.read_text()
-    begin, end = "<!-- table -->\n", "<!-- end of table -->"
-    head, tail = text[: text.index(begin) + len(begin)], text[text.index(end) :]
-    page.write_text(head + as_text(rows) + "\n" + tail)
-
-
 def _number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 

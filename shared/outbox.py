@@ -32,8 +32,8 @@ class ChunkMessages:
     slept), part of it on a new Redis client. So Celery makes one, into a broker in memory, and we send its copies.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._broker = connect(settings)
+    def __init__(self, broker: "redis.Redis") -> None:
+        self._broker = broker
         self._made: dict[str, str] = {}
 
     def send(self, lane: str, messages: int = 1) -> bool:

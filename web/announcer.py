@@ -15,7 +15,7 @@ class Announcer:
 
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self._celery = celery
-        self._chunks = outbox.ChunkMessages(settings)
+        self._chunks = outbox.ChunkMessages(outbox.connect(settings))
         self._jobs: queue.SimpleQueue[tuple[str, str, list[object]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()

@@ -200,7 +200,7 @@ class Intake:
         first, self._inserted = not self._inserted, True
         if first:
             # A worker claims by the batch's row: chunks wait unless that row was made from the options.
-            self._early = self.options is not None or seal
+            self._early = self.options is not None
         claimable, lane = self._early or seal, options.priority
         released, still_open = 0, len(good)
         counts = {

@@ -51,7 +51,7 @@ class Sweeper:
         self.database = Database(settings.database, durable=False, pool_size=2)
         self.blobs = BlobStore(settings.blobs)
         self.broker: redis.Redis = outbox.connect(settings)
-        self.chunk_messages = outbox.ChunkMessages(settings)
+        self.chunk_messages = outbox.ChunkMessages(self.broker)
         self.host = socket.gethostname()
         self._orphans_at = 0.0
         self._recounted_at = (-math.inf, 0.0)

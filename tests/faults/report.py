@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.mutants import MUTANTS
 from tests.faults.table import ELSEWHERE, ROWS
+from tests.marked_page import put_table
 from tests.stack import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
@@ -130,12 +131,9 @@ def _recovery(row: Row) -> str:
 
 def write(lines: list[str], summary: str) -> None:
     """Put the table between the marks of docs/faults.md and, without its proofs, of the README."""
-    begin, end = "<!-- table -->", "<!-- end of table -->"
     without_proofs = [line.rstrip("|").rpartition("|")[0] + "|" for line in lines]
     for page, shown in ((TABLE, lines), (README, without_proofs)):
-        before, _, rest = page.read_text().partition(begin)
-        _, _, after = rest.partition(end)
-        page.write_text(f"{before}{begin}\n" + "\n".join([*shown, "", summary]) + f"\n{end}{after}")
+        put_table(page, "\n".join([*shown, "", summary]))
 
 
 def run_mutants(names: list[str]) -> int:

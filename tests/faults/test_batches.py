@@ -35,9 +35,9 @@ def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     ill.restart("bulk")
     batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
     extra = sum(2 + number % 4 for number in range(chunks)) - chunks
-    assert outbox.ChunkMessages(ill.stack.settings).send("normal", extra)
-    ill.finish(batch_id)
     with ill.broker() as broker:
+        assert outbox.ChunkMessages(broker).send("normal", extra)
+        ill.finish(batch_id)
         until(lambda: broker.llen("normal") == 0, 60, "every message was taken")
     ill.proof(f"{extra} messages more than {chunks} chunks")
     ill.check(most_extra=0)

@@ -24,7 +24,7 @@ def test_a_chunk_message_is_what_celery_would_send_with_ids_of_its_own(
     with running(tmp_path, [artifact], "web") as stack, outbox.connect(stack.settings) as broker:
         with queues.celery_app(stack.settings) as celery:
             celery.send_task(queues.INFER, args=["low"], queue="low")
-        assert outbox.ChunkMessages(stack.settings).send("low", 2)
+        assert outbox.ChunkMessages(broker).send("low", 2)
         celerys, first, second = reversed(broker.lrange("low", 0, -1))
     assert without_ids(celerys) == without_ids(first) == without_ids(second)
     assert json.loads(first)["headers"]["id"] != json.loads(second)["headers"]["id"]
