@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, request
-from python_multipart.multipart import parse_options_header
 from sqlalchemy import select
 
 from shared import model_versions, payloads
@@ -42,8 +41,7 @@ def list_models() -> dict[str, Any]:
 )
 def upload_model() -> tuple[dict[str, Any], int]:
     here = service()
-    kind, _ = parse_options_header(request.headers.get("Content-Type"))
-    if kind not in (b"application/octet-stream", b"application/zip"):
+    if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
     with tempfile.NamedTemporaryFile(dir=here.blobs.spool_folder(), suffix=".gonogo") as file:
         while block := request.stream.read(2**18):

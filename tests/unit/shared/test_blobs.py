@@ -52,6 +52,27 @@ def test_what_was_written_of_a_refused_picture_is_taken_back(store: BlobStore) -
     assert store.pack_path(BATCH, 0).read_bytes() == b"goodnext"
 
 
+def test_thousands_of_pieces_keep_their_order(store: BlobStore) -> None:
+    pieces = [number.to_bytes(2, "big") for number in range(2500)]
+    pack = PackWriter(store, BATCH, 0)
+    for piece in pieces:
+        pack.write(memoryview(piece))
+    pack.close()
+    assert store.pack_path(BATCH, 0).read_bytes() == b"".join(pieces)
+
+
+def test_a_write_that_the_kernel_cut_short_is_finished(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, pieces: writev(file, [b"".join(pieces)[:5]]))
+    pack = PackWriter(store, BATCH, 0)
+    for piece in (b"one", b"two", b"three"):
+        pack.write(piece)
+    pack.close()
+    assert store.pack_path(BATCH, 0).read_bytes() == b"onetwothree"
+
+
 def test_deleting_a_batch_leaves_its_neighbours(store: BlobStore) -> None:
     other = BATCH[:-2] + "1a"
     for batch_id in (BATCH, other):
@@ -82,8 +103,9 @@ def test_a_full_disk_is_said_to_be_one(store: BlobStore) -> None:
     pack = PackWriter(store, BATCH, 0)
     pack.file.close()
     pack.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115 - closed by abandon()
+    pack.write(b"x")
     with pytest.raises(Unavailable) as refused:
-        pack.write(b"x")
+        pack.close()
     assert (refused.value.code, refused.value.permanent) == ("storage_full", False)
     pack.abandon()
     assert files(store) == []
@@ -93,8 +115,9 @@ def test_another_disk_error_is_not_taken_for_a_full_disk(store: BlobStore) -> No
     pack = PackWriter(store, BATCH, 0)
     pack.file.close()
     pack.file = open("/dev/null", "rb")  # type: ignore[assignment]  # noqa: SIM115 - closed by abandon()
+    pack.write(b"x")
     with pytest.raises(OSError) as refused:
-        pack.write(b"x")
+        pack.close()
     assert not isinstance(refused.value, Unavailable)
     assert refused.value.errno != errno.ENOSPC
     pack.abandon()
