@@ -2,6 +2,7 @@
 About twenty minutes."""
 
 import argparse
+import itertools
 import signal
 import sys
 import tempfile
@@ -134,36 +135,50 @@ def bulk_rows(
     name: str, model: Artifact, found: list[Path], scratch: Path, *, repeats: int, reach: float | None = None,
     count: int = _BULK,
 ) -> list[Row]:  # fmt: skip
-    """The bare loop against its yardstick, then submissions and bare loop in turns."""
-    alone = bare.alone(model.path, found)
+    """The bare loop against its yardstick, and submissions against bare loops, all in turns: a shared machine's speed
+    drifts within a minute, so each is compared with what ran right before and after it."""
     speeds = bare.fastest(model.path, found, 2000)
     processes, threads = (int(number) for number in max(speeds, key=lambda cell: speeds[cell]).split("x"))
     folder = pictures.folder_of(found, count, scratch / "in")
-    pairs = []
+    yardstick = bare.Yardstick(model.path, found)
+    alone, loops, runs = [yardstick.measure()], [], []
     with (
         bare.BareLoop(model.path, processes=processes, threads=threads) as loop,
         bulk.service(scratch / "stack", model.path) as stack,
     ):
         bulk.submit(stack, folder, count)
-        for _ in range(repeats):
-            used = loop.cpu_seconds()
-            speed = loop.run(found, count)
-            pairs.append(
-                (speed, 1000 * (loop.cpu_seconds() - used) / count, bulk.submit(stack, folder, count))
-            )
-    best = float(np.median([speed for speed, _, _ in pairs]))
+        for turn in range(repeats + 1):
+            loops.append(loop.measure(found, count))
+            alone.append(yardstick.measure())
+            if turn < repeats:
+                runs.append(bulk.submit(stack, folder, count))
     cells = ", ".join(f"{cell} {speed:.0f}" for cell, speed in speeds.items())
-    spent = {part: float(np.median([run.cpu_ms[part] for *_, run in pairs])) for part in pairs[0][2].cpu_ms}
+    spent = {part: _median([run.cpu_ms[part] for run in runs]) for part in runs[0].cpu_ms}
     note = "CPU ms an image: " + ", ".join(f"{part} {ms:.3f}" for part, ms in spent.items() if ms >= 0.002)
-    bare_ms = float(np.median([ms for _, ms, _ in pairs]))
+    bare_speeds, bare_ms = [each.speed for each in loops], [each.cpu_ms for each in loops]
+    ours, ours_ms = [run.speed for run in runs], [sum(run.cpu_ms.values()) for run in runs]
+    limits = [each.ceiling for each in alone]
+    decode_ms, infer_ms = (
+        _median([getattr(each, part) for each in alone]) for part in ("decode_ms", "infer_ms")
+    )
     return [
-        Row(f"bare loop, {name}", best, "images/s", ratio=best / alone.ceiling, reach=0.95,
-            note=f"processes x threads {cells}; decode {alone.decode_ms:.3f} + infer {alone.infer_ms:.3f} ms"),
-        Row(f"bulk, {name}: share of bare", _median([run.speed for *_, run in pairs]), "images/s",
-            ratio=_median([run.speed / speed for speed, _, run in pairs]), ceiling=1.0, reach=reach, note=note),
-        Row(f"bulk, {name}: bare CPU over all CPU", sum(spent.values()), "ms an image", note=f"bare {bare_ms:.3f} ms",
-            ratio=_median([ms / sum(run.cpu_ms.values()) for _, ms, run in pairs])),
+        Row(f"bare loop, {name}", _median(bare_speeds), "images/s", ratio=_share(bare_speeds, limits), reach=0.95,
+            note=f"processes x threads {cells}; decode {decode_ms:.3f} + infer {infer_ms:.3f} ms"),
+        Row(f"bulk, {name}: share of bare", _median(ours), "images/s", ratio=_share(ours, bare_speeds), ceiling=1.0,
+            reach=reach, note=note),
+        Row(f"bulk, {name}: bare CPU over all CPU", sum(spent.values()), "ms an image",
+            ratio=1 / _share(ours_ms, bare_ms), note=f"bare {_median(bare_ms):.3f} ms"),
     ]  # fmt: skip
+
+
+def _share(values: Sequence[float], around: Sequence[float]) -> float:
+    """The median share that each value has of the mean of the two of `around` that were taken before and after it."""
+    before_and_after = itertools.pairwise(around)
+    return _median([value / _mean(pair) for value, pair in zip(values, before_and_after, strict=True)])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _median(values: Sequence[float]) -> float:

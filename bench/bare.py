@@ -38,23 +38,32 @@ class Alone:
         return 1000 * (os.cpu_count() or 1) / (self.decode_ms + self.infer_ms)
 
 
-def alone(artifact: Path, pictures: Sequence[Path], *, repeats: int = 5, count: int = 256) -> Alone:
-    """Decode and infer timed by themselves on one core; the median of `repeats`."""
-    loaded = read_artifact(artifact)
-    engine = load_engine(loaded, threads=1)
-    size = Settings().micro_batch
-    sources = [path.read_bytes() for path in pictures[:count]]
-    decodes, infers = [], []
-    for _ in range(repeats + 1):
+class Yardstick:
+    """Decode and infer timed by themselves on one core, each time anew."""
+
+    def __init__(self, artifact: Path, pictures: Sequence[Path], count: int = 256) -> None:
+        self._loaded = read_artifact(artifact)
+        self._engine = load_engine(self._loaded, threads=1)
+        self._sources = [path.read_bytes() for path in pictures[:count]]
+        self.measure()
+
+    def measure(self) -> Alone:
+        """Each of the two over all pictures, once."""
+        size, scale = Settings().micro_batch, 1000 / len(self._sources)
         started = time.perf_counter()
-        images = [decode(source, loaded.preprocessing) for source in sources]
+        images = [decode(source, self._loaded.preprocessing) for source in self._sources]
         between = time.perf_counter()
         for first in range(0, len(images), size):
-            engine.predict(np.stack(images[first : first + size]))
-        decodes.append(between - started)
-        infers.append(time.perf_counter() - between)
-    scale = 1000 / len(sources)
-    return Alone(scale * float(np.median(decodes[1:])), scale * float(np.median(infers[1:])))
+            self._engine.predict(np.stack(images[first : first + size]))
+        return Alone(scale * (between - started), scale * (time.perf_counter() - between))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One run of the bare loop: pictures a second, and milliseconds of CPU a picture."""
+
+    speed: float
+    cpu_ms: float
 
 
 class BareLoop:
@@ -87,6 +96,12 @@ class BareLoop:
     def cpu_seconds(self) -> float:
         """What the loop's processes have used so far."""
         return cpu.seconds(child.pid for child in self._children)
+
+    def measure(self, pictures: Sequence[Path], count: int) -> Loop:
+        """A run with what it cost."""
+        used = self.cpu_seconds()
+        speed = self.run(pictures, count)
+        return Loop(speed, 1000 * (self.cpu_seconds() - used) / count)
 
     def run(self, pictures: Sequence[Path], count: int) -> float:
         """Pictures a second over `count` pictures, starting over where the list ends."""
