@@ -203,7 +203,23 @@ def get_batch(batch_id: str) -> Response:
     known = request.headers.get("If-None-Match")
     version, finished = _version(here, batch_id)
     if wait > 0 and not finished:
-        version = _wait_for_change(here, batch_id, known or etag(batch_id, version), wait) or version
+        seen = known or etag(batch_id, version)
+
+        def changed() -> Response | None:
+            version, finished = _version(here, batch_id)
+            return (
+                _shown(here, batch_id, version, known)
+                if finished or etag(batch_id, version) != seen
+                else None
+            )
+
+        response = here.waiting.wait(batch_id, changed, wait, in_turn=True)
+        if response is not None:
+            return response
+    return _shown(here, batch_id, version, known)
+
+
+def _shown(here: Service, batch_id: str, version: int, known: str | None) -> Response:
     if known == etag(batch_id, version):
         response = Response(status=304)
         response.headers["ETag"] = known
@@ -228,14 +244,6 @@ def _version(here: Service, batch_id: str) -> tuple[int, bool]:
     if row is None:
         raise not_found(f"batch {batch_id}")
     return row.version, row.finished_at is not None
-
-
-def _wait_for_change(here: Service, batch_id: str, known: str, wait: float) -> int | None:
-    def look() -> int | None:
-        version, finished = _version(here, batch_id)
-        return version if finished or etag(batch_id, version) != known else None
-
-    return here.waiting.wait(batch_id, look, wait)
 
 
 @blueprint.post("/v1/batches/<batch_id>/cancel")

@@ -1,5 +1,6 @@
 """The waiting room of long polls: woken by pub/sub, with a slow look at the database behind it."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ from shared.settings import Settings
 
 _T = TypeVar("_T")
 SLOW_CHECK_S = 3.0
+_LOOK_AT_ONCE = 2
 log = logging.getLogger(__name__)
 
 
@@ -22,14 +24,22 @@ class WaitingRoom:
         self._settings = settings
         self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(_LOOK_AT_ONCE)
         self._stopping = threading.Event()
         threading.Thread(target=self._listen, name="waiting-room", daemon=True).start()
 
     def wait(
-        self, batch_id: str, look: Callable[[], _T | None], timeout_s: float, *, first_look_s: float = 0.0
+        self,
+        batch_id: str,
+        look: Callable[[], _T | None],
+        timeout_s: float,
+        *,
+        first_look_s: float = 0.0,
+        in_turn: bool = False,
     ) -> _T | None:
         """Call `look` now, or in `first_look_s`, and after each change of the batch until it answers or the time is
-        over."""
+        over. `in_turn`: where many wait for the same batch, a few look at a time. A thousand who woke at once would
+        keep everyone else from the interpreter for seconds."""
         event = threading.Event()
         deadline = time.monotonic() + timeout_s
         with self._lock:
@@ -39,7 +49,8 @@ class WaitingRoom:
                 event.wait(first_look_s)
                 event.clear()
             while True:
-                found = look()
+                with self._turns if in_turn else contextlib.nullcontext():
+                    found = look()
                 left = deadline - time.monotonic()
                 if found is not None or left <= 0 or self._stopping.is_set():
                     return found

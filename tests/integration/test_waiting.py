@@ -14,7 +14,7 @@ from shared import outbox, transitions
 from shared.cli.stack import valkey_binary
 from tests.application import Application, application
 from tests.stack import until
-from web import waiting
+from web import batches, waiting
 
 
 @pytest.fixture
@@ -92,6 +92,33 @@ def test_listening_goes_on_when_the_broker_is_back(
     finally:
         again.kill()
         again.wait(20)
+
+
+def test_of_the_many_whom_a_change_wakes_only_a_few_answer_at_once(
+    app: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id, shown = submit(app, pictures), batches._shown
+    lock, now, most = threading.Lock(), 0, 0
+
+    def slowly(*arguments: Any) -> Any:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+        return shown(*arguments)
+
+    monkeypatch.setattr(batches, "_shown", slowly)
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(app.call, "GET", f"/v1/batches/{batch_id}?wait=50") for _ in range(20)]
+        until(lambda: len(app.service.waiting._events[batch_id]) == 20, 20, "all polls wait")
+        app.work()
+        app.service.waiting.wake(batch_id)
+        statuses = {answer.result(60).status_code for answer in asked}
+    assert statuses == {200}
+    assert most <= 2
 
 
 def test_a_change_of_another_batch_is_not_an_answer(app: Application, pictures: dict[str, bytes]) -> None:
