@@ -40,9 +40,8 @@ class MultipartScanner:
     ) -> None:
         self._begin, self._data, self._end = begin, data, end
         self._delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
-        self._rest = (
-            b"\r\n"  # so that the first delimiter, at the very start of a body, looks like the others
-        )
+        # So that the first delimiter, at the very start of a body, looks like the others.
+        self._rest = b"\r\n"
         self._read = self._start
         self.ended = False
 
@@ -60,7 +59,9 @@ class MultipartScanner:
         before = (block if found < 0 else block[:found]).lstrip(b"\r\n")
         if before and (found >= 0 or not self._delimiter[2:].startswith(before)):
             raise malformed("it does not begin with its boundary")
-        return self._wait(block, at) if found < 0 else self._boundary(block, found)
+        if found < 0:
+            return self._wait(block, max(at, len(block) - len(self._delimiter)))
+        return self._boundary(block, found)
 
     def _header(self, block: bytes, at: int) -> int:
         end = block.find(b"\r\n\r\n", at, at + _MAX_HEADER)

@@ -151,6 +151,15 @@ def test_line_breaks_before_padding_after_and_an_epilogue_are_allowed(size: int 
     assert seen.scanner.ended
 
 
+def test_line_breaks_without_end_are_not_kept() -> None:
+    seen = Seen()
+    for _ in range(1000):
+        seen.scanner.feed(b"\r\n" * 500)
+    assert len(seen.scanner._rest) < 100
+    seen.scanner.feed(b"--edge--")
+    assert seen.scanner.ended
+
+
 def test_a_body_without_parts_ends() -> None:
     seen = scan(b"--edge--\r\n")
     assert (seen.parts, seen.scanner.ended) == ([], True)
