@@ -96,6 +96,7 @@ def as_problem(error: Exception) -> HttpProblem:
 def _of_the_database(error: DBAPIError | UnicodeEncodeError) -> HttpProblem:
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL, or half a surrogate pair: no text anywhere
         return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
+    log.warning("%s %s: the database can't answer: %s", request.method, request.path, error.orig)
     full = "full" in str(error.orig)
     code = "storage_full" if full else "database_unavailable"
     return HttpProblem(503, code, "the database can't answer now", retry_after_s=30 if full else 5)
