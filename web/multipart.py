@@ -58,7 +58,7 @@ class MultipartScanner:
         found = block.find(self._delimiter)
         before = (block if found < 0 else block[:found]).lstrip(b"\r\n")
         if before and (found >= 0 or not self._delimiter[2:].startswith(before)):
-            raise malformed("it does not begin with its boundary")
+            raise _malformed("it does not begin with its boundary")
         if found < 0:
             return self._wait(block, max(at, len(block) - len(self._delimiter)))
         return self._boundary(block, found)
@@ -67,7 +67,7 @@ class MultipartScanner:
         end = block.find(b"\r\n\r\n", at, at + _MAX_HEADER)
         if end < 0:
             if len(block) - at >= _MAX_HEADER:
-                raise malformed("the header of a part is too long")
+                raise _malformed("the header of a part is too long")
             return self._wait(block, at)
         self._begin(*_names(block, at, end))
         self._read = self._content
@@ -100,7 +100,7 @@ class MultipartScanner:
         if len(block) - at < _MAX_PADDING and _MAYBE_PADDING.match(block, at):
             return self._wait(block, found)
         if self._read == self._start:
-            raise malformed("its first boundary does not end its line")
+            raise _malformed("its first boundary does not end its line")
         self._data(memoryview(block)[found:at])
         return at
 
@@ -127,10 +127,10 @@ def _names(block: bytes, at: int, end: int) -> tuple[str, str]:
     for key, quoted, plain in _PARAMETER.findall(found.group(1) if found else b""):
         parameters.setdefault(key.lower(), _ESCAPED.sub(rb"\1", quoted) or plain)
     if not parameters.get(b"name") or block.startswith(b"\r\n", at):
-        raise malformed("a part has no name")
+        raise _malformed("a part has no name")
     name, filename = parameters[b"name"], parameters.get(b"filename", b"")
     return name.decode(errors="replace"), filename.decode(errors="replace")
 
 
-def malformed(detail: str) -> HttpProblem:
+def _malformed(detail: str) -> HttpProblem:
     return HttpProblem(400, "malformed_multipart", f"the multipart body is broken: {detail}")
