@@ -149,16 +149,18 @@ def _long_polls(stack: Stack, batch_id: str, *, count: int = 1000) -> list[Row]:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    changed = time.perf_counter()
-    database = stack.database
-    with database.write() as connection:
-        connection.execute(update(Batch).where(Batch.id == batch_id).values(version=Batch.version + 1))
-    database.dispose()
-    outbox.wake(outbox.connect(stack.settings), batch_id)
-    answered = _read_all(waiting)
-    woken = time.perf_counter() - changed
-    ended.set()
-    watcher.join()
+    try:
+        changed = time.perf_counter()
+        database = stack.database
+        with database.write() as connection:
+            connection.execute(update(Batch).where(Batch.id == batch_id).values(version=Batch.version + 1))
+        database.dispose()
+        outbox.wake(outbox.connect(stack.settings), batch_id)
+        answered = _read_all(waiting)
+        woken = time.perf_counter() - changed
+    finally:
+        ended.set()
+        watcher.join()
     if early or answered != count:
         raise RuntimeError(f"{early} of {count} polls were answered too early, {answered} after the change")
     return [

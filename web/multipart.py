@@ -119,17 +119,18 @@ class MultipartScanner:
 def _names(block: bytes, at: int, end: int) -> tuple[str, str]:
     """(name, filename) from the header of a part; an empty filename where it has none."""
     usual = _USUAL.fullmatch(block, at, end)
-    if usual is not None:
-        name, filename = usual.groups(b"")
-        return name.decode(errors="replace"), filename.decode(errors="replace")
-    found = _DISPOSITION.search(block[at:end])
+    name, filename = usual.groups(b"") if usual else _unusual_names(block[at:end])
+    return name.decode(errors="replace"), filename.decode(errors="replace")
+
+
+def _unusual_names(header: bytes) -> tuple[bytes, bytes]:
+    found = _DISPOSITION.search(header)
     parameters: dict[bytes, bytes] = {}
     for key, quoted, plain in _PARAMETER.findall(found.group(1) if found else b""):
         parameters.setdefault(key.lower(), _ESCAPED.sub(rb"\1", quoted) or plain)
-    if not parameters.get(b"name") or block.startswith(b"\r\n", at):
+    if not parameters.get(b"name") or header.startswith(b"\r\n"):
         raise _malformed("a part has no name")
-    name, filename = parameters[b"name"], parameters.get(b"filename", b"")
-    return name.decode(errors="replace"), filename.decode(errors="replace")
+    return parameters[b"name"], parameters.get(b"filename", b"")
 
 
 def _malformed(detail: str) -> HttpProblem:
