@@ -1,6 +1,6 @@
 """What becomes of a chunk whose holder is gone: back into the queue, halved, or failed as poison.
 
-Compare-and-set and the order of locks as in `shared.transitions`, which has the steps of those who live.
+Compare-and-set and the order of locks as in `shared.transitions`; `shared.claims` has the steps of those who live.
 """
 
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, literal, select, update
 
 from shared import metrics
+from shared.claims import requeue_items
 from shared.db import clock
 from shared.states import ChunkStatus, ItemStatus
 from shared.tables import Batch, Chunk, Item
-from shared.transitions import requeue_items
 
 
 def expired_leases(connection: Connection, limit: int) -> list[int]:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from shared import failpoints
 from shared.artifact import Preprocessing
+from shared.claims import ClaimedItem, Result
 from shared.errors import ItemError
-from shared.transitions import ClaimedItem, Result
 from shared.vision.preprocess import decode
 
 

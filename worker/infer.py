@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import failpoints, metrics, outbox, queues, transitions
+from shared import claims, failpoints, metrics, outbox, queues, transitions
 from shared.artifact import OperatingPoint
+from shared.claims import Claim, ClaimedItem, Result
 from shared.clock import now
 from shared.db import retrying
 from shared.decision import calibrated_score, decide
 from shared.errors import ArtifactError, ItemError
-from shared.transitions import Claim, ClaimedItem, Result
 from worker.decode import Decoded, decode_item
 from worker.engine import Engine
 from worker.runtime import LoadedModel, Runtime
@@ -34,7 +34,7 @@ def infer_chunk(runtime: Runtime, lane: str) -> bool:
 
     def claim() -> Claim | None:
         with runtime.database.write() as connection:
-            return transitions.claim(
+            return claims.claim(
                 connection,
                 lane=lane,
                 token=secrets.token_hex(8),
@@ -89,12 +89,10 @@ def _without_bytes(item: ClaimedItem, attempts: int = 1) -> Result:
     return Result(item.seq, error_code="fetch_failed", error_detail=detail)
 
 
-def _record(
-    runtime: Runtime, held: Claim, results: Sequence[Result], sha256: str
-) -> transitions.Recorded | None:
-    def record() -> transitions.Recorded | None:
+def _record(runtime: Runtime, held: Claim, results: Sequence[Result], sha256: str) -> claims.Recorded | None:
+    def record() -> claims.Recorded | None:
         with runtime.database.write() as connection:
-            recorded = transitions.record(connection, held, results, model_sha256=sha256, at=now())
+            recorded = claims.record(connection, held, results, model_sha256=sha256, at=now())
             if recorded is None:
                 metrics.count(connection, "fenced")
             return recorded
@@ -105,7 +103,7 @@ def _record(
 def _hand_back(runtime: Runtime, held: Claim, event: str) -> None:
     def release() -> None:
         with runtime.database.write() as connection:
-            transitions.release(connection, held)
+            claims.release(connection, held)
             metrics.count(connection, event)
 
     retrying(release)

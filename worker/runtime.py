@@ -14,7 +14,7 @@ from celery import Celery
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
-from shared import model_versions, outbox, transitions
+from shared import claims, model_versions, outbox
 from shared.artifact import Artifact, read_artifact
 from shared.blobs import BlobStore
 from shared.clock import now
@@ -47,7 +47,7 @@ class Runtime:
         self.lanes = settings.lanes.split(",")
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
-        self._held: transitions.Claim | None = None
+        self._held: claims.Claim | None = None
         self._items = 0
         self._progress_at: float | None = None
         self._started_at = now()
@@ -89,7 +89,7 @@ class Runtime:
         return LoadedModel(artifact, engine)
 
     @contextmanager
-    def holding(self, held: transitions.Claim) -> Iterator[None]:
+    def holding(self, held: claims.Claim) -> Iterator[None]:
         """Let the heartbeat renew this lease while the chunk is worked on."""
         self._held = held
         try:
@@ -157,7 +157,7 @@ class Runtime:
         held = self._held
         with self.database.write() as connection:
             if held is not None:
-                transitions.renew(connection, held.chunk_id, held.token, self.settings.lease_s)
+                claims.renew(connection, held.chunk_id, held.token, self.settings.lease_s)
             seen = connection.execute(
                 update(Worker)
                 .where(Worker.id == self.worker_id)

@@ -14,10 +14,10 @@ from shared.tables import Chunk
 
 def _fence() -> None:
     """A record no longer asks for the token: whoever comes writes."""
-    from shared import transitions
+    from shared import claims
 
     statement: Any = update(Chunk).where(Chunk.id == bindparam("chunk"))
-    transitions._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
+    claims._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
 
 
 def _lease_expiry() -> None:
@@ -36,9 +36,9 @@ def _dead_process() -> None:
 
 def _renewal() -> None:
     """No heartbeat renews a lease."""
-    from shared import transitions
+    from shared import claims
 
-    transitions.renew = lambda connection, chunk_id, token, lease_s: True
+    claims.renew = lambda connection, chunk_id, token, lease_s: True
 
 
 def _completion() -> None:
@@ -73,15 +73,15 @@ def _completion_guard() -> None:
 
 def _claim_guard() -> None:
     """A claim takes the oldest chunk that is not done, leased or not."""
-    from shared import transitions
+    from shared import claims
 
-    oldest = transitions.select(Chunk.id).where(
+    oldest = claims.select(Chunk.id).where(
         Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.LEASED]), Chunk.lane == bindparam("in_lane")
     )
-    guarded: Any = transitions._CLAIM_CHUNK
+    guarded: Any = claims._CLAIM_CHUNK
     unguarded = guarded._generate()
     unguarded._where_criteria = (Chunk.id == oldest.order_by(Chunk.id).limit(1).scalar_subquery(),)
-    transitions._CLAIM_CHUNK = unguarded
+    claims._CLAIM_CHUNK = unguarded
 
 
 def _republish() -> None:

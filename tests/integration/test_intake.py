@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from shared import model_versions, transitions
+from shared import claims, model_versions, transitions
 from shared.artifact import read_artifact
 from shared.tables import Batch, Chunk, Item
 from tests.application import Application, application
@@ -59,7 +59,7 @@ def chunks(app: Application, batch_id: str) -> list[tuple[str, int, int]]:
 
 def claimed_model(app: Application, lane: str) -> str | None:
     with app.database.write() as connection:
-        held = transitions.claim(connection, lane=lane, token="t", host="h", pid=1, lease_s=60)
+        held = claims.claim(connection, lane=lane, token="t", host="h", pid=1, lease_s=60)
     return held.model_id if held else None
 
 

@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from shared import leases, transitions
+from shared import claims, leases, transitions
+from shared.claims import Claim, Result
 from shared.db import Database
 from shared.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
 from shared.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
-from shared.transitions import Claim, Result
 
 _LANE = "normal"
 _MAX_ATTEMPTS = 2
@@ -157,11 +157,11 @@ class Machine(RuleBasedStateMachine):
         results = [_result(item.seq, data.draw(st.integers(0, 3))) for item in held.items]
         if crash:
             with pytest.raises(_Crash), self.database.write() as connection:
-                transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+                claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
                 raise _Crash
             return
         with self.database.write() as connection:
-            recorded = transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+            recorded = claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
         assert (recorded is not None) == live, "only who holds the lease may record, and it must be able to"
         if recorded is not None and recorded.open == 0 and then_complete:
             self._complete(held.batch_id)
@@ -173,9 +173,9 @@ class Machine(RuleBasedStateMachine):
         live = held.token in {claim.token for claim in self._live_claims()}
         with self.database.write() as connection:
             if data.draw(st.booleans()):
-                done = transitions.release(connection, held, wait_s=0.0)
+                done = claims.release(connection, held, wait_s=0.0)
             else:
-                done = transitions.renew(connection, held.chunk_id, held.token, _LEASE_S)
+                done = claims.renew(connection, held.chunk_id, held.token, _LEASE_S)
         assert done == live
 
     # -- what the sweep does ----------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class Machine(RuleBasedStateMachine):
                 break
             results = [_result(item.seq, 1) for item in held.items]
             with self.database.write() as connection:
-                transitions.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+                claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
         self.sweep()
         for name in self.batches:
             row = self._row(name)
@@ -314,7 +314,7 @@ def _append(connection: Connection, batch_id: str, first: int, good: int, bad: i
 
 
 def _claim(connection: Connection) -> Claim | None:
-    return transitions.claim(
+    return claims.claim(
         connection, lane=_LANE, token=secrets.token_hex(8), host="h", pid=os.getpid(), lease_s=_LEASE_S
     )
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from shared import metrics, transitions
+from shared import claims, metrics
+from shared.claims import Claim, Result
 from shared.clock import now
 from shared.tables import Batch, Chunk, Delivery, Worker
-from shared.transitions import Claim, Result
 from tests.application import Application, application
 from tests.databases import empty_database_url
 from worker.sweep import Sweeper
@@ -59,7 +59,7 @@ def dead_pid() -> int:
 
 def claim(app: Application, *, pid: int = 1, host: str = "elsewhere", lease_s: float = 60.0) -> Claim:
     with app.database.write() as connection:
-        held = transitions.claim(connection, lane="normal", token="dead", host=host, pid=pid, lease_s=lease_s)
+        held = claims.claim(connection, lane="normal", token="dead", host=host, pid=pid, lease_s=lease_s)
     assert held is not None
     return held
 
@@ -129,7 +129,7 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
         held = claim(app)
         results = [Result(item.seq, verdict="defect", score=1.0) for item in held.items]
         with app.database.write() as connection:
-            transitions.record(connection, held, results, model_sha256="f" * 64, at=now())
+            claims.record(connection, held, results, model_sha256="f" * 64, at=now())
     assert batch(app, batch_id)["status"] == "processing"
     sweeper.run_once()
     assert batch(app, batch_id)["status"] == "completed"

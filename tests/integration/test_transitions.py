@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from shared import leases, transitions
+from shared import claims, leases, transitions
+from shared.claims import Claim, Result
 from shared.clock import now
 from shared.db import Database
 from shared.ids import new_id
 from shared.migrations import migrate
 from shared.tables import Batch, Chunk, Delivery, Item, ModelVersion
-from shared.transitions import Claim, Result
 from tests.databases import empty_database_url
 
 LANE = "normal"
@@ -83,7 +83,7 @@ def make_batch(database: Database, model_id: str, items: int = 4, per_chunk: int
 
 def claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim | None:
     with database.write() as connection:
-        return transitions.claim(connection, lane=LANE, token=token, host="h", pid=1, lease_s=lease_s)
+        return claims.claim(connection, lane=LANE, token=token, host="h", pid=1, lease_s=lease_s)
 
 
 def must_claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim:
@@ -92,11 +92,11 @@ def must_claim(database: Database, token: str = "mine", lease_s: float = 60) -> 
     return held
 
 
-def record(database: Database, held: Claim, **changed: Any) -> transitions.Recorded | None:
+def record(database: Database, held: Claim, **changed: Any) -> claims.Recorded | None:
     verdict = {"verdict": "defect", "score": 0.9, **changed}
     results = [Result(item.seq, **verdict) for item in held.items]
     with database.write() as connection:
-        return transitions.record(connection, held, results, model_sha256="f" * 64, at=now())
+        return claims.record(connection, held, results, model_sha256="f" * 64, at=now())
 
 
 def run(database: Database, change: Callable[..., Any], *args: Any) -> Any:
@@ -158,7 +158,7 @@ def test_many_claimers_at_once_share_the_chunks_without_overlap(database: Databa
 def test_verdicts_are_written_and_counted_once(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
     held = must_claim(database)
-    assert record(database, held) == transitions.Recorded(open=0, abort=False)
+    assert record(database, held) == claims.Recorded(open=0, abort=False)
     assert record(database, held, verdict="no_defect") is None
     row = batch_row(database, batch_id)
     assert (row.succeeded, row.defect) == (4, 4)
@@ -171,8 +171,8 @@ def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None
     heir = must_claim(database, "heir")
     assert heir.attempt == 2
     assert record(database, zombie, verdict="no_defect") is None
-    assert not run(database, transitions.renew, zombie.chunk_id, "zombie", 60)
-    assert not run(database, transitions.release, zombie)
+    assert not run(database, claims.renew, zombie.chunk_id, "zombie", 60)
+    assert not run(database, claims.release, zombie)
     assert record(database, heir) is not None
     assert batch_row(database, batch_id).defect == 4
     with database.read() as connection:
@@ -183,7 +183,7 @@ def test_a_lease_that_was_renewed_is_not_taken(database: Database, model_id: str
     make_batch(database, model_id)
     held = must_claim(database, lease_s=-1)
     assert run(database, leases.expired_leases, 10) == [held.chunk_id]
-    assert run(database, transitions.renew, held.chunk_id, "mine", 60)
+    assert run(database, claims.renew, held.chunk_id, "mine", 60)
     assert run(database, leases.expired_leases, 10) == []
     assert run(database, leases.return_expired, held.chunk_id, 3) is None
     assert claim(database) is None
@@ -254,7 +254,7 @@ def test_a_completed_batch_may_hold_failed_items(
     held = must_claim(database)
     with database.write() as connection:
         made = [Result(item.seq, **result) for item, result in zip(held.items, results, strict=True)]
-        transitions.record(connection, held, made, model_sha256="f" * 64, at=now())
+        claims.record(connection, held, made, model_sha256="f" * 64, at=now())
     run(database, transitions.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", outcome)
@@ -265,7 +265,7 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
     held = must_claim(database)
     with pytest.raises(AssertionError), database.write() as connection:
         some = [Result(item.seq, verdict="defect", score=0.9) for item in held.items[:3]]
-        transitions.record(connection, held, some, model_sha256="f" * 64, at=now())
+        claims.record(connection, held, some, model_sha256="f" * 64, at=now())
     assert batch_row(database, batch_id).processing == 4
     assert record(database, held) is not None
 
@@ -314,7 +314,7 @@ def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id
 
 def test_a_chunk_handed_back_costs_no_attempt(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
-    assert run(database, transitions.release, must_claim(database, "first"), 0.0)
+    assert run(database, claims.release, must_claim(database, "first"), 0.0)
     assert batch_row(database, batch_id).queued == 4
     held = must_claim(database, "second")
     assert held.attempt == 1
@@ -326,7 +326,7 @@ def test_a_chunk_handed_back_lets_others_go_first(database: Database, model_id: 
     make_batch(database, model_id)
     make_batch(database, model_id)
     back = must_claim(database, "first")
-    assert run(database, transitions.release, back, 60.0)
+    assert run(database, claims.release, back, 60.0)
     assert must_claim(database, "second").chunk_id > back.chunk_id
 
 
@@ -334,7 +334,7 @@ def test_a_chunk_handed_back_does_not_keep_the_others_of_its_lane_waiting(
     database: Database, model_id: str
 ) -> None:
     make_batch(database, model_id, items=2, per_chunk=1)
-    assert run(database, transitions.release, must_claim(database, "first"), 600.0)
+    assert run(database, claims.release, must_claim(database, "first"), 600.0)
     assert [item.seq for item in must_claim(database, "second").items] == [1]
     assert claim(database) is None
 

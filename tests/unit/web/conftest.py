@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shared import keys, model_versions, transitions
+from shared import claims, keys, model_versions, transitions
 from shared.artifact import Calibration, OperatingPoint, Preprocessing, write_artifact
 from shared.db import Database
 from shared.migrations import migrate
@@ -64,15 +64,15 @@ class Site:
             for item in held.items:
                 verdict, score, code = left.pop(0)
                 detail = "as told" if code else None
-                recorded.append(transitions.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
+                recorded.append(claims.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
             with self.service.database.write() as connection:
-                transitions.record(connection, held, recorded, model_sha256="0" * 64, at=held.enqueued_at + 1)
+                claims.record(connection, held, recorded, model_sha256="0" * 64, at=held.enqueued_at + 1)
             with self.service.database.write() as connection:
                 transitions.complete(connection, held.batch_id)
 
-    def _claim(self) -> transitions.Claim:
+    def _claim(self) -> claims.Claim:
         with self.service.database.write() as connection:
-            held = transitions.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=30)
+            held = claims.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=30)
         assert held is not None
         return held
 
