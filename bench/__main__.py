@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, start
+from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, small, start
 from bench.peers import run as peers
 from bench.table import Row, as_text, load, save
 from shared.artifact import Artifact
 from tests.marked_page import put_table
 
-PARTS = ("bulk", "interactive", "growth", "api", "start", "large", "loader", "sleeping", "peers")
+PARTS = ("bulk", "interactive", "small", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"
 _PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 _BULK = 10_000
@@ -87,6 +87,10 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
         with bulk.service(scratch / "interactive" / "stack", model.path) as stack:
             return interactive.measure(stack, model, parts_300, folder, _BULK)
 
+    def in_small_pieces() -> list[Row]:
+        with bulk.service(scratch / "small-stack", model.path) as stack:
+            return small.measure(stack, parts_300)
+
     def in_growth() -> list[Row]:
         with bulk.service(scratch / "growth-stack", model.path) as stack:
             return growth.measure(stack, parts_300, scratch / "growth")
@@ -121,6 +125,7 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
     return {
         "bulk": in_bulk,
         "interactive": in_person,
+        "small": in_small_pieces,
         "growth": in_growth,
         "api": lambda: api.measure(scratch / "api", model.path),
         "start": lambda: start.measure(scratch / "up"),

@@ -3,8 +3,10 @@
 Compare-and-set and the order of locks as in `shared.transitions`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
@@ -29,6 +31,7 @@ class Claim:
     token: str
     batch_id: str
     pack: int
+    lane: str
     attempt: int
     enqueued_at: float
     model_id: str
@@ -53,12 +56,21 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The batch after a record: how many items are open, and whether a failure must end it."""
+    """A batch after a record: how many items are open, and whether a failure must end it."""
 
+    batch_id: str
     open: int
     abort: bool
 
 
+_LEASED = {
+    "status": ChunkStatus.LEASED,
+    "token": bindparam("new_token"),
+    "lease_until": clock() + bindparam("lease_s"),
+    "attempts": Chunk.attempts + 1,
+    "host": bindparam("by_host"),
+    "pid": bindparam("by_pid"),
+}
 _CLAIM_CHUNK = (
     update(Chunk)
     .where(
@@ -75,23 +87,47 @@ _CLAIM_CHUNK = (
         .scalar_subquery(),
         Chunk.status == ChunkStatus.QUEUED,
     )
-    .values(
-        status=ChunkStatus.LEASED,
-        token=bindparam("new_token"),
-        lease_until=clock() + bindparam("lease_s"),
-        attempts=Chunk.attempts + 1,
-        host=bindparam("by_host"),
-        pid=bindparam("by_pid"),
+    .values(**_LEASED)
+    .returning(Chunk.__table__)
+)
+# What of the oldest untried chunks of a lane fits into `room` items and needs the model of a batch. A chunk that has
+# ended a lease is not among them: it may be the one that kills its worker.
+_OLDEST = (
+    select(Chunk.id, Chunk.batch_id, (Chunk.last_seq - Chunk.first_seq + 1).label("size"))
+    .where(
+        Chunk.status == ChunkStatus.QUEUED,
+        Chunk.lane == bindparam("in_lane"),
+        Chunk.attempts == 0,
+        Chunk.lease_until.is_(None),
     )
-    .returning(
-        Chunk.id,
-        Chunk.batch_id,
-        Chunk.first_seq,
-        Chunk.last_seq,
-        Chunk.pack,
-        Chunk.attempts,
-        Chunk.enqueued_at,
+    .order_by(Chunk.id)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_FITTING = (
+    select(_OLDEST.c.id, func.sum(_OLDEST.c.size).over(order_by=_OLDEST.c.id).label("filled"))
+    .join(Batch, Batch.id == _OLDEST.c.batch_id)
+    .where(
+        _OLDEST.c.size <= bindparam("room"),
+        Batch.model_id == select(Batch.model_id).where(Batch.id == bindparam("of_batch")).scalar_subquery(),
     )
+    .subquery()
+)
+_CLAIM_MORE = (
+    update(Chunk)
+    .where(
+        Chunk.id.in_(
+            select(Chunk.id)
+            .where(
+                Chunk.id.in_(select(_FITTING.c.id).where(_FITTING.c.filled <= bindparam("room"))),
+                Chunk.status == ChunkStatus.QUEUED,
+            )
+            .with_for_update(skip_locked=True)
+        ),
+        Chunk.status == ChunkStatus.QUEUED,
+    )
+    .values(**_LEASED)
+    .returning(Chunk.__table__)
 )
 _IN_RANGE = and_(
     Item.batch_id == bindparam("in_batch"), Item.seq.between(bindparam("first"), bindparam("last"))
@@ -117,35 +153,61 @@ _CLAIM_BATCH = (
 
 
 def claim(
-    connection: Connection, *, lane: str, token: str, host: str, pid: int, lease_s: float
-) -> Claim | None:
-    """Take the oldest queued chunk of a lane, with its open items; None where none is queued.
+    connection: Connection,
+    *,
+    lanes: Sequence[str],
+    micro_batch: int,
+    token: str,
+    host: str,
+    pid: int,
+    lease_s: float,
+) -> list[Claim]:
+    """Take the oldest queued chunk of the first lane, with its open items; empty where none is queued.
 
-    The attempt is counted here, before any work, so that a chunk that kills its worker is counted too.
+    What its last micro-batch has room for is filled with small chunks of other batches, of any of the lanes, that need
+    the same model. The attempt is counted here, before any work, so that a chunk that kills its worker is counted too;
+    one that may be such a chunk is claimed alone.
     """
-    chunk = connection.execute(
-        _CLAIM_CHUNK,
-        {"in_lane": lane, "new_token": token, "lease_s": lease_s, "by_host": host, "by_pid": pid},
-    ).first()
-    if chunk is None:
-        return None
-    rows = connection.execute(
-        _CLAIM_ITEMS, {"in_batch": chunk.batch_id, "first": chunk.first_seq, "last": chunk.last_seq}
-    ).all()
-    batch = connection.execute(_CLAIM_BATCH, {"in_batch": chunk.batch_id, "n": len(rows)}).one()
-    return Claim(
-        chunk_id=chunk.id,
-        token=token,
-        batch_id=chunk.batch_id,
-        pack=chunk.pack,
-        attempt=chunk.attempts,
-        enqueued_at=chunk.enqueued_at,
-        model_id=batch.model_id,
-        threshold=batch.threshold,
-        review_low=batch.review_low,
-        review_high=batch.review_high,
-        items=tuple(ClaimedItem(*row) for row in sorted(rows)),
-    )
+    lease = {"new_token": token, "lease_s": lease_s, "by_host": host, "by_pid": pid}
+    first = connection.execute(_CLAIM_CHUNK, {"in_lane": lanes[0], **lease}).first()
+    if first is None:
+        return []
+    chunks = [first]
+    room = -(first.last_seq - first.first_seq + 1) % micro_batch if first.attempts == 1 else 0
+    for lane in lanes:
+        if room == 0:
+            break
+        fitting = {"in_lane": lane, "of_batch": first.batch_id, "room": room, "most": micro_batch}
+        more = connection.execute(_CLAIM_MORE, {**fitting, **lease}).all()
+        room -= sum(chunk.last_seq - chunk.first_seq + 1 for chunk in more)
+        chunks += sorted(more)
+    items = [
+        connection.execute(
+            _CLAIM_ITEMS, {"in_batch": chunk.batch_id, "first": chunk.first_seq, "last": chunk.last_seq}
+        ).all()
+        for chunk in chunks
+    ]
+    taken: Counter[str] = Counter()
+    for chunk, rows in zip(chunks, items, strict=True):
+        taken[chunk.batch_id] += len(rows)
+    batches = {
+        batch_id: connection.execute(_CLAIM_BATCH, {"in_batch": batch_id, "n": n}).one()
+        for batch_id, n in sorted(taken.items())
+    }
+    return [
+        Claim(
+            chunk_id=chunk.id,
+            token=token,
+            batch_id=chunk.batch_id,
+            pack=chunk.pack,
+            lane=chunk.lane,
+            attempt=chunk.attempts,
+            enqueued_at=chunk.enqueued_at,
+            items=tuple(ClaimedItem(*row) for row in sorted(rows)),
+            **batches[chunk.batch_id]._mapping,
+        )
+        for chunk, rows in zip(chunks, items, strict=True)
+    ]
 
 
 _HELD = and_(
@@ -199,42 +261,61 @@ _COUNT = (
 
 
 def record(
-    connection: Connection, held: Claim, results: Sequence[Result], *, model_sha256: str, at: float
-) -> Recorded | None:
-    """Write the verdicts of a claimed chunk and count them, once: None, and nothing written, where the lease
-    was lost meanwhile (a late zombie). `results` holds one entry for each claimed item."""
-    done = connection.execute(_FINISH_CHUNK, {"chunk": held.chunk_id, "by_token": held.token})
-    if done.rowcount != 1:
-        return None
-    waited_ms = 1000 * max(0.0, at - held.enqueued_at)
+    connection: Connection, done: Sequence[tuple[Claim, Sequence[Result]]], *, model_sha256: str, at: float
+) -> tuple[list[Recorded], list[Claim]]:
+    """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
+
+    Returns what became of their batches, and the claims whose lease was lost meanwhile (we are a late zombie): of
+    those nothing is written.
+    """
+    kept, lost = [], []
+    # In the order of their ids, so that no two transactions wait for each other.
+    for held, results in sorted(done, key=lambda entry: entry[0].chunk_id):
+        finished = connection.execute(_FINISH_CHUNK, {"chunk": held.chunk_id, "by_token": held.token})
+        if finished.rowcount == 1:
+            kept.append((held, results))
+        else:
+            lost.append(held)
     rows = [
-        {
-            "in_batch": held.batch_id,
-            "at_seq": result.seq,
-            "new_status": ItemStatus.FAILED if result.error_code else ItemStatus.SUCCEEDED,
-            "new_verdict": result.verdict,
-            "new_score": result.score,
-            "with_threshold": held.threshold,
-            "with_model": model_sha256,
-            "new_queue_ms": waited_ms,
-            "new_decode_ms": result.decode_ms,
-            "new_infer_ms": result.infer_ms,
-            "new_error_code": result.error_code,
-            "new_error_detail": result.error_detail,
-            "at": at,
-        }
+        _item_row(held, result, model_sha256=model_sha256, at=at)
+        for held, results in kept
         for result in results
     ]
+    claimed = sum(len(held.items) for held, _ in kept)
     if rows:
-        changed = connection.execute(_RECORD_ITEM, rows)
-        if changed.rowcount != len(rows) or len(rows) != len(held.items):
-            raise AssertionError(
-                f"chunk {held.chunk_id}: {changed.rowcount} of {len(held.items)} items written"
-            )
+        written = connection.execute(_RECORD_ITEM, rows).rowcount
+        if not written == len(rows) == claimed:
+            raise AssertionError(f"{written} of {claimed} items written of {[held for held, _ in kept]}")
+    by_batch: dict[str, list[Result]] = {}
+    for held, results in kept:
+        by_batch.setdefault(held.batch_id, []).extend(results)
+    recorded = [_count(connection, batch_id, results) for batch_id, results in sorted(by_batch.items())]
+    return recorded, lost
+
+
+def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> dict[str, Any]:
+    return {
+        "in_batch": held.batch_id,
+        "at_seq": result.seq,
+        "new_status": ItemStatus.FAILED if result.error_code else ItemStatus.SUCCEEDED,
+        "new_verdict": result.verdict,
+        "new_score": result.score,
+        "with_threshold": held.threshold,
+        "with_model": model_sha256,
+        "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),
+        "new_decode_ms": result.decode_ms,
+        "new_infer_ms": result.infer_ms,
+        "new_error_code": result.error_code,
+        "new_error_detail": result.error_detail,
+        "at": at,
+    }
+
+
+def _count(connection: Connection, batch_id: str, results: Sequence[Result]) -> Recorded:
     verdicts = [result.verdict for result in results]
     failed = sum(result.error_code is not None for result in results)
     counts = {
-        "in_batch": held.batch_id,
+        "in_batch": batch_id,
         "n": len(results),
         "n_succeeded": len(results) - failed,
         "n_failed": failed,
@@ -243,7 +324,7 @@ def record(
         "n_review": verdicts.count("review"),
     }
     still_open, on_error, all_failed = connection.execute(_COUNT, counts).one()
-    return Recorded(open=still_open, abort=on_error == "abort" and all_failed > 0)
+    return Recorded(batch_id, still_open, abort=on_error == "abort" and all_failed > 0)
 
 
 def release(connection: Connection, held: Claim, wait_s: float = 5.0) -> bool:

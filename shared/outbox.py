@@ -6,6 +6,8 @@ A lost message is sent again by the sweep; a lost wake-up call is made up for by
 import json
 import logging
 import uuid
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -71,12 +73,25 @@ def send(app: Celery, task: str, args: list[Any], queue: str) -> bool:
     return True
 
 
-def wake(client: "redis.Redis", batch_id: str) -> None:
-    """Wake whoever waits for a change of this batch."""
+def take_back(client: "redis.Redis", lanes: Sequence[str]) -> None:
+    """Take one message out of the queue for each of these lanes: who has claimed a chunk beside the one that it was
+    told of leaves its message to nobody."""
     try:
-        client.publish(queues.EVENTS_CHANNEL, batch_id)
+        for lane, messages in Counter(lanes).items():
+            client.rpop(lane, messages)
     except UNREACHABLE as error:
-        log.debug("no wake-up call for %s: %s", batch_id, error)
+        log.debug("messages of chunks that are claimed stay in the queue: %s", error)
+
+
+def wake(client: "redis.Redis", *batch_ids: str) -> None:
+    """Wake whoever waits for a change of these batches."""
+    try:
+        with client.pipeline(transaction=False) as calls:
+            for batch_id in batch_ids:
+                calls.publish(queues.EVENTS_CHANNEL, batch_id)
+            calls.execute()
+    except UNREACHABLE as error:
+        log.debug("no wake-up call for %s: %s", ", ".join(batch_ids), error)
 
 
 def check_policy(client: "redis.Redis") -> str | None:

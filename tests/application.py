@@ -19,7 +19,7 @@ from shared.migrations import migrate
 from shared.settings import Settings
 from web.app import create_app
 from web.service import Service
-from worker.infer import infer_chunk
+from worker.infer import infer_chunks
 from worker.runtime import Runtime
 
 Part = tuple[str, str | None, bytes]
@@ -79,7 +79,7 @@ class Application:
 
     def work(self, lane: str = "normal") -> None:
         """Do what a worker of this lane would do, until its queue is empty."""
-        while infer_chunk(self.runtime, lane):
+        while infer_chunks(self.runtime, lane):
             pass
 
     def finished(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:

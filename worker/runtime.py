@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class LoadedModel:
 
 
 class Runtime:
-    """Made once in each process. A thread renews the lease of the chunk in hand and says that we live."""
+    """Made once in each process. A thread renews the leases of the chunks in hand and says that we live."""
 
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self.settings = settings
@@ -47,7 +47,7 @@ class Runtime:
         self.lanes = settings.lanes.split(",")
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
-        self._held: claims.Claim | None = None
+        self._held: Sequence[claims.Claim] = ()
         self._items = 0
         self._progress_at: float | None = None
         self._started_at = now()
@@ -89,14 +89,14 @@ class Runtime:
         return LoadedModel(artifact, engine)
 
     @contextmanager
-    def holding(self, held: claims.Claim) -> Iterator[None]:
-        """Let the heartbeat renew this lease while the chunk is worked on."""
+    def holding(self, held: Sequence[claims.Claim]) -> Iterator[None]:
+        """Let the heartbeat renew these leases while the chunks are worked on."""
         self._held = held
         try:
             yield
         finally:
-            self._held = None
-            self._items += len(held.items)
+            self._held = ()
+            self._items += sum(len(claim.items) for claim in held)
             self._progress_at = now()
 
     def start(self) -> None:
@@ -147,17 +147,17 @@ class Runtime:
         while not pause.wait(self.settings.heartbeat_s):
             try:
                 self.beat()
-                if not self._models and self._held is None:
+                if not self._models and not self._held:
                     self._load_active()
             except Exception as error:  # whatever it is, the next beat must come
                 log.warning("no heartbeat: %s: %s", type(error).__name__, error)
 
     def beat(self) -> None:
-        """Renew the lease in hand and say that this process lives."""
+        """Renew the leases in hand and say that this process lives."""
         held = self._held
         with self.database.write() as connection:
-            if held is not None:
-                claims.renew(connection, held.chunk_id, held.token, self.settings.lease_s)
+            for claim in sorted(held, key=lambda claim: claim.chunk_id):
+                claims.renew(connection, claim.chunk_id, claim.token, self.settings.lease_s)
             seen = connection.execute(
                 update(Worker)
                 .where(Worker.id == self.worker_id)

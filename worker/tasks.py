@@ -11,7 +11,7 @@ from typing import Any
 from shared import queues
 from worker.app import app, runtime
 from worker.deliver import deliver
-from worker.infer import infer_chunk
+from worker.infer import infer_chunks
 from worker.thumbnail import draw_thumbnail
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def _task(name: str) -> Callable[[Callable[..., None]], Any]:
 @_task(queues.INFER)
 def infer(lane: str) -> None:
     """Infer one queued chunk of a lane. Repeated, it claims another chunk or nothing."""
-    infer_chunk(runtime(), lane)
+    infer_chunks(runtime(), lane)
 
 
 @_task(queues.THUMBNAIL)

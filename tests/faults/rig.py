@@ -180,9 +180,11 @@ class Rig:
         with self.database.read() as connection:
             return list(connection.scalars(select(Batch.id).where(Batch.sealed.is_(False))))
 
-    def held(self, batch_id: str, status: str = "leased") -> list[Row[Any]]:
-        """Chunks of a batch that a worker holds now."""
-        query = select(Chunk.__table__).where(Chunk.batch_id == batch_id, Chunk.status == status)
+    def held(self, batch_id: str | None = None, status: str = "leased") -> list[Row[Any]]:
+        """Chunks, of all batches or of one, that a worker holds now."""
+        query = select(Chunk.__table__).where(Chunk.status == status)
+        if batch_id is not None:
+            query = query.where(Chunk.batch_id == batch_id)
         with self.database.read() as connection:
             return list(connection.execute(query.order_by(Chunk.id)).all())
 
@@ -262,6 +264,7 @@ def rig(
             webhook_allowed_networks="127.0.0.0/8",
             min_free_bytes=0,
             chunk_items=CHUNK_ITEMS,
+            micro_batch=CHUNK_ITEMS,  # full chunks are claimed alone, as with the sizes that ship
             orphan_s=4.0,
             **{**FAST, **changed},
         )

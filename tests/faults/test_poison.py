@@ -24,3 +24,23 @@ def test_row_20_a_picture_that_kills_its_process_fails_alone(ill: Rig, many: Man
     ill.saw["attempts"] = max(item.attempts for item in items.values())
     ill.restart("bulk")
     ill.check(most_extra=ill.fired(point) * CHUNK_ITEMS)
+
+
+def test_row_20_in_one_micro_batch_with_other_batches_only_its_own_fails(ill: Rig, many: Many) -> None:
+    """Claimed together the first time, alone after it: the others have tries left."""
+    files = many(CHUNK_ITEMS)
+    poison = "part-00005.jpg"
+    point = f"worker.decode:{hashlib.sha256(files[poison]).hexdigest()}"
+    ill.kill_group("bulk")
+    batches = {name: ill.submit({name: data}) for name, data in files.items()}
+    ill.restart("bulk", f"{point}=kill")
+    for name, batch_id in batches.items():
+        ill.finish(batch_id, 150)
+        (item,) = ill.items(batch_id)
+        expected = ("failed", "poison_image") if name == poison else ("succeeded", None)
+        assert (item.status, item.error_code) == expected, name
+    ill.proof(f"the picture killed {ill.fired(point)} processes")
+    beside = [ill.items(batch_id)[0].attempts for name, batch_id in batches.items() if name != poison]
+    assert 2 in beside, "no picture was ever in one micro-batch with the one that kills"
+    ill.restart("bulk")
+    ill.check(most_extra=CHUNK_ITEMS + ill.fired(point))

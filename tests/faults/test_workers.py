@@ -5,8 +5,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from sqlalchemy import Row
 
 from tests.faults.rig import CHUNK_ITEMS, Rig
 from tests.stack import until
@@ -57,6 +59,27 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
     for name in names:
         ill.kill_group(name)
     ill.check(most_extra=killed.total() * CHUNK_ITEMS)
+
+
+def test_row_02_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
+    """What one worker claims together belongs to many batches: each must come back, and end once."""
+    slow, killed = "worker.claimed=sleep0.1;worker.recorded=sleep0.1", []  # met on either side of a record
+    ill.kill_group("bulk")
+    batch_ids = [ill.submit({name: data}) for name, data in many(10 * CHUNK_ITEMS).items()]
+
+    def small_ones_in_hand() -> list[Row[Any]]:
+        held = ill.held()
+        return held if len(held) > 1 and all(chunk.attempts == 1 for chunk in held) else []
+
+    ill.restart("bulk", slow)
+    for _ in range(3):
+        killed.append(len(until(small_ones_in_hand, 60, "small chunks are claimed together")))
+        ill.restart("bulk", slow)
+    ill.restart("bulk")
+    for batch_id in batch_ids:
+        assert ill.finish(batch_id, 120).succeeded == 1
+    ill.proof(f"{len(killed)} kills, with {min(killed)} to {max(killed)} batches in hand")
+    ill.check(most_extra=2 * len(killed) * CHUNK_ITEMS)  # there are two children
 
 
 def test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:

@@ -59,8 +59,8 @@ def chunks(app: Application, batch_id: str) -> list[tuple[str, int, int]]:
 
 def claimed_model(app: Application, lane: str) -> str | None:
     with app.database.write() as connection:
-        held = claims.claim(connection, lane=lane, token="t", host="h", pid=1, lease_s=60)
-    return held.model_id if held else None
+        held = claims.claim(connection, lanes=[lane], micro_batch=1, token="t", host="h", pid=1, lease_s=60)
+    return held[0].model_id if held else None
 
 
 @pytest.fixture(autouse=True)

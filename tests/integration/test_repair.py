@@ -132,7 +132,7 @@ def test_items_that_no_chunk_holds_get_one_and_their_verdicts(
 ) -> None:
     batch_id = app.submit(four)["id"]
     with app.database.write() as connection:
-        claims.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=60)
+        claims.claim(connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=60)
         connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
     done = mended(repair)
     assert done["unclaimable"] == 4
@@ -145,7 +145,7 @@ def test_leases_messages_and_workers(app: Application, repair: Repair, four: dic
     batch_id, chunks = submit(app, four)
     app.runtime.broker.flushall()
     with app.database.write() as connection:
-        claims.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=-1)
+        claims.claim(connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=-1)
         connection.execute(
             insert(Worker).values(
                 id="lost", host="elsewhere", pid=1, lanes=["normal"], device="cpu", engine="e", threads=1,

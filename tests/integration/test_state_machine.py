@@ -133,44 +133,56 @@ class Machine(RuleBasedStateMachine):
     # -- what workers do --------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.batches)
-    @rule()
-    def claim(self) -> None:
+    @rule(micro_batch=st.integers(1, 6))
+    def claim(self, micro_batch: int) -> None:
+        """One chunk, or more that fit into one micro-batch."""
+        before = {held.chunk_id for held in self._live_claims()}
         with self.database.write() as connection:
-            held = _claim(connection)
-        if held is not None:
-            assert held.chunk_id not in {other.chunk_id for other in self._live_claims()}
-            self.claims.append(held)
+            taken = _claim(connection, micro_batch)
+        assert not before & {held.chunk_id for held in taken}
+        assert len(taken) < 2 or all(held.attempt == 1 for held in taken)
+        beside = sum(len(held.items) for held in taken[1:])
+        assert (
+            beside == 0
+            or (len(taken[0].items) + beside - 1) // micro_batch == (len(taken[0].items) - 1) // micro_batch
+        ), "what is claimed beside a chunk takes no further micro-batch"
+        self.claims += taken
 
     @precondition(lambda self: self.batches)
     @rule()
     def crash_before_the_claim_commits(self) -> None:
         with pytest.raises(_Crash), self.database.write() as connection:
-            _claim(connection)
+            _claim(connection, 4)
             raise _Crash
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), crash=st.booleans(), then_complete=st.booleans())
     def record(self, data: st.DataObject, crash: bool, then_complete: bool) -> None:
-        """By a live holder or by a zombie: which one is known from the row alone."""
-        held = data.draw(st.sampled_from(self.claims))
-        live = held.token in {claim.token for claim in self._live_claims()}
-        results = [_result(item.seq, data.draw(st.integers(0, 3))) for item in held.items]
+        """One chunk or more, by a live holder or by a zombie: which one is known from the row alone."""
+        held = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3, unique_by=id))
+        live = {claim for claim in self._live_claims() if claim in held}
+        done = [
+            (claim, [_result(item.seq, data.draw(st.integers(0, 3))) for item in claim.items])
+            for claim in held
+        ]
         if crash:
             with pytest.raises(_Crash), self.database.write() as connection:
-                claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+                claims.record(connection, done, model_sha256="0" * 64, at=time.time())
                 raise _Crash
             return
         with self.database.write() as connection:
-            recorded = claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
-        assert (recorded is not None) == live, "only who holds the lease may record, and it must be able to"
-        if recorded is not None and recorded.open == 0 and then_complete:
-            self._complete(held.batch_id)
+            recorded, lost = claims.record(connection, done, model_sha256="0" * 64, at=time.time())
+        assert set(held) - set(lost) == live, "only who holds the lease may record, and it must be able to"
+        assert {batch.batch_id for batch in recorded} == {claim.batch_id for claim in live}
+        for batch in recorded:
+            if batch.open == 0 and then_complete:
+                self._complete(batch.batch_id)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def hand_back_or_renew(self, data: st.DataObject) -> None:
         held = data.draw(st.sampled_from(self.claims))
-        live = held.token in {claim.token for claim in self._live_claims()}
+        live = held in self._live_claims()
         with self.database.write() as connection:
             if data.draw(st.booleans()):
                 done = claims.release(connection, held, wait_s=0.0)
@@ -260,12 +272,12 @@ class Machine(RuleBasedStateMachine):
                 )
             self.sweep()
             with self.database.write() as connection:
-                held = _claim(connection)
-            if held is None:
+                taken = _claim(connection, 4)
+            if not taken:
                 break
-            results = [_result(item.seq, 1) for item in held.items]
+            done = [(held, [_result(item.seq, 1) for item in held.items]) for held in taken]
             with self.database.write() as connection:
-                claims.record(connection, held, results, model_sha256="0" * 64, at=time.time())
+                claims.record(connection, done, model_sha256="0" * 64, at=time.time())
         self.sweep()
         for name in self.batches:
             row = self._row(name)
@@ -285,8 +297,10 @@ class Machine(RuleBasedStateMachine):
 
     def _live_claims(self) -> list[Claim]:
         with self.database.read() as connection:
-            tokens = set(connection.scalars(select(Chunk.token).where(Chunk.status == ChunkStatus.LEASED)))
-        return [claim for claim in self.claims if claim.token in tokens]
+            leased = connection.execute(
+                select(Chunk.id, Chunk.token).where(Chunk.status == ChunkStatus.LEASED)
+            ).all()
+        return [claim for claim in self.claims if (claim.chunk_id, claim.token) in leased]
 
 
 def _append(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
@@ -313,10 +327,11 @@ def _append(connection: Connection, batch_id: str, first: int, good: int, bad: i
         )  # fmt: skip
 
 
-def _claim(connection: Connection) -> Claim | None:
+def _claim(connection: Connection, micro_batch: int) -> list[Claim]:
     return claims.claim(
-        connection, lane=_LANE, token=secrets.token_hex(8), host="h", pid=os.getpid(), lease_s=_LEASE_S
-    )
+        connection, lanes=[_LANE], micro_batch=micro_batch, token=secrets.token_hex(8),
+        host="h", pid=os.getpid(), lease_s=_LEASE_S,
+    )  # fmt: skip
 
 
 def _result(seq: int, kind: int) -> Result:

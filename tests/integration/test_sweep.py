@@ -59,8 +59,9 @@ def dead_pid() -> int:
 
 def claim(app: Application, *, pid: int = 1, host: str = "elsewhere", lease_s: float = 60.0) -> Claim:
     with app.database.write() as connection:
-        held = claims.claim(connection, lane="normal", token="dead", host=host, pid=pid, lease_s=lease_s)
-    assert held is not None
+        (held,) = claims.claim(
+            connection, lanes=["normal"], micro_batch=1, token="dead", host=host, pid=pid, lease_s=lease_s
+        )
     return held
 
 
@@ -129,7 +130,7 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
         held = claim(app)
         results = [Result(item.seq, verdict="defect", score=1.0) for item in held.items]
         with app.database.write() as connection:
-            claims.record(connection, held, results, model_sha256="f" * 64, at=now())
+            claims.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
     assert batch(app, batch_id)["status"] == "processing"
     sweeper.run_once()
     assert batch(app, batch_id)["status"] == "completed"

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -81,9 +81,22 @@ def make_batch(database: Database, model_id: str, items: int = 4, per_chunk: int
     return batch_id
 
 
-def claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim | None:
+def claim_all(
+    database: Database,
+    lanes: Sequence[str] = (LANE,),
+    micro_batch: int = 1,
+    token: str = "mine",
+    lease_s: float = 60,
+) -> list[Claim]:
     with database.write() as connection:
-        return claims.claim(connection, lane=LANE, token=token, host="h", pid=1, lease_s=lease_s)
+        return claims.claim(
+            connection, lanes=lanes, micro_batch=micro_batch, token=token, host="h", pid=1, lease_s=lease_s
+        )
+
+
+def claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim | None:
+    """One chunk alone."""
+    return next(iter(claim_all(database, token=token, lease_s=lease_s)), None)
 
 
 def must_claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim:
@@ -96,7 +109,8 @@ def record(database: Database, held: Claim, **changed: Any) -> claims.Recorded |
     verdict = {"verdict": "defect", "score": 0.9, **changed}
     results = [Result(item.seq, **verdict) for item in held.items]
     with database.write() as connection:
-        return claims.record(connection, held, results, model_sha256="f" * 64, at=now())
+        recorded, _ = claims.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
+    return recorded[0] if recorded else None
 
 
 def run(database: Database, change: Callable[..., Any], *args: Any) -> Any:
@@ -158,7 +172,7 @@ def test_many_claimers_at_once_share_the_chunks_without_overlap(database: Databa
 def test_verdicts_are_written_and_counted_once(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
     held = must_claim(database)
-    assert record(database, held) == claims.Recorded(open=0, abort=False)
+    assert record(database, held) == claims.Recorded(batch_id, open=0, abort=False)
     assert record(database, held, verdict="no_defect") is None
     row = batch_row(database, batch_id)
     assert (row.succeeded, row.defect) == (4, 4)
@@ -254,7 +268,7 @@ def test_a_completed_batch_may_hold_failed_items(
     held = must_claim(database)
     with database.write() as connection:
         made = [Result(item.seq, **result) for item, result in zip(held.items, results, strict=True)]
-        claims.record(connection, held, made, model_sha256="f" * 64, at=now())
+        claims.record(connection, [(held, made)], model_sha256="f" * 64, at=now())
     run(database, transitions.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", outcome)
@@ -265,7 +279,7 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
     held = must_claim(database)
     with pytest.raises(AssertionError), database.write() as connection:
         some = [Result(item.seq, verdict="defect", score=0.9) for item in held.items[:3]]
-        claims.record(connection, held, some, model_sha256="f" * 64, at=now())
+        claims.record(connection, [(held, some)], model_sha256="f" * 64, at=now())
     assert batch_row(database, batch_id).processing == 4
     assert record(database, held) is not None
 

@@ -66,14 +66,15 @@ class Site:
                 detail = "as told" if code else None
                 recorded.append(claims.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
             with self.service.database.write() as connection:
-                claims.record(connection, held, recorded, model_sha256="0" * 64, at=held.enqueued_at + 1)
+                claims.record(connection, [(held, recorded)], model_sha256="0" * 64, at=held.enqueued_at + 1)
             with self.service.database.write() as connection:
                 transitions.complete(connection, held.batch_id)
 
     def _claim(self) -> claims.Claim:
         with self.service.database.write() as connection:
-            held = claims.claim(connection, lane="normal", token="t", host="h", pid=1, lease_s=30)
-        assert held is not None
+            (held,) = claims.claim(
+                connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=30
+            )
         return held
 
 
