@@ -5,6 +5,7 @@ one that reads first and writes later fails with SQLITE_BUSY whatever the timeou
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from shared.errors import Unavailable
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 30_000
+_TURN_S = 1.0  # to wait for a turn is a courtesy: after that SQLite says whether there is none
 _NO_BEGIN = "gonogo_no_begin"
 log = logging.getLogger(__name__)
 
@@ -71,13 +73,21 @@ class Database:
             _prepare_sqlite(self.engine, durable)
         # SQLite's driver is in autocommit anyway; to let SQLAlchemy set it for each read costs two more statements.
         reading = {_NO_BEGIN: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        # SQLite lets one transaction write at a time, and who finds it taken sleeps, ever longer. Threads of one
+        # process take turns instead: each wakes when its predecessor has ended.
+        self._turn = threading.Lock()
         self._reads = self.engine.execution_options(**reading)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at the end and rolls back on an error."""
-        with self.engine.begin() as connection:
-            yield connection
+        taken = self.is_sqlite and self._turn.acquire(timeout=_TURN_S)
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        finally:
+            if taken:
+                self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -1,5 +1,8 @@
 """Connections to the database: what a read takes, and what it leaves behind."""
 
+import statistics
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,3 +41,48 @@ def test_a_read_begins_no_transaction_and_sees_each_commit(tmp_path: Path) -> No
         driver = writing.connection.dbapi_connection
         assert driver is not None and driver.in_transaction
     database.dispose()
+
+
+def test_a_thread_that_waits_to_write_goes_on_as_soon_as_another_has_ended(tmp_path: Path) -> None:
+    """Left to SQLite it would sleep up to a tenth of a second more, in steps; here it would be 88 ms."""
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE t (n INTEGER)"))
+    begun: list[float] = []
+
+    def write() -> None:
+        with database.write():
+            begun.append(time.monotonic())
+
+    late = []
+    for _ in range(5):
+        waiting = threading.Thread(target=write)
+        with database.write():
+            waiting.start()
+            time.sleep(0.44)
+        ended = time.monotonic()
+        waiting.join(10)
+        late.append(begun.pop() - ended)
+    assert statistics.median(late) < 0.04, late
+    database.dispose()
+
+
+def test_a_thread_that_holds_its_turn_for_long_shuts_nobody_out(tmp_path: Path) -> None:
+    """A turn is a courtesy of one process: whether another may write, SQLite alone says."""
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE t (n INTEGER)"))
+    waiting = threading.Thread(target=_write_one, args=(database,))
+    with database.write():
+        waiting.start()
+        time.sleep(1.5)
+    waiting.join(10)
+    _write_one(database)
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 2
+    database.dispose()
+
+
+def _write_one(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO t VALUES (1)"))
