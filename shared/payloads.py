@@ -137,6 +137,7 @@ class WorkerPayload(TypedDict):
     threads: int
     models: list[str]
     items: int
+    items_per_second: float | None
     started_at: Time
     last_seen_at: Time
     last_progress_at: Time
@@ -335,6 +336,7 @@ def worker(row: Any) -> WorkerPayload:
         "threads": row.threads,
         "models": row.models,
         "items": row.items,
+        "items_per_second": row.items_per_s,
         "started_at": rfc3339(row.started_at),
         "last_seen_at": rfc3339(row.last_seen_at),
         "last_progress_at": rfc3339(row.last_progress_at),

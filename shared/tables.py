@@ -271,6 +271,7 @@ class Worker(Base):
     last_seen_at: Mapped[float]
     last_progress_at: Mapped[float | None]
     items: Mapped[int] = mapped_column(default=0)
+    items_per_s: Mapped[float | None]
 
 
 class Event(Base):

@@ -7,6 +7,7 @@ shows in the API once it is sealed; one that breaks off is purged by its request
 import hashlib
 import json
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,14 +23,13 @@ from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.tables import Batch, Chunk, Item, Submission
-from web import capacity
+from web import capacity, chunk_size
 from web.options import Options
 from web.problems import HttpProblem
 from web.service import Service
 
 log = logging.getLogger(__name__)
-_FIRST_CHUNK_ITEMS = _LAST_CHUNK_ITEMS = 32  # one micro-batch
-_SHARES_LEFT = 4  # pieces that what is left of a batch is cut into at least
+_SIZED_EVERY_S = 1.0
 _INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
 _INSERT_ITEM = insert(Item)
 _INSERT_CHUNK = insert(Chunk)
@@ -81,6 +81,11 @@ class Intake:
     _renewed: float = field(default_factory=time.monotonic)
     _expected: int = 0
     _received: int = 0
+    _most_items: int = 0
+    _sized: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._most_items = self.service.settings.chunk_items
 
     def expect(self, length: int | None) -> None:
         """How many bytes the request says it has: chunks shrink towards its end."""
@@ -134,16 +139,17 @@ class Intake:
         self.total += 1
         if self._writer is None:
             self._rows.clear()
-        elif len(self._rows) >= self._chunk_items() or self._writer.size >= self.service.settings.chunk_bytes:
+        elif self._is_full(self._writer.size):
             self._flush()
 
-    def _chunk_items(self) -> int:
-        """How many items this chunk takes. A large chunk costs little; the first ones of a batch are small, so that
-        workers soon have one, and so are the last, so that none is left with a long one while the others have nothing
-        more to do."""
-        most = min(self.service.settings.chunk_items, _FIRST_CHUNK_ITEMS << min(self._pack, 16))
-        left = self.total * (self._expected - self._received) // max(self._received, 1)
-        return min(most, max(_LAST_CHUNK_ITEMS, left // _SHARES_LEFT))
+    def _is_full(self, size: int) -> bool:
+        """Whether the chunk in hand, of so many bytes, takes no more. An upload whose length is not known is taken to
+        go on as long again."""
+        expected = self._expected or 2 * self._received
+        left = self.total * (expected - self._received) // max(self._received, 1)
+        return len(self._rows) >= chunk_size.items(
+            self._most_items, self._pack, left
+        ) or size >= chunk_size.max_bytes(self._pack, self.service.settings)
 
     def renew(self) -> None:
         """Keep the claim on this upload while bytes come in, however slowly."""
@@ -219,6 +225,9 @@ class Intake:
                 connection.execute(_INSERT_ITEM, [_item_row(self, row, at) for row in self._rows])
             if good:
                 connection.execute(_INSERT_CHUNK, _chunk_row(self, good, lane, at, held=not claimable))
+            if not seal and time.monotonic() - self._sized > _SIZED_EVERY_S:
+                self._most_items = chunk_size.by_speed(connection, lane, settings)
+                self._sized = time.monotonic()
             if seal and not first:
                 released, still_open = _seal(connection, self, options)
             if seal and key is not None:

@@ -43,7 +43,9 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
         except ArtifactError as error:
             _hand_back(runtime, held, "model_refused", error.detail)
             return False
+        began = time.perf_counter()
         done, missing = predict_chunks(runtime, held, model)
+        runtime.worked(sum(len(results) for _, results in done), time.perf_counter() - began)
         if missing:
             if not runtime.blobs.is_there():
                 _hand_back(runtime, held, "store_missing", "the blob store is not there")

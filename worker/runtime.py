@@ -25,6 +25,7 @@ from shared.tables import ModelVersion, Worker
 from worker.engine import Engine, load_engine
 
 _MODELS_KEPT = 3
+_PACE_ITEMS = 2048
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +33,25 @@ log = logging.getLogger(__name__)
 class LoadedModel:
     artifact: Artifact
     engine: Engine
+
+
+class Pace:
+    """Items a second of the work itself, over the last few thousand items: what waits for work does not count."""
+
+    def __init__(self) -> None:
+        self._items, self._seconds = 0.0, 0.0
+
+    @property
+    def items_per_s(self) -> float | None:
+        """None before anything was done."""
+        return self._items / self._seconds if self._seconds else None
+
+    def add(self, items: int, seconds: float) -> None:
+        """So many items took so long; of what came before, what lies far back fades."""
+        self._items += items
+        self._seconds += seconds
+        if self._items > _PACE_ITEMS:
+            self._items, self._seconds = self._items / 2, self._seconds / 2
 
 
 class Runtime:
@@ -49,8 +69,13 @@ class Runtime:
         self._loading = threading.Lock()
         self._held: Sequence[claims.Claim] = ()
         self._items = 0
+        self._pace = Pace()
         self._progress_at: float | None = None
         self._started_at = now()
+
+    def worked(self, items: int, seconds: float) -> None:
+        """Note how long the decoding and inferring of so many items took."""
+        self._pace.add(items, seconds)
 
     @property
     def worker_id(self) -> str:
@@ -139,6 +164,7 @@ class Runtime:
                     started_at=self._started_at,
                     last_seen_at=clock(),
                     items=0,
+                    items_per_s=self._pace.items_per_s,
                 )
             )
 
@@ -164,6 +190,7 @@ class Runtime:
                 .values(
                     last_seen_at=clock(),
                     items=self._items,
+                    items_per_s=self._pace.items_per_s,
                     last_progress_at=self._progress_at,
                     models=list(self._models),
                 )

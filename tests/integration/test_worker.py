@@ -173,7 +173,10 @@ def test_the_worker_that_works_says_so(stack: Stack, few: dict[str, bytes]) -> N
 
     def worked() -> bool:
         workers = stack.get("/v1/workers")[1]["data"]
-        return any(worker["items"] and worker["last_progress_at"] for worker in workers)
+        return any(
+            worker["items"] and worker["last_progress_at"] and worker["items_per_second"] > 0
+            for worker in workers
+        )
 
     until(worked, 30, "a heartbeat tells of the work done")
 
