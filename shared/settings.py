@@ -47,7 +47,7 @@ class Settings:
     engine_threads: int = _setting(1, "threads one inference process computes with")
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
     micro_batch: int = _setting(32, "pictures one forward pass takes")
-    chunk_s: float = _setting(0.5, "seconds of work in a chunk, by the speed that workers report")
+    chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")

@@ -1,4 +1,4 @@
-"""How much of a submission goes into one chunk: some half second of a worker's time, as the workers measure themselves.
+"""How much of a submission goes into one chunk: less than a second of a worker's time, by its own measure.
 
 A large chunk costs little; a small one is lost with little where its worker dies, and keeps nobody waiting for it.
 """

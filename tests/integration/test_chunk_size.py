@@ -39,7 +39,7 @@ def by_speed(app: Application, lane: str = "normal", **changed: float) -> int:
         return chunk_size.by_speed(connection, lane, settings)
 
 
-def test_a_chunk_is_half_a_second_of_the_mean_worker_of_its_lane(app: Application) -> None:
+def test_a_chunk_is_some_time_of_the_mean_worker_of_its_lane(app: Application) -> None:
     add_worker(app, 400.0)
     add_worker(app, 600.0)
     add_worker(app, 10.0, lanes=("interactive",))
@@ -63,9 +63,9 @@ def test_it_is_never_less_than_a_micro_batch_nor_more_than_what_is_set(app: Appl
 
 
 def test_an_upload_is_cut_by_the_speed_of_the_moment(app: Application) -> None:
-    add_worker(app, 100.0)
+    add_worker(app, 50 / app.service.settings.chunk_s)
     assert cut(app, pictures=32 + 50 + 50, length=10**6) == [32, 50, 50]
-    add_worker(app, 500.0)
+    add_worker(app, 250 / app.service.settings.chunk_s)
     assert cut(app, pictures=32 + 64 + 128 + 150, length=10**6) == [32, 64, 128, 150]
 
 
