@@ -25,8 +25,8 @@ _CHOICES = {
 }
 
 
-def _setting(default: Any, about: str) -> Any:
-    return field(default=default, metadata={"about": about})
+def _setting(default: Any, about: str, *, at_least: int = 0) -> Any:
+    return field(default=default, metadata={"about": about, "at_least": at_least})
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Settings:
     device: str = _setting("auto", "auto, cpu or cuda")
     engine_threads: int = _setting(1, "threads one inference process computes with")
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
-    micro_batch: int = _setting(32, "pictures one forward pass takes")
+    micro_batch: int = _setting(32, "pictures one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
@@ -91,8 +91,9 @@ class Settings:
             raise SettingsError(f"{PREFIX}WEBHOOK_ALLOWED_NETWORKS: {error}") from error
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if isinstance(value, int | float) and not value >= 0:  # so that NaN is none either
-                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from 0 on")
+            least = entry.metadata["at_least"]
+            if isinstance(value, int | float) and not value >= least:  # so that NaN is none either
+                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} on")
 
     @property
     def database(self) -> str:

@@ -46,6 +46,7 @@ def test_what_the_command_line_reads_is_no_unknown_name() -> None:
         ("GONOGO_LEASE_S", ""),
         ("GONOGO_LEASE_S", "nan"),
         ("GONOGO_CHUNK_ITEMS", "-1"),
+        ("GONOGO_MICRO_BATCH", "0"),
         ("GONOGO_DEVICE", "tpu"),
         ("GONOGO_PRECISION", "fp8"),
         ("GONOGO_LOG_LEVEL", "LOUD"),
