@@ -5,6 +5,7 @@ one that reads first and writes later fails with SQLITE_BUSY whatever the timeou
 """
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +107,7 @@ def _prepare_sqlite(engine: Engine, durable: bool) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_wal(cursor)
         cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
@@ -115,6 +116,19 @@ def _prepare_sqlite(engine: Engine, durable: bool) -> None:
     def _begin(connection: Connection) -> None:
         if not connection.get_execution_options().get(_NO_BEGIN):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Of several that open a new file at once, SQLite tells some that it is locked, whatever their timeout."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def is_away(error: DBAPIError) -> bool:

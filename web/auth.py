@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,9 +10,10 @@ from urllib.parse import urlsplit
 
 from flask import g, request, session
 from sqlalchemy import Row
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from shared import keys
+from shared.db import Database
 from web.problems import HttpProblem
 from web.service import service
 
@@ -21,6 +23,8 @@ _REMEMBER_S = 3.0
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 # By what was shown and how: a key's id, which a cookie vouches for, must never pass for its secret.
 _known: dict[tuple[str, str], tuple[float, Row[Any]]] = {}
+_NOTE_EVERY_S = 60.0
+_noting: set[str] = set()  # keys whose use is being noted now
 
 
 def require(scope: str) -> Callable[[_View], _View]:
@@ -52,16 +56,27 @@ def _bearer() -> Row[Any] | None:
 
 
 def find_live(secret: str) -> Row[Any] | None:
-    """The live key with this secret; its use is noted at most as often as it is looked up."""
-    with service().database.read() as connection:
+    """The live key with this secret; its use is noted once a minute."""
+    database = service().database
+    with database.read() as connection:
         row = keys.find_key(connection, secret)
-    if row is not None and (row.last_used_at is None or row.last_used_at < time.time() - 60):
-        try:
-            with service().database.write() as connection:
-                keys.touch_key(connection, row.id)
-        except OperationalError as error:  # a full or locked database must not keep anyone from reading
-            log.warning("the use of key %s is not noted: %s", row.id, error.orig)
+    if row is None or row.id in _noting:
+        return row
+    if row.last_used_at is None or row.last_used_at < time.time() - _NOTE_EVERY_S:
+        _noting.add(row.id)
+        threading.Thread(target=_note_use, args=(database, row.id), name="key-use", daemon=True).start()
     return row
+
+
+def _note_use(database: Database, key_id: str) -> None:
+    """In a thread of its own: while the database is locked, nobody who only reads may have to wait for this."""
+    try:
+        with database.write() as connection:
+            keys.touch_key(connection, key_id)
+    except DBAPIError as error:
+        log.warning("the use of key %s is not noted: %s", key_id, error.orig)
+    finally:
+        _noting.discard(key_id)
 
 
 def _cookie() -> Row[Any] | None:

@@ -1,11 +1,16 @@
 """Who may do what: keys, scopes, revocation, and tenants that must not see each other."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from shared.keys import SCOPES
+from shared.tables import ApiKey
 from tests.application import Application
+from tests.stack import until
 from web import auth
 
 OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/errors", "/openapi.json"}
@@ -89,14 +94,34 @@ def test_a_key_may_do_what_its_scopes_say_and_no_more(app: Application) -> None:
         assert got == expected, scope
 
 
+def listed(app: Application) -> dict[str, Any]:
+    """The keys of the tenant, by id."""
+    return {key["id"]: key for key in app.get("/v1/api-keys")["data"]}
+
+
+def test_nobody_who_reads_waits_for_the_use_of_his_key_to_be_noted(app: Application) -> None:
+    made = app.call("POST", "/v1/api-keys", json={"name": "line 4", "scopes": ["read"]}).get_json()
+    auth.forget()
+    with app.database.write() as connection:
+        connection.execute(update(ApiKey).where(ApiKey.id == made["id"]).values(name="locked"))
+        began = time.monotonic()
+        for _ in range(3):
+            auth.forget()
+            app.get("/v1/batches", key=made["secret"])
+        took = time.monotonic() - began
+        waiting = [thread for thread in threading.enumerate() if thread.name == "key-use"]
+    assert took < 5.0
+    assert len(waiting) == 1, "one at a time waits for the database"
+    until(lambda: listed(app)[made["id"]]["last_used_at"], 30, "its use is noted once that is possible")
+
+
 def test_a_key_is_made_used_listed_without_its_secret_and_revoked(app: Application) -> None:
     made = app.call("POST", "/v1/api-keys", json={"name": "line 3", "scopes": ["read"]})
     assert made.status_code == 201
     secret, identifier = made.get_json()["secret"], made.get_json()["id"]
     assert app.call("GET", "/v1/batches", key=secret).status_code == 200
-    listed = {key["id"]: key for key in app.get("/v1/api-keys")["data"]}
-    assert "secret" not in listed[identifier]
-    assert listed[identifier]["last_used_at"] is not None
+    assert "secret" not in listed(app)[identifier]
+    until(lambda: listed(app)[identifier]["last_used_at"], 10, "its use is noted")
     assert secret not in app.call("GET", "/v1/api-keys").text
     assert app.call("DELETE", f"/v1/api-keys/{identifier}").status_code == 204
     assert app.call("GET", "/v1/batches", key=secret).status_code == 401

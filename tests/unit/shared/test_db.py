@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -81,6 +82,23 @@ def test_a_thread_that_holds_its_turn_for_long_shuts_nobody_out(tmp_path: Path) 
     with database.read() as connection:
         assert connection.scalar(text("SELECT count(*) FROM t")) == 2
     database.dispose()
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """SQLite told one in thirty of those that met here that the file was locked, at once and whatever the timeout."""
+    for number in range(40):
+        databases = [Database(f"sqlite:///{tmp_path}/{number}.db") for _ in range(6)]
+        meeting = threading.Barrier(6)
+
+        def open_it(database: Database, meeting: threading.Barrier = meeting) -> None:
+            meeting.wait(30)
+            with database.read() as connection:
+                assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(open_it, databases))
+        for database in databases:
+            database.dispose()
 
 
 def _write_one(database: Database) -> None:
