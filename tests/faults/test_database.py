@@ -16,7 +16,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import update
 
+from shared.tables import ApiKey
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
 from tests.stack import until
 
@@ -108,6 +110,8 @@ def test_row_15_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
     until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
     statuses: list[int] = []
     uploads: list[str] = []
+    with ill.database.write() as connection:  # that a key was used is due to be noted, which needs the lock
+        connection.execute(update(ApiKey).values(last_used_at=None))
     foreign = sqlite3.connect(str(ill.database.engine.url.database), isolation_level=None)
     foreign.execute("BEGIN EXCLUSIVE")
     before = ill.done()
