@@ -74,10 +74,10 @@ class Database:
             _prepare_sqlite(self.engine, durable)
         # SQLite's driver is in autocommit anyway; to let SQLAlchemy set it for each read costs two more statements.
         reading = {_NO_BEGIN: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reads = self.engine.execution_options(**reading)
         # SQLite lets one transaction write at a time, and who finds it taken sleeps, ever longer. Threads of one
         # process take turns instead: each wakes when its predecessor has ended.
         self._turn = threading.Lock()
-        self._reads = self.engine.execution_options(**reading)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

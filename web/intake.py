@@ -147,9 +147,9 @@ class Intake:
         go on as long again."""
         expected = self._expected or 2 * self._received
         left = self.total * (expected - self._received) // max(self._received, 1)
-        return len(self._rows) >= chunk_size.items(
-            self._most_items, self._pack, left
-        ) or size >= chunk_size.max_bytes(self._pack, self.service.settings)
+        if len(self._rows) >= chunk_size.items(self._most_items, self._pack, left):
+            return True
+        return size >= chunk_size.max_bytes(self._pack, self.service.settings)
 
     def renew(self) -> None:
         """Keep the claim on this upload while bytes come in, however slowly."""

@@ -36,8 +36,8 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
     if not held:
         return False
     failpoints.hit("worker.claimed")
-    outbox.take_back(runtime.broker, [claim.lane for claim in held[1:]])
     with runtime.holding(held):
+        outbox.take_back(runtime.broker, [claim.lane for claim in held[1:]])
         try:
             model = runtime.model(held[0].model_id)
         except ArtifactError as error:
@@ -45,7 +45,7 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
             return False
         began = time.perf_counter()
         done, missing = predict_chunks(runtime, held, model)
-        runtime.worked(sum(len(results) for _, results in done), time.perf_counter() - began)
+        runtime.pace.add(sum(len(results) for _, results in done), time.perf_counter() - began)
         if missing:
             if not runtime.blobs.is_there():
                 _hand_back(runtime, held, "store_missing", "the blob store is not there")

@@ -36,7 +36,7 @@ class LoadedModel:
 
 
 class Pace:
-    """Items a second of the work itself, over the last few thousand items: what waits for work does not count."""
+    """Items a second of decoding and inferring, over the last few thousand items; waiting for work does not count."""
 
     def __init__(self) -> None:
         self._items, self._seconds = 0.0, 0.0
@@ -69,13 +69,9 @@ class Runtime:
         self._loading = threading.Lock()
         self._held: Sequence[claims.Claim] = ()
         self._items = 0
-        self._pace = Pace()
+        self.pace = Pace()
         self._progress_at: float | None = None
         self._started_at = now()
-
-    def worked(self, items: int, seconds: float) -> None:
-        """Note how long the decoding and inferring of so many items took."""
-        self._pace.add(items, seconds)
 
     @property
     def worker_id(self) -> str:
@@ -164,7 +160,7 @@ class Runtime:
                     started_at=self._started_at,
                     last_seen_at=clock(),
                     items=0,
-                    items_per_s=self._pace.items_per_s,
+                    items_per_s=self.pace.items_per_s,
                 )
             )
 
@@ -190,7 +186,7 @@ class Runtime:
                 .values(
                     last_seen_at=clock(),
                     items=self._items,
-                    items_per_s=self._pace.items_per_s,
+                    items_per_s=self.pace.items_per_s,
                     last_progress_at=self._progress_at,
                     models=list(self._models),
                 )
