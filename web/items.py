@@ -2,10 +2,11 @@
 
 import csv
 import io
-import json
+from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from flask import Blueprint, Response, request
 from sqlalchemy import Row, and_, func, or_, select
 
@@ -24,7 +25,8 @@ from web.service import Service, service
 blueprint = Blueprint("items", __name__)
 _ROWS = Item.__table__
 _STREAM_ROWS = 2000
-_AS_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# A column of SQLAlchemy's Row costs a microsecond to read by name, a column of this some 0.03.
+_exported: Any = namedtuple("_Exported", _ROWS.columns.keys())._make  # type: ignore[attr-defined]
 _THUMBNAIL_WAIT_S = 10.0
 
 
@@ -172,31 +174,31 @@ def _accepted_form() -> str:
     return "csv" if "text/csv" in request.headers.get("Accept", "") else "ndjson"
 
 
-def _all_items(database: Database, batch_id: str) -> Iterator[list[Row[Any]]]:
+def _all_items(database: Database, batch_id: str) -> Iterator[list[Any]]:
     """Blocks of rows by keyset, so that no transaction stays open however slowly the client reads."""
     last = -1
     while True:
         query = select(_ROWS).where(Item.batch_id == batch_id, Item.seq > last).order_by(Item.seq)
         with database.read() as connection:
-            rows = list(connection.execute(query.limit(_STREAM_ROWS)))
+            rows = [_exported(row) for row in connection.execute(query.limit(_STREAM_ROWS))]
         if not rows:
             return
         last = rows[-1].seq
         yield rows
 
 
-def _ndjson(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
+def _ndjson(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
     for rows in blocks:
-        yield "".join(_AS_JSON(payloads.item(row)) + "\n" for row in rows)
+        yield b"".join([orjson.dumps(payloads.item(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
 
 
-def _csv(blocks: Iterator[list[Row[Any]]]) -> Iterator[str]:
+def _csv(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(payloads.CSV_COLUMNS)
     for rows in blocks:
         writer.writerows(payloads.csv_row(row) for row in rows)
-        yield buffer.getvalue()
+        yield buffer.getvalue().encode()
         buffer.seek(0)
         buffer.truncate()
-    yield buffer.getvalue()
+    yield buffer.getvalue().encode()
