@@ -1,25 +1,34 @@
-"""The Celery application: `celery -A worker.app worker`."""
+"""The Celery application: `celery -A worker.app worker`.
+
+Celery's parent process imports this and `worker.tasks` and hands messages on; only its children, which start anew
+and are no forks, work on pictures. So both modules import at their top what the parent needs, and the rest where it
+is used.
+"""
 
 import gc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
 from shared.logs import configure
 from shared.queues import celery_app
 from shared.settings import Settings
-from worker.runtime import Runtime
+
+if TYPE_CHECKING:
+    from worker.runtime import Runtime
 
 settings = Settings.from_env()
 app = celery_app(settings)
 app.conf.imports = ("worker.tasks",)
-_runtime: Runtime | None = None
+_runtime: "Runtime | None" = None
 
 
-def runtime() -> Runtime:
+def runtime() -> "Runtime":
     """This process's runtime."""
     global _runtime  # noqa: PLW0603 - one a process, made after the pool has started it
     if _runtime is None:
+        from worker.runtime import Runtime
+
         _runtime = Runtime(settings, app)
     return _runtime
 
@@ -32,8 +41,14 @@ def _log(**_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _begin(**_: Any) -> None:
     configure(settings.log_level)
+    # The first task finds its code loaded.
     if settings.lanes:
+        import worker.infer
+        import worker.thumbnail
+
         runtime().start()
+    else:
+        import worker.deliver  # noqa: F401
     # What is loaded now lives as long as the process: no collection need walk it again.
     gc.collect()
     gc.freeze()

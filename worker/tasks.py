@@ -10,9 +10,6 @@ from typing import Any
 
 from shared import queues
 from worker.app import app, runtime
-from worker.deliver import deliver
-from worker.infer import infer_chunks
-from worker.thumbnail import draw_thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +33,22 @@ def _task(name: str) -> Callable[[Callable[..., None]], Any]:
 @_task(queues.INFER)
 def infer(lane: str) -> None:
     """Infer one queued chunk of a lane. Repeated, it claims another chunk or nothing."""
+    from worker.infer import infer_chunks
+
     infer_chunks(runtime(), lane)
 
 
 @_task(queues.THUMBNAIL)
 def thumbnail(batch_id: str, seq: int) -> None:
     """Draw a thumbnail. Repeated, it finds the file there."""
+    from worker.thumbnail import draw_thumbnail
+
     draw_thumbnail(runtime(), batch_id, seq)
 
 
 @_task(queues.DELIVER)
 def deliver_webhook(delivery_id: str) -> None:
     """Try a delivery that is due. Repeated, it claims nothing, since a claim moves the due time."""
+    from worker.deliver import deliver
+
     deliver(runtime().database, runtime().settings, delivery_id)

@@ -53,11 +53,16 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-import worker.app, worker.tasks, worker.sweep
+import worker.app, worker.tasks, worker.infer, worker.thumbnail, worker.deliver, worker.sweep
 from shared.artifact import read_artifact
 from worker.engine import load_engine
 engine = load_engine(read_artifact(Path(sys.argv[1])), device="cpu")
 assert engine.predict(np.zeros((2, 64, 64, 1), np.uint8)).shape == (2,)
+"""
+PARENT = """
+import sys
+import worker.app, worker.tasks
+assert {"worker.infer", "worker.thumbnail", "worker.deliver"} <= set(worker.app.app.tasks)
 """
 CLI = """
 import importlib, pkgutil
@@ -86,10 +91,11 @@ REPORT = "\nimport sys; print(*[name for name in sys.argv[2].split(',') if name 
     [
         (WEB, (*HEAVY, "onnxruntime", "numpy", "PIL", "worker", "training")),
         (WORKER, (*HEAVY, "web", "training", "flask")),
+        (PARENT, (*HEAVY, "web", "training", "flask", "numpy", "PIL", "onnxruntime", "sqlalchemy", "redis")),
         (CLI, (*HEAVY, "web", "worker", "training", "flask", "celery", "sqlalchemy", "numpy", "PIL")),
         (RENDERER, (*HEAVY, "web", "worker", "flask", "celery")),
     ],
-    ids=["web", "CPU worker", "CLI", "renderer"],
+    ids=["web", "CPU worker", "Celery's parent", "CLI", "renderer"],
 )
 def test_a_process_loads_nothing_that_it_can_do_without(
     code: str, unwanted: tuple[str, ...], artifact: Path, tmp_path: Path

@@ -5,7 +5,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
@@ -13,17 +15,12 @@ from sqlalchemy import inspect, select
 from shared import migrations, model_versions
 from shared.artifact import read_artifact
 from shared.db import Database
-from shared.migrations import migrate
+from shared.migrations import migrate, newest, revision
 from shared.settings import Settings
 from shared.tables import Base, ModelVersion, ServiceSecret
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(migrations.__file__).parent
-
-
-def revision(database: Database) -> str | None:
-    with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -41,8 +38,20 @@ def test_every_index_of_the_code_is_there_partial_ones_included(database: Databa
 
 def test_the_revisions_are_one_line(database: Database) -> None:
     script = ScriptDirectory(str(FOLDER))
-    assert len(script.get_heads()) == 1
-    assert revision(database) == script.get_heads()[0]
+    assert script.get_heads() == [newest()]
+    with database.read() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == newest()
+
+
+def test_who_lacks_the_newest_revision_is_brought_to_it(database: Database) -> None:
+    with database.write() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    assert revision(database) == "0001"
+    migrate(database)
+    assert revision(database) == newest()
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
