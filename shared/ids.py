@@ -26,7 +26,8 @@ def new_id(prefix: str) -> str:
 
 def item_id(batch_id: str, seq: int) -> str:
     """The id of the item at place `seq` (0-based, below 2**30) of a batch."""
-    return f"itm_{batch_id[4:]}{_base32(seq, _PLACE_LENGTH)}"
+    # As _base32 does it, but at half the cost of a call and a loop: exports spell a hundred thousand of them.
+    return f"itm_{batch_id[4:]}{_PAIRS[seq >> 20 & 1023]}{_PAIRS[seq >> 10 & 1023]}{_PAIRS[seq & 1023]}"
 
 
 def split_item_id(identifier: str) -> tuple[str, int] | None:

@@ -1,5 +1,6 @@
 """The only place where the JSON keys of the contract are spelled: rows in, plain dictionaries out."""
 
+import re
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from shared.clock import now, rfc3339
@@ -366,32 +367,30 @@ def page(data: list[Any], next_cursor: str | None) -> ListPayload:
     return {"object": "list", "data": data, "has_more": next_cursor is not None, "next_cursor": next_cursor}
 
 
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 CSV_COLUMNS = (
     "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
     "error_code", "error_detail", "sha256", "created_at", "finished_at",
 )  # fmt: skip
 
 
-def csv_row(row: Any) -> tuple[Any, ...]:
-    """An item as the columns of CSV_COLUMNS. Names a client chose are made harmless for spreadsheets."""
+def csv_line(row: Any) -> str:
+    """An item as a line of RFC 4180 with the CSV_COLUMNS.
+
+    Spelled here and not by `csv`, which looks at every character of every cell: only the names that a client chose
+    can need quotes.
+    """
+    score, threshold = ("" if value is None else value for value in (row.score, row.threshold))
     return (
-        item_id(row.batch_id, row.seq),
-        _cell(row.filename),
-        _cell(row.custom_id),
-        row.status,
-        row.verdict,
-        row.score,
-        row.threshold,
-        row.model_sha256,
-        row.attempts,
-        row.error_code,
-        _cell(row.error_detail),
-        row.sha256,
-        rfc3339(row.created_at),
-        rfc3339(row.finished_at),
+        f"{item_id(row.batch_id, row.seq)},{_cell(row.filename)},{_cell(row.custom_id)},{row.status},"
+        f"{row.verdict or ''},{score},{threshold},{row.model_sha256 or ''},{row.attempts},{row.error_code or ''},"
+        f"{_cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''}\r\n"
     )
 
 
-def _cell(text: str | None) -> str | None:
-    """A spreadsheet takes a cell that begins so for a formula."""
-    return "'" + text if text and text[0] in "=+-@\t\r" else text
+def _cell(text: str | None) -> str:
+    """A text that a client chose, harmless for spreadsheets, which take some first characters for a formula's."""
+    if not text:
+        return ""
+    harmless = "'" + text if text[0] in "=+-@\t\r" else text
+    return '"' + harmless.replace('"', '""') + '"' if _NEEDS_QUOTES.search(harmless) else harmless

@@ -1,7 +1,5 @@
 """Items: pages of a batch's items, one item, its thumbnail, and every result as a stream."""
 
-import csv
-import io
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
@@ -193,12 +191,6 @@ def _ndjson(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
 
 
 def _csv(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(payloads.CSV_COLUMNS)
+    yield (",".join(payloads.CSV_COLUMNS) + "\r\n").encode()
     for rows in blocks:
-        writer.writerows(payloads.csv_row(row) for row in rows)
-        yield buffer.getvalue().encode()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue().encode()
+        yield "".join([payloads.csv_line(row) for row in rows]).encode()

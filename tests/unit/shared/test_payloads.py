@@ -1,14 +1,18 @@
 """Rows in, the contract's JSON out."""
 
+import csv
+import io
 import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import payloads
 from shared.clock import now
-from shared.ids import new_id
+from shared.ids import item_id, new_id
 
 
 def batch_row(**changed: Any) -> Any:
@@ -116,16 +120,38 @@ def test_a_page_says_whether_more_follows() -> None:
     assert payloads.page([], None)["has_more"] is False
 
 
+def cells(row: Any) -> dict[str, str]:
+    """A line of CSV as a program reads it."""
+    [values] = csv.reader(io.StringIO(payloads.csv_line(row), newline=""))
+    return dict(zip(payloads.CSV_COLUMNS, values, strict=True))
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 @pytest.mark.parametrize("column", ["filename", "custom_id", "error_detail"])
 def test_no_cell_that_a_client_can_fill_is_a_formula(start: str, column: str) -> None:
-    cells = dict(
-        zip(payloads.CSV_COLUMNS, payloads.csv_row(item_row(**{column: f"{start}1+1"})), strict=True)
-    )
-    assert cells[column] == f"'{start}1+1"
+    assert cells(item_row(**{column: f"{start}1+1"}))[column] == f"'{start}1+1"
 
 
 def test_numbers_and_harmless_names_stay_as_they_are() -> None:
-    row = item_row(score=0.0, filename="a=b.jpg")
-    cells = dict(zip(payloads.CSV_COLUMNS, payloads.csv_row(row), strict=True))
-    assert (cells["score"], cells["filename"], cells["custom_id"]) == (0.0, "a=b.jpg", None)
+    read = cells(item_row(score=0.0, filename="a=b.jpg"))
+    assert (read["score"], read["filename"], read["custom_id"]) == ("0.0", "a=b.jpg", "")
+
+
+@given(
+    *[st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text[0] not in "=+-@\t\r")] * 3
+)
+def test_csv_gives_back_every_text(filename: str, custom_id: str, detail: str) -> None:
+    row = item_row(filename=filename, custom_id=custom_id, error_code="corrupt_image", error_detail=detail)
+    read = cells(row)
+    assert (read["filename"], read["custom_id"], read["error_detail"]) == (filename, custom_id, detail)
+    assert read["id"] == item_id(row.batch_id, row.seq)
+    assert (read["created_at"], read["finished_at"]) == (
+        "1970-01-01T00:00:01.000Z",
+        "1970-01-01T00:00:02.000Z",
+    )
+
+
+def test_an_item_without_a_verdict_has_empty_cells() -> None:
+    nothing = ("verdict", "score", "threshold", "model_sha256", "sha256", "finished_at")
+    read = cells(item_row(**dict.fromkeys(nothing)))
+    assert [read[name] for name in nothing] == [""] * len(nothing)
