@@ -58,6 +58,32 @@ def test_a_chunk_is_one_message(
     app.work()
 
 
+def moved() -> tuple[int, int]:
+    """Bytes that this process has read and written by system calls so far, sockets aside."""
+    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counters["rchar"]), int(counters["wchar"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count them")
+def test_bytes_are_written_once_and_read_once(app: Application, pictures: dict[str, bytes]) -> None:
+    """A spool file, a copy a picture or a second look at the pack would each add the whole size again."""
+    app.finished(dict(list(pictures.items())[:2]))  # the model is read
+    large = {
+        name: data + bytes(300_000) for name, data in pictures.items()
+    }  # decoders stop at a picture's end
+    size = sum(map(len, large.values()))
+    start = moved()
+    batch = app.submit(large, {"metadata": {}})
+    stored = moved()
+    app.work()
+    end = moved()
+    assert app.get(f"/v1/batches/{batch['id']}")["counts"]["succeeded"] == len(large)
+    uploading = [(after - before) / size for before, after in zip(start, stored, strict=True)]
+    working = [(after - before) / size for before, after in zip(stored, end, strict=True)]
+    assert uploading == [pytest.approx(0, abs=0.1), pytest.approx(1, abs=0.1)], "read, written"
+    assert working == [pytest.approx(1, abs=0.1), pytest.approx(0, abs=0.1)], "read, written"
+
+
 def test_the_whole_way_costs_a_picture_little_more_than_its_decode_and_forward(
     app: Application, artifact: Path, pictures: dict[str, bytes]
 ) -> None:
