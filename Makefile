@@ -46,7 +46,7 @@ faults-long: install-dev
 
 quality: install-dev
 	@$(PIP) -q -c .ci/constraints.txt -e '.[dev,quality]'
-	@$(PY) -m training.quality $(ARGS)
+	@$(PY) -m training.proof.quality $(ARGS)
 
 install: $(VENV)/.installed
 

@@ -15,8 +15,8 @@ import numpy as np
 from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, small, start
 from bench.peers import run as peers
 from bench.table import Row, as_text, load, save
-from shared.artifact import Artifact
-from tests.marked_page import put_table
+from shared.registry.artifact import Artifact
+from tests.harness.marked_page import put_table
 
 PARTS = ("bulk", "interactive", "small", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from bench import cpu
 from bench.table import Row
-from shared import outbox
+from shared.broker import messages
 from shared.clock import now
 from shared.ids import new_id
-from shared.tables import Batch, Item, ModelVersion
-from tests.stack import Stack, multipart, running, until
+from shared.store.tables import Batch, Item, ModelVersion
+from tests.harness.stack import Stack, multipart, running, until
 
 _ITEMS_A_BATCH = 100_000
 _BLOCK = 20_000
@@ -155,7 +155,7 @@ def _long_polls(stack: Stack, batch_id: str, *, count: int = 1000) -> list[Row]:
         with database.write() as connection:
             connection.execute(update(Batch).where(Batch.id == batch_id).values(version=Batch.version + 1))
         database.dispose()
-        outbox.wake(outbox.connect(stack.settings), batch_id)
+        messages.wake(messages.connect(stack.settings), batch_id)
         answered = _read_all(waiting)
         woken = time.perf_counter() - changed
     finally:

@@ -17,10 +17,10 @@ from typing import Any, Self
 import numpy as np
 
 from bench import cpu
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.vision.preprocess import decode
-from worker.engine import load_engine
+from worker.inference.engine import load_engine
 
 BLOCK = 64  # pictures that a thread takes at a time
 

@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from bench import cpu
 from shared.settings import Settings
-from shared.tables import Batch
-from tests.stack import FAST, Stack, running
+from shared.store.tables import Batch
+from tests.harness.stack import FAST, Stack, running
 
 _ENDS_WITHIN_S = 600.0
 
@@ -93,7 +93,7 @@ def _finished_at(stack: Stack, batch_id: str, count: int) -> float:
 
 def _client() -> None:
     """The submitting process: what a user of the client library would run."""
-    from shared.client import Client
+    from shared.client.client import Client
 
     url, folder = sys.argv[1:]
     with Client(url, os.environ["GONOGO_API_KEY"], timeout_s=_ENDS_WITHIN_S) as client:

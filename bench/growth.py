@@ -7,7 +7,7 @@ import numpy as np
 from bench import bulk, cpu
 from bench.pictures import folder_of
 from bench.table import Row
-from tests.stack import Stack
+from tests.harness.stack import Stack
 
 SMALL = 1000
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from bench import bulk
 from bench.table import Row
-from shared.artifact import Artifact
+from shared.registry.artifact import Artifact
 from shared.vision.preprocess import decode
-from tests.stack import Stack
-from worker.engine import load_engine
+from tests.harness.stack import Stack
+from worker.inference.engine import load_engine
 
 
 class Caller:

@@ -11,10 +11,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from bench.table import Row
-from shared.artifact import Artifact
-from shared.decision import calibrated_score
+from shared.registry.artifact import Artifact
+from shared.vision.decision import calibrated_score
 from shared.vision.preprocess import decode
-from worker.engine import load_engine
+from worker.inference.engine import load_engine
 
 _WIDTH, _HEIGHT = 4000, 3000
 

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 from bench.table import Row
 from shared.vision.net import build
-from training.augment import Augmentation, Liberties
-from training.pixels import decode_files
-from training.recipe import preprocessing_for, shape_for
-from training.train import _batch
+from training.data.pixels import decode_files
+from training.fit.augment import Augmentation, Liberties
+from training.fit.recipe import preprocessing_for, shape_for
+from training.fit.train import _batch
 
 _BATCH, _STEPS = 64, 8
 

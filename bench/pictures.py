@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.artifact import Artifact, read_artifact
-from training.render import render
+from shared.registry.artifact import Artifact, read_artifact
+from training.synthetic.render import render
 
 ROOT = Path(__file__).parent.parent
 DISTINCT = 1000
@@ -55,7 +55,7 @@ def artifact(data: Path, *, published: str = "rendered-parts", size: int = 128) 
         return read_artifact(shipped[0])
     path = data / f"untrained-{size}.gonogo"
     if not path.exists():
-        from tests.artifacts import write_untrained
+        from tests.harness.artifacts import write_untrained
 
         data.mkdir(parents=True, exist_ok=True)
         write_untrained(path, size=size)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench import bare, bulk, pictures
 from bench.table import Row
-from shared.artifact import Artifact
+from shared.registry.artifact import Artifact
 
 IMAGES_A_SECOND = 20_000
 _ON_PATH, _ROOT = Path(__file__).parent / "on_path", Path(__file__).parent.parent
@@ -28,19 +28,19 @@ class SleepingEngine:
     name, device, threads = "sleeping", "cpu", 0
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See worker.engine.Engine."""
+        """See worker.inference.engine.Engine."""
         time.sleep(len(images) / IMAGES_A_SECOND)
         return np.zeros(len(images), np.float32)
 
 
 def install() -> None:
     """Put the sleeping engine in this process in place of every other."""
-    import worker.engine
+    import worker.inference.engine
 
     def load(*_: Any, **__: Any) -> SleepingEngine:
         return SleepingEngine()
 
-    worker.engine.load_engine = load  # type: ignore[assignment]
+    worker.inference.engine.load_engine = load  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

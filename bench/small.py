@@ -12,8 +12,8 @@ from sqlalchemy import func, select
 from bench import cpu
 from bench.interactive import Caller
 from bench.table import Row
-from shared.tables import Batch
-from tests.stack import Stack, multipart, until
+from shared.store.tables import Batch
+from tests.harness.stack import Stack, multipart, until
 
 _PREDICTORS, _SUBMITTERS = 16, 8
 

@@ -1,7 +1,7 @@
 """One root for every error the product raises on purpose.
 
-`permanent` says whether trying again can help. The errors are caught in three places only: the HTTP
-problem table (web/problems.py), the task wrapper (worker/tasks.py) and the per-image decode (worker/decode.py).
+`permanent` says whether trying again can help. The web turns these errors into problems (web/http/problems.py),
+the worker turns an ItemError into the failed result of its item (worker/inference/decode.py).
 """
 
 from typing import ClassVar, Literal

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.db import Database
-from shared.migrations import migrate
-from tests.databases import empty_database_url
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from tests.harness.databases import empty_database_url
 
 # A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
 # that send it to one would wait for ever.
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained but whole artifact: its verdicts mean nothing, yet are the same on every machine."""
-    from tests.artifacts import write_untrained
+    from tests.harness.artifacts import write_untrained
 
     return write_untrained(tmp_path_factory.mktemp("artifact") / "untrained.gonogo")
 

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from shared.artifact import read_artifact
 from shared.errors import GonogoError
+from shared.registry.artifact import read_artifact
 
 _BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
 
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from training.render import render
+    from training.synthetic.render import render
 
     render(
         options.folder,
@@ -139,7 +139,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from training.data import check
+    from training.data.folder import check
 
     report = check(options.folder)
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
@@ -147,9 +147,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training.operating_point import Costs
+    from training.pipeline import Options, train_folder
     from training.progress import Bar
-    from training.run import Options, train_folder
+    from training.proof.operating_point import Costs
 
     bar = Bar()
     name = options.name or options.folder.stem
@@ -182,14 +182,14 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from training.data import load
-    from training.evaluate import evaluate, score_records, write_results
+    from training.data.folder import load
     from training.progress import Bar
+    from training.proof.evaluate import evaluate, score_records, write_results
 
     artifact = read_artifact(options.artifact)
     records = load(options.folder)
     if options.only_test is not None:
-        from training.evaluate import only_test_part
+        from training.proof.evaluate import only_test_part
 
         records = only_test_part(records, options.only_test)
     scores = score_records(artifact, records, threads=options.threads, progress=Bar())
@@ -197,7 +197,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.output is not None:
         write_results(options.output, artifact, records, scores)
     if options.against is not None:
-        from training.live import compare
+        from training.proof.live import compare
 
         key = options.key_file.read_text().strip() if options.key_file else None
         seen = compare(artifact, records, scores, url=options.against, key=key)
@@ -220,7 +220,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from training.publish import publish
+    from training.output.publish import publish
 
     key = options.key or (options.key_file.read_text().strip() if options.key_file else None)
     print(publish(options.artifact, url=options.url, key=key, activate=options.activate))
@@ -228,7 +228,7 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
-    from training.quality import quality, test_parts
+    from training.proof.quality import quality, test_parts
 
     if options.fix_test_parts is not None:
         test_parts(options.data, options.runs, options.fix_test_parts)

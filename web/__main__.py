@@ -2,9 +2,9 @@
 
 import argparse
 
-from shared import keys
-from shared.db import Database
+from shared.access import keys
 from shared.settings import Settings
+from shared.store.engine import Database
 
 
 def main() -> None:

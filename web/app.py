@@ -9,32 +9,24 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Flask, Request, Response, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
-from shared import keys, outbox
-from shared.blobs import BlobStore
-from shared.db import Database
+from shared.access import keys
+from shared.blobs.store import BlobStore
+from shared.broker import messages
+from shared.broker.queues import celery_app
 from shared.errors import SettingsError
 from shared.logs import log_requests_as
-from shared.queues import celery_app
 from shared.settings import Settings
-from web import (
-    api_keys,
-    batches,
-    health,
-    items,
-    model_versions,
-    openapi,
-    predict,
-    problems,
-    session,
-    workers,
-)
-from web.announcer import Announcer
+from shared.store.engine import Database
+from web.api import api_keys, batches, health, items, models, predict, session, workers
+from web.http import problems
+from web.live.announcer import Announcer
+from web.live.waiting import WaitingRoom
+from web.openapi import document
 from web.pages import views as pages
 from web.service import Service
-from web.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
-_RESOURCES = (batches, items, predict, model_versions, workers, api_keys, session, health, openapi, pages)
+_RESOURCES = (batches, items, predict, models, workers, api_keys, session, health, document, pages)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -90,9 +82,9 @@ def _version() -> str:
 def _refuse_evicting_broker(settings: Settings) -> None:
     """A broker that evicts keys when it is full drops messages while every send succeeds: do not start on one."""
     try:
-        with outbox.connect(settings) as client:
-            trouble = outbox.check_policy(client)
-    except outbox.UNREACHABLE:
+        with messages.connect(settings) as client:
+            trouble = messages.check_policy(client)
+    except messages.UNREACHABLE:
         return
     if trouble is not None:
         raise SettingsError(trouble)

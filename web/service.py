@@ -7,13 +7,15 @@ from celery import Celery
 from flask import current_app
 from sqlalchemy import select
 
-from shared import payloads, queues, transitions
-from shared.blobs import BlobStore
-from shared.db import Database
+from shared.blobs.store import BlobStore
+from shared.broker import queues
+from shared.contract import payloads
+from shared.lifecycle import endings
 from shared.settings import Settings
-from shared.tables import ModelVersion
-from web.announcer import Announcer
-from web.waiting import WaitingRoom
+from shared.store.engine import Database
+from shared.store.tables import ModelVersion
+from web.live.announcer import Announcer
+from web.live.waiting import WaitingRoom
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Service:
     def complete(self, batch_id: str) -> None:
         """Ask whether a batch has ended, in a transaction of its own, and tell of the deliveries it owes."""
         with self.database.write() as connection:
-            completed = transitions.complete(connection, batch_id)
+            completed = endings.complete(connection, batch_id)
         for delivery_id in completed.deliveries if completed else ():
             self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
         self.waiting.wake(batch_id)

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from shared import queues
+from shared.broker import queues
 from shared.logs import configure
 from shared.settings import Settings
 
@@ -24,7 +24,7 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings.from_env()
     if asked.role == "sweep":
-        from worker import sweep
+        from worker.upkeep import sweep
 
         configure(settings.log_level)
         sweep.run(settings, queues.celery_app(settings))

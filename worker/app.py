@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
+from shared.broker.queues import celery_app
 from shared.logs import configure
-from shared.queues import celery_app
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from worker.runtime import Runtime
+    from worker.inference.runtime import Runtime
 
 settings = Settings.from_env()
 app = celery_app(settings)
@@ -27,7 +27,7 @@ def runtime() -> "Runtime":
     """This process's runtime."""
     global _runtime  # noqa: PLW0603 - one a process, made after the pool has started it
     if _runtime is None:
-        from worker.runtime import Runtime
+        from worker.inference.runtime import Runtime
 
         _runtime = Runtime(settings, app)
     return _runtime
@@ -43,12 +43,12 @@ def _begin(**_: Any) -> None:
     configure(settings.log_level)
     # The first task finds its code loaded.
     if settings.lanes:
-        import worker.infer
-        import worker.thumbnail
+        import worker.inference.infer
+        import worker.inference.thumbnail
 
         runtime().start()
     else:
-        import worker.deliver  # noqa: F401
+        import worker.webhooks.deliver  # noqa: F401
     # What is loaded now lives as long as the process: no collection need walk it again.
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from shared import queues
+from shared.broker import queues
 from worker.app import app, runtime
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def _task(name: str) -> Callable[[Callable[..., None]], Any]:
 @_task(queues.INFER)
 def infer(lane: str) -> None:
     """Infer one queued chunk of a lane. Repeated, it claims another chunk or nothing."""
-    from worker.infer import infer_chunks
+    from worker.inference.infer import infer_chunks
 
     infer_chunks(runtime(), lane)
 
@@ -41,7 +41,7 @@ def infer(lane: str) -> None:
 @_task(queues.THUMBNAIL)
 def thumbnail(batch_id: str, seq: int) -> None:
     """Draw a thumbnail. Repeated, it finds the file there."""
-    from worker.thumbnail import draw_thumbnail
+    from worker.inference.thumbnail import draw_thumbnail
 
     draw_thumbnail(runtime(), batch_id, seq)
 
@@ -49,6 +49,6 @@ def thumbnail(batch_id: str, seq: int) -> None:
 @_task(queues.DELIVER)
 def deliver_webhook(delivery_id: str) -> None:
     """Try a delivery that is due. Repeated, it claims nothing, since a claim moves the due time."""
-    from worker.deliver import deliver
+    from worker.webhooks.deliver import deliver
 
     deliver(runtime().database, runtime().settings, delivery_id)

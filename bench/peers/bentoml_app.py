@@ -6,9 +6,9 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.engine_onnx import OnnxEngine
+from worker.inference.engine_onnx import OnnxEngine
 
 
 @bentoml.service(workers=int(os.environ["PEER_PROCESSES"]), traffic={"timeout": 60})

@@ -10,10 +10,10 @@ import torch
 from fastapi import FastAPI, UploadFile
 from PIL import Image
 
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.vision import net
 from shared.vision.preprocess import decode
-from worker.engine_onnx import OnnxEngine
+from worker.inference.engine_onnx import OnnxEngine
 
 app = FastAPI()
 kind = os.environ["PEER_KIND"]

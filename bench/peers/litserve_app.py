@@ -7,9 +7,9 @@ from typing import Any
 import litserve
 import numpy as np
 
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.engine_onnx import OnnxEngine
+from worker.inference.engine_onnx import OnnxEngine
 
 
 class Inspection(litserve.LitAPI):

@@ -9,9 +9,9 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.engine_onnx import OnnxEngine
+from worker.inference.engine_onnx import OnnxEngine
 
 
 @serve.deployment(

@@ -13,8 +13,8 @@ from pathlib import Path
 from bench import cpu
 from bench.peers.load import Load
 from bench.table import Row
-from shared.cli.stack import valkey_binary
-from tests.stack import ROOT, free_port, until
+from shared.cli.embedded.stack import valkey_binary
+from tests.harness.stack import ROOT, free_port, until
 
 _UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_app:app", "--port", "{port}", "--workers", "{processes}",
             "--log-level", "warning"]  # fmt: skip

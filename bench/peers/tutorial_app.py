@@ -12,9 +12,9 @@ from typing import Any
 from celery import Celery
 from flask import Flask, jsonify, request
 
-from shared.artifact import read_artifact
+from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.engine_onnx import OnnxEngine
+from worker.inference.engine_onnx import OnnxEngine
 
 broker = os.environ["PEER_BROKER"]
 celery_app = Celery("tutorial", broker=broker, backend=os.environ["PEER_BACKEND"])

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.cli import backup, batches, demo, doctor, keys, model_versions, programs, submit, up
+from shared.cli.commands import backup, batches, demo, doctor, keys, models, programs, submit, up
 from shared.errors import GonogoError
 
 REFUSED, USAGE, UNREACHABLE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 4, 130
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 done; 1 refused; 2 usage; 3 no service; 4 items failed; 130 interrupted.",
     )
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (up, submit, batches, model_versions, keys, doctor, backup, demo, programs):
+    for group in (up, submit, batches, models, keys, doctor, backup, demo, programs):
         group.add_parser(commands)
     return root
 

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.cli.data_dir import admin_key
+from shared.cli.embedded.data_dir import admin_key
 from shared.errors import GonogoError
 from shared.settings import Settings
 
 if TYPE_CHECKING:  # imported when a command opens it, so that `--help` need not wait for http and ssl
-    from shared.client import Client
+    from shared.client.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser, *, reads: bool = True) -> None:
 
 def open_client(arguments: argparse.Namespace, *, patience_s: float = 15.0) -> Client:
     """A client for the service that the options or the environment name."""
-    from shared.client import Client
+    from shared.client.client import Client
 
     url = arguments.url or os.environ.get("GONOGO_URL") or DEFAULT_URL
     key = arguments.key or os.environ.get("GONOGO_API_KEY")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.artifact import Artifact
 from shared.errors import ArtifactError
+from shared.registry.artifact import Artifact
 
 INPUT = "images"
 OUTPUTS = ("logit", "feature", "activation")

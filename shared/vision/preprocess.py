@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.artifact import Preprocessing
 from shared.errors import ItemError
+from shared.registry.artifact import Preprocessing
 
 MAX_PIXELS = 50_000_000
 _HEAD = 16

@@ -43,8 +43,8 @@ WEB = """
 import os, sys
 from pathlib import Path
 from shared.settings import Settings
-from shared.db import Database
-from shared.migrations import migrate
+from shared.store.engine import Database
+from shared.store.migrations import migrate
 migrate(Database(Settings.from_env().database))
 import web.wsgi
 assert web.wsgi.app.test_client().get("/livez").status_code == 200
@@ -53,9 +53,10 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-import worker.app, worker.tasks, worker.infer, worker.thumbnail, worker.deliver, worker.sweep
-from shared.artifact import read_artifact
-from worker.engine import load_engine
+import worker.app, worker.tasks, worker.inference.infer, worker.inference.thumbnail
+import worker.webhooks.deliver, worker.upkeep.sweep
+from shared.registry.artifact import read_artifact
+from worker.inference.engine import load_engine
 engine = load_engine(read_artifact(Path(sys.argv[1])), device="cpu")
 assert engine.predict(np.zeros((2, 64, 64, 1), np.uint8)).shape == (2,)
 """
@@ -81,7 +82,7 @@ try:
     program.main()
 except SystemExit as ended:
     assert not ended.code
-import training.render
+import training.synthetic.render
 """
 REPORT = "\nimport sys; print(*[name for name in sys.argv[2].split(',') if name in sys.modules])"
 

@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
-from shared import queues
-from shared.states import Lane
+from shared.broker import queues
+from shared.contract.states import Lane
 from worker.__main__ import _ROLES
 from worker.app import app
 

@@ -32,18 +32,20 @@ def in_tree(*patterns: str) -> set[str]:
 def test_every_module_and_every_file_that_a_module_reads_is_in_it(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     wanted = in_tree(
-        "web/**/*", "worker/**/*", "shared/**/*.py", "training/**/*.py", "shared/migrations/**/*"
+        "web/**/*", "worker/**/*", "shared/**/*.py", "training/**/*.py", "shared/store/migrations/**/*"
     )
-    wanted |= in_tree("shared/published/**/*")
+    wanted |= in_tree("shared/registry/published/**/*")
     assert wanted <= names, sorted(wanted - names)
-    assert any(name.startswith("shared/migrations/versions/r") for name in names)
+    assert any(name.startswith("shared/store/migrations/versions/r") for name in names)
     assert any(name.startswith("web/pages/templates/") for name in names)
     assert any(name.startswith("web/pages/static/") for name in names)
 
 
 def test_a_model_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert [
-        name for name in wheel.namelist() if name.startswith("shared/published/") and name.endswith(".gonogo")
+        name
+        for name in wheel.namelist()
+        if name.startswith("shared/registry/published/") and name.endswith(".gonogo")
     ]
 
 

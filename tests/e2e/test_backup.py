@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running_stack import Up, gonogo, pictures, processes_of
+from tests.harness.running_stack import Up, gonogo, pictures, processes_of
 
 pytestmark = pytest.mark.timeout(300)
 

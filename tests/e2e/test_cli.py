@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.e2e.running_stack import Up, gonogo, pictures
+from tests.harness.running_stack import Up, gonogo, pictures
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.stack import Stack, running, until
+from tests.harness.stack import Stack, running, until
 
 
 def listening(stack: Stack) -> bool:

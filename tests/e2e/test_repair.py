@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.running_stack import Up, gonogo, pictures
+from tests.harness.running_stack import Up, gonogo, pictures
 
 pytestmark = pytest.mark.timeout(240)
 

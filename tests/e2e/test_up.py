@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from shared.cli import data_dir as data_dirs
-from shared.cli import stack
+from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded import stack
 from shared.settings import Settings
-from tests.e2e.running_stack import Up, gonogo, pictures, processes_of, wait_until_gone
+from tests.harness.running_stack import Up, gonogo, pictures, processes_of, wait_until_gone
 
 Start = Callable[..., Up]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
-from shared.blobs import BlobStore
-from shared.db import Database
-from shared.states import FINISHED_ITEM, ItemStatus, Verdict
-from shared.tables import Batch, Chunk, Delivery, Item
+from shared.blobs.store import BlobStore
+from shared.contract.states import FINISHED_ITEM, ItemStatus, Verdict
+from shared.store.engine import Database
+from shared.store.tables import Batch, Chunk, Delivery, Item
 
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(FINISHED_ITEM))
 _SQLITE = (

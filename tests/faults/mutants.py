@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import bindparam, update
 
-from shared.states import ChunkStatus
-from shared.tables import Chunk
+from shared.contract.states import ChunkStatus
+from shared.store.tables import Chunk
 
 
 def _fence() -> None:
     """A record no longer asks for the token: whoever comes writes."""
-    from shared import claims
+    from shared.lifecycle import claims
 
     statement: Any = update(Chunk).where(Chunk.id == bindparam("chunk"))
     claims._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
@@ -22,45 +22,45 @@ def _fence() -> None:
 
 def _lease_expiry() -> None:
     """The sweep finds no lease that has ended."""
-    from shared import leases
+    from shared.lifecycle import leases
 
     leases.expired_leases = lambda connection, limit: []
 
 
 def _dead_process() -> None:
     """The sweep does not notice that the process of a lease is gone: the lease must end by its time."""
-    from worker.sweep import Sweeper
+    from worker.upkeep.sweep import Sweeper
 
     Sweeper.end_leases_of_the_dead = lambda self: None  # type: ignore[method-assign]
 
 
 def _renewal() -> None:
     """No heartbeat renews a lease."""
-    from shared import claims
+    from shared.lifecycle import claims
 
     claims.renew = lambda connection, chunk_id, token, lease_s: True
 
 
 def _completion() -> None:
     """Neither a worker nor the sweep asks whether a batch has ended."""
-    from shared import transitions
+    from shared.lifecycle import endings
 
-    transitions.complete = lambda connection, batch_id: None
+    endings.complete = lambda connection, batch_id: None
 
 
 def _completion_by_sweep() -> None:
     """Only the worker of the last chunk asks whether the batch has ended."""
-    from worker.sweep import Sweeper
+    from worker.upkeep.sweep import Sweeper
 
     Sweeper.complete_batches = lambda self: None  # type: ignore[method-assign]
 
 
 def _completion_guard() -> None:
     """A batch that has ended may end again."""
-    from shared import transitions
+    from shared.lifecycle import endings
 
-    columns = transitions.Batch.__table__.c
-    guarded: Any = transitions._COMPLETE
+    columns = endings.Batch.__table__.c
+    guarded: Any = endings._COMPLETE
     kept = [
         clause
         for clause in guarded._where_criteria
@@ -68,12 +68,12 @@ def _completion_guard() -> None:
     ]
     unguarded = guarded._generate()
     unguarded._where_criteria = tuple(kept)
-    transitions._COMPLETE = unguarded
+    endings._COMPLETE = unguarded
 
 
 def _claim_guard() -> None:
     """A claim takes the oldest chunk that is not done, leased or not."""
-    from shared import claims
+    from shared.lifecycle import claims
 
     oldest = claims.select(Chunk.id).where(
         Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.LEASED]), Chunk.lane == bindparam("in_lane")
@@ -86,14 +86,14 @@ def _claim_guard() -> None:
 
 def _republish() -> None:
     """The sweep never sends a message again."""
-    from worker.sweep import Sweeper
+    from worker.upkeep.sweep import Sweeper
 
     Sweeper.announce_queued = lambda self: None  # type: ignore[method-assign]
 
 
 def _attempts() -> None:
     """A chunk comes back however often it has killed its worker."""
-    from shared import leases
+    from shared.lifecycle import leases
 
     whole = leases.return_expired
     leases.return_expired = lambda connection, chunk_id, max_attempts: whole(connection, chunk_id, 10**6)

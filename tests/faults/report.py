@@ -15,8 +15,8 @@ import pytest
 
 from tests.faults.mutants import MUTANTS
 from tests.faults.table import ELSEWHERE, ROWS
-from tests.marked_page import put_table
-from tests.stack import ROOT
+from tests.harness.marked_page import put_table
+from tests.harness.stack import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
 README = TABLE.parent.parent / "README.md"

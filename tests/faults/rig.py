@@ -15,14 +15,14 @@ import psutil
 import redis
 from sqlalchemy import Row, func, select
 
-from shared import metrics
-from shared.blobs import BlobStore
-from shared.db import Database
+from shared.blobs.store import BlobStore
+from shared.lifecycle import counters
 from shared.settings import Settings
-from shared.tables import Batch, Chunk, Item, Worker
-from tests.databases import empty_database_url
+from shared.store.engine import Database
+from shared.store.tables import Batch, Chunk, Item, Worker
 from tests.faults import checker
-from tests.stack import FAST, ROOT, Stack, free_port, until
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import FAST, ROOT, Stack, free_port, until
 
 ON_PATH = Path(__file__).parent / "on_path"
 # A receiver that refuses at once: what counts here is that exactly one event is owed.
@@ -211,7 +211,7 @@ class Rig:
 
     def event(self, name: str) -> int:
         with self.database.read() as connection:
-            return metrics.read(connection, name)
+            return counters.read(connection, name)
 
     def time_until(self, check: Callable[[], Any], timeout_s: float, what: str) -> float:
         """Seconds until `check` is true."""
@@ -281,7 +281,7 @@ def rig(
 
 def start_valkey(stack: Stack, port: int = 0) -> None:
     """Start (or start again) the broker, on a socket or on a port."""
-    from shared.cli.stack import valkey_binary
+    from shared.cli.embedded.stack import valkey_binary
 
     if not port:
         # A killed server leaves its socket behind; waiting for the file would then be waiting for nothing.

@@ -20,10 +20,10 @@ import psutil
 from PIL import Image
 from sqlalchemy import select
 
-from shared.tables import Worker
-from tests.artifacts import write_untrained
+from shared.store.tables import Worker
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig, rig, start_valkey
-from tests.stack import multipart
+from tests.harness.artifacts import write_untrained
+from tests.harness.stack import multipart
 
 _MINUTES, _ITEMS, _FAULTS = 55.0, 100_000, 500
 _BATCH = 1000

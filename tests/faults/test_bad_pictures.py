@@ -16,7 +16,7 @@ from PIL import Image
 
 from shared.errors import ItemErrorCode
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.stack import free_port, until
+from tests.harness.stack import free_port, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqlite"], indirect=True)]

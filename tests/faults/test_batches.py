@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared import outbox
+from shared.broker import messages
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.stack import until
+from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -36,7 +36,7 @@ def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
     extra = sum(2 + number % 4 for number in range(chunks)) - chunks
     with ill.broker() as broker:
-        assert outbox.ChunkMessages(broker).send("normal", extra)
+        assert messages.ChunkMessages(broker).send("normal", extra)
         ill.finish(batch_id)
         until(lambda: broker.llen("normal") == 0, 60, "every message was taken")
     ill.proof(f"{extra} messages more than {chunks} chunks")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.proxy import HalfOpenProxy
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig, start_valkey
-from tests.stack import COMMANDS, free_port, until
+from tests.harness.proxy import HalfOpenProxy
+from tests.harness.stack import COMMANDS, free_port, until
 
 Many = Callable[[int], dict[str, bytes]]
 # The broker knows nothing of the database: one kind is enough.

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from sqlalchemy import update
 
-from shared.tables import ApiKey
+from shared.store.tables import ApiKey
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
-from tests.stack import until
+from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)

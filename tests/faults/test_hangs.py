@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.stack import multipart, until
+from tests.harness.stack import multipart, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from shared import model_versions
-from shared.artifact import read_artifact
-from shared.tables import ModelVersion
-from tests.artifacts import write_untrained
+from shared.registry import versions
+from shared.registry.artifact import read_artifact
+from shared.store.tables import ModelVersion
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.stack import until
+from tests.harness.artifacts import write_untrained
+from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqlite"], indirect=True)]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqli
 def model_file(ill: Rig) -> Iterator[Path]:
     """The file of the active model; put right again at the end."""
     with ill.database.read() as connection:
-        active = model_versions.active_id(connection)
+        active = versions.active_id(connection)
         sha256 = connection.scalar(select(ModelVersion.sha256).where(ModelVersion.id == active))
     path = ill.blobs.artifact_path(str(sha256))
     whole = path.read_bytes()
@@ -74,7 +74,7 @@ def test_row_34_a_model_swapped_in_the_middle_is_not_used(
 
 def test_row_34_a_batch_of_a_corrupt_model_holds_up_no_other(ill: Rig, many: Many, tmp_path: Path) -> None:
     path = write_untrained(tmp_path / "bad.gonogo", seed=34, name="bad")
-    identifier = model_versions.register(ill.database, ill.blobs, read_artifact(path))
+    identifier = versions.register(ill.database, ill.blobs, read_artifact(path))
     stored = ill.blobs.artifact_path(read_artifact(path).sha256)
     whole = stored.read_bytes()
     stored.write_bytes(whole[:-100])

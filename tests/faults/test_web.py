@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.stack import multipart, until
+from tests.harness.stack import multipart, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -45,7 +45,9 @@ def test_row_05_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Man
 
 
 def test_row_06_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Many) -> None:
-    ill.restart("web", "Announcer.chunk_queued=kill*1", FAULTS_POINTS="web.announcer:Announcer.chunk_queued")
+    ill.restart(
+        "web", "Announcer.chunk_queued=kill*1", FAULTS_POINTS="web.live.announcer:Announcer.chunk_queued"
+    )
     # One chunk that is not full is committed with the batch's seal, in one transaction.
     content_type, body = multipart(many(CHUNK_ITEMS - 1), {"webhook": WEBHOOK})
     headers = {"Content_Type": content_type, "Idempotency_Key": f"row-06-{ill.points.name}"}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.receivers import Receiver, dripping, pouring
-from tests.stack import until
+from tests.harness.receivers import Receiver, dripping, pouring
+from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)

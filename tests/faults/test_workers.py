@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Row
 
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.stack import until
+from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)

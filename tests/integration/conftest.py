@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.stack import valkey_binary
-from tests.application import Application, application
-from tests.databases import empty_database_url
-from tests.stack import until
+from shared.cli.embedded.stack import valkey_binary
+from tests.harness.application import Application, application
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import until
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.application import Application
+from tests.harness.application import Application
 
 
 @pytest.fixture(scope="module")

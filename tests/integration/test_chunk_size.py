@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from shared.clock import now
-from shared.tables import Chunk, Worker
-from tests.application import Application
-from web import chunk_size
-from web.intake import Intake
-from web.options import Options
+from shared.store.tables import Chunk, Worker
+from tests.harness.application import Application
+from web.upload import chunk_size
+from web.upload.intake import Intake
+from web.upload.options import Options
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from shared.settings import Settings
-from tests.databases import empty_database_url
-from tests.stack import FAST, ROOT, Stack, free_port
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import FAST, ROOT, Stack, free_port
 
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("migrate", "web", "worker-cpu", "worker-interactive", "worker-webhooks", "sweeper")

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from bench.counts import Trips, counted
-from shared.artifact import read_artifact
-from shared.tables import Chunk
+from shared.registry.artifact import read_artifact
+from shared.store.tables import Chunk
 from shared.vision.preprocess import decode
-from tests.application import Application
-from worker.engine_onnx import OnnxEngine
+from tests.harness.application import Application
+from worker.inference.engine_onnx import OnnxEngine
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -19,13 +19,13 @@ import pytest
 from sqlalchemy import delete, insert, select
 from standardwebhooks.webhooks import Webhook
 
-from shared.db import Database
 from shared.ids import new_id
 from shared.settings import Settings
-from shared.tables import Attempt, Delivery
-from tests.receivers import Receiver, status
-from tests.stack import running
-from worker.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver, due
+from shared.store.engine import Database
+from shared.store.tables import Attempt, Delivery
+from tests.harness.receivers import Receiver, status
+from tests.harness.stack import running
+from worker.webhooks.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver, due
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 BODY = json.dumps({"type": "batch.completed", "data": {"line": "Prüfstand 3"}}, ensure_ascii=False)
@@ -176,8 +176,8 @@ def test_a_death_between_post_and_record_is_made_good_under_the_same_id(
 ) -> None:
     identifier = owe(database, receiver.url, at=time.time() - 1)
     program = (
-        "import sys; from shared.db import Database; from shared.settings import Settings\n"
-        "from worker.deliver import deliver\n"
+        "import sys; from shared.store.engine import Database; from shared.settings import Settings\n"
+        "from worker.webhooks.deliver import deliver\n"
         "deliver(Database(sys.argv[1]), Settings(webhook_allowed_networks='127.0.0.0/8'), sys.argv[2])"
     )
     fault = {"GONOGO_FAILPOINTS": "deliver.posted=kill*1", "GONOGO_FAILPOINTS_DIR": str(tmp_path)}

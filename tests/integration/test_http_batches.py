@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.application import Application, application, as_form, images, options_part
-from tests.stack import until
+from tests.harness.application import Application, application, as_form, images, options_part
+from tests.harness.stack import until
 
 COUNTS = ("queued", "processing", "succeeded", "failed", "cancelled", "expired")
 

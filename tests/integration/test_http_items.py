@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import payloads
-from tests.application import Application
+from shared.contract import payloads
+from tests.harness.application import Application
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from shared.keys import SCOPES
-from shared.tables import ApiKey
-from tests.application import Application
-from tests.stack import until
-from web import auth
+from shared.access.keys import SCOPES
+from shared.store.tables import ApiKey
+from tests.harness.application import Application
+from tests.harness.stack import until
+from web.http import auth
 
 OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/errors", "/openapi.json"}
 

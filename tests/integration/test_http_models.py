@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.application import Application, HalfwayBody, application
-from tests.artifacts import write_untrained
-from tests.databases import empty_database_url
+from tests.harness.application import Application, HalfwayBody, application
+from tests.harness.artifacts import write_untrained
+from tests.harness.databases import empty_database_url
 
 OCTETS = {"content_type": "application/octet-stream"}
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.tables import Batch, Submission
-from tests.application import Application, HalfwayBody, application, as_form, images, options_part
-from tests.databases import empty_database_url
+from shared.store.tables import Batch, Submission
+from tests.harness.application import Application, HalfwayBody, application, as_form, images, options_part
+from tests.harness.databases import empty_database_url
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

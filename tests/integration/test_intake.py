@@ -8,15 +8,16 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from shared import claims, model_versions, transitions
-from shared.artifact import read_artifact
-from shared.tables import Batch, Chunk, Item
-from tests.application import Application, application
-from tests.artifacts import write_untrained
-from tests.databases import empty_database_url
-from web.intake import Intake
-from web.options import Options, read_options
-from web.problems import HttpProblem
+from shared.lifecycle import claims, endings
+from shared.registry import versions
+from shared.registry.artifact import read_artifact
+from shared.store.tables import Batch, Chunk, Item
+from tests.harness.application import Application, application
+from tests.harness.artifacts import write_untrained
+from tests.harness.databases import empty_database_url
+from web.http.problems import HttpProblem
+from web.upload.intake import Intake
+from web.upload.options import Options, read_options
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -37,7 +38,7 @@ def app(
 @pytest.fixture(scope="module")
 def other_model(app: Application, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = write_untrained(tmp_path_factory.mktemp("other") / "other.gonogo", seed=1, name="other")
-    return model_versions.register(app.database, app.service.blobs, read_artifact(path))
+    return versions.register(app.database, app.service.blobs, read_artifact(path))
 
 
 def take(intake: Intake, *files: bytes) -> None:
@@ -118,14 +119,14 @@ def test_a_batch_under_way_keeps_its_model_when_another_is_activated(
     intake = Intake(app.service, "t", options=Options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
-        model_versions.activate(connection, other_model)
+        versions.activate(connection, other_model)
     try:
         take(intake, b"c")
         intake.seal()
         assert [claimed_model(app, "normal") for _ in range(2)] == [app.model_id] * 2
     finally:
         with app.database.write() as connection:
-            model_versions.activate(connection, app.model_id)
+            versions.activate(connection, app.model_id)
 
 
 def test_a_picture_over_the_limit_fails_alone_and_leaves_no_bytes(app: Application) -> None:
@@ -174,7 +175,7 @@ def test_an_upload_that_was_given_up_meanwhile_cannot_be_sealed(app: Application
     intake = Intake(app.service, "t", options=Options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
-        assert transitions.purge(connection, intake.batch_id)
+        assert endings.purge(connection, intake.batch_id)
     with pytest.raises(HttpProblem) as refused:
         intake.seal()
     assert (refused.value.status, refused.value.code) == (409, "upload_lost")

@@ -8,9 +8,9 @@ import psutil
 import pytest
 from sqlalchemy import func, select
 
-from shared.blobs import BlobStore
-from shared.tables import Batch, Chunk, Item
-from tests.stack import Stack, running, until
+from shared.blobs.store import BlobStore
+from shared.store.tables import Batch, Chunk, Item
+from tests.harness.stack import Stack, running, until
 
 pytestmark = pytest.mark.timeout(180)
 MB = 2**20

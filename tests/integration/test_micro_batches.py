@@ -10,15 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import event, select, update
 
-from shared import claims, transitions
-from shared.artifact import read_artifact
-from shared.claims import Claim, Result
 from shared.clock import now
-from shared.model_versions import register
-from shared.tables import Batch, Chunk, Item
-from tests.application import Application
-from tests.artifacts import write_untrained
-from tests.stack import until
+from shared.lifecycle import claims, endings
+from shared.lifecycle.claims import Claim, Result
+from shared.registry.artifact import read_artifact
+from shared.registry.versions import register
+from shared.store.tables import Batch, Chunk, Item
+from tests.harness.application import Application
+from tests.harness.artifacts import write_untrained
+from tests.harness.stack import until
 
 LANES = ("normal", "low")
 
@@ -203,7 +203,7 @@ def test_many_workers_with_chunks_of_the_same_batches_do_not_wait_for_each_other
     assert errors == []
     for batch_id in batches:
         with app.database.write() as connection:
-            assert transitions.complete(connection, batch_id) is not None
+            assert endings.complete(connection, batch_id) is not None
     assert sum(counts(app, batch_id)[2] for batch_id in batches) == 122
 
 

@@ -12,12 +12,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select
 
-from shared import migrations, model_versions
-from shared.artifact import read_artifact
-from shared.db import Database
-from shared.migrations import migrate, newest, revision
+from shared.registry import versions
+from shared.registry.artifact import read_artifact
 from shared.settings import Settings
-from shared.tables import Base, ModelVersion, ServiceSecret
+from shared.store import migrations
+from shared.store.engine import Database
+from shared.store.migrations import migrate, newest, revision
+from shared.store.tables import Base, ModelVersion, ServiceSecret
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(migrations.__file__).parent
@@ -77,7 +78,7 @@ def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: 
     environment = Settings(data_dir=tmp_path / "data", database_url=database_url).to_env()
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-m", "shared.migrations"],
+            [sys.executable, "-m", "shared.store.migrations"],
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", **environment},
             capture_output=True,
@@ -90,7 +91,7 @@ def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: 
     with database.read() as connection:
         secrets = connection.execute(select(ServiceSecret.name, ServiceSecret.value)).all()
         models = list(connection.scalars(select(ModelVersion.name)))
-        active = model_versions.find(connection, None).name if models else None
+        active = versions.find(connection, None).name if models else None
     database.dispose()
     assert [(secret.name, len(secret.value)) for secret in secrets] == [("session", 32)]
     shipped = sorted((ROOT / "shared" / "published").glob("*/*.gonogo"))

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared import outbox, queues
-from tests.stack import running
+from shared.broker import messages, queues
+from tests.harness.stack import running
 
 
 def without_ids(raw: bytes) -> dict[str, Any]:
@@ -21,10 +21,10 @@ def without_ids(raw: bytes) -> dict[str, Any]:
 def test_a_chunk_message_is_what_celery_would_send_with_ids_of_its_own(
     artifact: Path, tmp_path: Path
 ) -> None:
-    with running(tmp_path, [artifact], "web") as stack, outbox.connect(stack.settings) as broker:
+    with running(tmp_path, [artifact], "web") as stack, messages.connect(stack.settings) as broker:
         with queues.celery_app(stack.settings) as celery:
             celery.send_task(queues.INFER, args=["low"], queue="low")
-        assert outbox.ChunkMessages(broker).send("low", 2)
+        assert messages.ChunkMessages(broker).send("low", 2)
         celerys, first, second = reversed(broker.lrange("low", 0, -1))
     assert without_ids(celerys) == without_ids(first) == without_ids(second)
     assert json.loads(first)["headers"]["id"] != json.loads(second)["headers"]["id"]

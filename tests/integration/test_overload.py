@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import update
 
 from shared.clock import now
-from shared.tables import Batch
-from tests.application import Application, application, images
-from tests.databases import empty_database_url
-from tests.stack import Stack, running, until
-from web import capacity
+from shared.store.tables import Batch
+from tests.harness.application import Application, application, images
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import Stack, running, until
+from web.upload import capacity
 
 BOUNDS = {
     "chunk_items": 2, "max_backlog_items": 20, "max_tenant_items": 12, "max_backlog_bytes": 10**6,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.receivers import Receiver, Reply, dripping, pouring, status
-from worker.post import Answer, post
+from tests.harness.receivers import Receiver, Reply, dripping, pouring, status
+from worker.webhooks.post import Answer, post
 
 LOOPBACK = "127.0.0.0/8"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.application import application
-from tests.stack import Stack, multipart, running, until
+from tests.harness.application import application
+from tests.harness.stack import Stack, multipart, running, until
 
 pytestmark = pytest.mark.timeout(180)
 PATHS = ("/v1/predict", "/predict")

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from shared import claims, metrics
-from shared.tables import Batch, Chunk, Delivery, Item, Submission, Worker
-from tests.application import Application, application
-from tests.databases import empty_database_url
-from tests.stack import until
-from worker.reconcile import COUNTERS, recount
-from worker.repair import Finding, Repair
+from shared.lifecycle import claims, counters
+from shared.store.tables import Batch, Chunk, Delivery, Item, Submission, Worker
+from tests.harness.application import Application, application
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import until
+from worker.upkeep.recount import COUNTERS, recount
+from worker.upkeep.repair import Finding, Repair
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -65,7 +65,7 @@ def mended(repair: Repair) -> dict[str, int]:
     return {name: count for name, (_, count) in done.items()}
 
 
-def counters(app: Application, batch_id: str) -> dict[str, int]:
+def counted_in(app: Application, batch_id: str) -> dict[str, int]:
     with app.database.read() as connection:
         row = connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
     return {name: getattr(row, name) for name in COUNTERS}
@@ -92,13 +92,13 @@ def test_counters_that_differ_are_set_to_what_is_counted_and_the_batch_ends(
     app: Application, repair: Repair, four: dict[str, bytes]
 ) -> None:
     ended, ran = app.finished(four)["id"], app.submit(four)["id"]
-    right = counters(app, ended)
+    right = counted_in(app, ended)
     change(app, Batch, Batch.id == ended, succeeded=2, failed=2, defect=9, outcome="partial")
     change(app, Batch, Batch.id == ran, queued=5)
     app.work()
     assert app.get(f"/v1/batches/{ran}")["status"] == "processing"  # one item open for ever
     assert mended(repair) == {"counters": 2, "completion": 1}
-    assert counters(app, ended) == right
+    assert counted_in(app, ended) == right
     assert app.get(f"/v1/batches/{ended}")["outcome"] == "all_succeeded"
     assert app.get(f"/v1/batches/{ran}")["status"] == "completed"
 
@@ -120,11 +120,11 @@ def test_the_sweep_tells_of_a_batch_that_ended_miscounted(
     batch_id = app.finished(four)["id"]
     change(app, Batch, Batch.id == batch_id, defect=7)
     with app.database.read() as connection:
-        before = metrics.read(connection, "miscounted")
+        before = counters.read(connection, "miscounted")
     repair.sweeper.recount_ended()
     repair.sweeper.recount_ended()  # not again within the minute
     with app.database.read() as connection:
-        assert metrics.read(connection, "miscounted") == before + 1
+        assert counters.read(connection, "miscounted") == before + 1
 
 
 def test_items_that_no_chunk_holds_get_one_and_their_verdicts(

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from shared import metrics, transitions
 from shared.clock import now
-from shared.states import DeliveryStatus
-from shared.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
-from tests.application import Application, application
-from tests.databases import empty_database_url
-from tests.stack import Stack, running, until
-from worker.sweep import Sweeper
+from shared.contract.states import DeliveryStatus
+from shared.lifecycle import counters, endings
+from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
+from tests.harness.application import Application, application
+from tests.harness.databases import empty_database_url
+from tests.harness.stack import Stack, running, until
+from worker.upkeep.sweep import Sweeper
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
@@ -149,7 +149,7 @@ def test_bytes_left_by_a_sweep_that_died_after_its_commit_are_removed(
 ) -> None:
     batch_id = app.finished(four)["id"]
     with app.database.write() as connection:
-        assert transitions.purge(connection, batch_id)
+        assert endings.purge(connection, batch_id)
     time.sleep(0.01)
     sweeper.run_once()
     assert not app.service.blobs.batch_folder(batch_id).exists()
@@ -172,7 +172,7 @@ def test_items_whose_bytes_are_gone_fail_by_name_and_the_rest_gets_verdicts(
     assert (failed["filename"], failed["error"]["code"]) == (next(iter(four)), "fetch_failed")
     assert "gone" in failed["error"]["detail"]
     with app.database.read() as connection:
-        assert metrics.read(connection, "bytes_missing") >= 2
+        assert counters.read(connection, "bytes_missing") >= 2
 
 
 def test_bytes_that_come_back_between_two_tries_get_their_verdicts(

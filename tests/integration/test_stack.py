@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from shared.client import Client
-from shared.states import ItemStatus
-from shared.tables import Item
-from tests.stack import running, until
+from shared.client.client import Client
+from shared.contract.states import ItemStatus
+from shared.store.tables import Item
+from tests.harness.stack import running, until
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from shared import claims, leases, transitions
-from shared.claims import Claim, Result
-from shared.db import Database
-from shared.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
-from shared.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
+from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle import claims, endings, leases
+from shared.lifecycle.claims import Claim, Result
+from shared.store.engine import Database
+from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
 
 _LANE = "normal"
 _MAX_ATTEMPTS = 2
@@ -113,7 +113,7 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, name: str) -> None:
         if name in self.batches:
             with self.database.write() as connection:
-                transitions.cancel(connection, self.batches[name])
+                endings.cancel(connection, self.batches[name])
             self._complete(self.batches[name])
 
     @precondition(lambda self: self.batches)
@@ -124,7 +124,7 @@ class Machine(RuleBasedStateMachine):
         if row is None or data.draw(st.integers(0, 3)):
             return
         with self.database.write() as connection:
-            gone = transitions.purge(connection, row.id)
+            gone = endings.purge(connection, row.id)
         assert gone == (not row.sealed or row.finished_at is not None)
         if gone:
             del self.batches[name]
@@ -216,7 +216,7 @@ class Machine(RuleBasedStateMachine):
                 leases.return_expired(connection, chunk_id, _MAX_ATTEMPTS)
         for batch_id in late:
             with self.database.write() as connection:
-                transitions.expire(connection, batch_id)
+                endings.expire(connection, batch_id)
         for batch_id in self.batches.values():
             self._complete(batch_id)
 
@@ -293,7 +293,7 @@ class Machine(RuleBasedStateMachine):
 
     def _complete(self, batch_id: str) -> None:
         with self.database.write() as connection:
-            transitions.complete(connection, batch_id)
+            endings.complete(connection, batch_id)
 
     def _live_claims(self) -> list[Claim]:
         with self.database.read() as connection:

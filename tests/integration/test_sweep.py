@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from shared import claims, metrics
-from shared.claims import Claim, Result
 from shared.clock import now
-from shared.tables import Batch, Chunk, Delivery, Worker
-from tests.application import Application, application
-from tests.databases import empty_database_url
-from worker.sweep import Sweeper
+from shared.lifecycle import claims, counters
+from shared.lifecycle.claims import Claim, Result
+from shared.store.tables import Batch, Chunk, Delivery, Worker
+from tests.harness.application import Application, application
+from tests.harness.databases import empty_database_url
+from worker.upkeep.sweep import Sweeper
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
@@ -72,7 +72,7 @@ def change_batch(app: Application, batch_id: str, **values: Any) -> None:
 
 def counted(app: Application, name: str) -> int:
     with app.database.read() as connection:
-        return metrics.read(connection, name)
+        return counters.read(connection, name)
 
 
 def batch(app: Application, batch_id: str) -> Any:

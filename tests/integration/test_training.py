@@ -14,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from shared.artifact import read_artifact
-from shared.decision import calibrated_score, decide
+from shared.registry.artifact import read_artifact
+from shared.vision.decision import calibrated_score, decide
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.__main__ import main
-from training.render import render
-from worker.engine import load_engine
-from worker.engine_torch import TorchEngine
+from training.synthetic.render import render
+from worker.inference.engine import load_engine
+from worker.inference.engine_torch import TorchEngine
 
 
 def draw_set(folder: Path, count: int, seed: int = 0) -> Path:

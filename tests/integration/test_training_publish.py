@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.artifact import read_artifact
 from shared.errors import ArtifactError, ItemError
-from tests.e2e.running_stack import Up, pictures
-from training.data import Record
-from training.evaluate import score_records
-from training.live import compare
-from training.publish import publish
+from shared.registry.artifact import read_artifact
+from tests.harness.running_stack import Up, pictures
+from training.data.folder import Record
+from training.output.publish import publish
+from training.proof.evaluate import score_records
+from training.proof.live import compare
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import shared
-from shared.artifact import Artifact, Preprocessing, read_artifact
-from shared.decision import calibrated_score
+from shared.registry.artifact import Artifact, Preprocessing, read_artifact
+from shared.vision.decision import calibrated_score
 from shared.vision.net import load
-from training.card import readable
-from training.render import draw
-from worker.engine import load_engine
-from worker.engine_torch import TorchEngine
+from training.output.card import readable
+from training.synthetic.render import draw
+from worker.inference.engine import load_engine
+from worker.inference.engine_torch import TorchEngine
 
-PUBLISHED = sorted((Path(shared.__file__).parent / "published").iterdir())
+PUBLISHED = sorted((Path(shared.__file__).parent / "registry" / "published").iterdir())
 
 
 @pytest.fixture(scope="module", params=PUBLISHED, ids=lambda folder: folder.name)

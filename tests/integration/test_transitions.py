@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from shared import claims, leases, transitions
-from shared.claims import Claim, Result
 from shared.clock import now
-from shared.db import Database
 from shared.ids import new_id
-from shared.migrations import migrate
-from shared.tables import Batch, Chunk, Delivery, Item, ModelVersion
-from tests.databases import empty_database_url
+from shared.lifecycle import claims, endings, leases
+from shared.lifecycle.claims import Claim, Result
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from shared.store.tables import Batch, Chunk, Delivery, Item, ModelVersion
+from tests.harness.databases import empty_database_url
 
 LANE = "normal"
 WEBHOOK = {"url": "https://receiver.example", "secret": "whsec_x", "events": None}
@@ -205,11 +205,11 @@ def test_a_lease_that_was_renewed_is_not_taken(database: Database, model_id: str
 
 def test_a_batch_is_completed_once_and_owes_one_delivery(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, webhook=WEBHOOK)
-    assert run(database, transitions.complete, batch_id) is None
+    assert run(database, endings.complete, batch_id) is None
     record(database, must_claim(database))
-    completed = run(database, transitions.complete, batch_id)
+    completed = run(database, endings.complete, batch_id)
     assert len(completed.deliveries) == 1
-    assert run(database, transitions.complete, batch_id) is None
+    assert run(database, endings.complete, batch_id) is None
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", "all_succeeded")
     assert row.retain_until == pytest.approx(row.finished_at + 60, abs=1)
@@ -237,7 +237,7 @@ def test_the_last_two_chunks_recorded_at_once_still_complete_the_batch(
             start.wait(30)
             recorded = record(database, held)
             if recorded is not None and recorded.open == 0:
-                won.append(run(database, transitions.complete, batch_id))
+                won.append(run(database, endings.complete, batch_id))
 
         threads = [threading.Thread(target=finish, args=(held,)) for held in helds]
         for thread in threads:
@@ -251,7 +251,7 @@ def test_the_last_two_chunks_recorded_at_once_still_complete_the_batch(
 def test_an_event_that_was_not_asked_for_is_not_owed(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, webhook={**WEBHOOK, "events": ["batch.failed"]})
     record(database, must_claim(database))
-    assert run(database, transitions.complete, batch_id).deliveries == ()
+    assert run(database, endings.complete, batch_id).deliveries == ()
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_completed_batch_may_hold_failed_items(
     with database.write() as connection:
         made = [Result(item.seq, **result) for item, result in zip(held.items, results, strict=True)]
         claims.record(connection, [(held, made)], model_sha256="f" * 64, at=now())
-    run(database, transitions.complete, batch_id)
+    run(database, endings.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", outcome)
 
@@ -287,12 +287,12 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
 def test_cancel_closes_what_has_not_begun_and_keeps_what_has(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, items=4, per_chunk=2, webhook=WEBHOOK)
     held = must_claim(database)
-    assert run(database, transitions.cancel, batch_id)
-    assert not run(database, transitions.cancel, batch_id)
-    assert run(database, transitions.complete, batch_id) is None
+    assert run(database, endings.cancel, batch_id)
+    assert not run(database, endings.cancel, batch_id)
+    assert run(database, endings.complete, batch_id) is None
     assert claim(database) is None
     record(database, held)
-    assert run(database, transitions.complete, batch_id).deliveries
+    assert run(database, endings.complete, batch_id).deliveries
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome, row.succeeded, row.cancelled) == ("cancelled", "partial", 2, 2)
     with database.read() as connection:
@@ -302,9 +302,9 @@ def test_cancel_closes_what_has_not_begun_and_keeps_what_has(database: Database,
 def test_what_has_ended_cannot_be_cancelled_or_expired(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, deadline_at=now() - 1)
     record(database, must_claim(database))
-    run(database, transitions.complete, batch_id)
-    assert not run(database, transitions.cancel, batch_id)
-    assert not run(database, transitions.expire, batch_id)
+    run(database, endings.complete, batch_id)
+    assert not run(database, endings.cancel, batch_id)
+    assert not run(database, endings.expire, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.cancelled, row.expired) == ("completed", 0, 0)
 
@@ -312,17 +312,17 @@ def test_what_has_ended_cannot_be_cancelled_or_expired(database: Database, model
 def test_a_deadline_closes_what_has_not_begun(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, items=4, per_chunk=2, deadline_at=now() - 1)
     held = must_claim(database)
-    assert run(database, transitions.expire, batch_id)
-    assert not run(database, transitions.expire, batch_id)
+    assert run(database, endings.expire, batch_id)
+    assert not run(database, endings.expire, batch_id)
     record(database, held)
-    run(database, transitions.complete, batch_id)
+    run(database, endings.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.succeeded, row.expired) == ("expired", 2, 2)
 
 
 def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, deadline_at=now() + 600)
-    assert not run(database, transitions.expire, batch_id)
+    assert not run(database, endings.expire, batch_id)
     assert batch_row(database, batch_id).queued == 4
 
 
@@ -369,7 +369,7 @@ def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Databa
     with database.read() as connection:
         failed = connection.execute(select(Item.seq, Item.error_code).where(Item.status == "failed")).one()
     assert tuple(failed) == (poison, "poison_image")
-    assert run(database, transitions.complete, batch_id) is not None
+    assert run(database, endings.complete, batch_id) is not None
 
 
 def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id: str) -> None:
@@ -383,11 +383,11 @@ def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id
 
 def test_only_what_has_ended_is_purged(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, webhook=WEBHOOK)
-    assert not run(database, transitions.purge, batch_id)
+    assert not run(database, endings.purge, batch_id)
     assert batch_row(database, batch_id).total == 4
     record(database, must_claim(database))
-    run(database, transitions.complete, batch_id)
-    assert run(database, transitions.purge, batch_id)
+    run(database, endings.complete, batch_id)
+    assert run(database, endings.purge, batch_id)
     with database.read() as connection:
         for table in (Batch, Chunk, Item, Delivery):
             assert connection.execute(select(table.__table__)).all() == []
@@ -400,8 +400,8 @@ def test_each_change_is_a_new_version_so_that_polls_see_it(database: Database, m
     versions.append(batch_row(database, batch_id).version)
     record(database, held)
     versions.append(batch_row(database, batch_id).version)
-    run(database, transitions.cancel, batch_id)
+    run(database, endings.cancel, batch_id)
     versions.append(batch_row(database, batch_id).version)
-    run(database, transitions.complete, batch_id)
+    run(database, endings.complete, batch_id)
     versions.append(batch_row(database, batch_id).version)
     assert sorted(set(versions)) == versions

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from shared import outbox, transitions
-from shared.cli.stack import valkey_binary
-from tests.application import Application, application
-from tests.stack import until
-from web import batches, waiting
+from shared.broker import messages
+from shared.cli.embedded.stack import valkey_binary
+from shared.lifecycle import endings
+from tests.harness.application import Application, application
+from tests.harness.stack import until
+from web.api import batches
+from web.live import waiting
 
 
 @pytest.fixture
@@ -127,8 +129,8 @@ def test_a_change_of_another_batch_is_not_an_answer(app: Application, pictures: 
 
     def change_other() -> None:
         with app.database.write() as connection:
-            transitions.cancel(connection, other)
-        outbox.wake(app.runtime.broker, other)
+            endings.cancel(connection, other)
+        messages.wake(app.runtime.broker, other)
 
     options = {"If_None_Match": first.headers["ETag"]}
     answer, _ = poll(app, f"/v1/batches/{batch_id}?wait=2", change_other, **options)
@@ -139,7 +141,7 @@ def test_a_poll_that_is_behind_is_answered_at_once(app: Application, pictures: d
     batch_id = submit(app, pictures)
     old = app.call("GET", f"/v1/batches/{batch_id}").headers["ETag"]
     with app.database.write() as connection:
-        transitions.cancel(connection, batch_id)
+        endings.cancel(connection, batch_id)
     began = time.monotonic()
     answer = app.call("GET", f"/v1/batches/{batch_id}?wait=60", If_None_Match=old)
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelling")

@@ -17,9 +17,9 @@ import standardwebhooks
 import torch
 from PIL import Image
 
-from tests.application import application, as_form, images, options_part
-from tests.stack import Stack, running, until
-from worker.runtime import Runtime
+from tests.harness.application import application, as_form, images, options_part
+from tests.harness.stack import Stack, running, until
+from worker.inference.runtime import Runtime
 
 pytestmark = pytest.mark.timeout(180)
 POISON = b"the worker dies on these bytes"

@@ -7,14 +7,15 @@ from flask import Blueprint, Response, g, redirect, render_template, request, se
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.states import FINISHED_BATCH, ItemStatus
-from web import batches, items, problems
-from web.auth import require
+from shared.contract.states import FINISHED_BATCH, ItemStatus
+from web.api import batches, items
+from web.api.session import sign_in
+from web.http import problems
+from web.http.auth import require
+from web.http.problems import HttpProblem
 from web.pages.security import harden
 from web.pages.words import FILTERS
-from web.problems import HttpProblem
 from web.service import service
-from web.session import sign_in
 
 blueprint = Blueprint(
     "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static"

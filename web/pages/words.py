@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from shared import payloads
 from shared.clock import now
+from shared.contract import payloads
 
 _STATES = {
     "draft": "Draft",

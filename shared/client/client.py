@@ -1,0 +1,255 @@
+"""The typed Python client of the HTTP API, on the standard library alone.
+
+    with Client("http://127.0.0.1:8000", key) as client:
+        batch = client.submit(["pictures/"], options={"metadata": {"line": "A3"}})
+        batch = client.wait(batch["id"])
+        for item in client.items(batch["id"], sort="-score"):
+            print(item["filename"], item["verdict"], item["score"])
+
+A client keeps one connection and belongs to one thread. Errors are ApiError (the service said no),
+Unreachable (nobody answered within `patience_s`) and UnusableInput (a file is missing or changed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
+from urllib.parse import quote, urlencode
+
+from shared.client.multipart import Multipart, Source, UnusableInput, add_sources
+from shared.client.transport import ApiError, Progress, Transport, Unreachable
+from shared.contract.states import FINISHED_BATCH
+
+if TYPE_CHECKING:  # for the types alone: the client runs on the standard library
+    from shared.contract.payloads import (
+        ApiKeyPayload,
+        BatchPayload,
+        ItemPayload,
+        ModelPayload,
+        PredictionPayload,
+        WorkerPayload,
+    )
+
+__all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
+_LINE_END = b"\n"
+
+
+class Webhook(TypedDict, total=False):
+    url: str
+    secret: str
+    events: list[str]
+
+
+class Options(TypedDict, total=False):
+    """What a submission may ask for; the API documentation describes each."""
+
+    priority: Literal["interactive", "normal", "low"]
+    model: str
+    operating_point: dict[str, Any]
+    metadata: dict[str, Any]
+    webhook: Webhook
+    deadline: float
+    retention: float
+    on_error: Literal["continue", "abort"]
+
+
+class Client:
+    """One service, one key."""
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        patience_s: float = 60.0,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        """`timeout_s` bounds one silence on the wire, `patience_s` all tries of one call together."""
+        self._wire = Transport(url, key, timeout_s=timeout_s, patience_s=patience_s, verify=verify)
+        self._seen: dict[str, tuple[str, BatchPayload]] = {}  # batch id → ETag and the batch as last answered
+
+    @property
+    def url(self) -> str:
+        return self._wire.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._wire.close()
+
+    # Batches
+
+    def submit(
+        self,
+        sources: Iterable[Source] | str | Path,
+        options: Options | None = None,
+        *,
+        idempotency_key: str | None = None,
+        progress: Progress | None = None,
+    ) -> BatchPayload:
+        """Send files, folders (pictures below them, by suffix) and (name, bytes), or one zip or tar.
+
+        Every try carries the same Idempotency-Key, so a broken connection never makes two batches.
+        """
+        if isinstance(sources, str | Path):
+            sources = [sources]
+        body = Multipart()
+        # Even empty, and first: the service starts on a batch while it comes in once it knows what is asked for.
+        body.add_field("options", json.dumps(options or {}).encode())
+        add_sources(body, sources)
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)
+        return cast("BatchPayload", answer.json())
+
+    def batch(self, batch_id: str, *, wait: float | None = None) -> BatchPayload:
+        """The batch now; with `wait` (seconds, at most 60), when it has changed since the last read here."""
+        path = f"/v1/batches/{quote(batch_id, safe='')}"
+        etag, known = self._seen.get(batch_id, ("", None))
+        headers = {"If-None-Match": etag} if known is not None else {}
+        query = f"?wait={wait:g}" if wait else ""
+        answer = self._wire.call("GET", path + query, headers=headers, hold_s=wait or 0.0)
+        if answer.status == 304 and known is not None:
+            return known
+        batch = cast("BatchPayload", answer.json())
+        self._seen.pop(batch_id, None)
+        if batch["status"] not in FINISHED_BATCH and "ETag" in answer.headers:
+            self._seen[batch_id] = (answer.headers["ETag"], batch)
+        return batch
+
+    def watch(
+        self, batch_id: str, *, timeout_s: float | None = None, hold_s: float = 20.0
+    ) -> Iterator[BatchPayload]:
+        """The batch now and after each change, ending with the finished one; raises TimeoutError."""
+        ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        batch = self.batch(batch_id)
+        yield batch
+        while batch["status"] not in FINISHED_BATCH:
+            left = hold_s if ends_at is None else min(hold_s, ends_at - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"{batch_id} is still {batch['status']} after {timeout_s:g} s")
+            batch = self.batch(batch_id, wait=max(left, 0.1))
+            yield batch
+
+    def wait(self, batch_id: str, *, timeout_s: float | None = None) -> BatchPayload:
+        """The finished batch; raises TimeoutError."""
+        *_, batch = self.watch(batch_id, timeout_s=timeout_s)
+        return batch
+
+    def batches(self, **filters: Any) -> Iterator[BatchPayload]:
+        """Every batch of this key's tenant, active first; filters as in the API (status, q, limit, …)."""
+        return cast("Iterator[BatchPayload]", self._pages("/v1/batches", filters))
+
+    def items(self, batch_id: str, **filters: Any) -> Iterator[ItemPayload]:
+        """Every item of a batch, page by page; filters as in the API (status, verdict, sort, limit, …)."""
+        path = f"/v1/batches/{quote(batch_id, safe='')}/items"
+        return cast("Iterator[ItemPayload]", self._pages(path, {"limit": 1000, **filters}))
+
+    def results(self, batch_id: str, format: str = "ndjson") -> Iterator[bytes]:
+        """The result file as it is streamed: line by line (without its end) for ndjson and csv."""
+        rest = b""
+        with contextlib.closing(self.results_blocks(batch_id, format)) as blocks:
+            for block in blocks:
+                lines = (rest + block).split(_LINE_END)
+                rest = lines.pop()
+                yield from lines
+        if rest:
+            yield rest
+
+    def results_blocks(self, batch_id: str, format: str = "ndjson") -> Generator[bytes, None, None]:
+        """The result file in blocks, as it is streamed (csv or ndjson)."""
+        path = f"/v1/batches/{quote(batch_id, safe='')}/results?format={quote(format)}"
+        with self._wire.stream(path, {"Accept": "*/*"}) as (_, blocks):
+            yield from blocks
+
+    def cancel(self, batch_id: str) -> BatchPayload:
+        """Stop a batch; ApiError 409 when it has finished."""
+        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/cancel"))
+
+    def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
+        """One picture, through the interactive lane, answered with its verdict."""
+        if isinstance(source, tuple):
+            name, data = source
+        else:
+            name, data = source.name, _read(source)
+        body = Multipart()
+        body.add_picture(name, data, len(data), field="file")
+        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0, patience_s=10.0)
+        return cast("PredictionPayload", answer.json())
+
+    # Model versions
+
+    def models(self) -> Iterator[ModelPayload]:
+        """Every model version this key may use."""
+        return cast("Iterator[ModelPayload]", self._pages("/v1/models", {}))
+
+    def upload_model(self, artifact: Path) -> ModelPayload:
+        """Upload an artifact; uploading the same bytes again names the same version."""
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = self._wire.call("POST", "/v1/models", body=_read(artifact), headers=headers)
+        return cast("ModelPayload", answer.json())
+
+    def activate_model(self, model_id: str) -> ModelPayload:
+        """Let new batches use this version."""
+        return cast("ModelPayload", self._post(f"/v1/models/{quote(model_id, safe='')}/activate"))
+
+    def rollback_model(self, model_id: str) -> ModelPayload:
+        """Back to the version that was active before this one."""
+        return cast("ModelPayload", self._post(f"/v1/models/{quote(model_id, safe='')}/rollback", once=True))
+
+    # Keys, workers, health
+
+    def keys(self) -> Iterator[ApiKeyPayload]:
+        """The keys of this key's tenant, without their secrets."""
+        return cast("Iterator[ApiKeyPayload]", self._pages("/v1/api-keys", {}))
+
+    def create_key(self, name: str, scopes: Iterable[str]) -> ApiKeyPayload:
+        """A new key of this key's tenant; its `secret` is in this answer and nowhere else."""
+        asked = {"name": name, "scopes": list(scopes)}
+        return cast("ApiKeyPayload", self._post("/v1/api-keys", asked, once=True))
+
+    def delete_key(self, key_id: str) -> None:
+        """Revoke a key."""
+        self._wire.call("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}")
+
+    def workers(self) -> Iterator[WorkerPayload]:
+        """The live workers."""
+        return cast("Iterator[WorkerPayload]", self._pages("/v1/workers", {}))
+
+    def ready(self) -> bool:
+        """Whether the service, its database, its broker and a worker are all there now; never raises."""
+        try:
+            return self._wire.call("GET", "/readyz", patience_s=0.0).status == 200
+        except (ApiError, Unreachable):
+            return False
+
+    def _post(self, path: str, asked: Mapping[str, Any] | None = None, *, once: bool = False) -> Any:
+        body = b"" if asked is None else json.dumps(asked).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._wire.call("POST", path, body=body, headers=headers, repeatable=not once).json()
+
+    def _pages(self, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
+        query = {name: value for name, value in filters.items() if value is not None}
+        while True:
+            page = self._wire.call("GET", f"{path}?{urlencode(query)}" if query else path).json()
+            yield from page["data"]
+            if not page.get("has_more"):
+                return
+            query["cursor"] = page["next_cursor"]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableInput(f"{path}: {error.strerror}") from error

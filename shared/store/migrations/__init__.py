@@ -1,0 +1,40 @@
+"""Bringing a database to the newest revision."""
+
+from pathlib import Path
+
+from sqlalchemy import inspect
+
+from shared.store.engine import Database
+
+_FOLDER = Path(__file__).parent
+
+
+def migrate(database: Database) -> None:
+    """Run every revision that the database lacks. Two processes may do so at once: on SQLite the writing
+    transaction, on PostgreSQL an advisory lock makes the second wait and then find nothing to do."""
+    if revision(database) == newest():
+        return  # as at almost every start; Alembic takes half a second to import
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4704)")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def newest() -> str:
+    """The newest revision, by the name of its file: `r0002_…` is 0002."""
+    return max(file.name for file in (_FOLDER / "versions").glob("r*.py"))[1:5]
+
+
+def revision(database: Database) -> str | None:
+    """The revision that a database is at; None where it has no tables yet."""
+    with database.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        return found

@@ -1,0 +1,25 @@
+"""From a network's logit to a verdict: the two lines of arithmetic that every path shares."""
+
+import math
+
+from shared.contract.states import Verdict
+from shared.registry.artifact import Calibration, OperatingPoint
+
+
+def calibrated_score(logit: float, calibration: Calibration) -> float:
+    """The probability of a defect, 0 to 1. Raises ValueError on NaN, which must get no verdict."""
+    z = calibration.scale * logit + calibration.offset
+    if math.isnan(z):
+        raise ValueError("the network gave no number")
+    # Two forms, so that exp never overflows.
+    if z >= 0:
+        return 1.0 / (1.0 + math.exp(-z))
+    power = math.exp(z)
+    return power / (1.0 + power)
+
+
+def decide(score: float, point: OperatingPoint) -> Verdict:
+    """Review inside the band (both ends belong to it), else defect from the threshold on."""
+    if point.review_low < point.review_high and point.review_low <= score <= point.review_high:
+        return Verdict.REVIEW
+    return Verdict.DEFECT if score >= point.threshold else Verdict.NO_DEFECT

@@ -1,0 +1,171 @@
+"""The web application inside the test's process: real database, real Valkey, and a worker that runs when told."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from shared.access import keys
+from shared.blobs.store import BlobStore
+from shared.registry import versions
+from shared.registry.artifact import read_artifact
+from shared.settings import Settings
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from web.app import create_app
+from web.service import Service
+from worker.inference.infer import infer_chunks
+from worker.inference.runtime import Runtime
+
+Part = tuple[str, str | None, bytes]
+
+
+@dataclass
+class Application:
+    """One installation. `key` may do everything in the tenant `default`."""
+
+    flask: Flask
+    runtime: Runtime
+    key: str
+    model_id: str
+
+    @property
+    def service(self) -> Service:
+        made: Service = self.flask.extensions["gonogo"]
+        return made
+
+    @property
+    def database(self) -> Database:
+        return self.service.database
+
+    def make_key(self, tenant: str, *scopes: str) -> str:
+        """A key's secret."""
+        with self.database.write() as connection:
+            return keys.create_key(connection, tenant=tenant, name="test", scopes=scopes)[1]
+
+    def call(self, method: str, path: str, *, key: str | None = None, **options: Any) -> TestResponse:
+        """One request; an empty key sends none. Headers may be given by name, as in `If_None_Match=…`."""
+        known = {"data", "json", "content_type", "input_stream", "environ_overrides"}
+        headers = {name.replace("_", "-"): value for name, value in options.items() if name not in known}
+        key = self.key if key is None else key
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        passed = {name: value for name, value in options.items() if name in known}
+        return self.flask.test_client().open(path, method=method, headers=headers, **passed)
+
+    def get(self, path: str, **options: Any) -> Any:
+        """The JSON document at a path that must be there."""
+        response = self.call("GET", path, **options)
+        assert response.status_code == 200, response.text
+        return response.get_json()
+
+    def post_form(
+        self, path: str, *parts: Part, boundary: str = "a-boundary", **options: Any
+    ) -> TestResponse:
+        """POST these parts, in this order."""
+        return self.call("POST", path, **as_form(*parts, boundary=boundary), **options)
+
+    def submit(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:
+        """Submit pictures and return the batch, which must have been accepted."""
+        parts = [*([options_part(asked)] if asked is not None else []), *images(files)]
+        response = self.post_form("/v1/batches", *parts, **options)
+        assert response.status_code == 202, response.text
+        return response.get_json()
+
+    def work(self, lane: str = "normal") -> None:
+        """Do what a worker of this lane would do, until its queue is empty."""
+        while infer_chunks(self.runtime, lane):
+            pass
+
+    def finished(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:
+        """A batch that has been submitted and worked on to its end."""
+        batch = self.submit(files, asked, **options)
+        self.work((asked or {}).get("priority", "normal"))
+        return self.get(f"/v1/batches/{batch['id']}", **options)
+
+    def results(self, batch_id: str) -> list[dict[str, Any]]:
+        """Every item of a batch."""
+        return [
+            json.loads(line) for line in self.call("GET", f"/v1/batches/{batch_id}/results").text.splitlines()
+        ]
+
+
+class HalfwayBody:
+    """A request body that stops in the middle: `reached` is set there, and the rest comes once `go` is set."""
+
+    def __init__(self, form: dict[str, Any]) -> None:
+        self._blocks = [form["data"][: len(form["data"]) // 2], form["data"][len(form["data"]) // 2 :]]
+        self._content_type, self._length = form["content_type"], len(form["data"])
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def read(self, _size: int = -1) -> bytes:
+        if len(self._blocks) == 1:
+            self.reached.set()
+            self.go.wait(60)
+        return self._blocks.pop(0) if self._blocks else b""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `Application.call` takes to send it."""
+        environ = {
+            "wsgi.input": self,
+            "wsgi.input_terminated": True,
+            "CONTENT_LENGTH": str(self._length),
+            "CONTENT_TYPE": self._content_type,
+        }
+        return {"environ_overrides": environ}
+
+
+def images(files: dict[str, bytes]) -> list[Part]:
+    return [("images", name, data) for name, data in files.items()]
+
+
+def options_part(asked: Any) -> Part:
+    return ("options", None, json.dumps(asked).encode())
+
+
+def as_form(*parts: Part, boundary: str = "a-boundary") -> dict[str, Any]:
+    """`data` and `content_type` of a multipart body with these parts in this order."""
+    body = bytearray()
+    for name, filename, data in parts:
+        file = "" if filename is None else f'; filename="{filename}"'
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+        body += data + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    return {"data": bytes(body), "content_type": f"multipart/form-data; boundary={boundary}"}
+
+
+@contextlib.contextmanager
+def application(
+    folder: Path, artifact: Path, broker_url: str, database_url: str = "", **changed: Any
+) -> Iterator[Application]:
+    """An installation in a folder, with one active model."""
+    settings = replace(
+        Settings(),
+        data_dir=folder,
+        database_url=database_url,
+        broker_url=broker_url,
+        **{"min_free_bytes": 0, **changed},
+    )
+    database = Database(settings.database)
+    migrate(database)
+    model_id = versions.register(database, BlobStore(settings.blobs), read_artifact(artifact))
+    with database.write() as connection:
+        versions.activate(connection, model_id)
+        _, key = keys.create_key(connection, tenant="default", name="test", scopes=keys.SCOPES)
+    database.dispose()
+    flask = create_app(settings)
+    made = Application(flask, Runtime(settings, flask.extensions["gonogo"].celery), key, model_id)
+    try:
+        yield made
+    finally:
+        made.service.waiting.stop()
+        made.service.announcer.stop()
+        made.database.dispose()
+        made.runtime.database.dispose()

@@ -1,0 +1,126 @@
+"""The embedded stack as a user starts it: `gonogo up` as a process, in a data dir and on a port of its own."""
+
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+from shared.client.client import Client
+from tests.harness.stack import ROOT, free_port
+
+GONOGO = [sys.executable, "-m", "shared.cli.main"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but this."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GONOGO_")}
+    return {**clean, "PYTHONPATH": str(ROOT), **extra}
+
+
+def gonogo(*argv: str, timeout_s: float = 60.0, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [*GONOGO, *argv],
+        check=False,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        cwd=ROOT,
+    )
+
+
+def pictures(count: int, seed: int = 0, size: int = 96) -> list[tuple[str, bytes]]:
+    """Grey JPEGs of random blocks; no two are the same."""
+    chance = random.Random(seed)
+    made = []
+    for place in range(count):
+        image = Image.frombytes("L", (8, 8), chance.randbytes(64)).resize((size, size))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG")
+        made.append((f"part-{place:05d}.jpg", buffer.getvalue()))
+    return made
+
+
+def processes_of(data_dir: Path) -> list[psutil.Process]:
+    """Every live process that carries this data dir in its environment or on its command line."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            here = (
+                process.environ().get("GONOGO_DATA_DIR") == str(data_dir)
+                or str(data_dir) in process.cmdline()
+            )
+            if here and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def wait_until_gone(data_dir: Path, seconds: float) -> list[psutil.Process]:
+    """What still runs after at most this long."""
+    ends_at = time.monotonic() + seconds
+    while (left := processes_of(data_dir)) and time.monotonic() < ends_at:
+        time.sleep(0.1)
+    return left
+
+
+class Up:
+    """One `gonogo up`. Its output is in `lines` once it is ready or has ended."""
+
+    def __init__(self, data_dir: Path, *, port: int | None = None, **extra: str) -> None:
+        self.data_dir, self.port = data_dir, port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+        self.output = data_dir.parent / f"{data_dir.name[-40:]}-{self.port}-{time.monotonic_ns()}.out"
+        argv = [*GONOGO, "up", "--data-dir", str(data_dir), "--port", str(self.port), "--workers", "1"]
+        quick = {"GONOGO_LEASE_S": "4", "GONOGO_HEARTBEAT_S": "1", "GONOGO_SWEEP_S": "1", **extra}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                argv, env=environment(**quick), stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+            )
+
+    @property
+    def lines(self) -> list[str]:
+        return self.output.read_text().splitlines()
+
+    def wait_ready(self, seconds: float = 60.0) -> "Up":
+        ends_at = time.monotonic() + seconds
+        while not any(line.startswith("ready: ") for line in self.lines):
+            assert self.process.poll() is None, self.lines
+            assert time.monotonic() < ends_at, self.lines
+            time.sleep(0.05)
+        return self
+
+    def client(self) -> Client:
+        return Client(self.url, (self.data_dir / "admin-key").read_text().strip(), patience_s=30)
+
+    def stop(self, seconds: float = 60.0) -> int:
+        """SIGTERM, and the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """kill -9 of the supervisor alone."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test has done."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        for process in processes_of(self.data_dir):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue

@@ -1,0 +1,157 @@
+"""Rows in, the contract's JSON out."""
+
+import csv
+import io
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.clock import now
+from shared.contract import payloads
+from shared.ids import item_id, new_id
+
+
+def batch_row(**changed: Any) -> Any:
+    row = {
+        "id": new_id("bat"), "status": "processing", "outcome": None, "model_id": "mdl_1", "threshold": 0.42,
+        "review_low": 0.3, "review_high": 0.6, "total": 1000, "queued": 604, "processing": 32, "succeeded": 360,
+        "failed": 4, "cancelled": 0, "expired": 0, "defect": 21, "no_defect": 330, "review": 9, "lane": "normal",
+        "metadata": {"line": "A3"}, "created_at": 1.0, "started_at": now() - 10, "finished_at": None,
+        "deadline_at": None, "retain_until": None,
+    }  # fmt: skip
+    return SimpleNamespace(**{**row, **changed})
+
+
+def item_row(**changed: Any) -> Any:
+    row = {
+        "batch_id": new_id("bat"), "seq": 3, "custom_id": None, "filename": "a.jpg", "sha256": "0" * 64,
+        "status": "succeeded", "verdict": "defect", "score": 0.9, "threshold": 0.5, "model_sha256": "f" * 64,
+        "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
+        "error_detail": None, "created_at": 1.0, "finished_at": 2.0,
+    }  # fmt: skip
+    return SimpleNamespace(**{**row, **changed})
+
+
+def test_a_batch_has_exactly_the_members_of_its_type() -> None:
+    shown = payloads.batch(batch_row())
+    assert set(shown) == payloads.BatchPayload.__required_keys__
+    assert shown["counts"]["total"] == sum(n for name, n in shown["counts"].items() if name != "total")  # type: ignore[misc]
+    assert json.loads(json.dumps(shown)) == shown
+
+
+def test_progress_is_the_share_of_items_that_have_ended() -> None:
+    assert payloads.batch(batch_row())["progress"] == 0.364
+    assert payloads.batch(batch_row(total=0, queued=0, processing=0))["progress"] == 0.0
+
+
+def test_the_eta_goes_by_the_speed_so_far() -> None:
+    eta = payloads.batch(batch_row())["eta"]
+    assert eta is not None
+    assert eta["items_per_second"] == pytest.approx(36.4, abs=0.5)
+    assert eta["finish_at"] is not None
+
+
+def test_there_is_no_eta_before_the_first_item_and_no_finish_after_the_last() -> None:
+    assert payloads.batch(batch_row(started_at=None))["eta"] is None
+    assert payloads.batch(batch_row(total=636, succeeded=0, failed=0))["eta"] is None
+    ended = payloads.batch(
+        batch_row(status="completed", started_at=10.0, finished_at=20.0, queued=0, processing=0, total=364)
+    )
+    assert ended["eta"] == {"finish_at": None, "items_per_second": 36.4}
+
+
+def test_links_lead_to_the_service_that_the_client_speaks_to() -> None:
+    row = batch_row()
+    links = payloads.batch(row, base="https://inspect.example")["links"]
+    assert links["self"] == f"https://inspect.example/v1/batches/{row.id}"
+    assert links["page"] == f"https://inspect.example/batches/{row.id}"
+
+
+def test_an_item_has_exactly_the_members_of_its_type() -> None:
+    shown = payloads.item(item_row())
+    assert set(shown) == payloads.ItemPayload.__required_keys__
+    assert (shown["metadata"], shown["error"]) == ({}, None)
+
+
+def test_a_failed_item_says_why() -> None:
+    shown = payloads.item(item_row(status="failed", error_code="corrupt_image", error_detail=None))
+    assert shown["error"] == {"code": "corrupt_image", "detail": ""}
+
+
+@pytest.mark.parametrize(("score", "confidence"), [(0.9, 0.9), (0.2, 0.8), (0.5, 0.5)])
+def test_confidence_is_in_the_prediction_whichever_it_is(score: float, confidence: float) -> None:
+    shown = payloads.prediction(item_row(score=score))
+    assert (shown["probability"], shown["confidence"]) == (score, pytest.approx(confidence))
+    assert shown["prediction"] == shown["item"]["verdict"]
+
+
+def test_a_webhook_body_is_type_time_and_data() -> None:
+    event = payloads.event("batch.completed", payloads.batch(batch_row()), 0.0)
+    assert list(event) == ["type", "timestamp", "data"]
+    assert event["timestamp"] == "1970-01-01T00:00:00.000Z"
+
+
+def test_a_key_shows_its_secret_only_when_it_is_given() -> None:
+    row = SimpleNamespace(
+        id="key_1",
+        tenant="t",
+        name="n",
+        prefix="p",
+        scopes=["read"],
+        created_at=1.0,
+        last_used_at=None,
+        expires_at=None,
+    )
+    assert "secret" not in payloads.api_key(row)
+    assert payloads.api_key(row, "gng_p_x")["secret"] == "gng_p_x"
+
+
+def test_a_page_says_whether_more_follows() -> None:
+    assert payloads.page([1], "next") == {
+        "object": "list",
+        "data": [1],
+        "has_more": True,
+        "next_cursor": "next",
+    }
+    assert payloads.page([], None)["has_more"] is False
+
+
+def cells(row: Any) -> dict[str, str]:
+    """A line of CSV as a program reads it."""
+    [values] = csv.reader(io.StringIO(payloads.csv_line(row), newline=""))
+    return dict(zip(payloads.CSV_COLUMNS, values, strict=True))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("column", ["filename", "custom_id", "error_detail"])
+def test_no_cell_that_a_client_can_fill_is_a_formula(start: str, column: str) -> None:
+    assert cells(item_row(**{column: f"{start}1+1"}))[column] == f"'{start}1+1"
+
+
+def test_numbers_and_harmless_names_stay_as_they_are() -> None:
+    read = cells(item_row(score=0.0, filename="a=b.jpg"))
+    assert (read["score"], read["filename"], read["custom_id"]) == ("0.0", "a=b.jpg", "")
+
+
+@given(
+    *[st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text[0] not in "=+-@\t\r")] * 3
+)
+def test_csv_gives_back_every_text(filename: str, custom_id: str, detail: str) -> None:
+    row = item_row(filename=filename, custom_id=custom_id, error_code="corrupt_image", error_detail=detail)
+    read = cells(row)
+    assert (read["filename"], read["custom_id"], read["error_detail"]) == (filename, custom_id, detail)
+    assert read["id"] == item_id(row.batch_id, row.seq)
+    assert (read["created_at"], read["finished_at"]) == (
+        "1970-01-01T00:00:01.000Z",
+        "1970-01-01T00:00:02.000Z",
+    )
+
+
+def test_an_item_without_a_verdict_has_empty_cells() -> None:
+    nothing = ("verdict", "score", "threshold", "model_sha256", "sha256", "finished_at")
+    read = cells(item_row(**dict.fromkeys(nothing)))
+    assert [read[name] for name in nothing] == [""] * len(nothing)

@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from shared.vision.net import Shape
+from training.fit.augment import Liberties
+from training.fit.recipe import Plan
+from training.fit.train import Fitted, Part, fit, predict
+
+SHAPE = Shape("residual", 16, 16, 1, (8, 16), (1, 1), stem_stride=1)
+FREE = Liberties(True, True, True, False)
+PLAN = Plan(epochs=3, batch=16, learning_rate=5e-3, weight_decay=0.01, patience=3)
+
+
+def blobs(count: int, seed: int = 0, masks: bool = False) -> Part:
+    rng = np.random.default_rng(seed)
+    images = rng.normal(100, 10, (count, 16, 16, 1))
+    shown = np.zeros((count, 16, 16, 1), np.uint8)
+    for place in range(0, count, 2):
+        top, left = rng.integers(1, 12, 2)
+        images[place, top : top + 4, left : left + 4] += 60
+        shown[place, top : top + 4, left : left + 4] = 255
+    labels = (np.arange(count) % 2 == 0).astype(np.int64)
+    return Part(images.clip(0, 255).astype(np.uint8), labels, np.arange(count), shown if masks else None)
+
+
+def fitted(plan: Plan = PLAN, budget_s: float = 60.0, masks: bool = False, seed: int = 0) -> Fitted:
+    train, validation = blobs(160, masks=masks), blobs(40, seed=1)
+    quiet = lambda _: None  # noqa: E731
+    return fit(SHAPE, train, validation, budget_s=budget_s, freedom=FREE, plan=plan, seed=seed, say=quiet)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_it_learns_to_tell_blobs_from_none(masks: bool) -> None:
+    result = fitted(replace(PLAN, epochs=12, patience=12), masks=masks)
+    test = blobs(100, seed=2)
+    assert ((predict(result.net, test.images) > 0) == (test.labels == 1)).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> None:
+    first, again, other = fitted(), fitted(), fitted(seed=1)
+    for a, b in zip(first.net.state_dict().values(), again.net.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(first.net.head.weight, other.net.head.weight)
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch() -> None:
+    result = fitted(replace(PLAN, epochs=6, patience=6))
+    losses = [row["validation_loss"] for row in result.history]
+    assert result.best_epoch == 1 + int(np.argmin(losses))
+
+
+def test_patience_ends_a_training_that_no_longer_gets_better() -> None:
+    result = fitted(replace(PLAN, epochs=50, learning_rate=0.0, weight_decay=0.0, patience=2))
+    assert len(result.history) < 50
+    assert result.stop_reason == "no better validation loss in 2 epochs"
+
+
+def test_the_budget_ends_a_training_after_the_epoch_it_is_in() -> None:
+    result = fitted(replace(PLAN, epochs=1000, patience=1000), budget_s=0.5)
+    assert result.stop_reason == "budget spent"
+    assert result.best_epoch >= 1
+
+
+def test_a_last_batch_of_one_picture_does_no_harm() -> None:
+    result = fit(SHAPE, blobs(17), blobs(10, 1), budget_s=30, freedom=FREE, plan=PLAN, say=lambda _: None)
+    assert np.isfinite([row["train_loss"] for row in result.history]).all()

@@ -1,0 +1,176 @@
+"""From the data and the time at hand to a network, a size and a plan. One recipe for every set.
+
+Nothing here knows a set by name: sizes, colours, counts and symmetries are read from the training part.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from shared.registry.artifact import Preprocessing
+from shared.vision.net import Shape, multiplications
+
+# What one core does at about 700 pictures a second in ONNX Runtime, measured on AVX-512 cores.
+MAX_MULTIPLICATIONS = 64_000_000
+LARGEST_SIDE = 160  # a hole of 3 pixels in 300 is still seen; more pixels cost epochs that bring more
+SMALL_SIDE = 64  # up to here the first stage works at full size
+MAX_EPOCHS = 400
+MAX_STEPS = 40_000
+SMALL_SET = 3000
+MIN_EPOCHS = 8
+FEW_PARTS = 100  # of the rarer label: under it, what the light says of a part is chance
+ORIGINAL_SIDE = 224
+
+# From slim to rich; the richest that fits the limit is taken.
+_SMALL_FAMILY = [
+    ((16, 32, 64), (1, 1, 1)),
+    ((32, 64), (1, 1)),
+    ((32, 64, 128), (1, 1, 1)),
+    ((32, 64, 128), (1, 2, 1)),
+    ((48, 96, 192), (1, 1, 1)),
+]
+_LARGE_FAMILY = [
+    ((16, 16, 32, 64), (0, 1, 1, 1)),
+    ((16, 16, 32, 64, 128), (0, 1, 1, 1, 1)),
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one training runs. `patience` counts epochs without a better validation loss."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+    label_smoothing: float = 0.0
+    warm_up: float = 0.15
+    average_weights: bool = True
+    augment: bool = True
+    balance: bool = True
+    one_cycle: bool = True
+    optimizer: str = "adamw"
+    calibrated_loss: bool = True
+
+    def as_card(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+def preprocessing_for(
+    sizes: Sequence[tuple[int, int]], colour: bool, *, side: int | None = None, full_scale: int | None = None
+) -> Preprocessing:
+    """The size that all pictures are brought to; sizes are (width, height).
+
+    Small pictures keep their median size; larger ones are brought to at most `side` (geometric mean of both
+    sides). Sides are multiples of 8 from 64 pixels on, so that halving them stays even.
+    """
+    width, height = (float(np.median(values)) for values in zip(*sizes, strict=True))
+    limit = side or LARGEST_SIDE
+    shrink = min(1.0, limit / math.sqrt(width * height))
+    if 0.9 < width / height < 1.1:
+        width = height = math.sqrt(width * height)
+
+    def rounded(length: float) -> int:
+        wanted = length * shrink
+        return max(8, round(wanted / 8) * 8) if wanted > SMALL_SIDE else max(8, round(wanted))
+
+    return Preprocessing(rounded(width), rounded(height), 3 if colour else 1, full_scale)
+
+
+def mirrors_for(spec: Preprocessing, sideways: bool, upright: bool, few_parts: bool = False) -> int:
+    """How many mirrored copies to average at serving.
+
+    Of two networks that serve equally fast, the slim one over four copies trains several times faster than the
+    rich one over a single copy, and on small pictures, where epochs are what is short, it ends ahead. Of large
+    pictures two copies are averaged where the set shows few parts: what chance taught differs between them.
+    """
+    if not sideways:
+        return 1
+    if max(spec.width, spec.height) > SMALL_SIDE:
+        return 2 if few_parts else 1
+    return 4 if upright else 2
+
+
+def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int = MAX_MULTIPLICATIONS) -> Shape:
+    """The richest network of the family that stays within `limit` multiply-adds a picture."""
+    small = max(spec.width, spec.height) <= SMALL_SIDE
+    family = _SMALL_FAMILY if small else _LARGE_FAMILY
+    candidates = [
+        Shape(
+            kind="residual",
+            height=spec.height,
+            width=spec.width,
+            channels=spec.channels,
+            widths=widths,
+            blocks=blocks,
+            stem_stride=1 if small else 2,
+            mirrors=mirrors,
+            dropout=0.1,
+        )
+        for widths, blocks in family
+    ]
+    costs = [multiplications(shape) for shape in candidates]
+    fitting = [(cost, i) for i, cost in enumerate(costs) if cost <= limit]
+    chosen = max(fitting)[1] if fitting else costs.index(min(costs))
+    return candidates[chosen]
+
+
+def batch_for(pictures: int) -> int:
+    """Small sets get small batches: it is steps that a network learns by."""
+    return 32 if pictures < SMALL_SET else 64
+
+
+def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float) -> Plan:
+    """As many epochs as the budget holds, within reason; `pictures` are those of the train part."""
+    batch = batch_for(pictures)
+    enough = min(MAX_EPOCHS, MAX_STEPS // math.ceil(pictures / batch))
+    epochs = max(MIN_EPOCHS, min(enough, int(0.92 * budget_s / seconds_an_epoch)))
+    return Plan(
+        epochs=epochs,
+        batch=batch,
+        learning_rate=4e-3,
+        weight_decay=0.03,
+        patience=max(8, epochs // 3),
+        label_smoothing=0.03,
+    )
+
+
+ORIGINAL_PLAN = Plan(
+    epochs=20,
+    batch=128,
+    learning_rate=1e-4,
+    weight_decay=1e-4,
+    patience=2,
+    average_weights=False,
+    augment=False,
+    balance=False,
+    one_cycle=False,
+    optimizer="adam",
+    calibrated_loss=False,
+)
+
+
+def original_shape() -> Shape:
+    """The first version's network at 3 x 224 x 224."""
+    return Shape(kind="original", height=ORIGINAL_SIDE, width=ORIGINAL_SIDE, channels=3)
+
+
+def has_colour(files: Sequence[Path]) -> bool:
+    """Whether a sample of the pictures shows colour; grey stored as RGB is grey."""
+    step = max(1, len(files) // 100)
+    coloured = 0
+    chosen = files[::step]
+    for file in chosen:
+        with Image.open(file) as picture:
+            if picture.mode in ("L", "1", "LA", "I", "F") or picture.mode.startswith("I;"):
+                continue
+            channels = np.asarray(picture.convert("RGB").resize((32, 32)), np.int16)
+        coloured += int(np.ptp(channels, axis=2).mean() > 4)
+    return coloured > len(chosen) / 10

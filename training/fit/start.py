@@ -1,0 +1,61 @@
+"""Where a training starts from: the weights of the shipped model that has seen thousands of made-up parts.
+
+What a scratch, a hole or a chip looks like need not be learned again from a few hundred pictures. Made-up parts
+are nobody's: the weights carry no one's licence and show none of the pictures that a set is tested on.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import shared
+from shared.registry.artifact import read_artifact
+from shared.vision.net import Shape, build, load
+from training.data.folder import DataError
+
+PUBLISHED = (
+    Path(shared.__file__).parent / "registry" / "published" / "rendered-parts" / "rendered-parts.gonogo"
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A whole state for the new network: all but its last layer from the artifact `name`."""
+
+    name: str
+    sha256: str
+    weights: dict[str, Tensor]
+
+
+def starting_weights(wanted: str, shape: Shape) -> Start | None:
+    """`wanted` is "auto" (the shipped model where its network fits `shape`, else none), "none" or an artifact's
+    path.
+
+    Raises DataError where the artifact that was named holds another network, ArtifactError where it is damaged.
+    """
+    if wanted == "none" or (wanted == "auto" and not PUBLISHED.exists()):
+        return None
+    artifact = read_artifact(PUBLISHED if wanted == "auto" else Path(wanted))
+    if not _fits(Shape.from_card(artifact.card["network"]), shape):
+        if wanted == "auto":
+            return None
+        raise DataError(
+            f"{wanted} holds another network than the one to be trained; --start none does without"
+        )
+    taught = load(artifact.weights(), artifact.card).state_dict()
+    fresh = build(shape).state_dict()
+    # The first layer sees each channel twice; grey weights are shared out among colours.
+    stem = taught["stem.weight"]
+    taught["stem.weight"] = stem.repeat_interleave(shape.channels, 1) / shape.channels
+    weights = {name: fresh[name] if name.startswith("head.") else value for name, value in taught.items()}
+    return Start(
+        artifact.name, artifact.sha256, {name: torch.clone(value) for name, value in weights.items()}
+    )
+
+
+def _fits(taught: Shape, wanted: Shape) -> bool:
+    """Sizes may differ, since nothing but the last layer's pooling meets the whole picture."""
+    same = ("kind", "widths", "blocks", "stem_stride")
+    return taught.channels == 1 and all(getattr(taught, name) == getattr(wanted, name) for name in same)

@@ -1,0 +1,309 @@
+"""The training loop, top to bottom in one file: `fit` turns pixels, labels and a plan into weights."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shared.registry.artifact import Calibration
+from shared.vision.net import Shape, build
+from training.fit.augment import Augmentation, Liberties
+from training.fit.recipe import Plan, batch_for, plan_for
+from training.proof.calibrate import fit_calibration, scores
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """For those who do not look."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
+
+    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class Fitted:
+    """The best epoch's weights, what led there, and why it ended."""
+
+    net: nn.Module
+    plan: Plan
+    best_epoch: int
+    stop_reason: str
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    shape: Shape,
+    train: Part,
+    validation: Part,
+    *,
+    budget_s: float,
+    freedom: Liberties,
+    start: Mapping[str, Tensor] | None = None,
+    plan: Plan | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    say: Say = print,
+    progress: Progress = no_progress,
+) -> Fitted:
+    """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
+
+    Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`. `start` is a whole state
+    of the network to begin with, in place of random weights.
+    """
+    clock = clock_for(device)
+    started = clock()
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    net = _begin(shape, start, device)
+    augment = Augmentation(freedom)
+    if plan is None:
+        plan = plan_for(
+            len(train),
+            _seconds_an_epoch(net, train, augment, device),
+            budget_s - (clock() - started),
+        )
+        torch.manual_seed(seed)
+        net = _begin(shape, start, device)
+    # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
+    # picture, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
+    # The original design has no such layer.
+    guided = train.masks is not None and shape.kind != "original"
+    guide = Guide(net, shape).to(device) if guided else None
+    optimizer = _optimizer([net] if guide is None else [net, guide], plan)
+    weights = torch.from_numpy(_weights(train) if plan.balance else np.ones(len(train))).float()
+    averaged = copy.deepcopy(net).eval()
+    steps_an_epoch = math.ceil(len(train) / plan.batch)
+    total_steps, step = plan.epochs * steps_an_epoch, 0
+    result = Fitted(averaged, plan, 0, "planned epochs done", 0.0)
+    best_state, best_loss, epochs_since_best = copy.deepcopy(net.state_dict()), math.inf, 0
+    # Half precision where the device multiplies faster in it; the weights themselves stay fp32.
+    half = torch.float16 if device == "cuda" else torch.bfloat16
+    scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
+    mixed = shape.kind != "original" and (device == "cuda" or _bf16_is_fast())
+
+    try:
+        for epoch in range(1, plan.epochs + 1):
+            net.train()
+            places = order.permutation(len(train))
+            loss_sum = hits = 0.0
+            for first in range(0, len(places), plan.batch):
+                chosen = np.sort(places[first : first + plan.batch])
+                if len(chosen) == 1 and len(places) > 1:
+                    continue  # a batch norm learns nothing from one picture
+                # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
+                # so that the same seed gives the same weights wherever the budget is no matter.
+                done = max(step / total_steps, (clock() - started) / budget_s - 0.03)
+                _set_rate(optimizer, plan, done)
+                labels = torch.from_numpy(train.labels[chosen]).float().to(device)
+                images, masks = _batch(train.images, chosen), None
+                if guide is not None and train.masks is not None:
+                    masks = _batch(train.masks, chosen)
+                if plan.augment:
+                    images, masks = augment(images, masks)
+                with torch.autocast(device, half, enabled=mixed):
+                    logit = net(images.to(device).permute(0, 2, 3, 1))[0]
+                target = labels * (1 - plan.label_smoothing) + plan.label_smoothing / 2
+                each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
+                loss = (each * weights[chosen].to(device)).mean()
+                if guide is not None and masks is not None:
+                    loss = loss + guide(masks.to(device))
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                scaler.step(optimizer)
+                scaler.update()
+                step += 1
+                progress(first + len(chosen), len(places))
+                _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
+                loss_sum += float(each.detach().sum())
+                hits += float(((logit > 0) == (labels > 0.5)).sum())
+
+            logits = predict(averaged, validation.images, device)
+            row = _judge(epoch, plan, logits, validation, loss_sum / len(train), hits / len(train))
+            result.history.append(row)
+            result.seconds = clock() - started
+            say(
+                f"epoch {epoch:3d}/{plan.epochs}  "
+                f"loss {row['train_loss']:.4f} / {row['validation_loss']:.4f}  "
+                f"accuracy {row['train_accuracy']:.2%} / {row['validation_accuracy']:.2%}  "
+                f"{result.seconds / 60:.1f} min"
+            )
+            epochs_since_best += 1
+            if row["validation_loss"] < best_loss:
+                best_loss, epochs_since_best = row["validation_loss"], 0
+                best_state, result.best_epoch = copy.deepcopy(averaged.state_dict()), epoch
+            if epochs_since_best >= plan.patience:
+                result.stop_reason = f"no better validation loss in {plan.patience} epochs"
+                break
+            if result.seconds > budget_s:
+                result.stop_reason = "budget spent"
+                break
+    except KeyboardInterrupt:
+        result.stop_reason = "interrupted; the best epoch so far is kept"
+        if result.best_epoch == 0:
+            raise
+    averaged.load_state_dict(best_state)
+    result.net = averaged.cpu().to(memory_format=torch.contiguous_format).eval()
+    result.seconds = clock() - started
+    return result
+
+
+def _begin(shape: Shape, start: Mapping[str, Tensor] | None, device: str) -> nn.Module:
+    net = build(shape)
+    if start is not None:
+        net.load_state_dict(start)
+    return net.to(device).to(memory_format=torch.channels_last)
+
+
+def clock_for(device: str) -> Callable[[], float]:
+    """Seconds that the budget counts: on one CPU thread those that this program ran, so that the same budget
+    gives the same network whatever else the machine does; else those on the wall."""
+    return time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.monotonic
+
+
+def predict(net: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
+    """Logits (N,) in fp32, for choosing epochs; what serves is scored by the exported graph."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [
+            net(torch.from_numpy(images[start : start + 128]).to(device))[0].float().cpu()
+            for start in range(0, len(images), 128)
+        ]
+    return torch.cat(parts).numpy()
+
+
+def _judge(
+    epoch: int,
+    plan: Plan,
+    logits: NDArray[np.float32],
+    part: Part,
+    train_loss: float,
+    train_accuracy: float,
+) -> dict[str, float]:
+    """One row of the history. The recipe's validation loss is the calibrated one: every score that leaves the
+    house is calibrated, so no epoch is refused for being too sure of itself in a way that calibration mends."""
+    fitted = Calibration(1.0, 0.0)
+    if plan.calibrated_loss:
+        fitted = fit_calibration(logits, part.labels, part.groups)
+    p = np.clip(scores(logits, fitted), 1e-7, 1 - 1e-7)
+    loss = -np.where(part.labels == 1, np.log(p), np.log(1 - p))
+    return {
+        "epoch": float(epoch),
+        "train_loss": train_loss,
+        "validation_loss": float(loss.mean()),
+        "train_accuracy": train_accuracy,
+        "validation_accuracy": float(((p >= 0.5) == (part.labels == 1)).mean()),
+    }
+
+
+class Guide(nn.Module):
+    """The loss of pointing at the flaw, place by place, on the map before the network's last stage."""
+
+    def __init__(self, net: nn.Module, shape: Shape) -> None:
+        super().__init__()
+        self.net = [net]  # in a list, so that its weights are not counted as this module's
+        self.point = nn.Conv2d(shape.widths[-2], 1, 1)
+        nn.init.constant_(self.point.bias, -3.0)  # type: ignore[arg-type]
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """masks (N, 1, H, W), 0 to 255; a place is flawed when more than a few of its pixels are."""
+        seen = self.point(self.net[0].guided.float())
+        flawed = (F.adaptive_avg_pool2d(masks / 255, (int(seen.shape[2]), int(seen.shape[3]))) > 0.04).float()
+        weight = 1 + 4 * flawed
+        return (F.binary_cross_entropy_with_logits(seen, flawed, reduction="none") * weight).mean() * 4
+
+
+def _optimizer(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optimizer:
+    parameters = [p for module in modules for p in module.parameters()]
+    if plan.optimizer == "adam":
+        return torch.optim.Adam(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
+    decayed = [p for p in parameters if p.ndim > 1]
+    free = [p for p in parameters if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
+    """One cycle: up for the first part of the way, then down a cosine to a hundredth."""
+    rate = plan.learning_rate
+    if plan.one_cycle:
+        if done < plan.warm_up:
+            rate *= 0.05 + 0.95 * done / plan.warm_up
+        else:
+            way = min(1.0, (done - plan.warm_up) / (1 - plan.warm_up))
+            rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * way)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None:
+    """Move the averaged weights towards the network's; the average reaches back `horizon` steps."""
+    keep = min(1 - 1 / (horizon + 1), step / (step + 10))
+    with torch.no_grad():
+        for mean, now in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+
+
+def _weights(part: Part) -> NDArray[np.float64]:
+    """Both classes weigh more alike than they are many, and so do parts with many and with few pictures."""
+    group_size = np.bincount(part.groups)[part.groups]
+    weight = group_size**-0.5
+    for label in (0, 1):
+        inside = part.labels == label
+        if inside.any():
+            weight[inside] *= (inside.sum() ** 0.5) / weight[inside].sum()
+    return np.asarray(weight / weight.mean())
+
+
+def _batch(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
+    """uint8 (N, C, H, W)."""
+    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2)
+
+
+def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device: str) -> float:
+    """Measured over a few training steps, the first one apart."""
+    batch, steps = batch_for(len(part)), 6
+    optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
+    clock = clock_for(device)
+    started = 0.0
+    for i in range(steps + 2):
+        if i == 2:
+            started = clock()
+        chosen = np.arange(i * batch, (i + 1) * batch) % len(part)
+        with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
+            logit = net(augment(_batch(part.images, chosen))[0].to(device).permute(0, 2, 3, 1))[0]
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return (clock() - started) / steps * len(part) / batch * 1.15  # and validation
+
+
+def _bf16_is_fast() -> bool:
+    """Half the memory traffic, and on CPUs with AVX512-BF16 or AMX twice the speed."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,27 @@
+"""Put an artifact into a running service; the service loads it by trial before it may be activated."""
+
+from pathlib import Path
+
+from shared.client.client import Client
+from shared.errors import ArtifactError
+from shared.registry.artifact import read_artifact
+
+
+def publish(path: Path, *, url: str, key: str | None, activate: bool) -> str:
+    """Upload a .gonogo file, or the only one in a run folder; a sentence on what the service made of it.
+
+    Raises ArtifactError before anything is sent where the artifact is not whole, and the client's errors
+    after.
+    """
+    if path.is_dir():
+        found = sorted(path.glob("*.gonogo"))
+        if len(found) != 1:
+            raise ArtifactError(f"{path} holds {len(found)} artifacts, not one")
+        path = found[0]
+    artifact = read_artifact(path)
+    with Client(url, key) as client:
+        model = client.upload_model(path)
+        if activate:
+            model = client.activate_model(model["id"])
+    state = "active" if model["active"] else "not active yet"
+    return f"{artifact.name} is {model['id']}, {state}, sha256 {artifact.sha256}"

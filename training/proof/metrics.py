@@ -1,0 +1,137 @@
+"""What a set of scores is worth, with intervals that say how little a small test part proves."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.registry.artifact import OperatingPoint
+from training.proof.calibrate import expected_calibration_error
+
+Z95 = 1.959963984540054
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share with its 95 % interval, all 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2%} ({self.low:.2%}–{self.high:.2%})"
+
+
+def wilson(hits: int, total: int) -> Interval:
+    """Wilson's score interval for a share of independent pictures; total 0 gives 0 to 1."""
+    if total == 0:
+        return Interval(float("nan"), 0.0, 1.0)
+    share = hits / total
+    spread = Z95**2 / total
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def by_groups(hit: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0) -> Interval:
+    """Share of hits with an interval from resampling whole groups: pictures of one part are one piece of
+    news."""
+    _, place = np.unique(groups, return_inverse=True)
+    hits, sizes = np.bincount(place, hit), np.bincount(place)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(sizes), size=(RESAMPLES, len(sizes)))
+    shares = hits[drawn].sum(1) / sizes[drawn].sum(1)
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return Interval(float(hit.mean()), float(low), float(high))
+
+
+def auroc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The chance that a defect scores above a good part, ties counting half; NaN where one class is
+    absent."""
+    values, place, counts = np.unique(p, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2
+    defects = int(labels.sum())
+    goods = len(labels) - defects
+    if not defects or not goods or not len(values):
+        return float("nan")
+    return float((rank[place][labels == 1].sum() - defects * (defects + 1) / 2) / (defects * goods))
+
+
+def precision_recall(
+    p: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision and recall at every threshold, highest first."""
+    order = np.argsort(-p, kind="stable")
+    caught = np.cumsum(labels[order])
+    return caught / np.arange(1, len(p) + 1), caught / max(1, int(labels.sum()))
+
+
+@dataclass(frozen=True)
+class Report:
+    """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone; what
+    the review band would hand to a person is counted beside them."""
+
+    pictures: int
+    groups: int
+    defects: int
+    accuracy: Interval
+    accuracy_by_groups: Interval
+    escapes: int
+    escape_rate: Interval
+    false_rejects: int
+    false_reject_rate: Interval
+    auroc: float
+    average_precision: float
+    ece: float
+    log_loss: float
+    reviewed: int
+    escapes_after_review: int
+    false_rejects_after_review: int
+
+    def as_card(self) -> dict[str, Any]:
+        """JSON-ready; what is no number becomes None."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def report(
+    p: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64], point: OperatingPoint
+) -> Report:
+    """Every figure of a card for scores p (N,), labels (N,) 1 = defect, groups (N,)."""
+    called = p >= point.threshold
+    defect = labels == 1
+    hit = called == defect
+    review = (p >= point.review_low) & (p <= point.review_high) & (point.review_low < point.review_high)
+    escapes, false_rejects = int((defect & ~called).sum()), int((~defect & called).sum())
+    defects = int(defect.sum())
+    precision, recall = precision_recall(p, labels)
+    safe = np.clip(np.where(defect, p, 1 - p), 1e-12, 1)
+    return Report(
+        pictures=len(p),
+        groups=len(np.unique(groups)),
+        defects=defects,
+        accuracy=wilson(int(hit.sum()), len(p)),
+        accuracy_by_groups=by_groups(hit, groups),
+        escapes=escapes,
+        escape_rate=wilson(escapes, defects),
+        false_rejects=false_rejects,
+        false_reject_rate=wilson(false_rejects, len(p) - defects),
+        auroc=auroc(p, labels),
+        average_precision=float((np.diff(recall, prepend=0.0) * precision).sum()),
+        ece=expected_calibration_error(p, labels),
+        log_loss=float(-np.log(safe).mean()),
+        reviewed=int(review.sum()),
+        escapes_after_review=int((defect & ~called & ~review).sum()),
+        false_rejects_after_review=int((~defect & called & ~review).sum()),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,93 @@
+"""Is it alive, is it ready, and its counters."""
+
+from typing import Any
+
+from flask import Blueprint, Response, current_app, json
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.broker import messages
+from shared.clock import now
+from shared.contract import payloads
+from shared.store.tables import Batch, Event, Worker
+from web.openapi.operations import operation
+from web.service import Service, service
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+@operation("The web process answers", {200: payloads.LivenessPayload})
+def livez() -> dict[str, Any]:
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+@operation(
+    "Database, broker and a live worker are there",
+    {200: payloads.ReadinessPayload, 503: payloads.ReadinessPayload},
+)
+def readyz() -> Response:
+    here = service()
+    checks = {"database": _database(here), "broker": _broker(here), "worker": _worker(here)}
+    ready = all(detail == "ok" for detail in checks.values())
+    body = {"status": "ready" if ready else "not_ready", "checks": checks}
+    response = Response(json.dumps(body), 200 if ready else 503, content_type="application/json")
+    if not ready:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def _database(here: Service) -> str:
+    try:
+        with here.database.read() as connection:
+            connection.execute(select(func.count()).select_from(Event)).one()
+    except SQLAlchemyError as error:
+        return f"away: {type(error).__name__}"
+    return "ok"
+
+
+def _broker(here: Service) -> str:
+    try:
+        with messages.connect(here.settings) as client:
+            return messages.check_policy(client) or messages.check_room(client) or "ok"
+    except messages.UNREACHABLE as error:
+        return f"away: {type(error).__name__}"
+
+
+def _worker(here: Service) -> str:
+    try:
+        with here.database.read() as connection:
+            lanes = connection.scalars(
+                select(Worker.lanes).where(Worker.last_seen_at > now() - here.settings.lease_s)
+            ).all()
+    except SQLAlchemyError as error:
+        return f"unknown: {type(error).__name__}"
+    served = {lane for entry in lanes for lane in entry}
+    missing = sorted({"interactive", "normal"} - served)
+    return f"no live worker for {', '.join(missing)}" if missing else "ok"
+
+
+@blueprint.get("/metrics")
+@operation("Counters in the Prometheus text format", {200: "text/plain; version=0.0.4"})
+def metrics() -> Response:
+    here = service()
+    with here.database.read() as connection:
+        events = connection.execute(select(Event.name, Event.count).order_by(Event.name)).all()
+        open_items = connection.scalar(
+            select(func.coalesce(func.sum(Batch.queued + Batch.processing), 0)).where(
+                Batch.finished_at.is_(None)
+            )
+        )
+        workers = connection.scalar(
+            select(func.count())
+            .select_from(Worker)
+            .where(Worker.last_seen_at > now() - here.settings.lease_s)
+        )
+    lines = ["# TYPE gonogo_open_items gauge", f"gonogo_open_items {open_items}"]
+    lines += ["# TYPE gonogo_workers gauge", f"gonogo_workers {workers}"]
+    lines += ["# TYPE gonogo_events_total counter"]
+    lines += [f'gonogo_events_total{{event="{row.name}"}} {row.count}' for row in events]
+    version = current_app.config["GONOGO_VERSION"]
+    lines += ["# TYPE gonogo_info gauge", f'gonogo_info{{version="{version}"}} 1']
+    return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")

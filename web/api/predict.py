@@ -1,0 +1,88 @@
+"""One picture through the interactive lane, answered when its verdict is there."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, json, request
+from sqlalchemy import Row, bindparam, select
+
+from shared.contract import payloads
+from shared.contract.states import FINISHED_ITEM, Lane
+from shared.store.tables import Item
+from web.http.auth import require
+from web.http.problems import HttpProblem
+from web.openapi import request_bodies
+from web.openapi.operations import operation
+from web.service import Service, service
+from web.upload import capacity
+from web.upload.intake import Intake
+from web.upload.options import Options
+from web.upload.receive import label, receive
+
+blueprint = Blueprint("predict", __name__)
+_VERDICT = select(Item.__table__).where(
+    Item.batch_id == bindparam("in_batch"), Item.status.in_(FINISHED_ITEM)
+)
+_FIRST_LOOK_S = 0.1
+_UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
+
+
+@blueprint.post("/v1/predict")
+@blueprint.post("/predict", endpoint="predict_alias")
+@require("submit")
+@operation(
+    "One picture, its verdict in the answer",
+    {200: payloads.PredictionPayload},
+    query={"model": "a model's id or name; the active one by default"},
+    body={"multipart/form-data": request_bodies.PredictForm, "image/*": "the picture itself"},
+    problems=(400, 413, 415, 422, 429, 503),
+    headers={"X-Filename": "the name of a picture that is sent by itself"},
+)
+def predict() -> Response:
+    here = service()
+    capacity.check_prediction(here)
+    options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
+    intake = Intake(
+        here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
+    )
+    try:
+        _receive_one(here, intake)
+        intake.seal()
+    except BaseException:
+        intake.abandon()
+        raise
+    row = _wait_for_verdict(here, intake.batch_id)
+    if row is None:
+        raise HttpProblem(
+            503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2
+        )
+    if row.error_code is not None:
+        status = 422 if row.error_code in _UNPROCESSABLE else 500
+        raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
+    return Response(json.dumps(payloads.prediction(row)), content_type="application/json")
+
+
+def _receive_one(here: Service, intake: Intake) -> None:
+    if (request.content_type or "").startswith("image/"):
+        intake.begin(label(request.headers.get("X-Filename", "image")))
+        received = 0
+        while block := request.stream.read(2**18):
+            received += len(block)
+            if received > here.settings.max_item_bytes:
+                raise HttpProblem(
+                    413, "request_too_large", f"a picture may have {here.settings.max_item_bytes} bytes"
+                )
+            intake.write(block)
+        intake.end()
+        return
+    receive(request, intake, here.blobs, here.settings.max_item_bytes + 2**20)
+    if intake.total != 1:
+        raise HttpProblem(400, "one_image_expected", "send exactly one picture; POST /v1/batches takes many")
+
+
+def _wait_for_verdict(here: Service, batch_id: str) -> Row[Any] | None:
+    def look() -> Row[Any] | None:
+        with here.database.read() as connection:
+            return connection.execute(_VERDICT, {"in_batch": batch_id}).first()
+
+    # A verdict is never there at once: to look for it would only take the interpreter from the announcer's thread.
+    return here.waiting.wait(batch_id, look, here.settings.predict_wait_s, first_look_s=_FIRST_LOOK_S)

@@ -1,0 +1,111 @@
+"""Errors as RFC 9457 problems, and the one table from exception to status and code."""
+
+import errno
+import logging
+from typing import Any
+
+from flask import Flask, Response, g, json, request
+from sqlalchemy.exc import DataError, DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from shared.access.keys import UnknownScope
+from shared.contract import payloads
+from shared.errors import GonogoError, Unavailable
+from shared.registry.versions import UnknownModel
+from shared.store.engine import is_away
+
+log = logging.getLogger(__name__)
+
+_STATUS: dict[type[GonogoError], int] = {UnknownModel: 422, UnknownScope: 422, Unavailable: 503}
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
+
+
+class HttpProblem(Exception):
+    """An answer that is an error: status, stable code, and a sentence for a person."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: list[payloads.ErrorEntry] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.errors, self.retry_after_s = errors, retry_after_s
+
+
+def not_found(what: str) -> HttpProblem:
+    """404, the same for what does not exist and what belongs to another tenant."""
+    return HttpProblem(404, "not_found", f"there is no {what}")
+
+
+def respond(problem: HttpProblem) -> Response:
+    """The problem document."""
+    body: payloads.Problem = {
+        "type": f"/docs/errors#{problem.code}",
+        "title": problem.code.replace("_", " "),
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request.path,
+        "code": problem.code,
+        "request_id": g.get("request_id", ""),
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    response = Response(json.dumps(body), problem.status, content_type="application/problem+json")
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def as_problem(error: Exception) -> HttpProblem:
+    """What an exception is for the client."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        error = Unavailable("the disk is full", code="storage_full", retry_after_s=60)
+    if isinstance(error, HttpProblem):
+        return error
+    if isinstance(error, Unavailable):
+        return HttpProblem(503, error.code, error.detail, retry_after_s=error.retry_after_s)
+    if isinstance(error, GonogoError):
+        return HttpProblem(_STATUS.get(type(error), 400), error.code, error.detail)
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "")
+    if isinstance(error, DataError | UnicodeEncodeError) or (
+        isinstance(error, DBAPIError) and is_away(error)
+    ):
+        return _of_the_database(error)
+    log.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
+    return HttpProblem(500, "internal_error", "something unexpected went wrong; it has been logged")
+
+
+def _of_the_database(error: DBAPIError | UnicodeEncodeError) -> HttpProblem:
+    if isinstance(error, DataError | UnicodeEncodeError):  # a NUL, or half a surrogate pair: no text anywhere
+        return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
+    log.warning("%s %s: the database can't answer: %s", request.method, request.path, error.orig)
+    full = "full" in str(error.orig)
+    code = "storage_full" if full else "database_unavailable"
+    return HttpProblem(503, code, "the database can't answer now", retry_after_s=30 if full else 5)
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the application as a problem."""
+
+    def handle(error: Exception) -> Any:
+        return respond(as_problem(error))
+
+    app.register_error_handler(Exception, handle)

@@ -1,0 +1,210 @@
+"""The API's own description, OpenAPI 3.1, made from the routes, their operations and the payload types."""
+
+import re
+from typing import Any
+
+from flask import Blueprint, Flask, current_app, render_template
+from werkzeug.routing import Rule
+
+from shared.contract import payloads
+from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
+from web.openapi.operations import Operation
+from web.openapi.request_bodies import WebhookRequest
+from web.openapi.schemas import Schemas
+from web.pages.security import harden
+
+blueprint = Blueprint("openapi", __name__)
+blueprint.after_request(harden)
+# Pages are for people; the description does not describe itself.
+UNDOCUMENTED = {"pages", "openapi"}
+_PROBLEM = "application/problem+json"
+_REASONS = {
+    200: "Done", 201: "Made", 202: "Accepted", 204: "Done, nothing to say", 304: "Nothing has changed",
+    400: "The request can't be used", 401: "No live key", 403: "The key lacks the scope", 404: "There is none",
+    406: "No such form", 409: "Not in this state", 413: "Too large", 415: "Another media type is expected",
+    422: "Understood, but it can't be done", 429: "Over your quota", 503: "Not now",
+}  # fmt: skip
+_ANSWER_HEADERS = {
+    "ETag": "the version of what was answered; send it back in If-None-Match",
+    "Location": "where the batch is",
+    "Retry-After": "seconds to wait before the next try",
+    "WWW-Authenticate": "Bearer",
+}
+_PROBLEM_HEADERS = {
+    401: ["WWW-Authenticate"],
+    409: ["Retry-After"],
+    429: ["Retry-After"],
+    503: ["Retry-After"],
+}
+_TAGS = {
+    "batches": "Submissions: the unit of completion and of webhooks.",
+    "items": "One place in a batch, with its verdict.",
+    "predict": "One picture, answered at once.",
+    "models": "Published artifacts, and which of them new batches use.",
+    "workers": "The inference processes.",
+    "api_keys": "Keys of the caller's tenant.",
+    "session": "Key to cookie, for the pages.",
+    "health": "For probes and monitoring; without a key.",
+}
+_INTRODUCTION = (
+    "A batch of part pictures in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
+    "are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code`, explained under `/docs/errors`. "
+    "Clients must ignore members they don't know."
+)
+
+
+@blueprint.get("/openapi.json")
+def openapi_json() -> dict[str, Any]:
+    """The document for programs."""
+    return document()
+
+
+@blueprint.get("/docs")
+def docs() -> str:
+    """The document for people."""
+    return render_template("docs.html", document=document())
+
+
+@blueprint.get("/docs/errors")
+def docs_errors() -> str:
+    """Every error code and its meaning."""
+    return render_template("errors.html", request_codes=REQUEST_CODES, item_codes=ITEM_CODES)
+
+
+def document() -> dict[str, Any]:
+    """The whole document of the running application, made once."""
+    known: dict[str, Any] = current_app.extensions.setdefault("gonogo.openapi", {})
+    if not known:
+        known.update(_document(current_app))
+    return known
+
+
+def _document(app: Flask) -> dict[str, Any]:
+    schemas, paths = Schemas(), dict[str, dict[str, Any]]()
+    schemas.of(payloads.Problem)
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        view = app.view_functions[rule.endpoint]
+        described = getattr(view, "operation", None)
+        if described is not None:
+            path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                path[method.lower()] = _operation(rule, described, getattr(view, "scope", None), schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Gonogo", "version": app.config["GONOGO_VERSION"], "description": _INTRODUCTION},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
+        "paths": paths,
+        "webhooks": _webhooks(schemas),
+        "components": {
+            "schemas": dict(sorted(schemas.named.items())),
+            "headers": {
+                "X-Request-Id": {"description": "yours, or one of ours", "schema": {"type": "string"}}
+            },
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "an API key"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": app.config["SESSION_COOKIE_NAME"],
+                    "description": "for the pages: POST /v1/session; writing needs an Origin of this host",
+                },
+            },
+        },
+    }
+
+
+def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
+    tag, _, name = rule.endpoint.partition(".")
+    made: dict[str, Any] = {"operationId": name, "tags": [tag], "summary": described.summary}
+    parameters = [
+        {"name": place, "in": "path", "required": True, "schema": {"type": "string"}}
+        for place in rule.arguments
+    ]
+    parameters += [_parameter(each, "query", about) for each, about in described.query.items()]
+    request_headers = dict(described.headers)
+    if 304 in described.answers:
+        request_headers["If-None-Match"] = "the ETag you know: 304 where nothing has changed since"
+    parameters += [_parameter(each, "header", about) for each, about in request_headers.items()]
+    if parameters:
+        made["parameters"] = parameters
+    if described.body:
+        content = {media: _part(kind, schemas) for media, kind in described.body.items()}
+        made["requestBody"] = {"required": True, "content": content}
+    made["responses"] = _responses(described, scope, schemas)
+    made["security"] = [{"key": [scope]}, {"session": [scope]}] if scope else []
+    return made
+
+
+def _parameter(name: str, place: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": about, "schema": {"type": "string"}}
+
+
+def _part(kind: Any, schemas: Schemas) -> dict[str, Any]:
+    """A request body: a form or object by its type, bytes by a sentence."""
+    if isinstance(kind, str):
+        return {"schema": {"description": kind}}
+    return {"schema": schemas.of(kind)}
+
+
+def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for status, kind in described.answers.items():
+        names = {202: ["Location", "Retry-After"], 304: ["ETag"], 503: ["Retry-After"]}.get(status, [])
+        if 304 in described.answers and status == 200:
+            names = ["ETag", "Retry-After"]
+        headers = {name: _ANSWER_HEADERS[name] for name in names}
+        made[str(status)] = _response(
+            status, {**headers, **described.answer_headers}, _content(kind, schemas)
+        )
+    statuses = {*described.problems, *((401, 403) if scope else ())}
+    problem = {_PROBLEM: {"schema": schemas.of(payloads.Problem)}}
+    for status in sorted(statuses):
+        headers = {name: _ANSWER_HEADERS[name] for name in _PROBLEM_HEADERS.get(status, [])}
+        made[str(status)] = _response(status, headers, problem)
+    made["default"] = {"description": "Any other error", "content": problem}
+    return made
+
+
+def _response(status: int, headers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": _REASONS[status]}
+    made["headers"] = {
+        name: {"description": about, "schema": {"type": "string"}} for name, about in headers.items()
+    }
+    made["headers"]["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
+    if content:
+        made["content"] = content
+    return made
+
+
+def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
+    if kind is None:
+        return {}
+    if isinstance(kind, str | tuple):
+        return {media: {} for media in ((kind,) if isinstance(kind, str) else kind)}
+    if getattr(kind, "__origin__", None) is list:
+        return {"application/json": {"schema": schemas.page_of(kind.__args__[0])}}
+    return {"application/json": {"schema": schemas.of(kind)}}
+
+
+def _webhooks(schemas: Schemas) -> dict[str, Any]:
+    """What the service sends, by event; the events are those that a submission may ask for."""
+    headers = {
+        "webhook-id": "the same over all tries of one message",
+        "webhook-timestamp": "seconds since the epoch, of this try",
+        "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says",
+    }
+    events: list[str] = schemas.of(WebhookRequest.__annotations__["events"])["items"]["enum"]
+    body = {"application/json": {"schema": schemas.of(payloads.EventPayload)}}
+    return {
+        event: {
+            "post": {
+                "operationId": event.replace(".", "_"),
+                "summary": f"A batch is {event.partition('.')[2]}",
+                "parameters": [_parameter(name, "header", about) for name, about in headers.items()],
+                "requestBody": {"required": True, "content": body},
+                "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
+            }
+        }
+        for event in events
+    }

@@ -1,0 +1,52 @@
+"""The one interface between a worker and whatever multiplies the matrices."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.registry.artifact import Artifact
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class Engine(Protocol):
+    """A loaded model. `name`, `device` and `threads` are for the log and for `/v1/workers`."""
+
+    name: str
+    device: str
+    threads: int
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N,) of images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
+
+    def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """Logits (N,), features (N, F) and activation maps (N, h, w): slower, for heatmaps and drift."""
+
+
+def load_engine(
+    artifact: Artifact, *, device: Device = "auto", threads: int = 1, reduced: bool = False
+) -> Engine:
+    """CUDA through torch (in fp16 where `reduced`) where it is asked for or present, else ONNX Runtime on the CPU.
+
+    `auto` never imports torch unless an NVIDIA driver is there: a CPU worker must not pay for it.
+    Raises ArtifactError for a model that cannot be loaded, RuntimeError where `cuda` is asked for and absent.
+    """
+    if device == "cuda" or (device == "auto" and _cuda_present()):
+        from worker.inference.engine_torch import TorchEngine
+
+        return TorchEngine(artifact, device="cuda", threads=threads, reduced=reduced)
+    from worker.inference.engine_onnx import OnnxEngine
+
+    return OnnxEngine(artifact, threads=threads)
+
+
+def _cuda_present() -> bool:
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    if not Path("/dev/nvidiactl").exists() or find_spec("torch") is None:
+        return False
+    import worker.inference.engine_torch
+
+    return worker.inference.engine_torch.cuda_available()

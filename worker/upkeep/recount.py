@@ -1,0 +1,56 @@
+"""A batch's counters against its items: they change in one transaction, so a difference is a fault to be told."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, case, func, select, update
+
+from shared.contract.states import ItemStatus, Outcome, Verdict
+from shared.store.tables import Batch, Item
+
+COUNTERS = ("total", *(status.value for status in ItemStatus), *(verdict.value for verdict in Verdict))
+
+
+def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dict[str, tuple[int, int]]:
+    """The counters of a batch that differ from its items, each as (said, counted); `mend` sets them right.
+
+    The batch is locked first: whoever writes items counts them under this lock, so that both are seen or neither.
+    """
+    row = connection.execute(
+        select(Batch.__table__).where(Batch.id == batch_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        return {}
+    query = (
+        select(Item.status, Item.verdict, func.count())
+        .where(Item.batch_id == batch_id)
+        .group_by(Item.status, Item.verdict)
+    )
+    counted = dict.fromkeys(COUNTERS, 0)
+    for status, verdict, number in connection.execute(query):
+        for name in ("total", status, verdict):
+            if name is not None:
+                counted[name] += number
+    said = {name: int(getattr(row, name)) for name in COUNTERS}
+    wrong = {name: (said[name], counted[name]) for name in COUNTERS if said[name] != counted[name]}
+    if wrong and mend:
+        _set(connection, batch_id, counted)
+    return wrong
+
+
+def _set(connection: Connection, batch_id: str, counted: Mapping[str, int]) -> None:
+    outcome = (
+        Outcome.ALL_SUCCEEDED
+        if counted["succeeded"] == counted["total"]
+        else Outcome.ALL_FAILED
+        if counted["succeeded"] == 0
+        else Outcome.PARTIAL
+    )
+    connection.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(
+            **counted,
+            outcome=case((Batch.finished_at.is_not(None), outcome), else_=None),
+            version=Batch.version + 1,
+        )
+    )

@@ -1,0 +1,112 @@
+"""Connections to hosts that somebody else chose.
+
+A name is resolved once, every answer is judged, and the connection goes to an answer that was judged: a name
+that answers otherwise a moment later (rebinding) gains nothing. No proxy setting is read.
+"""
+
+import io
+import ipaddress
+import queue
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+from shared.webhooks.addresses import Target, check_url, judge
+
+_Answer = tuple[Any, ...]  # family, type, protocol, canonical name, socket address
+
+
+class Stream(io.RawIOBase):
+    """A connection whose reads and writes together end by one deadline, and which yields at most `most` bytes:
+    a timeout for each read alone would let a byte a second go on for ever."""
+
+    def __init__(self, raw: socket.socket, deadline: float, most: int) -> None:
+        self._socket, self._deadline, self._left = raw, deadline, most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        room = memoryview(buffer)[: self._left]
+        if not room:
+            return 0
+        self._socket.settimeout(_remaining(self._deadline))
+        count = self._socket.recv_into(room)
+        self._left -= count
+        return count
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._socket.settimeout(_remaining(self._deadline))
+            view = view[self._socket.send(view) :]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """What http.client.HTTPResponse asks of a socket."""
+        return io.BufferedReader(self)
+
+    def close(self) -> None:
+        super().close()
+        self._socket.close()
+
+
+def connect(url: str, *, allowed: str = "", timeout_s: float, most: int) -> tuple[Target, Stream]:
+    """Connect to a URL that somebody else chose. Resolving, connecting, TLS and all reads and writes after it
+    share `timeout_s` seconds. Raises ForbiddenAddress, or OSError (TimeoutError, ssl.SSLError among them)."""
+    target = check_url(url, allowed)
+    deadline = time.monotonic() + timeout_s
+    answers = _resolve(target, timeout_s)
+    judge([ipaddress.ip_address(answer[4][0]) for answer in answers], target.host, allowed)
+    raw = _first_that_answers(answers, deadline)
+    try:
+        if target.scheme == "https":
+            raw.settimeout(_remaining(deadline))
+            raw = ssl.create_default_context().wrap_socket(raw, server_hostname=target.host)
+    except BaseException:
+        raw.close()
+        raise
+    return target, Stream(raw, deadline, most)
+
+
+def _resolve(target: Target, timeout_s: float) -> list[_Answer]:
+    """getaddrinfo's answers, in bounded time: it has no timeout, so it is asked in a thread and left behind."""
+    answer: queue.SimpleQueue[list[_Answer] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answer.put(list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as error:
+            answer.put(error if isinstance(error, OSError) else OSError(str(error)))
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    try:
+        got = answer.get(timeout=timeout_s)
+    except queue.Empty:
+        raise TimeoutError("the name was not resolved in time") from None
+    if isinstance(got, OSError):
+        raise got
+    return got
+
+
+def _first_that_answers(answers: list[_Answer], deadline: float) -> socket.socket:
+    trouble: OSError = OSError("the name has no address")
+    for place, (family, kind, protocol, _, address) in enumerate(answers):
+        raw = socket.socket(family, kind, protocol)
+        try:
+            raw.settimeout(_remaining(deadline) / (len(answers) - place))
+            raw.connect(address)
+        except OSError as error:
+            raw.close()
+            trouble = error
+        else:
+            return raw
+    raise trouble
+
+
+def _remaining(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time for the whole exchange is over")
+    return left
