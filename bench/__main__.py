@@ -1,4 +1,4 @@
-"""`python -m bench`: measures everything, prints the table, writes it to bench/results.json and docs/performance.md.
+"""`python -m bench`: measures everything, prints the table, writes it to bench/results.json and the results page.
 About twenty minutes."""
 
 import argparse
@@ -20,7 +20,7 @@ from tests.harness.marked_page import put_table
 
 PARTS = ("bulk", "interactive", "small", "growth", "api", "start", "large", "loader", "sleeping", "peers")
 _RESULTS = Path(__file__).parent / "results.json"
-_PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+_PAGE = Path(__file__).parent.parent / "docs" / "performance" / "results.md"
 _BULK = 10_000
 
 

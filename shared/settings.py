@@ -1,7 +1,7 @@
 """Settings: one frozen, typed object, and the only place that reads the environment.
 
 Every setting is an environment variable `GONOGO_<NAME>`; an unknown name with that prefix stops the start,
-since a mistyped limit that is silently ignored is worse than no limit. The README's table is tested against
+since a mistyped limit that is silently ignored is worse than no limit. The table of docs/settings.md is tested against
 the fields here.
 """
 

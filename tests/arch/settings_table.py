@@ -1,4 +1,4 @@
-"""The README's table of settings, made from the fields of Settings: `python -m tests.arch.settings_table` writes it."""
+"""The table of docs/settings.md, made from the fields of Settings: `python -m tests.arch.settings_table` writes it."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.settings import PREFIX, Settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->"
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"))
 
@@ -30,14 +30,14 @@ def table() -> str:
 
 
 def documented() -> str:
-    """What the README has between its two marks."""
-    return README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    """The text between the two marks of the page."""
+    return PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
 
 
 def _write() -> None:
-    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
-    README.write_text(before + begin + table() + end + after, encoding="utf-8")
+    PAGE.write_text(before + begin + table() + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

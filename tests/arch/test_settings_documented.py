@@ -6,8 +6,8 @@ from shared.settings import Settings
 from tests.arch import settings_table
 
 
-def test_the_readme_lists_exactly_the_settings_with_their_defaults() -> None:
-    told = "the README's table is behind: python -m tests.arch.settings_table"
+def test_the_page_lists_exactly_the_settings_with_their_defaults() -> None:
+    told = "docs/settings.md is behind: python -m tests.arch.settings_table"
     assert settings_table.documented() == settings_table.table(), told
 
 

@@ -19,7 +19,6 @@ from tests.harness.marked_page import put_table
 from tests.harness.stack import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
-README = TABLE.parent.parent / "README.md"
 _HEAD = (
     "| # | fault | tests | lost | doubled | extra inferences | back at work (reach) "
     "| how it is known to have fired |"
@@ -130,10 +129,8 @@ def _recovery(row: Row) -> str:
 
 
 def write(lines: list[str], summary: str) -> None:
-    """Put the table between the marks of docs/faults.md and, without its proofs, of the README."""
-    without_proofs = [line.rstrip("|").rpartition("|")[0] + "|" for line in lines]
-    for page, shown in ((TABLE, lines), (README, without_proofs)):
-        put_table(page, "\n".join([*shown, "", summary]))
+    """Put the table between the marks of docs/faults.md."""
+    put_table(TABLE, "\n".join([*lines, "", summary]))
 
 
 def run_mutants(names: list[str]) -> int:
