@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
-from shared.registry.artifact import Artifact, Calibration, OperatingPoint, Preprocessing, write_artifact
+from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Artifact, Calibration, Preprocessing, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, multiplications, weights_bytes
 from training.data.folder import DataError, Record, Report, check

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from shared.blobs.store import BlobStore
 from shared.broker import queues
-from shared.contract import payloads
+from shared.contract.batches import BatchPayload, ModelRef, batch_payload
 from shared.lifecycle import endings
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -26,9 +26,9 @@ class Service:
     celery: Celery
     announcer: Announcer
     waiting: WaitingRoom
-    model_refs: dict[str, payloads.ModelRef]
+    model_refs: dict[str, ModelRef]
 
-    def model_ref(self, model_id: str) -> payloads.ModelRef:
+    def model_ref(self, model_id: str) -> ModelRef:
         """Id, name and sha256 of a model version, remembered since it never changes."""
         known = self.model_refs.get(model_id)
         if known is None:
@@ -48,9 +48,9 @@ class Service:
             self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
         self.waiting.wake(batch_id)
 
-    def batch_payload(self, row: Any, base: str) -> payloads.BatchPayload:
+    def batch_payload(self, row: Any, base: str) -> BatchPayload:
         """A batch as the contract shows it, links included."""
-        return payloads.batch(row, model=self.model_ref(row.model_id), base=base)
+        return batch_payload(row, model=self.model_ref(row.model_id), base=base)
 
 
 def service() -> Service:

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from shared.clock import now
+from shared.contract.scopes import SCOPES
 from shared.errors import GonogoError
 from shared.ids import new_id
 from shared.store.tables import ApiKey, ServiceSecret
 
-SCOPES = ("submit", "read", "review", "admin")
 _KEYS = ApiKey.__table__
 
 

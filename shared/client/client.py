@@ -27,14 +27,12 @@ from shared.client.transport import ApiError, Progress, Transport, Unreachable
 from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:  # for the types alone: the client runs on the standard library
-    from shared.contract.payloads import (
-        ApiKeyPayload,
-        BatchPayload,
-        ItemPayload,
-        ModelPayload,
-        PredictionPayload,
-        WorkerPayload,
-    )
+    from shared.contract.batches import BatchPayload
+    from shared.contract.items import ItemPayload
+    from shared.contract.keys import ApiKeyPayload
+    from shared.contract.models import ModelPayload
+    from shared.contract.predictions import PredictionPayload
+    from shared.contract.workers import WorkerPayload
 
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 _LINE_END = b"\n"

@@ -16,6 +16,7 @@ REQUEST_CODES = {
     "invalid_artifact": "The file is no model artifact, or its hashes don't agree.",
     "invalid_cursor": "A cursor is used as it was given, on the list that gave it.",
     "invalid_idempotency_key": "An Idempotency-Key has 1 to 255 characters.",
+    "invalid_operating_point": "Threshold and review band must satisfy 0 <= low <= threshold <= high <= 1, together.",
     "invalid_option": "One entry of the options can't be used; `pointer` names it.",
     "invalid_options": "The options are no JSON object, or `errors` lists the entries that can't be used.",
     "invalid_parameter": "A query parameter has a value that it can't have.",

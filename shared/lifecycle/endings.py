@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, insert, select, update
 
-from shared.contract import payloads
+from shared.contract.batches import batch_payload
+from shared.contract.events import event_payload
 from shared.contract.states import BatchStatus, ChunkStatus, DeliveryStatus, ItemStatus, Outcome
 from shared.ids import new_id
 from shared.store.engine import clock
@@ -78,7 +79,7 @@ def _owe_delivery(connection: Connection, batch: Row[Any]) -> tuple[str, ...]:
     if not webhook or event not in (webhook.get("events") or [event]):
         return ()
     identifier = new_id("whd")
-    body = json.dumps(payloads.event(event, payloads.batch(batch), batch.finished_at), separators=(",", ":"))
+    body = json.dumps(event_payload(event, batch_payload(batch), batch.finished_at), separators=(",", ":"))
     connection.execute(
         insert(Delivery).values(
             id=identifier,

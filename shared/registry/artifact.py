@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ArtifactError
 
 FORMAT = "gonogo-artifact/1"
@@ -47,15 +48,6 @@ class Calibration:
 
     scale: float
     offset: float
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """`defect` from `threshold` on; `review` between the two others, ends included."""
-
-    threshold: float
-    review_low: float
-    review_high: float
 
 
 @dataclass(frozen=True)
@@ -117,6 +109,8 @@ def read_artifact(path: Path) -> Artifact:
             card=card,
             members=members,
         )
+    except InvalidOperatingPoint as error:
+        raise ArtifactError(f"{path.name}: the operating point is unusable: {error}") from error
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path.name} is no usable artifact: {error}") from error
     _check_numbers(artifact)
@@ -183,13 +177,11 @@ def _checked(archive: zipfile.ZipFile, name: str, digest: str) -> bytes:
 
 
 def _check_numbers(artifact: Artifact) -> None:
-    spec, point = artifact.preprocessing, artifact.operating_point
+    spec = artifact.preprocessing
     sides_fit = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (spec.width, spec.height))
     if not sides_fit or spec.channels not in (1, 3):
         raise ArtifactError(f"{artifact.path.name}: preprocessing is unusable: {spec}")
     if spec.full_scale is not None and not (isinstance(spec.full_scale, int) and spec.full_scale > 0):
         raise ArtifactError(f"{artifact.path.name}: full_scale is unusable: {spec.full_scale}")
-    if not 0 <= point.review_low <= point.review_high <= 1 or not 0 <= point.threshold <= 1:
-        raise ArtifactError(f"{artifact.path.name}: operating point is unusable: {point}")
     if not (math.isfinite(artifact.calibration.scale) and math.isfinite(artifact.calibration.offset)):
         raise ArtifactError(f"{artifact.path.name}: calibration is unusable: {artifact.calibration}")

@@ -2,8 +2,9 @@
 
 import math
 
+from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import Verdict
-from shared.registry.artifact import Calibration, OperatingPoint
+from shared.registry.artifact import Calibration
 
 
 def calibrated_score(logit: float, calibration: Calibration) -> float:

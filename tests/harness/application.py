@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from shared.access import keys
 from shared.blobs.store import BlobStore
+from shared.contract.scopes import SCOPES
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
@@ -158,7 +159,7 @@ def application(
     model_id = versions.register(database, BlobStore(settings.blobs), read_artifact(artifact))
     with database.write() as connection:
         versions.activate(connection, model_id)
-        _, key = keys.create_key(connection, tenant="default", name="test", scopes=keys.SCOPES)
+        _, key = keys.create_key(connection, tenant="default", name="test", scopes=SCOPES)
     database.dispose()
     flask = create_app(settings)
     made = Application(flask, Runtime(settings, flask.extensions["gonogo"].celery), key, model_id)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from shared.registry.artifact import Calibration, OperatingPoint, Preprocessing, write_artifact
+from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Calibration, Preprocessing, write_artifact
 from shared.vision.net import Shape, build, weights_bytes
 from training.output.export import onnx_bytes
 

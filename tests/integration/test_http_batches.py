@@ -100,6 +100,19 @@ def test_a_bad_option_is_named_by_its_pointer_and_nothing_is_kept(
     assert stored(app) == before
 
 
+@pytest.mark.parametrize("point", [{"threshold": 0.9}, {"review_band": [0.6, 0.7]}])
+def test_a_part_of_an_operating_point_that_does_not_fit_the_models_is_refused_naming_both(
+    app: Application, few: dict[str, bytes], point: dict[str, Any]
+) -> None:
+    before = stored(app)
+    response = app.post_form("/v1/batches", *images(few), options_part({"operating_point": point}))
+    assert (response.status_code, response.get_json()["code"]) == (422, "invalid_operating_point")
+    shown = response.get_json()["detail"]
+    assert str(point.get("threshold", 0.5)) in shown
+    assert str(point.get("review_band", [0.5, 0.5])) in shown
+    assert stored(app) == before
+
+
 @pytest.mark.parametrize(
     ("parts", "status", "code"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.contract import payloads
+from shared.contract.csv_columns import CSV_COLUMNS
 from tests.harness.application import Application
 
 
@@ -134,7 +134,7 @@ def test_results_as_csv_have_a_row_for_every_item(app: Application, batch: dict[
         assert response.content_type.startswith("text/csv")
         assert f'filename="{batch["id"]}.csv"' in response.headers["Content-Disposition"]
         rows = list(csv.DictReader(io.StringIO(response.text)))
-        assert tuple(rows[0]) == payloads.CSV_COLUMNS
+        assert tuple(rows[0]) == CSV_COLUMNS
         assert len(rows) == batch["counts"]["total"] == 40
         assert [row["filename"] for row in rows] == [item["filename"] for item in app.results(batch["id"])]
         assert [row["error_code"] for row in rows[37:]] == [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from shared.access.keys import SCOPES
+from shared.contract.scopes import SCOPES
 from shared.store.tables import ApiKey
 from tests.harness.application import Application
 from tests.harness.stack import until

@@ -67,7 +67,11 @@ def counts(app: Application, batch_id: str) -> tuple[int, int, int]:
 
 def test_what_waits_fills_the_micro_batch_across_batches_and_lanes(app: Application, submit: Any) -> None:
     low = submit(1, priority="low")
-    first, second, third = submit(2), submit(1, operating_point={"threshold": 0.7}), submit(1)
+    first, second, third = (
+        submit(2),
+        submit(1, operating_point={"threshold": 0.7, "review_band": [0.7, 0.7]}),
+        submit(1),
+    )
     held = claim(app, micro_batch=8)
     assert [(one.batch_id, len(one.items), one.lane) for one in held] == [
         (first, 2, "normal"), (second, 1, "normal"), (third, 1, "normal"), (low, 1, "low"),

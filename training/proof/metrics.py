@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.registry.artifact import OperatingPoint
+from shared.contract.operating_point import OperatingPoint
 from training.proof.calibrate import expected_calibration_error
 
 Z95 = 1.959963984540054

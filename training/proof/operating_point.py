@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.registry.artifact import OperatingPoint
+from shared.contract.operating_point import OperatingPoint
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from flask import Blueprint, g, request
 from sqlalchemy import select
 
 from shared.access import keys
-from shared.contract import payloads
+from shared.contract.keys import ApiKeyPayload, key_payload
+from shared.contract.pages import page
 from shared.store.tables import ApiKey
 from web.http import auth
 from web.http.problems import HttpProblem, not_found
@@ -19,18 +20,18 @@ blueprint = Blueprint("api_keys", __name__)
 
 @blueprint.get("/v1/api-keys")
 @auth.require("admin")
-@operation("List keys; their secrets are never shown again", {200: list[payloads.ApiKeyPayload]})
+@operation("List keys; their secrets are never shown again", {200: list[ApiKeyPayload]})
 def list_keys() -> dict[str, Any]:
     with service().database.read() as connection:
         rows = keys.list_keys(connection, g.tenant)
-    return dict(payloads.page([payloads.api_key(row) for row in rows], None))
+    return dict(page([key_payload(row) for row in rows], None))
 
 
 @blueprint.post("/v1/api-keys")
 @auth.require("admin")
 @operation(
     "Make a key; the answer is the only place where its secret is shown",
-    {201: payloads.ApiKeyPayload},
+    {201: ApiKeyPayload},
     body={"application/json": request_bodies.ApiKeyRequest},
     problems=(400, 422),
 )
@@ -46,7 +47,7 @@ def create_key() -> tuple[dict[str, Any], int]:
             connection, tenant=g.tenant, name=asked["name"][:200], scopes=map(str, scopes)
         )
         row = connection.execute(select(ApiKey.__table__).where(ApiKey.id == identifier)).one()
-    return dict(payloads.api_key(row, secret)), 201
+    return dict(key_payload(row, secret)), 201
 
 
 @blueprint.delete("/v1/api-keys/<key_id>")

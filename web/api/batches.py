@@ -6,7 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, g, json, request
 from sqlalchemy import Row, and_, bindparam, false, or_, select
 
-from shared.contract import payloads
+from shared.contract.batches import BatchPayload
+from shared.contract.pages import ListPayload, page
 from shared.contract.states import BatchStatus
 from shared.errors import Unavailable
 from shared.lifecycle import endings
@@ -34,7 +35,7 @@ _ORIGIN = "batch"
 @require("submit")
 @operation(
     "Submit a batch of pictures",
-    {202: payloads.BatchPayload},
+    {202: BatchPayload},
     body={"multipart/form-data": request_bodies.SubmissionForm},
     problems=(400, 409, 413, 415, 422, 429, 503),
     headers={
@@ -142,7 +143,7 @@ def find(here: Service, batch_id: str) -> Row[Any]:
 @require("read")
 @operation(
     "List batches, active ones first",
-    {200: list[payloads.BatchPayload]},
+    {200: list[BatchPayload]},
     query={
         "status": "only these states, comma-separated",
         "created_after": "RFC 3339",
@@ -157,7 +158,7 @@ def list_batches() -> dict[str, Any]:
     return dict(page_of(service(), cursors.limit(20, 100)))
 
 
-def page_of(here: Service, limit: int) -> payloads.ListPayload:
+def page_of(here: Service, limit: int) -> ListPayload:
     """A page of the tenant's batches; the request's query holds the filters and the cursor."""
     ended = Batch.finished_at.is_not(None)
     origin = request.args.get("origin", _ORIGIN)
@@ -179,7 +180,7 @@ def page_of(here: Service, limit: int) -> payloads.ListPayload:
     data = [here.batch_payload(row, base_url()) for row in rows[:limit]]
     more = len(rows) > limit
     following = [rows[limit - 1].finished_at is not None, rows[limit - 1].id] if more else None
-    return payloads.page(data, cursors.encode(following) if following else None)
+    return page(data, cursors.encode(following) if following else None)
 
 
 def _moment(name: str) -> float | None:
@@ -196,7 +197,7 @@ def _moment(name: str) -> float | None:
 @require("read")
 @operation(
     "Poll a batch",
-    {200: payloads.BatchPayload, 304: None},
+    {200: BatchPayload, 304: None},
     query={"wait": "seconds (at most 60) to hold the answer until the batch changes or ends"},
     problems=(404,),
 )
@@ -253,7 +254,7 @@ def _version(here: Service, batch_id: str) -> tuple[int, bool]:
 @require("submit")
 @operation(
     "Cancel what has not begun; verdicts of chunks under way are kept",
-    {200: payloads.BatchPayload},
+    {200: BatchPayload},
     problems=(404, 409),
 )
 def cancel_batch(batch_id: str) -> dict[str, Any]:

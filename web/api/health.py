@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.broker import messages
 from shared.clock import now
-from shared.contract import payloads
+from shared.contract.health import LivenessPayload, ReadinessPayload
 from shared.store.tables import Batch, Event, Worker
 from web.openapi.operations import operation
 from web.service import Service, service
@@ -17,7 +17,7 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
-@operation("The web process answers", {200: payloads.LivenessPayload})
+@operation("The web process answers", {200: LivenessPayload})
 def livez() -> dict[str, Any]:
     return {"status": "ok"}
 
@@ -25,7 +25,7 @@ def livez() -> dict[str, Any]:
 @blueprint.get("/readyz")
 @operation(
     "Database, broker and a live worker are there",
-    {200: payloads.ReadinessPayload, 503: payloads.ReadinessPayload},
+    {200: ReadinessPayload, 503: ReadinessPayload},
 )
 def readyz() -> Response:
     here = service()

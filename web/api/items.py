@@ -9,7 +9,9 @@ from flask import Blueprint, Response, request
 from sqlalchemy import Row, and_, func, or_, select
 
 from shared.broker import queues
-from shared.contract import payloads
+from shared.contract.csv_columns import CSV_COLUMNS, csv_line
+from shared.contract.items import ItemPayload, item_payload
+from shared.contract.pages import ListPayload, page
 from shared.contract.states import FINISHED_BATCH, ItemStatus, Verdict
 from shared.ids import split_item_id
 from shared.store.engine import Database
@@ -31,7 +33,7 @@ _THUMBNAIL_WAIT_S = 10.0
 @require("read")
 @operation(
     "A page of a batch's items",
-    {200: list[payloads.ItemPayload]},
+    {200: list[ItemPayload]},
     query={
         "status": "only items in these states, comma-separated",
         "verdict": "only these verdicts, comma-separated",
@@ -50,7 +52,7 @@ def list_items(batch_id: str) -> dict[str, Any]:
     return dict(page_of(here, batch_id, request.args.get("sort", "seq"), cursors.limit(100, 1000)))
 
 
-def page_of(here: Service, batch_id: str, sort: str, limit: int) -> payloads.ListPayload:
+def page_of(here: Service, batch_id: str, sort: str, limit: int) -> ListPayload:
     """A page of a batch's items; the request's query holds the filters and the cursor."""
     query = select(_ROWS).where(Item.batch_id == batch_id, *_filters())
     score: Any = func.coalesce(Item.score, -1.0)
@@ -74,7 +76,7 @@ def page_of(here: Service, batch_id: str, sort: str, limit: int) -> payloads.Lis
         last = rows[limit - 1]
         values = [last.seq] if sort == "seq" else [-1.0 if last.score is None else last.score, last.seq]
         following = cursors.encode(values)
-    return payloads.page([payloads.item(row) for row in rows[:limit]], following)
+    return page([item_payload(row) for row in rows[:limit]], following)
 
 
 def _filters() -> Iterator[Any]:
@@ -99,9 +101,9 @@ def _some_of(name: str, text: str, known: set[Any]) -> list[str]:
 
 @blueprint.get("/v1/items/<item_id>")
 @require("read")
-@operation("One item", {200: payloads.ItemPayload}, problems=(404,))
+@operation("One item", {200: ItemPayload}, problems=(404,))
 def get_item(item_id: str) -> dict[str, Any]:
-    return dict(payloads.item(find_item(service(), item_id)))
+    return dict(item_payload(find_item(service(), item_id)))
 
 
 def find_item(here: Service, item_id: str) -> Row[Any]:
@@ -155,7 +157,7 @@ def get_results(batch_id: str) -> Response:
     form = request.args.get("format") or _accepted_form()
     streams = {
         "ndjson": (_ndjson, _ROWS.columns.keys(), "application/x-ndjson"),
-        "csv": (_csv, ("batch_id", "seq", *payloads.CSV_COLUMNS), "text/csv; charset=utf-8"),
+        "csv": (_csv, ("batch_id", "seq", *CSV_COLUMNS), "text/csv; charset=utf-8"),
     }
     if form not in streams:
         raise HttpProblem(406, "unsupported_format", "format is ndjson or csv")
@@ -192,10 +194,10 @@ def _all_items(database: Database, batch_id: str, names: Collection[str]) -> Ite
 
 def _ndjson(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
     for rows in blocks:
-        yield b"".join([orjson.dumps(payloads.item(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+        yield b"".join([orjson.dumps(item_payload(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
 
 
 def _csv(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
-    yield (",".join(payloads.CSV_COLUMNS) + "\r\n").encode()
+    yield (",".join(CSV_COLUMNS) + "\r\n").encode()
     for rows in blocks:
-        yield "".join([payloads.csv_line(row) for row in rows]).encode()
+        yield "".join([csv_line(row) for row in rows]).encode()

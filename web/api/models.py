@@ -7,7 +7,8 @@ from typing import Any
 from flask import Blueprint, request
 from sqlalchemy import select
 
-from shared.contract import payloads
+from shared.contract.models import ModelPayload, model_payload
+from shared.contract.pages import page
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import ModelVersion
@@ -23,20 +24,20 @@ _MAX_ARTIFACT = 512 * 2**20
 
 @blueprint.get("/v1/models")
 @require("read")
-@operation("List model versions, newest first", {200: list[payloads.ModelPayload]})
+@operation("List model versions, newest first", {200: list[ModelPayload]})
 def list_models() -> dict[str, Any]:
     with service().database.read() as connection:
         active = versions.active_id(connection)
         rows = versions.listing(connection)
-    data = [payloads.model(row, active=row.id == active, base=base_url()) for row in rows]
-    return dict(payloads.page(data, None))
+    data = [model_payload(row, active=row.id == active, base=base_url()) for row in rows]
+    return dict(page(data, None))
 
 
 @blueprint.post("/v1/models")
 @require("admin")
 @operation(
     "Upload an artifact; it is loaded by trial by the workers before it can be activated",
-    {201: payloads.ModelPayload},
+    {201: ModelPayload},
     body={"application/octet-stream": "the artifact, as `python -m training` wrote it"},
     problems=(400, 413, 415),
 )
@@ -56,7 +57,7 @@ def upload_model() -> tuple[dict[str, Any], int]:
 
 @blueprint.post("/v1/models/<model_id>/activate")
 @require("admin")
-@operation("Let new batches use this version; no restart", {200: payloads.ModelPayload}, problems=(404, 409))
+@operation("Let new batches use this version; no restart", {200: ModelPayload}, problems=(404, 409))
 def activate_model(model_id: str) -> dict[str, Any]:
     here = service()
     with here.database.write() as connection:
@@ -70,9 +71,7 @@ def activate_model(model_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/models/<model_id>/rollback")
 @require("admin")
-@operation(
-    "Activate the version that was active before this one", {200: payloads.ModelPayload}, problems=(404, 409)
-)
+@operation("Activate the version that was active before this one", {200: ModelPayload}, problems=(404, 409))
 def rollback_model(model_id: str) -> dict[str, Any]:
     here = service()
     with here.database.write() as connection:
@@ -103,4 +102,4 @@ def _shown(here: Service, model_id: str) -> dict[str, Any]:
     with here.database.read() as connection:
         active = versions.active_id(connection)
         row = _existing(connection, model_id)
-    return dict(payloads.model(row, active=row.id == active, base=base_url()))
+    return dict(model_payload(row, active=row.id == active, base=base_url()))

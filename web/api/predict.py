@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, g, json, request
 from sqlalchemy import Row, bindparam, select
 
-from shared.contract import payloads
+from shared.contract.predictions import PredictionPayload, prediction_payload
 from shared.contract.states import FINISHED_ITEM, Lane
 from shared.store.tables import Item
 from web.http.auth import require
@@ -31,7 +31,7 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 @require("submit")
 @operation(
     "One picture, its verdict in the answer",
-    {200: payloads.PredictionPayload},
+    {200: PredictionPayload},
     query={"model": "a model's id or name; the active one by default"},
     body={"multipart/form-data": request_bodies.PredictForm, "image/*": "the picture itself"},
     problems=(400, 413, 415, 422, 429, 503),
@@ -58,7 +58,7 @@ def predict() -> Response:
     if row.error_code is not None:
         status = 422 if row.error_code in _UNPROCESSABLE else 500
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
-    return Response(json.dumps(payloads.prediction(row)), content_type="application/json")
+    return Response(json.dumps(prediction_payload(row)), content_type="application/json")
 
 
 def _receive_one(here: Service, intake: Intake) -> None:

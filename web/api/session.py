@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, request, session
 from sqlalchemy import Row
 
-from shared.contract import payloads
+from shared.contract.sessions import SessionPayload
 from web.http import auth
 from web.http.problems import HttpProblem
 from web.openapi import request_bodies
@@ -17,7 +17,7 @@ blueprint = Blueprint("session", __name__)
 @blueprint.post("/v1/session")
 @operation(
     "Exchange a key for a session cookie",
-    {200: payloads.SessionPayload},
+    {200: SessionPayload},
     body={
         "application/json": request_bodies.SessionRequest,
         "application/x-www-form-urlencoded": request_bodies.SessionRequest,

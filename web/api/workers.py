@@ -5,7 +5,8 @@ from typing import Any
 from flask import Blueprint
 from sqlalchemy import select
 
-from shared.contract import payloads
+from shared.contract.pages import page
+from shared.contract.workers import WorkerPayload, worker_payload
 from shared.store.tables import Worker
 from web.http.auth import require
 from web.openapi.operations import operation
@@ -16,8 +17,8 @@ blueprint = Blueprint("workers", __name__)
 
 @blueprint.get("/v1/workers")
 @require("read")
-@operation("Live inference processes", {200: list[payloads.WorkerPayload]})
+@operation("Live inference processes", {200: list[WorkerPayload]})
 def list_workers() -> dict[str, Any]:
     with service().database.read() as connection:
         rows = connection.execute(select(Worker.__table__).order_by(Worker.id)).all()
-    return dict(payloads.page([payloads.worker(row) for row in rows], None))
+    return dict(page([worker_payload(row) for row in rows], None))

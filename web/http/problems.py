@@ -9,14 +9,20 @@ from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from shared.access.keys import UnknownScope
-from shared.contract import payloads
+from shared.contract.operating_point import InvalidOperatingPoint
+from shared.contract.problems import ErrorEntry, Problem
 from shared.errors import GonogoError, Unavailable
 from shared.registry.versions import UnknownModel
 from shared.store.engine import is_away
 
 log = logging.getLogger(__name__)
 
-_STATUS: dict[type[GonogoError], int] = {UnknownModel: 422, UnknownScope: 422, Unavailable: 503}
+_STATUS: dict[type[GonogoError], int] = {
+    InvalidOperatingPoint: 422,
+    UnknownModel: 422,
+    UnknownScope: 422,
+    Unavailable: 503,
+}
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -38,7 +44,7 @@ class HttpProblem(Exception):
         code: str,
         detail: str,
         *,
-        errors: list[payloads.ErrorEntry] | None = None,
+        errors: list[ErrorEntry] | None = None,
         retry_after_s: int | None = None,
     ) -> None:
         super().__init__(detail)
@@ -53,7 +59,7 @@ def not_found(what: str) -> HttpProblem:
 
 def respond(problem: HttpProblem) -> Response:
     """The problem document."""
-    body: payloads.Problem = {
+    body: Problem = {
         "type": f"/docs/errors#{problem.code}",
         "title": problem.code.replace("_", " "),
         "status": problem.status,

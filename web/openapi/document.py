@@ -6,8 +6,9 @@ from typing import Any
 from flask import Blueprint, Flask, current_app, render_template
 from werkzeug.routing import Rule
 
-from shared.contract import payloads
+from shared.contract.events import EventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
+from shared.contract.problems import Problem
 from web.openapi.operations import Operation
 from web.openapi.request_bodies import WebhookRequest
 from web.openapi.schemas import Schemas
@@ -81,7 +82,7 @@ def document() -> dict[str, Any]:
 
 def _document(app: Flask) -> dict[str, Any]:
     schemas, paths = Schemas(), dict[str, dict[str, Any]]()
-    schemas.of(payloads.Problem)
+    schemas.of(Problem)
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         view = app.view_functions[rule.endpoint]
         described = getattr(view, "operation", None)
@@ -158,7 +159,7 @@ def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dic
             status, {**headers, **described.answer_headers}, _content(kind, schemas)
         )
     statuses = {*described.problems, *((401, 403) if scope else ())}
-    problem = {_PROBLEM: {"schema": schemas.of(payloads.Problem)}}
+    problem = {_PROBLEM: {"schema": schemas.of(Problem)}}
     for status in sorted(statuses):
         headers = {name: _ANSWER_HEADERS[name] for name in _PROBLEM_HEADERS.get(status, [])}
         made[str(status)] = _response(status, headers, problem)
@@ -195,7 +196,7 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says",
     }
     events: list[str] = schemas.of(WebhookRequest.__annotations__["events"])["items"]["enum"]
-    body = {"application/json": {"schema": schemas.of(payloads.EventPayload)}}
+    body = {"application/json": {"schema": schemas.of(EventPayload)}}
     return {
         event: {
             "post": {

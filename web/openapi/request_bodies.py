@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from shared.contract.events import Event
+from shared.contract.scopes import Scope
 from shared.contract.states import Lane
-
-Scope = Literal["submit", "read", "review", "admin"]
 
 
 class OperatingPointRequest(TypedDict, total=False):
@@ -19,7 +19,7 @@ class WebhookRequest(TypedDict):
 
     url: Annotated[str, "http or https"]
     secret: NotRequired[Annotated[str, "whsec_ and 24 to 64 bytes in base64; made for you where absent"]]
-    events: NotRequired[list[Literal["batch.completed", "batch.failed", "batch.cancelled", "batch.expired"]]]
+    events: NotRequired[list[Event]]
 
 
 class OptionsRequest(TypedDict, total=False):

@@ -52,7 +52,7 @@ class Schemas:
         return dict(_PLAIN[kind])
 
     def page_of(self, kind: Any) -> Schema:
-        """One page of a list of these, as payloads.page makes it."""
+        """One page of a list of these, as shared.contract.pages makes it."""
         name = f"{_name(kind)}List"
         if name not in self.named:
             self.named[name] = {

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from shared.clock import now
-from shared.contract import payloads
+from shared.contract.batches import BatchPayload
 
 _STATES = {
     "draft": "Draft",
@@ -45,7 +45,7 @@ def percent(share: float) -> str:
     return f"{int(share * 100)}\u202f%"
 
 
-def speed(batch: payloads.BatchPayload) -> str | None:
+def speed(batch: BatchPayload) -> str | None:
     """Items a second, with as many digits as mean something."""
     eta = batch["eta"]
     if eta is None:
@@ -64,13 +64,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}\u202fh {whole % 3600 // 60}\u202fmin"
 
 
-def remaining(batch: payloads.BatchPayload) -> str | None:
+def remaining(batch: BatchPayload) -> str | None:
     """How long until the batch has ended, at its speed so far."""
     finish = batch["eta"]["finish_at"] if batch["eta"] else None
     return duration(_seconds(finish) - now()) if finish else None
 
 
-def took(batch: payloads.BatchPayload) -> str | None:
+def took(batch: BatchPayload) -> str | None:
     """How long the batch has run, or ran."""
     started, ended = batch["started_at"], batch["finished_at"]
     if started is None:
@@ -83,13 +83,13 @@ def moment(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %b %Y %H:%M UTC")
 
 
-def title(batch: payloads.BatchPayload) -> str:
+def title(batch: BatchPayload) -> str:
     """The label that the submitter gave, or the end of the id."""
     label = batch["metadata"].get("label")
     return label[:200] if isinstance(label, str) and label.strip() else f"Batch {batch['id'][-8:]}"
 
 
-def notes(batch: payloads.BatchPayload) -> list[tuple[str, str]]:
+def notes(batch: BatchPayload) -> list[tuple[str, str]]:
     """Metadata that fits on a line, without the label."""
     plain = [
         (k, v) for k, v in batch["metadata"].items() if k != "label" and isinstance(v, str | int | float)
@@ -97,7 +97,7 @@ def notes(batch: payloads.BatchPayload) -> list[tuple[str, str]]:
     return [(name, str(value)[:80]) for name, value in plain[:8]]
 
 
-def shares(batch: payloads.BatchPayload) -> list[tuple[str, float, float]]:
+def shares(batch: BatchPayload) -> list[tuple[str, float, float]]:
     """The bar of a batch: (kind, start, width) of each part, in percent of all items."""
     total = batch["counts"]["total"] or 1
     counts, verdicts = batch["counts"], batch["verdicts"]
@@ -116,7 +116,7 @@ def shares(batch: payloads.BatchPayload) -> list[tuple[str, float, float]]:
     return made
 
 
-def summary(batch: payloads.BatchPayload) -> str:
+def summary(batch: BatchPayload) -> str:
     """One sentence for who can't see the bar; it changes at every tenth, not at every item."""
     if batch["finished_at"]:
         found = batch["verdicts"]

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.blobs.store import PackWriter
 from shared.clock import now
+from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
@@ -276,15 +277,16 @@ def _insert_batch(
 def _asked(connection: Connection, intake: Intake, options: Options, at: float) -> dict[str, Any]:
     """The columns that the options decide."""
     model = versions.find(connection, options.model)
-    low, high = options.review_band or (model.review_low, model.review_high)
-    threshold = model.threshold if options.threshold is None else options.threshold
+    point = OperatingPoint(model.threshold, model.review_low, model.review_high).changed(
+        options.threshold, options.review_band
+    )
     retention = intake.service.settings.retention_s if options.retention is None else options.retention
     return {
         "lane": options.priority,
         "model_id": model.id,
-        "threshold": threshold,
-        "review_low": low,
-        "review_high": high,
+        "threshold": point.threshold,
+        "review_low": point.review_low,
+        "review_high": point.review_high,
         "metadata_": options.metadata,
         "webhook": options.webhook,
         "on_error": options.on_error,

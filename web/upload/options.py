@@ -6,7 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.contract import payloads
+from shared.contract.events import EVENTS
+from shared.contract.problems import ErrorEntry
 from shared.contract.states import Lane
 from web.http.problems import HttpProblem
 
@@ -14,7 +15,6 @@ _NAMES = {
     "priority", "model", "operating_point", "metadata", "webhook", "deadline", "retention", "on_error",
 }  # fmt: skip
 _MAX_METADATA = 16_384
-_EVENTS = {"batch.completed", "batch.failed", "batch.cancelled", "batch.expired"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Options:
 
 class _Reader:
     def __init__(self) -> None:
-        self.errors: list[payloads.ErrorEntry] = []
+        self.errors: list[ErrorEntry] = []
 
     def check(self, good: bool, pointer: str, detail: str) -> bool:
         if not good:
@@ -135,8 +135,8 @@ def _webhook(asked: Any, reader: _Reader) -> dict[str, Any] | None:
     good = isinstance(url, str) and url.startswith(("https://", "http://")) and len(url) <= 2000
     reader.check(good, "/webhook/url", "an http or https URL")
     events = asked.get("events")
-    good = events is None or (isinstance(events, list) and set(map(str, events)) <= _EVENTS)
-    reader.check(good, "/webhook/events", f"a list of some of {', '.join(sorted(_EVENTS))}")
+    good = events is None or (isinstance(events, list) and set(map(str, events)) <= set(EVENTS))
+    reader.check(good, "/webhook/events", f"a list of some of {', '.join(sorted(EVENTS))}")
     secret = asked.get("secret")
     reader.check(
         secret is None or _is_secret(secret), "/webhook/secret", "whsec_ and 24 to 64 bytes in base64"

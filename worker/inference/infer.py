@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from shared import failpoints
 from shared.broker import messages, queues
 from shared.clock import now
+from shared.contract.operating_point import OperatingPoint
 from shared.errors import ArtifactError, ItemError
 from shared.lifecycle import claims, counters, endings
 from shared.lifecycle.claims import Claim, ClaimedItem, Result
-from shared.registry.artifact import OperatingPoint
 from shared.store.engine import retrying
 from shared.vision.decision import calibrated_score, decide
 from worker.inference.decode import Decoded, decode_item

@@ -15,7 +15,7 @@ from shared.cli.output import Progress, print_json, print_table
 
 if TYPE_CHECKING:
     from shared.client.client import Client
-    from shared.contract.payloads import BatchPayload
+    from shared.contract.batches import BatchPayload
 
 _INCOMPLETE = 4
 

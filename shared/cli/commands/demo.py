@@ -24,7 +24,8 @@ from shared.cli.output import Progress, megabytes, print_table
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.contract.payloads import BatchPayload, ItemPayload
+    from shared.contract.batches import BatchPayload
+    from shared.contract.items import ItemPayload
 
 _SEED = 90210  # of no model's training, validation or test pictures
 _WORST = 10

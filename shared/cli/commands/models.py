@@ -12,7 +12,7 @@ from shared.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.contract.payloads import ModelPayload
+    from shared.contract.models import ModelPayload
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,9 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shared.access import keys
+from shared.contract.operating_point import OperatingPoint
 from shared.lifecycle import claims, endings
 from shared.registry import versions
-from shared.registry.artifact import Calibration, OperatingPoint, Preprocessing, write_artifact
+from shared.registry.artifact import Calibration, Preprocessing, write_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.migrations import migrate

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import now
-from shared.contract import payloads
+from shared.contract.batches import BatchPayload, batch_payload
+from shared.contract.csv_columns import CSV_COLUMNS, csv_line
+from shared.contract.events import event_payload
+from shared.contract.items import ItemPayload, item_payload
+from shared.contract.keys import key_payload
+from shared.contract.pages import page
+from shared.contract.predictions import prediction_payload
 from shared.ids import item_id, new_id
 
 
@@ -37,28 +43,28 @@ def item_row(**changed: Any) -> Any:
 
 
 def test_a_batch_has_exactly_the_members_of_its_type() -> None:
-    shown = payloads.batch(batch_row())
-    assert set(shown) == payloads.BatchPayload.__required_keys__
+    shown = batch_payload(batch_row())
+    assert set(shown) == BatchPayload.__required_keys__
     assert shown["counts"]["total"] == sum(n for name, n in shown["counts"].items() if name != "total")  # type: ignore[misc]
     assert json.loads(json.dumps(shown)) == shown
 
 
 def test_progress_is_the_share_of_items_that_have_ended() -> None:
-    assert payloads.batch(batch_row())["progress"] == 0.364
-    assert payloads.batch(batch_row(total=0, queued=0, processing=0))["progress"] == 0.0
+    assert batch_payload(batch_row())["progress"] == 0.364
+    assert batch_payload(batch_row(total=0, queued=0, processing=0))["progress"] == 0.0
 
 
 def test_the_eta_goes_by_the_speed_so_far() -> None:
-    eta = payloads.batch(batch_row())["eta"]
+    eta = batch_payload(batch_row())["eta"]
     assert eta is not None
     assert eta["items_per_second"] == pytest.approx(36.4, abs=0.5)
     assert eta["finish_at"] is not None
 
 
 def test_there_is_no_eta_before_the_first_item_and_no_finish_after_the_last() -> None:
-    assert payloads.batch(batch_row(started_at=None))["eta"] is None
-    assert payloads.batch(batch_row(total=636, succeeded=0, failed=0))["eta"] is None
-    ended = payloads.batch(
+    assert batch_payload(batch_row(started_at=None))["eta"] is None
+    assert batch_payload(batch_row(total=636, succeeded=0, failed=0))["eta"] is None
+    ended = batch_payload(
         batch_row(status="completed", started_at=10.0, finished_at=20.0, queued=0, processing=0, total=364)
     )
     assert ended["eta"] == {"finish_at": None, "items_per_second": 36.4}
@@ -66,31 +72,31 @@ def test_there_is_no_eta_before_the_first_item_and_no_finish_after_the_last() ->
 
 def test_links_lead_to_the_service_that_the_client_speaks_to() -> None:
     row = batch_row()
-    links = payloads.batch(row, base="https://inspect.example")["links"]
+    links = batch_payload(row, base="https://inspect.example")["links"]
     assert links["self"] == f"https://inspect.example/v1/batches/{row.id}"
     assert links["page"] == f"https://inspect.example/batches/{row.id}"
 
 
 def test_an_item_has_exactly_the_members_of_its_type() -> None:
-    shown = payloads.item(item_row())
-    assert set(shown) == payloads.ItemPayload.__required_keys__
+    shown = item_payload(item_row())
+    assert set(shown) == ItemPayload.__required_keys__
     assert (shown["metadata"], shown["error"]) == ({}, None)
 
 
 def test_a_failed_item_says_why() -> None:
-    shown = payloads.item(item_row(status="failed", error_code="corrupt_image", error_detail=None))
+    shown = item_payload(item_row(status="failed", error_code="corrupt_image", error_detail=None))
     assert shown["error"] == {"code": "corrupt_image", "detail": ""}
 
 
 @pytest.mark.parametrize(("score", "confidence"), [(0.9, 0.9), (0.2, 0.8), (0.5, 0.5)])
 def test_confidence_is_in_the_prediction_whichever_it_is(score: float, confidence: float) -> None:
-    shown = payloads.prediction(item_row(score=score))
+    shown = prediction_payload(item_row(score=score))
     assert (shown["probability"], shown["confidence"]) == (score, pytest.approx(confidence))
     assert shown["prediction"] == shown["item"]["verdict"]
 
 
 def test_a_webhook_body_is_type_time_and_data() -> None:
-    event = payloads.event("batch.completed", payloads.batch(batch_row()), 0.0)
+    event = event_payload("batch.completed", batch_payload(batch_row()), 0.0)
     assert list(event) == ["type", "timestamp", "data"]
     assert event["timestamp"] == "1970-01-01T00:00:00.000Z"
 
@@ -106,24 +112,24 @@ def test_a_key_shows_its_secret_only_when_it_is_given() -> None:
         last_used_at=None,
         expires_at=None,
     )
-    assert "secret" not in payloads.api_key(row)
-    assert payloads.api_key(row, "gng_p_x")["secret"] == "gng_p_x"
+    assert "secret" not in key_payload(row)
+    assert key_payload(row, "gng_p_x")["secret"] == "gng_p_x"
 
 
 def test_a_page_says_whether_more_follows() -> None:
-    assert payloads.page([1], "next") == {
+    assert page([1], "next") == {
         "object": "list",
         "data": [1],
         "has_more": True,
         "next_cursor": "next",
     }
-    assert payloads.page([], None)["has_more"] is False
+    assert page([], None)["has_more"] is False
 
 
 def cells(row: Any) -> dict[str, str]:
     """A line of CSV as a program reads it."""
-    [values] = csv.reader(io.StringIO(payloads.csv_line(row), newline=""))
-    return dict(zip(payloads.CSV_COLUMNS, values, strict=True))
+    [values] = csv.reader(io.StringIO(csv_line(row), newline=""))
+    return dict(zip(CSV_COLUMNS, values, strict=True))
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

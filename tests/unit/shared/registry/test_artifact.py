@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 
+from shared.contract.operating_point import OperatingPoint
 from shared.errors import ArtifactError
+from shared.registry import versions
 from shared.registry.artifact import (
     CARD,
     MANIFEST,
     ONNX,
     Artifact,
     Calibration,
-    OperatingPoint,
     Preprocessing,
     read_artifact,
     write_artifact,
 )
+
+PUBLISHED = Path(versions.__file__).parent / "published"
 
 
 def write(path: Path, **changes: Any) -> Artifact:
@@ -106,13 +109,32 @@ def test_a_missing_file_is_an_artifact_error(tmp_path: Path) -> None:
         {"preprocessing": Preprocessing(0, 96, 1)},
         {"preprocessing": Preprocessing(128, 96, 2)},
         {"preprocessing": Preprocessing(128, 96, 1, full_scale=0)},
-        {"operating_point": OperatingPoint(0.5, 0.7, 0.6)},
-        {"operating_point": OperatingPoint(1.5, 0.4, 0.6)},
     ],
 )
 def test_numbers_that_cannot_be_served_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError):
         write(tmp_path / "a.gonogo", **changes)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "low", "high"),
+    [(0.5, 0.7, 0.6), (1.5, 0.4, 0.6), (0.9, 0.4, 0.6), (0.3, 0.4, 0.6), ("0.5", 0.4, 0.6), (None, 0.4, 0.6)],
+)
+def test_an_operating_point_whose_parts_do_not_fit_is_refused(
+    tmp_path: Path, threshold: Any, low: float, high: float
+) -> None:
+    write(tmp_path / "a.gonogo")
+    with zipfile.ZipFile(tmp_path / "a.gonogo") as archive:
+        manifest = json.loads(archive.read(MANIFEST))
+    manifest["operating_point"] = {"threshold": threshold, "review_low": low, "review_high": high}
+    changed = rewritten(tmp_path / "a.gonogo", tmp_path / "b.gonogo", MANIFEST, json.dumps(manifest).encode())
+    with pytest.raises(ArtifactError, match="operating point"):
+        read_artifact(changed)
+
+
+def test_the_published_artifacts_can_be_read() -> None:
+    published = [read_artifact(path) for path in PUBLISHED.glob("*/*.gonogo")]
+    assert {artifact.name for artifact in published} == {"rendered-parts", "solar-modules"}
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from shared.registry.artifact import OperatingPoint
+from shared.contract.operating_point import OperatingPoint
 from shared.vision.decision import decide
 from training.proof.metrics import auroc, by_groups, report, wilson
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from shared.contract.operating_point import OperatingPoint
 from shared.errors import ArtifactError
-from shared.registry.artifact import Artifact, Calibration, OperatingPoint, Preprocessing, write_artifact
+from shared.registry.artifact import Artifact, Calibration, Preprocessing, write_artifact
 from shared.vision.net import Shape, build, weights_bytes
 from training.output.export import onnx_bytes
 from worker.inference.engine import load_engine

@@ -1,0 +1,116 @@
+"""A batch as the contract shows it."""
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from shared.clock import now, rfc3339
+from shared.contract.fields import Time
+from shared.contract.operating_point import OperatingPointPayload
+from shared.contract.states import FINISHED_BATCH, BatchStatus, Lane, Outcome
+
+
+class BatchCounts(TypedDict):
+    """Always total = queued + processing + succeeded + failed + cancelled + expired."""
+
+    total: int
+    queued: int
+    processing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+
+
+class VerdictCounts(TypedDict):
+    defect: int
+    no_defect: int
+    review: int
+
+
+class ModelRef(TypedDict):
+    id: str
+    name: str
+    sha256: str
+
+
+class Eta(TypedDict):
+    finish_at: Time
+    items_per_second: Annotated[float, "the batch's mean so far"]
+
+
+class BatchPayload(TypedDict):
+    """One submission: the unit of completion and of webhooks."""
+
+    id: str
+    object: Literal["batch"]
+    status: Annotated[str, BatchStatus]
+    outcome: Annotated[str | None, Outcome, "how it ended; null while it runs"]
+    model: ModelRef | None
+    operating_point: OperatingPointPayload
+    counts: BatchCounts
+    verdicts: VerdictCounts
+    progress: Annotated[float, "share of items that have ended, 0 to 1"]
+    eta: Eta | None
+    priority: Annotated[str, Lane]
+    metadata: Annotated[dict[str, Any], "what the client sent along"]
+    created_at: Time
+    started_at: Time
+    finished_at: Time
+    deadline_at: Time
+    retain_until: Time
+    links: dict[str, str]
+    webhook_secret: NotRequired[Annotated[str, "in the answer to its submission only, where we made it"]]
+
+
+def batch_payload(row: Any, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
+    """A batch from its row; `model` and `base` (the service's URL, for links) are known to the web only."""
+    done = row.total - row.queued - row.processing
+    return {
+        "id": row.id,
+        "object": "batch",
+        "status": row.status,
+        "outcome": row.outcome,
+        "model": model,
+        "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
+        "counts": {
+            "total": row.total,
+            "queued": row.queued,
+            "processing": row.processing,
+            "succeeded": row.succeeded,
+            "failed": row.failed,
+            "cancelled": row.cancelled,
+            "expired": row.expired,
+        },
+        "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
+        "progress": round(done / row.total, 4) if row.total else 0.0,
+        "eta": _eta(row, done),
+        "priority": row.lane,
+        "metadata": row.metadata,
+        "created_at": rfc3339(row.created_at),
+        "started_at": rfc3339(row.started_at),
+        "finished_at": rfc3339(row.finished_at),
+        "deadline_at": rfc3339(row.deadline_at),
+        "retain_until": rfc3339(row.retain_until),
+        "links": _batch_links(row.id, base),
+    }
+
+
+def _batch_links(batch_id: str, base: str) -> dict[str, str]:
+    this = f"{base}/v1/batches/{batch_id}"
+    return {
+        "self": this,
+        "items": f"{this}/items",
+        "results": f"{this}/results",
+        "cancel": f"{this}/cancel",
+        "page": f"{base}/batches/{batch_id}",
+    }
+
+
+def _eta(row: Any, done: int) -> Eta | None:
+    """When the batch will have ended, at its own mean speed so far."""
+    if row.started_at is None or not done:
+        return None
+    ended = row.status in FINISHED_BATCH
+    elapsed = max((row.finished_at if ended else now()) - row.started_at, 0.001)
+    speed = done / elapsed
+    finish = None if ended else rfc3339(now() + (row.queued + row.processing) / speed)
+    return {"finish_at": finish, "items_per_second": round(speed, 1)}

@@ -1,0 +1,71 @@
+"""An item as the contract shows it."""
+
+from typing import Annotated, Any, Literal, TypedDict
+
+from shared.clock import rfc3339
+from shared.contract.fields import Time
+from shared.contract.states import ItemStatus, Verdict
+from shared.errors import ItemErrorCode
+from shared.ids import item_id
+
+
+class Timings(TypedDict):
+    queue_ms: float | None
+    decode_ms: float | None
+    infer_ms: float | None
+
+
+class ItemErrorPayload(TypedDict):
+    """Why an item has no verdict; each code is explained in /docs/errors."""
+
+    code: Annotated[str, ItemErrorCode]
+    detail: str
+
+
+class ItemPayload(TypedDict):
+    """One place in a batch."""
+
+    id: str
+    object: Literal["item"]
+    batch_id: str
+    custom_id: str | None
+    filename: str
+    sha256: str | None
+    status: Annotated[str, ItemStatus]
+    verdict: Annotated[str | None, Verdict]
+    score: Annotated[float | None, "calibrated probability of a defect, 0 to 1"]
+    threshold: Annotated[float | None, "the one that this verdict used"]
+    model_sha256: str | None
+    attempts: int
+    cached: bool
+    timings: Timings
+    metadata: dict[str, Any]
+    error: ItemErrorPayload | None
+    review: dict[str, Any] | None
+    created_at: Time
+    finished_at: Time
+
+
+def item_payload(row: Any) -> ItemPayload:
+    """An item from its row."""
+    return {
+        "id": item_id(row.batch_id, row.seq),
+        "object": "item",
+        "batch_id": row.batch_id,
+        "custom_id": row.custom_id,
+        "filename": row.filename,
+        "sha256": row.sha256,
+        "status": row.status,
+        "verdict": row.verdict,
+        "score": row.score,
+        "threshold": row.threshold,
+        "model_sha256": row.model_sha256,
+        "attempts": row.attempts,
+        "cached": False,
+        "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},
+        "metadata": row.metadata or {},
+        "error": {"code": row.error_code, "detail": row.error_detail or ""} if row.error_code else None,
+        "review": None,
+        "created_at": rfc3339(row.created_at),
+        "finished_at": rfc3339(row.finished_at),
+    }

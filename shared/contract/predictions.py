@@ -1,0 +1,26 @@
+"""The answer of `/predict`."""
+
+from typing import Annotated, Any, TypedDict
+
+from shared.contract.items import ItemPayload, item_payload
+from shared.contract.states import Verdict
+
+
+class PredictionPayload(TypedDict):
+    filename: str
+    prediction: Annotated[str, Verdict]
+    probability: Annotated[float, "of a defect"]
+    confidence: Annotated[float, "in the prediction"]
+    item: ItemPayload
+
+
+def prediction_payload(row: Any) -> PredictionPayload:
+    """The answer of the original `/predict`: probability of a defect, and confidence in the prediction."""
+    probability = float(row.score)
+    return {
+        "filename": row.filename,
+        "prediction": row.verdict,
+        "probability": probability,
+        "confidence": max(probability, 1 - probability),
+        "item": item_payload(row),
+    }

@@ -1,0 +1,24 @@
+"""An error as RFC 9457 lays it out."""
+
+from typing import Annotated, NotRequired, TypedDict
+
+
+class ErrorEntry(TypedDict, total=False):
+    code: str
+    detail: str
+    pointer: str
+    filename: str
+    line: int
+
+
+class Problem(TypedDict):
+    """RFC 9457. `code` is stable and explained where `type` points."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    errors: NotRequired[Annotated[list[ErrorEntry], "one entry for each bad part"]]
