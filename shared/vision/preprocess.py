@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared.contract.image_files import image_kind
 from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 
 MAX_PIXELS = 50_000_000
-_HEAD = 16
 _ORIENTATION = 0x0112
 _MOVES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,18 +64,7 @@ def decode(
 
 def media_kind(data: bytes | memoryview) -> str | None:
     """Pillow's name of the format that the first bytes announce, or None for anything not accepted."""
-    head = bytes(data[:_HEAD])
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head.startswith(b"BM"):
-        return "BMP"
-    if head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
-    return None
+    return image_kind(data)
 
 
 def _pixels(picture: Image.Image, spec: Preprocessing) -> NDArray[np.uint8]:
