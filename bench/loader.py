@@ -12,7 +12,7 @@ from shared.vision.net import build
 from training.data.pixels import decode_files
 from training.fit.augment import Augmentation, Liberties
 from training.fit.recipe import preprocessing_for, shape_for
-from training.fit.train import _batch
+from training.fit.steps import batch_of
 
 _BATCH, _STEPS = 64, 8
 
@@ -27,7 +27,7 @@ def measure(pictures: list[Path], *, repeats: int = 5) -> list[Row]:
         Liberties(mirror_sideways=True, mirror_upright=True, quarter_turns=True, any_turn=True)
     )
     places = [np.arange(step * _BATCH, (step + 1) * _BATCH) for step in range(_STEPS)]
-    ready = [augment(_batch(images, chosen), None)[0] for chosen in places]
+    ready = [augment(batch_of(images, chosen), None)[0] for chosen in places]
     target = torch.arange(_BATCH).remainder(2).float()
 
     def learn(batch: torch.Tensor) -> None:
@@ -40,7 +40,7 @@ def measure(pictures: list[Path], *, repeats: int = 5) -> list[Row]:
     for _ in range(repeats):
         started = time.perf_counter()
         for chosen in places:
-            learn(augment(_batch(images, chosen), None)[0])
+            learn(augment(batch_of(images, chosen), None)[0])
         between = time.perf_counter()
         for batch in ready:
             learn(batch)

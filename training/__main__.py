@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from shared.errors import GonogoError
 from shared.registry.artifact import read_artifact
+from training.arguments import parser_for
 
 _BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
 
@@ -15,7 +15,7 @@ _BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
 def main(arguments: list[str] | None = None) -> int:
     """0 when done, 1 when the data or the artifact is refused, 2 for a wrong command line, 130 after
     Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = parser_for(__doc__, _RUNS).parse_args(arguments)
     try:
         return int(options.run(options))
     except (GonogoError, ValueError, OSError) as error:
@@ -24,104 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("training: interrupted before anything was worth keeping", file=sys.stderr)
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    render = commands.add_parser("render", help="draw a set of made-up parts with known flaws")
-    render.add_argument("folder", type=Path)
-    render.add_argument("--count", type=int, default=2000)
-    render.add_argument("--seed", type=int, default=0)
-    render.add_argument("--size", type=int, default=300, help="side in pixels")
-    render.add_argument("--defect-share", type=float, default=0.5)
-    render.add_argument("--masks", action="store_true", help="also write the flawed pixels of each picture")
-    render.set_defaults(run=_render)
-
-    check = commands.add_parser("check", help="look at a folder: unreadable files, duplicates, leaks")
-    check.add_argument("folder", type=Path)
-    check.add_argument("--json", action="store_true")
-    check.set_defaults(run=_check)
-
-    train = commands.add_parser("train", help="train on any folder of defect and good pictures")
-    train.add_argument(
-        "folder", type=Path, help="defect/ and no_defect/ below it, or a CSV with file, label, group"
-    )
-    train.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
-    train.add_argument("--name", help="of the model; the folder's name by default")
-    train.add_argument(
-        "--budget",
-        type=float,
-        metavar="MINUTES",
-        help="30 by default; a day for the original preset, which ends by its own patience",
-    )
-    train.add_argument("--preset", choices=["recipe", "original"], default="recipe")
-    train.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
-    train.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument(
-        "--start",
-        default="auto",
-        metavar="ARTIFACT",
-        help="begin with these weights; by default with rendered-parts where the network is the same, or `none`",
-    )
-    train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    train.add_argument("--side", type=int, help="bring large pictures to this side instead of the recipe's")
-    train.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds a picture")
-    train.add_argument("--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving")
-    train.add_argument(
-        "--full-scale", type=int, help="the value that means white in pictures of more than 8 bits"
-    )
-    train.add_argument("--escape-cost", type=float, default=1.0)
-    train.add_argument("--reject-cost", type=float, default=1.0)
-    train.add_argument("--review-cost", type=float, default=0.2)
-    train.add_argument("--max-escape-rate", type=float, help="a target instead of a cost, 0 to 1")
-    train.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
-    train.set_defaults(run=_train)
-
-    evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
-    evaluate.add_argument("artifact", type=Path)
-    evaluate.add_argument("folder", type=Path)
-    evaluate.add_argument("--output", type=Path, help="write a verdict for each picture to this CSV")
-    evaluate.add_argument(
-        "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
-    )
-    evaluate.add_argument(
-        "--against", metavar="URL", help="also ask this running service, and compare one by one"
-    )
-    evaluate.add_argument("--key-file", type=Path, help="its key: for an embedded service DATA_DIR/admin-key")
-    evaluate.add_argument("--threads", type=int, default=1)
-    evaluate.add_argument("--json", action="store_true")
-    evaluate.set_defaults(run=_evaluate)
-
-    publish = commands.add_parser("publish", help="put an artifact into a running service")
-    publish.add_argument("artifact", type=Path, help="a .gonogo file or a run folder")
-    publish.add_argument("--url", default="http://127.0.0.1:8000")
-    publish.add_argument("--key", help="an API key; or --key-file")
-    publish.add_argument("--key-file", type=Path, help="for an embedded service: DATA_DIR/admin-key")
-    publish.add_argument("--activate", action="store_true", help="let new batches use it")
-    publish.set_defaults(run=_publish)
-
-    quality = commands.add_parser("quality", help="train and measure on every set that is present")
-    quality.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
-    quality.add_argument("--runs", type=Path, default=Path("runs/quality"))
-    quality.add_argument("--page", type=Path, default=Path("docs/quality.md"))
-    quality.add_argument("--budget", type=float, default=30.0, metavar="MINUTES", help="for each row")
-    quality.add_argument(
-        "--original",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="also the original preset, on the same splits",
-    )
-    quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
-    quality.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
-    quality.add_argument(
-        "--fix-test-parts", type=Path, metavar="JSON", help="only write which pictures each test part holds"
-    )
-    quality.set_defaults(run=_quality)
-    return parser
 
 
 def _render(options: argparse.Namespace) -> int:
@@ -139,7 +41,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from training.data.folder import check
+    from training.data.check import check
 
     report = check(options.folder)
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
@@ -147,7 +49,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from training.pipeline import Options, train_folder
+    from training.options import Options
+    from training.pipeline import train_folder
     from training.progress import Bar
     from training.proof.operating_point import Costs
 
@@ -182,7 +85,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from training.data.folder import load
+    from training.data.records import load
     from training.progress import Bar
     from training.proof.evaluate import evaluate, score_records, write_results
 
@@ -244,6 +147,15 @@ def _quality(options: argparse.Namespace) -> int:
     )
     return 0
 
+
+_RUNS = {
+    "render": _render,
+    "check": _check,
+    "train": _train,
+    "evaluate": _evaluate,
+    "publish": _publish,
+    "quality": _quality,
+}
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import ArtifactError, ItemError
 from shared.registry.artifact import read_artifact
 from tests.harness.running_stack import Up, pictures
-from training.data.folder import Record
+from training.data.records import Record
 from training.output.publish import publish
 from training.proof.evaluate import score_records
 from training.proof.live import compare

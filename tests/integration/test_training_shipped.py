@@ -14,7 +14,7 @@ from shared.registry.artifact import Artifact, Preprocessing, read_artifact
 from shared.vision.decision import calibrated_score
 from shared.vision.net import load
 from training.output.card import readable
-from training.synthetic.render import draw
+from training.synthetic.draw import draw
 from worker.inference.engine import load_engine
 from worker.inference.engine_torch import TorchEngine
 

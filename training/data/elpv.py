@@ -9,7 +9,7 @@ import importlib.util
 import shutil
 from pathlib import Path
 
-from training.data.folder import DataError
+from training.data.records import DataError
 
 PACKAGE = "elpv_dataset"
 DEFECT_FROM = 0.5

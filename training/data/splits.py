@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.data.folder import DataError, Record
+from training.data.records import DataError, Record
 
 FRACTIONS = (0.7, 0.15, 0.15)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import shared
 from shared.registry.artifact import read_artifact
 from shared.vision.net import Shape, build, load
-from training.data.folder import DataError
+from training.data.records import DataError
 
 PUBLISHED = (
     Path(shared.__file__).parent / "registry" / "published" / "rendered-parts" / "rendered-parts.gonogo"

@@ -1,11 +1,9 @@
-"""The training loop, top to bottom in one file: `fit` turns pixels, labels and a plan into weights."""
+"""The training loop: `fit` turns pixels, labels and a plan into weights."""
 
 import copy
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +14,11 @@ from torch.nn import functional as F
 from shared.registry.artifact import Calibration
 from shared.vision.net import Shape, build
 from training.fit.augment import Augmentation, Liberties
-from training.fit.recipe import Plan, batch_for, plan_for
+from training.fit.guide import Guide
+from training.fit.pace import bf16_is_fast, clock_for, seconds_an_epoch
+from training.fit.part import Part
+from training.fit.recipe import Plan, plan_for
+from training.fit.steps import batch_of, example_weights, follow, optimizer_for, set_rate
 from training.proof.calibrate import fit_calibration, scores
 
 Say = Callable[[str], None]
@@ -25,22 +27,6 @@ Progress = Callable[[int, int], None]
 
 def no_progress(done: int, total: int) -> None:
     """For those who do not look."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
-
-    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    masks: NDArray[np.uint8] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass
@@ -83,7 +69,7 @@ def fit(
     if plan is None:
         plan = plan_for(
             len(train),
-            _seconds_an_epoch(net, train, augment, device),
+            seconds_an_epoch(net, train, augment, device),
             budget_s - (clock() - started),
         )
         torch.manual_seed(seed)
@@ -93,8 +79,8 @@ def fit(
     # The original design has no such layer.
     guided = train.masks is not None and shape.kind != "original"
     guide = Guide(net, shape).to(device) if guided else None
-    optimizer = _optimizer([net] if guide is None else [net, guide], plan)
-    weights = torch.from_numpy(_weights(train) if plan.balance else np.ones(len(train))).float()
+    optimizer = optimizer_for([net] if guide is None else [net, guide], plan)
+    weights = torch.from_numpy(example_weights(train) if plan.balance else np.ones(len(train))).float()
     averaged = copy.deepcopy(net).eval()
     steps_an_epoch = math.ceil(len(train) / plan.batch)
     total_steps, step = plan.epochs * steps_an_epoch, 0
@@ -103,7 +89,7 @@ def fit(
     # Half precision where the device multiplies faster in it; the weights themselves stay fp32.
     half = torch.float16 if device == "cuda" else torch.bfloat16
     scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
-    mixed = shape.kind != "original" and (device == "cuda" or _bf16_is_fast())
+    mixed = shape.kind != "original" and (device == "cuda" or bf16_is_fast())
 
     try:
         for epoch in range(1, plan.epochs + 1):
@@ -117,11 +103,11 @@ def fit(
                 # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
                 # so that the same seed gives the same weights wherever the budget is no matter.
                 done = max(step / total_steps, (clock() - started) / budget_s - 0.03)
-                _set_rate(optimizer, plan, done)
+                set_rate(optimizer, plan, done)
                 labels = torch.from_numpy(train.labels[chosen]).float().to(device)
-                images, masks = _batch(train.images, chosen), None
+                images, masks = batch_of(train.images, chosen), None
                 if guide is not None and train.masks is not None:
-                    masks = _batch(train.masks, chosen)
+                    masks = batch_of(train.masks, chosen)
                 if plan.augment:
                     images, masks = augment(images, masks)
                 with torch.autocast(device, half, enabled=mixed):
@@ -137,7 +123,7 @@ def fit(
                 scaler.update()
                 step += 1
                 progress(first + len(chosen), len(places))
-                _follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
+                follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
                 loss_sum += float(each.detach().sum())
                 hits += float(((logit > 0) == (labels > 0.5)).sum())
 
@@ -178,12 +164,6 @@ def _begin(shape: Shape, start: Mapping[str, Tensor] | None, device: str) -> nn.
     return net.to(device).to(memory_format=torch.channels_last)
 
 
-def clock_for(device: str) -> Callable[[], float]:
-    """Seconds that the budget counts: on one CPU thread those that this program ran, so that the same budget
-    gives the same network whatever else the machine does; else those on the wall."""
-    return time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.monotonic
-
-
 def predict(net: nn.Module, images: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
     """Logits (N,) in fp32, for choosing epochs; what serves is scored by the exported graph."""
     net.eval()
@@ -217,93 +197,3 @@ def _judge(
         "train_accuracy": train_accuracy,
         "validation_accuracy": float(((p >= 0.5) == (part.labels == 1)).mean()),
     }
-
-
-class Guide(nn.Module):
-    """The loss of pointing at the flaw, place by place, on the map before the network's last stage."""
-
-    def __init__(self, net: nn.Module, shape: Shape) -> None:
-        super().__init__()
-        self.net = [net]  # in a list, so that its weights are not counted as this module's
-        self.point = nn.Conv2d(shape.widths[-2], 1, 1)
-        nn.init.constant_(self.point.bias, -3.0)  # type: ignore[arg-type]
-
-    def forward(self, masks: Tensor) -> Tensor:
-        """masks (N, 1, H, W), 0 to 255; a place is flawed when more than a few of its pixels are."""
-        seen = self.point(self.net[0].guided.float())
-        flawed = (F.adaptive_avg_pool2d(masks / 255, (int(seen.shape[2]), int(seen.shape[3]))) > 0.04).float()
-        weight = 1 + 4 * flawed
-        return (F.binary_cross_entropy_with_logits(seen, flawed, reduction="none") * weight).mean() * 4
-
-
-def _optimizer(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optimizer:
-    parameters = [p for module in modules for p in module.parameters()]
-    if plan.optimizer == "adam":
-        return torch.optim.Adam(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
-    decayed = [p for p in parameters if p.ndim > 1]
-    free = [p for p in parameters if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
-    """One cycle: up for the first part of the way, then down a cosine to a hundredth."""
-    rate = plan.learning_rate
-    if plan.one_cycle:
-        if done < plan.warm_up:
-            rate *= 0.05 + 0.95 * done / plan.warm_up
-        else:
-            way = min(1.0, (done - plan.warm_up) / (1 - plan.warm_up))
-            rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * way)) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None:
-    """Move the averaged weights towards the network's; the average reaches back `horizon` steps."""
-    keep = min(1 - 1 / (horizon + 1), step / (step + 10))
-    with torch.no_grad():
-        for mean, now in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - keep)
-            else:
-                mean.copy_(now)
-
-
-def _weights(part: Part) -> NDArray[np.float64]:
-    """Both classes weigh more alike than they are many, and so do parts with many and with few pictures."""
-    group_size = np.bincount(part.groups)[part.groups]
-    weight = group_size**-0.5
-    for label in (0, 1):
-        inside = part.labels == label
-        if inside.any():
-            weight[inside] *= (inside.sum() ** 0.5) / weight[inside].sum()
-    return np.asarray(weight / weight.mean())
-
-
-def _batch(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
-    """uint8 (N, C, H, W)."""
-    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2)
-
-
-def _seconds_an_epoch(net: nn.Module, part: Part, augment: Augmentation, device: str) -> float:
-    """Measured over a few training steps, the first one apart."""
-    batch, steps = batch_for(len(part)), 6
-    optimizer = torch.optim.AdamW(net.parameters(), 1e-4)
-    clock = clock_for(device)
-    started = 0.0
-    for i in range(steps + 2):
-        if i == 2:
-            started = clock()
-        chosen = np.arange(i * batch, (i + 1) * batch) % len(part)
-        with torch.autocast(device, torch.bfloat16, enabled=_bf16_is_fast() or device == "cuda"):
-            logit = net(augment(_batch(part.images, chosen))[0].to(device).permute(0, 2, 3, 1))[0]
-        optimizer.zero_grad()
-        F.binary_cross_entropy_with_logits(logit, torch.ones_like(logit)).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return (clock() - started) / steps * len(part) / batch * 1.15  # and validation
-
-
-def _bf16_is_fast() -> bool:
-    """Half the memory traffic, and on CPUs with AVX512-BF16 or AMX twice the speed."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -14,7 +14,7 @@ from shared.registry.artifact import Artifact
 from shared.vision.decision import calibrated_score, decide
 from shared.vision.graph import Graph
 from shared.vision.preprocess import decode
-from training.data.folder import Record
+from training.data.records import Record
 from training.proof.metrics import Report, report
 
 MICRO_BATCH = 32

@@ -7,7 +7,7 @@ from shared.client.client import Client
 from shared.errors import ItemError
 from shared.registry.artifact import Artifact
 from shared.vision.decision import decide
-from training.data.folder import Record
+from training.data.records import Record
 
 _ENDS_WITHIN_S = 600.0
 

@@ -7,7 +7,7 @@ import torch
 from shared.errors import ArtifactError
 from shared.registry.artifact import read_artifact
 from shared.vision.net import Shape, build, load
-from training.data.folder import DataError
+from training.data.records import DataError
 from training.fit.recipe import preprocessing_for, shape_for
 from training.fit.start import PUBLISHED, starting_weights
 

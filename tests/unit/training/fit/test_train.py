@@ -6,8 +6,9 @@ import torch
 
 from shared.vision.net import Shape
 from training.fit.augment import Liberties
+from training.fit.part import Part
 from training.fit.recipe import Plan
-from training.fit.train import Fitted, Part, fit, predict
+from training.fit.train import Fitted, fit, predict
 
 SHAPE = Shape("residual", 16, 16, 1, (8, 16), (1, 1), stem_stride=1)
 FREE = Liberties(True, True, True, False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.proof.baselines import baselines, brightness_histogram, small_pixels
-from training.synthetic.render import draw
+from training.synthetic.draw import draw
 
 
 def _noise(count: int, seed: int) -> np.ndarray:

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from training.synthetic.defects import KINDS
+from training.synthetic.draw import draw
 from training.synthetic.parts import FAMILIES, design
-from training.synthetic.render import VIEWS, draw, render
+from training.synthetic.render import VIEWS, render
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -64,7 +65,7 @@ def test_two_seeds_share_no_group_and_no_picture(tmp_path):
 
 def test_two_seeds_lay_and_light_even_the_same_part_differently(tmp_path, monkeypatch):
     part = design(np.random.default_rng(0))
-    monkeypatch.setattr("training.synthetic.render.design", lambda rng: part)
+    monkeypatch.setattr("training.synthetic.draw.design", lambda rng: part)
     for seed in (1, 2):
         render(tmp_path / str(seed), count=6, seed=seed, size=64, defect_share=0)
     first, second = ({path.read_bytes() for path in (tmp_path / s).rglob("*.jpg")} for s in ("1", "2"))

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.data.check import check
 from training.data.elpv import write_elpv
-from training.data.folder import DataError, Record, check, load
 from training.data.likeness import Groups, alike, take_print
+from training.data.records import DataError, Record, load
 from training.data.splits import given_split, grouped_folds, grouped_split, part_hash, random_split
 
 

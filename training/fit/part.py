@@ -1,0 +1,22 @@
+"""One part of a split, decoded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
+
+    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    masks: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)

@@ -1,0 +1,27 @@
+"""The choices of a person; the recipe makes the others."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training.proof.operating_point import Costs
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose; the recipe chooses the rest."""
+
+    name: str
+    output: Path
+    budget_min: float = 30.0
+    preset: str = "recipe"  # or "original"
+    split: str = "auto"  # auto, grouped, random, given
+    seed: int = 0
+    device: str = "auto"
+    threads: int = 2
+    side: int | None = None
+    speed: float | None = None  # millions of multiply-adds a picture
+    mirrors: int | None = None
+    full_scale: int | None = None
+    costs: Costs = field(default_factory=Costs)
+    notice: str = ""
+    start: str = "auto"  # or "none", or an artifact's path

@@ -1,0 +1,92 @@
+"""The facts of a training that its card states, before and beside the figures of the test part."""
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from shared.clock import now, rfc3339
+from shared.vision.net import multiplications
+from training.data.report import Report
+from training.data.splits import part_hash
+from training.options import Options
+from training.proof.baselines import baselines
+from training.trained import Trained
+
+USE = (
+    "For pictures of the same parts, camera and light as those it was taught. It sorts them into `defect`, "
+    "`no_defect` and `review`; it does not measure, and it knows no flaw of a kind that it never saw."
+)
+
+
+def facts(trained: Trained) -> dict[str, Any]:
+    """What is known of a model before its test part is scored."""
+    looked, options, fitted = trained.looked, trained.options, trained.fitted
+    train, test = trained.train, trained.test
+    return {
+        "name": options.name,
+        "made_at": rfc3339(now()),
+        "use": USE,
+        "notice": options.notice,
+        "network": trained.shape.as_card(),
+        "multiplications": multiplications(trained.shape),
+        "weights": sum(value.numel() for value in fitted.net.parameters()),
+        "preprocessing": asdict(trained.spec),
+        "costs": costs_of(options),
+        "data": looked.as_json()
+        | {
+            "split": trained.how,
+            "train": len(train),
+            "validation": len(trained.validation),
+            "test": len(test),
+            "sha256": part_hash(looked.records),
+            "test_sha256": part_hash(trained.split.test),
+        },
+        "training": {
+            "preset": options.preset,
+            "start": {"name": trained.start.name, "sha256": trained.start.sha256} if trained.start else None,
+            "seed": options.seed,
+            "plan": fitted.plan.as_card(),
+            "masks": train.masks is not None,
+            "augmentation": trained.freedom.as_card() if fitted.plan.augment else None,
+            "budget_minutes": options.budget_min,
+            "seconds": round(fitted.seconds, 1),
+            "cpu_seconds": round(trained.cpu_seconds, 1),
+            "best_epoch": fitted.best_epoch,
+            "stop_reason": fitted.stop_reason,
+            "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
+        },
+        "baselines": {
+            name: round(value, 4)
+            for name, value in baselines(
+                train.images, train.labels.tolist(), test.images, test.labels.tolist()
+            ).items()
+        },
+        "versions": {
+            **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
+            "python": platform.python_version(),
+        },
+    }
+
+
+def costs_of(options: Options) -> str:
+    if options.preset == "original":
+        return "fixed at one half"
+    costs = options.costs
+    if costs.max_escape_rate is not None:
+        return f"at most {costs.max_escape_rate:.2%} escapes on validation, a review costs {costs.review:g}"
+    return f"an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
+
+
+def limits_of(looked: Report, test_groups: int) -> str:
+    said = [
+        f"The test part holds {test_groups} groups: rates finer than 1 in {test_groups} are not supported by it."
+    ]
+    if not looked.has_groups:
+        said.append(
+            "The data names no parts; groups were found by likeness, so a part may lie on both sides of the "
+            "split, and parts never seen may do worse."
+        )
+    if looked.contradictions:
+        said.append(f"{len(looked.contradictions)} pictures carried both labels and were left out.")
+    return " ".join(said)

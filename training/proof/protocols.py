@@ -1,0 +1,48 @@
+"""The sets that the quality page knows, and where each is found."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from training.data.elpv import PACKAGE, write_elpv
+from training.synthetic.render import render
+
+RENDERED = (8000, 11), (2000, 12)  # pictures and seed of the train and of the test set
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One row of the table: which data, which split, what others have published for it."""
+
+    name: str
+    folder: str
+    split: str  # grouped, random or folds
+    published: str
+    model: str = ""  # the name of its artifact where that is shipped
+
+
+PROTOCOLS = (
+    Protocol(
+        "solar", "infrared_solar_modules", "grouped", "CNNs 92.1–95.0 % (random splits)", "solar-modules"
+    ),
+    Protocol("casting, random", "casting_product", "random", "CNNs 99.6–99.7 % (on a split that leaks)"),
+    Protocol("casting, unseen parts", "casting_product", "folds", "none seen"),
+    Protocol("elpv", "elpv", "grouped", "88–90 %"),
+    Protocol("rendered parts", "rendered", "grouped", "own set"),
+)
+
+
+def present(name: str, data: Path, runs: Path) -> Path | None:
+    if name == "elpv":
+        return write_elpv(runs / "elpv") if find_spec(PACKAGE) else None
+    if name == "rendered":
+        folders = runs / "rendered", runs / "rendered-test"
+        for folder, (count, seed) in zip(folders, RENDERED, strict=True):
+            if not (folder / "images.csv").exists():
+                render(folder, count=count, seed=seed, masks=folder is folders[0])
+        return folders[0]
+    return data / name if (data / name / "images.csv").exists() else None
+
+
+def slug(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")

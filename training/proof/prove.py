@@ -1,0 +1,140 @@
+"""Calibrate, choose the operating point, score the test part once, and write the run folder."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.clock import now, rfc3339
+from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Artifact, Calibration, write_artifact
+from shared.vision.graph import Graph
+from shared.vision.net import weights_bytes
+from training.fit.train import Say
+from training.options import Options
+from training.output import plots
+from training.output.card import readable
+from training.output.export import onnx_bytes
+from training.output.facts import facts, limits_of
+from training.proof.calibrate import fit_calibration, scores
+from training.proof.evaluate import logits_of
+from training.proof.metrics import report
+from training.proof.operating_point import choose
+from training.trained import Trained
+
+LEDGER = "test-scorings.ndjson"
+
+
+def prove(trained: Trained, say: Say) -> Artifact:
+    """Calibrate and choose on validation, score the test part once by the graph that will serve, write
+    all."""
+    options, validation, test = trained.options, trained.validation, trained.test
+    graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
+    plain = Calibration(1.0, 0.0)
+    unproven = _artifact(trained, graph_bytes, weights, plain, OperatingPoint(0.5, 0.5, 0.5), {})
+    graph = Graph(unproven, threads=options.threads)
+    logits = logits_of(graph, validation.images)
+    if options.preset == "original":
+        calibration, point = plain, OperatingPoint(0.5, 0.5, 0.5)
+    else:
+        calibration = fit_calibration(logits, validation.labels, validation.groups)
+        point = choose(scores(logits, calibration), validation.labels, options.costs)
+    test_logits = logits_of(graph, test.images)
+    p_plain, p = scores(test_logits, plain), scores(test_logits, calibration)
+    on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
+    on_test = report(p, test.labels, test.groups, point)
+    before = report(p_plain, test.labels, test.groups, point)
+    _draw(trained, p_plain, p, point)
+
+    card = facts(trained) | {
+        "calibration": asdict(calibration),
+        "operating_point": asdict(point),
+        "validation": on_validation.as_card(),
+        "test": on_test.as_card(),
+        "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
+        "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
+        "limits": limits_of(trained.looked, on_test.groups),
+    }
+    card["data"]["test_scorings"] = _note_scoring(
+        options, card["data"]["test_sha256"], on_test.accuracy.value
+    )
+    card["metrics"] = {
+        name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
+    }
+    curves = (options.output / "training_curves.png").read_bytes()
+    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves)
+    write_json(options.output / "card.json", card)
+    (options.output / "CARD.md").write_text(readable(card))
+    say(f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}")
+    say(
+        f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
+        f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}, ECE {before.ece:.4f} -> {on_test.ece:.4f}"
+    )
+    say(f"{artifact.path}  sha256 {artifact.sha256}")
+    return artifact
+
+
+def _draw(
+    trained: Trained, plain: NDArray[np.float64], p: NDArray[np.float64], point: OperatingPoint
+) -> None:
+    """The pictures of the test part's scores, before (`plain`) and after calibration."""
+    output, labels = trained.options.output, trained.test.labels
+    plots.confusion(
+        p, labels, point.threshold, output / "confusion.png", f"{trained.options.name}, test part"
+    )
+    plots.precision_recall_curve(p, labels, output / "precision_recall.png")
+    plots.reliability(plain, p, labels, output / "reliability.png")
+    files = [record.path for record in trained.split.test]
+    plots.worst_mistakes(files, p, labels, point.threshold, output / "worst_mistakes.png")
+
+
+def _artifact(
+    trained: Trained,
+    graph: bytes,
+    weights: bytes,
+    calibration: Calibration,
+    point: OperatingPoint,
+    card: dict[str, Any],
+    curves: bytes | None = None,
+) -> Artifact:
+    options = trained.options
+    return write_artifact(
+        options.output / f"{options.name}.gonogo",
+        name=options.name,
+        onnx=graph,
+        weights=weights,
+        preprocessing=trained.spec,
+        calibration=calibration,
+        operating_point=point,
+        card=card,
+        curves_png=curves,
+    )
+
+
+def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
+    """Pictures a second of the graph alone on one thread, the best of five micro-batches of 32."""
+    graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
+    best = float("inf")
+    for _ in range(6):
+        started = time.perf_counter()
+        graph.logits(batch)
+        best = min(best, time.perf_counter() - started)
+    return len(batch) / best
+
+
+def _note_scoring(options: Options, test_sha256: str, accuracy: float) -> int:
+    """Note that the test part was scored, beside the run folder; how often it has been, this time
+    included."""
+    ledger = options.output.parent / LEDGER
+    row = {"at": rfc3339(now()), "run": options.output.name, "test_sha256": test_sha256, "accuracy": accuracy}
+    with ledger.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    return sum(json.loads(line)["test_sha256"] == test_sha256 for line in ledger.read_text().splitlines())
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,30 @@
+"""A training that has ended, and everything that led to it."""
+
+from dataclasses import dataclass
+
+from shared.registry.artifact import Preprocessing
+from shared.vision.net import Shape
+from training.data.report import Report
+from training.data.splits import Split
+from training.fit.augment import Liberties
+from training.fit.part import Part
+from training.fit.start import Start
+from training.fit.train import Fitted
+from training.options import Options
+
+
+@dataclass(frozen=True)
+class Trained:
+    looked: Report
+    split: Split
+    how: str
+    options: Options
+    spec: Preprocessing
+    shape: Shape
+    freedom: Liberties
+    start: Start | None
+    fitted: Fitted
+    cpu_seconds: float
+    train: Part
+    validation: Part
+    test: Part
