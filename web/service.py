@@ -1,7 +1,7 @@
 """What the views of one web process share: settings, database, blobs, announcer, waiting room."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from celery import Celery
 from flask import current_app
@@ -13,6 +13,7 @@ from shared.contract.batches import BatchPayload, ModelRef, batch_payload
 from shared.lifecycle import endings
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
@@ -48,7 +49,7 @@ class Service:
             self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
         self.waiting.wake(batch_id)
 
-    def batch_payload(self, row: Any, base: str) -> BatchPayload:
+    def batch_payload(self, row: BatchRecord, base: str) -> BatchPayload:
         """A batch as the contract shows it, links included."""
         return batch_payload(row, model=self.model_ref(row.model_id), base=base)
 

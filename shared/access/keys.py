@@ -7,14 +7,14 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from shared.clock import now
 from shared.contract.scopes import SCOPES
 from shared.errors import GonogoError
 from shared.ids import new_id
+from shared.store.records import ApiKeyRecord
 from shared.store.tables import ApiKey, ServiceSecret
 
 _KEYS = ApiKey.__table__
@@ -48,12 +48,12 @@ def create_key(
     return identifier, secret
 
 
-def find_key(connection: Connection, secret: str) -> Row[Any] | None:
+def find_key(connection: Connection, secret: str) -> ApiKeyRecord | None:
     """The live key with this secret, or None."""
     parts = secret.split("_")
     if len(parts) != 3 or parts[0] != "gng":
         return None
-    row = connection.execute(select(_KEYS).where(ApiKey.prefix == parts[1])).first()
+    row = _one(connection, ApiKey.prefix == parts[1])
     digest = hashlib.sha256(secret.encode()).hexdigest()
     if row is None or not hmac.compare_digest(row.sha256, digest):
         return None
@@ -62,16 +62,21 @@ def find_key(connection: Connection, secret: str) -> Row[Any] | None:
     return row
 
 
-def get_key(connection: Connection, key_id: str) -> Row[Any] | None:
+def get_key(connection: Connection, key_id: str) -> ApiKeyRecord | None:
     """The live key with this id, or None."""
-    row = connection.execute(select(_KEYS).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))).first()
+    row = _one(connection, and_(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)))
     return None if row is None or (row.expires_at is not None and row.expires_at < now()) else row
 
 
-def list_keys(connection: Connection, tenant: str) -> list[Row[Any]]:
+def _one(connection: Connection, wanted: ColumnElement[bool]) -> ApiKeyRecord | None:
+    row = connection.execute(select(_KEYS).where(wanted)).first()
+    return None if row is None else ApiKeyRecord._make(row)
+
+
+def list_keys(connection: Connection, tenant: str) -> list[ApiKeyRecord]:
     """A tenant's live keys."""
     query = select(_KEYS).where(ApiKey.tenant == tenant, ApiKey.revoked_at.is_(None)).order_by(ApiKey.id)
-    return list(connection.execute(query))
+    return [ApiKeyRecord._make(row) for row in connection.execute(query)]
 
 
 def revoke_key(connection: Connection, tenant: str, key_id: str) -> bool:

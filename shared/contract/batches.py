@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from shared.clock import now, rfc3339
 from shared.contract.fields import Time
 from shared.contract.operating_point import OperatingPointPayload
-from shared.contract.states import FINISHED_BATCH, BatchStatus, Lane, Outcome
+from shared.contract.states import BatchStatus, Lane, Outcome
+from shared.store.records import BatchRecord
 
 
 class BatchCounts(TypedDict):
@@ -61,7 +62,7 @@ class BatchPayload(TypedDict):
     webhook_secret: NotRequired[Annotated[str, "in the answer to its submission only, where we made it"]]
 
 
-def batch_payload(row: Any, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
+def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
     """A batch from its row; `model` and `base` (the service's URL, for links) are known to the web only."""
     done = row.total - row.queued - row.processing
     return {
@@ -105,12 +106,12 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
     }
 
 
-def _eta(row: Any, done: int) -> Eta | None:
+def _eta(row: BatchRecord, done: int) -> Eta | None:
     """When the batch will have ended, at its own mean speed so far."""
     if row.started_at is None or not done:
         return None
-    ended = row.status in FINISHED_BATCH
-    elapsed = max((row.finished_at if ended else now()) - row.started_at, 0.001)
+    ended = row.finished_at is not None
+    elapsed = max((row.finished_at or now()) - row.started_at, 0.001)
     speed = done / elapsed
     finish = None if ended else rfc3339(now() + (row.queued + row.processing) / speed)
     return {"finish_at": finish, "items_per_second": round(speed, 1)}

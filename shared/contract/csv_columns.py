@@ -1,10 +1,10 @@
 """An item as a line of CSV."""
 
 import re
-from typing import Any
 
 from shared.clock import rfc3339
 from shared.ids import item_id
+from shared.store.records import ItemRecord
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 CSV_COLUMNS = (
@@ -13,7 +13,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_line(row: Any) -> str:
+def csv_line(row: ItemRecord) -> str:
     """An item as a line of RFC 4180 with the CSV_COLUMNS.
 
     Spelled here and not by `csv`, which looks at every character of every cell: only the names that a client chose

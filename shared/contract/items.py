@@ -7,6 +7,7 @@ from shared.contract.fields import Time
 from shared.contract.states import ItemStatus, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
+from shared.store.records import ItemRecord
 
 
 class Timings(TypedDict):
@@ -46,7 +47,7 @@ class ItemPayload(TypedDict):
     finished_at: Time
 
 
-def item_payload(row: Any) -> ItemPayload:
+def item_payload(row: ItemRecord) -> ItemPayload:
     """An item from its row."""
     return {
         "id": item_id(row.batch_id, row.seq),

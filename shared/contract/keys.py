@@ -1,9 +1,10 @@
 """An API key as the contract shows it."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import Time
+from shared.store.records import ApiKeyRecord
 
 
 class ApiKeyPayload(TypedDict):
@@ -19,7 +20,7 @@ class ApiKeyPayload(TypedDict):
     secret: NotRequired[Annotated[str, "only in the answer that made the key"]]
 
 
-def key_payload(row: Any, secret: str | None = None) -> ApiKeyPayload:
+def key_payload(row: ApiKeyRecord, secret: str | None = None) -> ApiKeyPayload:
     """A key from its row; the secret is shown once, when it is made."""
     payload: ApiKeyPayload = {
         "id": row.id,

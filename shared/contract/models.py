@@ -5,6 +5,7 @@ from typing import Any, Literal, TypedDict
 from shared.clock import rfc3339
 from shared.contract.fields import Time
 from shared.contract.operating_point import OperatingPointPayload
+from shared.store.records import ModelRecord
 
 
 class ModelPayload(TypedDict):
@@ -20,7 +21,7 @@ class ModelPayload(TypedDict):
     links: dict[str, str]
 
 
-def model_payload(row: Any, *, active: bool, base: str = "") -> ModelPayload:
+def model_payload(row: ModelRecord, *, active: bool, base: str = "") -> ModelPayload:
     """A model version from its row."""
     return {
         "id": row.id,

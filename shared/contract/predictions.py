@@ -1,9 +1,10 @@
 """The answer of `/predict`."""
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.states import Verdict
+from shared.store.records import ItemRecord
 
 
 class PredictionPayload(TypedDict):
@@ -14,9 +15,11 @@ class PredictionPayload(TypedDict):
     item: ItemPayload
 
 
-def prediction_payload(row: Any) -> PredictionPayload:
+def prediction_payload(row: ItemRecord) -> PredictionPayload:
     """The answer of the original `/predict`: probability of a defect, and confidence in the prediction."""
-    probability = float(row.score)
+    if row.score is None or row.verdict is None:
+        raise ValueError(f"the item {row.seq} of {row.batch_id} has no verdict")
+    probability = row.score
     return {
         "filename": row.filename,
         "prediction": row.verdict,

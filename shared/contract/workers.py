@@ -1,9 +1,10 @@
 """A live worker as the contract shows it."""
 
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import Time
+from shared.store.records import WorkerRecord
 
 
 class WorkerPayload(TypedDict):
@@ -23,7 +24,7 @@ class WorkerPayload(TypedDict):
     last_progress_at: Time
 
 
-def worker_payload(row: Any) -> WorkerPayload:
+def worker_payload(row: WorkerRecord) -> WorkerPayload:
     """A live worker from its row."""
     return {
         "id": row.id,

@@ -7,15 +7,15 @@ Statements are built once, since building one costs more than running it.
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 
 from shared.contract.batches import batch_payload
 from shared.contract.events import event_payload
 from shared.contract.states import BatchStatus, ChunkStatus, DeliveryStatus, ItemStatus, Outcome
 from shared.ids import new_id
 from shared.store.engine import clock
+from shared.store.records import BatchRecord
 from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
 
 _EVENTS = {
@@ -70,14 +70,15 @@ def complete(connection: Connection, batch_id: str) -> Completed | None:
     other's items open, and nobody would complete.
     """
     row = connection.execute(_COMPLETE, {"in_batch": batch_id}).first()
-    return None if row is None else Completed(_owe_delivery(connection, row))
+    return None if row is None else Completed(_owe_delivery(connection, BatchRecord._make(row)))
 
 
-def _owe_delivery(connection: Connection, batch: Row[Any]) -> tuple[str, ...]:
+def _owe_delivery(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
     event = _EVENTS[BatchStatus(batch.status)]
     webhook = batch.webhook
     if not webhook or event not in (webhook.get("events") or [event]):
         return ()
+    assert batch.finished_at is not None  # _COMPLETE has set it
     identifier = new_id("whd")
     body = json.dumps(event_payload(event, batch_payload(batch), batch.finished_at), separators=(",", ":"))
     connection.execute(

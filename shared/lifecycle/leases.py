@@ -3,14 +3,13 @@
 The rules of compare-and-set and the order of locks are those of `shared.lifecycle.endings`.
 """
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, insert, literal, select, update
+from sqlalchemy import Connection, insert, literal, select, update
 
 from shared.contract.states import ChunkStatus, ItemStatus
 from shared.lifecycle import counters
 from shared.lifecycle.claims import requeue_items
 from shared.store.engine import clock
+from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
 
 
@@ -41,14 +40,15 @@ def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> 
     kills its worker is found by bisection; alone in its chunk it fails as `poison_image`.
     Returns the batch to complete where that closed an item, else None.
     """
-    chunk = connection.execute(
+    returned = connection.execute(
         update(Chunk)
         .where(Chunk.id == chunk_id, Chunk.status == ChunkStatus.LEASED, Chunk.lease_until < clock())
         .values(status=ChunkStatus.QUEUED, token=None, lease_until=None, enqueued_at=clock())
         .returning(Chunk.__table__)
     ).first()
-    if chunk is None:
+    if returned is None:
         return None
+    chunk = ChunkRecord._make(returned)
     # Counted here, so that of two sweepers only the one that did it counts.
     counters.count(connection, "lease_expired")
     if chunk.attempts < max_attempts:
@@ -59,10 +59,10 @@ def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> 
         requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
         return None
     _fail_poison(connection, chunk)
-    return str(chunk.batch_id)
+    return chunk.batch_id
 
 
-def _halve(connection: Connection, chunk: Row[Any], max_attempts: int) -> None:
+def _halve(connection: Connection, chunk: ChunkRecord, max_attempts: int) -> None:
     middle = (chunk.first_seq + chunk.last_seq) // 2
     connection.execute(
         update(Chunk).where(Chunk.id == chunk.id).values(last_seq=middle, attempts=max_attempts - 1)
@@ -81,7 +81,7 @@ def _halve(connection: Connection, chunk: Row[Any], max_attempts: int) -> None:
     )
 
 
-def _fail_poison(connection: Connection, chunk: Row[Any]) -> None:
+def _fail_poison(connection: Connection, chunk: ChunkRecord) -> None:
     connection.execute(update(Chunk).where(Chunk.id == chunk.id).values(status=ChunkStatus.DONE))
     failed = connection.execute(
         update(Item)

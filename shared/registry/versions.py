@@ -1,9 +1,9 @@
 """Model versions: registering an artifact, which one is active, and finding one by id or name."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select
+from sqlalchemy import Connection, bindparam, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from shared.blobs.store import BlobStore
@@ -12,6 +12,7 @@ from shared.errors import GonogoError
 from shared.ids import new_id
 from shared.registry.artifact import Artifact, read_artifact
 from shared.store.engine import Database
+from shared.store.records import ModelRecord
 from shared.store.tables import ModelActivation, ModelVersion
 
 _VERSIONS = ModelVersion.__table__
@@ -32,6 +33,16 @@ _ACTIVE_POINT = _POINT.where(ModelVersion.id == _ACTIVE.scalar_subquery())
 _NAMED_POINT = _POINT.where(
     or_(ModelVersion.id == bindparam("wanted"), ModelVersion.name == bindparam("wanted"))
 )
+
+
+class ModelPoint(NamedTuple):
+    """A version and its own operating point."""
+
+    id: str
+    name: str
+    threshold: float
+    review_low: float
+    review_high: float
 
 
 class UnknownModel(GonogoError):
@@ -104,16 +115,23 @@ def previous_id(connection: Connection) -> str | None:
     )
 
 
-def find(connection: Connection, wanted: str | None) -> Row[Any]:
+def find(connection: Connection, wanted: str | None) -> ModelPoint:
     """Id, name and operating point of a version by id, by name (the newest of that name), or of the active one for
     None; raises UnknownModel."""
     query = _ACTIVE_POINT if wanted is None else _NAMED_POINT
     row = connection.execute(query, {"wanted": wanted}).first()
     if row is None:
         raise UnknownModel("no model is active" if wanted is None else f"no model {wanted!r}")
-    return cast("Row[Any]", row)
+    return ModelPoint._make(row)
 
 
-def listing(connection: Connection) -> list[Row[Any]]:
+def listing(connection: Connection) -> list[ModelRecord]:
     """Every version, newest first."""
-    return list(connection.execute(select(_VERSIONS).order_by(ModelVersion.id.desc())))
+    query = select(_VERSIONS).order_by(ModelVersion.id.desc())
+    return [ModelRecord._make(row) for row in connection.execute(query)]
+
+
+def get(connection: Connection, model_id: str) -> ModelRecord | None:
+    """The version with this id, or None."""
+    row = connection.execute(select(_VERSIONS).where(ModelVersion.id == model_id)).first()
+    return None if row is None else ModelRecord._make(row)

@@ -1,6 +1,4 @@
-"""The tables. Times are seconds since the epoch (UTC); who may change what is in transitions.py."""
-
-from typing import Any
+"""The tables. Times are seconds since the epoch (UTC); `shared.lifecycle` alone changes a status."""
 
 from sqlalchemy import (
     JSON,
@@ -15,6 +13,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.store.records import JsonObject
 
 # SQLite counts a primary key up by itself only where its type is spelled INTEGER.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -61,7 +61,7 @@ class ModelVersion(Base):
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    card: Mapped[JsonObject] = mapped_column(JSON)
     created_at: Mapped[float]
 
 
@@ -95,8 +95,8 @@ class Batch(Base):
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
-    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata", JSON)
-    webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    metadata_: Mapped[JsonObject] = mapped_column("metadata", JSON)
+    webhook: Mapped[JsonObject | None] = mapped_column(JSON)
     on_error: Mapped[str] = mapped_column(_Word)
     traceparent: Mapped[str | None] = mapped_column(String(64))
     total: Mapped[int] = mapped_column(default=0)
@@ -177,7 +177,7 @@ class Item(Base):
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     filename: Mapped[str] = mapped_column(Text)
     custom_id: Mapped[str | None] = mapped_column(String(200))
-    metadata_: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
+    metadata_: Mapped[JsonObject | None] = mapped_column("metadata", JSON(none_as_null=True))
     sha256: Mapped[str | None] = mapped_column(String(64))
     pack: Mapped[int]
     offset: Mapped[int] = mapped_column(BigInteger)

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from shared.access import keys
 from shared.contract.keys import ApiKeyPayload, key_payload
 from shared.contract.pages import page
+from shared.store.records import ApiKeyRecord
 from shared.store.tables import ApiKey
 from web.http import auth
 from web.http.problems import HttpProblem, not_found
@@ -47,7 +48,7 @@ def create_key() -> tuple[dict[str, Any], int]:
             connection, tenant=g.tenant, name=asked["name"][:200], scopes=map(str, scopes)
         )
         row = connection.execute(select(ApiKey.__table__).where(ApiKey.id == identifier)).one()
-    return dict(key_payload(row, secret)), 201
+    return dict(key_payload(ApiKeyRecord._make(row), secret)), 201
 
 
 @blueprint.delete("/v1/api-keys/<key_id>")

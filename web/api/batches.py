@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, json, request
-from sqlalchemy import Row, and_, bindparam, false, or_, select
+from sqlalchemy import and_, bindparam, false, or_, select
 
 from shared.contract.batches import BatchPayload
 from shared.contract.pages import ListPayload, page
 from shared.contract.states import BatchStatus
 from shared.errors import Unavailable
 from shared.lifecycle import endings
+from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Submission
 from web.http import cursors
 from web.http.auth import require
@@ -130,13 +131,13 @@ def base_url() -> str:
     return request.host_url.rstrip("/")
 
 
-def find(here: Service, batch_id: str) -> Row[Any]:
+def find(here: Service, batch_id: str) -> BatchRecord:
     """A batch of the caller's tenant; raises 404."""
     with here.database.read() as connection:
         row = connection.execute(_GET, {"id": batch_id, "tenant": g.tenant}).first()
     if row is None:
         raise not_found(f"batch {batch_id}")
-    return row
+    return BatchRecord._make(row)
 
 
 @blueprint.get("/v1/batches")
@@ -176,7 +177,7 @@ def page_of(here: Service, limit: int) -> ListPayload:
         query = query.where(or_(same, false() if was_ended else ended))
     query = query.order_by(ended, Batch.id.desc()).limit(limit + 1)
     with here.database.read() as connection:
-        rows = connection.execute(query).all()
+        rows = [BatchRecord._make(row) for row in connection.execute(query)]
     data = [here.batch_payload(row, base_url()) for row in rows[:limit]]
     more = len(rows) > limit
     following = [rows[limit - 1].finished_at is not None, rows[limit - 1].id] if more else None

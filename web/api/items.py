@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from shared.broker import queues
 from shared.contract.csv_columns import CSV_COLUMNS, csv_line
@@ -15,6 +15,7 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.states import FINISHED_BATCH, ItemStatus, Verdict
 from shared.ids import split_item_id
 from shared.store.engine import Database
+from shared.store.records import ItemRecord
 from shared.store.tables import Item
 from web.api.batches import find
 from web.http import cursors
@@ -70,7 +71,8 @@ def page_of(here: Service, batch_id: str, sort: str, limit: int) -> ListPayload:
     else:
         raise HttpProblem(400, "invalid_parameter", "sort is seq, score or -score")
     with here.database.read() as connection:
-        rows = connection.execute(query.order_by(*order).limit(limit + 1)).all()
+        found = connection.execute(query.order_by(*order).limit(limit + 1)).all()
+    rows = [ItemRecord._make(row) for row in found]
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
@@ -106,7 +108,7 @@ def get_item(item_id: str) -> dict[str, Any]:
     return dict(item_payload(find_item(service(), item_id)))
 
 
-def find_item(here: Service, item_id: str) -> Row[Any]:
+def find_item(here: Service, item_id: str) -> ItemRecord:
     """An item of the caller's tenant; raises 404."""
     place = split_item_id(item_id)
     if place is None:
@@ -116,7 +118,7 @@ def find_item(here: Service, item_id: str) -> Row[Any]:
         row = connection.execute(select(_ROWS).where(Item.batch_id == place[0], Item.seq == place[1])).first()
     if row is None:
         raise not_found(f"item {item_id}")
-    return row
+    return ItemRecord._make(row)
 
 
 @blueprint.get("/v1/items/<item_id>/thumbnail")

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, request
-from sqlalchemy import select
+from sqlalchemy import Connection
 
 from shared.contract.models import ModelPayload, model_payload
 from shared.contract.pages import page
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
-from shared.store.tables import ModelVersion
+from shared.store.records import ModelRecord
 from web.api.batches import base_url
 from web.http.auth import require
 from web.http.problems import HttpProblem, not_found
@@ -91,8 +91,8 @@ def get_card(model_id: str) -> dict[str, Any]:
         return dict(_existing(connection, model_id).card)
 
 
-def _existing(connection: Any, model_id: str) -> Any:
-    row = connection.execute(select(ModelVersion.__table__).where(ModelVersion.id == model_id)).first()
+def _existing(connection: Connection, model_id: str) -> ModelRecord:
+    row = versions.get(connection, model_id)
     if row is None:
         raise not_found(f"model {model_id}")
     return row

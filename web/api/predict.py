@@ -1,12 +1,11 @@
 """One picture through the interactive lane, answered when its verdict is there."""
 
-from typing import Any
-
 from flask import Blueprint, Response, g, json, request
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from shared.contract.predictions import PredictionPayload, prediction_payload
 from shared.contract.states import FINISHED_ITEM, Lane
+from shared.store.records import ItemRecord
 from shared.store.tables import Item
 from web.http.auth import require
 from web.http.problems import HttpProblem
@@ -79,10 +78,11 @@ def _receive_one(here: Service, intake: Intake) -> None:
         raise HttpProblem(400, "one_image_expected", "send exactly one picture; POST /v1/batches takes many")
 
 
-def _wait_for_verdict(here: Service, batch_id: str) -> Row[Any] | None:
-    def look() -> Row[Any] | None:
+def _wait_for_verdict(here: Service, batch_id: str) -> ItemRecord | None:
+    def look() -> ItemRecord | None:
         with here.database.read() as connection:
-            return connection.execute(_VERDICT, {"in_batch": batch_id}).first()
+            row = connection.execute(_VERDICT, {"in_batch": batch_id}).first()
+        return None if row is None else ItemRecord._make(row)
 
     # A verdict is never there at once: to look for it would only take the interpreter from the announcer's thread.
     return here.waiting.wait(batch_id, look, here.settings.predict_wait_s, first_look_s=_FIRST_LOOK_S)

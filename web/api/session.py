@@ -3,9 +3,9 @@
 from typing import Any
 
 from flask import Blueprint, request, session
-from sqlalchemy import Row
 
 from shared.contract.sessions import SessionPayload
+from shared.store.records import ApiKeyRecord
 from web.http import auth
 from web.http.problems import HttpProblem
 from web.openapi import request_bodies
@@ -30,7 +30,7 @@ def create_session() -> dict[str, Any]:
     return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
 
 
-def sign_in(secret: Any) -> Row[Any]:
+def sign_in(secret: Any) -> ApiKeyRecord:
     """Begin a session with a key's secret; raises 401, or 403 where a foreign page tries it: it would have its
     reader work, unaware, in a tenant of its choice."""
     if "Origin" in request.headers and not auth.same_origin():

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from shared.contract.pages import page
 from shared.contract.workers import WorkerPayload, worker_payload
+from shared.store.records import WorkerRecord
 from shared.store.tables import Worker
 from web.http.auth import require
 from web.openapi.operations import operation
@@ -21,4 +22,4 @@ blueprint = Blueprint("workers", __name__)
 def list_workers() -> dict[str, Any]:
     with service().database.read() as connection:
         rows = connection.execute(select(Worker.__table__).order_by(Worker.id)).all()
-    return dict(page([worker_payload(row) for row in rows], None))
+    return dict(page([worker_payload(WorkerRecord._make(row)) for row in rows], None))

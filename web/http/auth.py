@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import g, request, session
-from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from shared.access import keys
 from shared.store.engine import Database
+from shared.store.records import ApiKeyRecord
 from web.http.problems import HttpProblem
 from web.service import service
 
@@ -22,7 +22,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 _REMEMBER_S = 3.0
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 # By what was shown and how: a key's id, which a cookie vouches for, must never pass for its secret.
-_known: dict[tuple[str, str], tuple[float, Row[Any]]] = {}
+_known: dict[tuple[str, str], tuple[float, ApiKeyRecord]] = {}
 _NOTE_EVERY_S = 60.0
 _noting: set[str] = set()  # keys whose use is being noted now
 
@@ -47,7 +47,7 @@ def require(scope: str) -> Callable[[_View], _View]:
     return guard
 
 
-def _bearer() -> Row[Any] | None:
+def _bearer() -> ApiKeyRecord | None:
     header = request.headers.get("Authorization", "")
     scheme, _, secret = header.partition(" ")
     if scheme.lower() != "bearer":
@@ -55,7 +55,7 @@ def _bearer() -> Row[Any] | None:
     return _remembered("secret", secret.strip(), find_live)
 
 
-def find_live(secret: str) -> Row[Any] | None:
+def find_live(secret: str) -> ApiKeyRecord | None:
     """The live key with this secret; its use is noted once a minute."""
     database = service().database
     with database.read() as connection:
@@ -79,7 +79,7 @@ def _note_use(database: Database, key_id: str) -> None:
         _noting.discard(key_id)
 
 
-def _cookie() -> Row[Any] | None:
+def _cookie() -> ApiKeyRecord | None:
     key_id = session.get("key_id")
     if key_id is None:
         return None
@@ -88,7 +88,7 @@ def _cookie() -> Row[Any] | None:
     return _remembered("id", key_id, _find_by_id)
 
 
-def _find_by_id(key_id: str) -> Row[Any] | None:
+def _find_by_id(key_id: str) -> ApiKeyRecord | None:
     with service().database.read() as connection:
         return keys.get_key(connection, key_id)
 
@@ -99,7 +99,9 @@ def same_origin() -> bool:
     return origin is not None and urlsplit(origin).netloc == request.host
 
 
-def _remembered(kind: str, credential: str, find: Callable[[str], Row[Any] | None]) -> Row[Any] | None:
+def _remembered(
+    kind: str, credential: str, find: Callable[[str], ApiKeyRecord | None]
+) -> ApiKeyRecord | None:
     """A poll a second by a thousand clients must not cost a query each: a key is looked up every few seconds."""
     at, row = _known.get((kind, credential), (0.0, None))
     if row is not None and time.monotonic() - at < _REMEMBER_S:

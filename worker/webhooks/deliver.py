@@ -13,12 +13,13 @@ from importlib import metadata
 from random import SystemRandom
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from shared import clock, failpoints
 from shared.contract.states import DeliveryStatus
 from shared.settings import Settings
 from shared.store.engine import Database, retrying
+from shared.store.records import DeliveryRecord
 from shared.store.tables import Attempt, Batch, Delivery
 from shared.webhooks import addresses
 from shared.webhooks.signing import sign
@@ -71,17 +72,18 @@ def deliver(
     return outcome
 
 
-def _claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> Row[Any] | None:
+def _claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> DeliveryRecord | None:
     is_due = (Delivery.status == DeliveryStatus.PENDING) & (Delivery.due_at <= now)
-    return connection.execute(
+    row = connection.execute(
         update(Delivery)
         .where(Delivery.id == delivery_id, is_due)
         .values(attempts=Delivery.attempts + 1, due_at=now + hold_s)
         .returning(Delivery.__table__)
     ).first()
+    return None if row is None else DeliveryRecord._make(row)
 
 
-def _send(claimed: Row[Any], settings: Settings, timestamp: int, traceparent: str | None) -> Answer:
+def _send(claimed: DeliveryRecord, settings: Settings, timestamp: int, traceparent: str | None) -> Answer:
     body = claimed.body.encode()
     try:
         signature = sign(claimed.secret, claimed.id, timestamp, body)
@@ -131,7 +133,7 @@ def _retry_after(header: str | None, now: float) -> float:
 
 
 def _record(
-    database: Database, claimed: Row[Any], started: float, answer: Answer, outcome: str, due_at: float
+    database: Database, claimed: DeliveryRecord, started: float, answer: Answer, outcome: str, due_at: float
 ) -> None:
     """Keep the try and its outcome. One that outlived its claim is kept too, but only its success changes the
     delivery; a delivery purged meanwhile keeps nothing."""

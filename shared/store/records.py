@@ -1,0 +1,147 @@
+"""Rows as frozen records with named, typed fields: `BatchRecord._make(row)` of a row of `select(Batch.__table__)`.
+
+Named tuples, since exports make a hundred thousand of them: a field costs some 0.03 µs to read, a column of
+SQLAlchemy's Row a microsecond. Each record has the columns of its table, in their order (tested).
+"""
+
+from typing import Any, NamedTuple
+
+JsonObject = dict[str, Any]
+
+
+class ApiKeyRecord(NamedTuple):
+    id: str
+    tenant: str
+    name: str
+    prefix: str
+    sha256: str
+    scopes: list[str]
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None
+    revoked_at: float | None
+
+
+class ModelRecord(NamedTuple):
+    id: str
+    name: str
+    sha256: str
+    threshold: float
+    review_low: float
+    review_high: float
+    card: JsonObject
+    created_at: float
+
+
+class BatchRecord(NamedTuple):
+    id: str
+    tenant: str
+    status: str
+    outcome: str | None
+    origin: str
+    lane: str
+    sealed: bool
+    upload_lease_until: float | None
+    version: int
+    model_id: str
+    threshold: float
+    review_low: float
+    review_high: float
+    metadata: JsonObject
+    webhook: JsonObject | None
+    on_error: str
+    traceparent: str | None
+    total: int
+    queued: int
+    processing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    defect: int
+    no_defect: int
+    review: int
+    bytes: int
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    deadline_at: float | None
+    retention_s: float
+    retain_until: float | None
+
+
+class ChunkRecord(NamedTuple):
+    id: int
+    batch_id: str
+    first_seq: int
+    last_seq: int
+    pack: int
+    lane: str
+    status: str
+    token: str | None
+    lease_until: float | None
+    attempts: int
+    host: str | None
+    pid: int | None
+    enqueued_at: float
+
+    @property
+    def size(self) -> int:
+        """How many items the chunk covers."""
+        return self.last_seq - self.first_seq + 1
+
+
+class ItemRecord(NamedTuple):
+    batch_id: str
+    seq: int
+    filename: str
+    custom_id: str | None
+    metadata: JsonObject | None
+    sha256: str | None
+    pack: int
+    offset: int
+    length: int
+    status: str
+    verdict: str | None
+    score: float | None
+    threshold: float | None
+    model_sha256: str | None
+    attempts: int
+    queue_ms: float | None
+    decode_ms: float | None
+    infer_ms: float | None
+    error_code: str | None
+    error_detail: str | None
+    created_at: float
+    finished_at: float | None
+
+
+class DeliveryRecord(NamedTuple):
+    id: str
+    tenant: str
+    batch_id: str
+    event: str
+    url: str
+    secret: str
+    body: str
+    status: str
+    attempts: int
+    due_at: float
+    created_at: float
+    finished_at: float | None
+
+
+class WorkerRecord(NamedTuple):
+    id: str
+    host: str
+    pid: int
+    lanes: list[str]
+    device: str
+    engine: str
+    threads: int
+    models: list[str]
+    started_at: float
+    last_seen_at: float
+    last_progress_at: float | None
+    items: int
+    items_per_s: float | None

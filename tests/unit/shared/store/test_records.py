@@ -1,0 +1,52 @@
+"""A record that lags behind its table would name a neighbour's value."""
+
+from typing import Any, NamedTuple, get_type_hints
+
+import pytest
+from sqlalchemy import JSON, Table
+
+from shared.store import records, tables
+from shared.store.records import BatchRecord
+
+PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
+    (records.ApiKeyRecord, tables.ApiKey),
+    (records.ModelRecord, tables.ModelVersion),
+    (records.BatchRecord, tables.Batch),
+    (records.ChunkRecord, tables.Chunk),
+    (records.ItemRecord, tables.Item),
+    (records.DeliveryRecord, tables.Delivery),
+    (records.WorkerRecord, tables.Worker),
+]
+
+
+def expected(column: Any) -> Any:
+    kind: Any = {dict: dict[str, Any], list: list[str]}.get(column.type.python_type, column.type.python_type)
+    if isinstance(column.type, JSON):
+        kind = list[str] if column.name in ("scopes", "lanes", "models") else dict[str, Any]
+    return kind | None if column.nullable else kind
+
+
+@pytest.mark.parametrize(("record", "table"), PAIRS, ids=[table.__name__ for _, table in PAIRS])
+def test_a_record_has_its_tables_columns_in_their_order_and_types(
+    record: Any, table: type[tables.Base]
+) -> None:
+    rows = table.__table__
+    assert isinstance(rows, Table)
+    assert record._fields == tuple(rows.columns.keys())
+    hints = get_type_hints(record)
+    assert {name: hints[name] for name in record._fields} == {
+        column.name: expected(column) for column in rows.columns
+    }
+
+
+def test_every_record_is_held_against_a_table() -> None:
+    made = {
+        value for value in vars(records).values() if isinstance(value, type) and hasattr(value, "_fields")
+    }
+    assert made == {record for record, _ in PAIRS}
+
+
+def test_a_record_is_frozen() -> None:
+    row = BatchRecord._make([None] * len(BatchRecord._fields))
+    with pytest.raises(AttributeError):
+        row.status = "completed"  # type: ignore[misc]
