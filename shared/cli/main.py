@@ -1,15 +1,20 @@
-"""`gonogo`: the command line. Each command lives in a module of its own; none of them imports a program.
+"""`gonogo`: the command line. A command's module is imported when the command is named, which keeps the start quick.
 
 Exit status: 0 done; 1 the service refused, or could not start; 2 wrong usage or unusable input; 3 no service
-answered; 4 done, but items failed or a batch did not complete; 130 interrupted.
+answered; 4 done, but items failed, the batch did not complete, or the results are not final; 130 interrupted.
+
+Completion comes from click: `eval "$(_GONOGO_COMPLETE=bash_source gonogo)"`, or `zsh_source`, `fish_source`.
 """
 
-import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import cast
 
-from shared.cli.commands import backup, batches, demo, doctor, keys, models, programs, submit, up
+import click
+
+from shared.cli.commands import training
 from shared.errors import GonogoError
 
 REFUSED, USAGE, UNREACHABLE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 4, 130
@@ -20,46 +25,86 @@ _STATUS = {
     "usage": USAGE,
     "data_dir_in_use": USAGE,
     "data_dir_unusable": USAGE,
+    "results_cut": INCOMPLETE,
+}
+_SHOWN_ERRORS = 20
+_MODULES = {  # command → its module in commands/
+    "up": "up",
+    "demo": "demo",
+    "submit": "submit",
+    "status": "batches",
+    "watch": "batches",
+    "cancel": "batches",
+    "results": "results",
+    "models": "models",
+    "workers": "workers",
+    "keys": "keys",
+    "doctor": "doctor",
+    "backup": "backup",
+    "migrate": "migrate",
+    **dict.fromkeys(training.COMMANDS, "training"),
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    root = argparse.ArgumentParser(
-        prog="gonogo",
-        description="Asynchronous visual inspection: a batch of part pictures in, a verdict for each out.",
-        epilog="Exit status: 0 done; 1 refused; 2 usage; 3 no service; 4 items failed; 130 interrupted.",
-    )
-    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (up, submit, batches, models, keys, doctor, backup, demo, programs):
-        group.add_parser(commands)
-    return root
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        module = importlib.import_module(f"shared.cli.commands.{_MODULES[cmd_name]}")
+        return cast(click.Command, getattr(module, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run a command; an error becomes one line on stderr and an exit status, never a traceback."""
+        try:
+            return int(super().invoke(ctx) or 0)
+        except GonogoError as error:
+            _say(error)
+            for entry in getattr(error, "errors", [])[:_SHOWN_ERRORS]:
+                print(f"  {_entry(entry)}", file=sys.stderr)
+            return _STATUS.get(error.code, REFUSED)
+        except TimeoutError as error:
+            _say(error)
+            return INCOMPLETE
+        except BrokenPipeError:  # the reader of our output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except OSError as error:  # no room, no permission: the system says what and where
+            _say(error)
+            return REFUSED
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+
+@click.command(
+    cls=_Commands,
+    help="Asynchronous visual inspection: a batch of part images in, a verdict for each out.",
+    epilog="Exit status: 0 done; 1 refused; 2 usage; 3 no service; 4 items failed; 130 interrupted.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="gonogo", prog_name="gonogo")
+def gonogo() -> None:
+    pass
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; errors are one line on stderr, never a traceback."""
+    """Run one command and return its exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv and argv[0] in programs.TRAINING:
-        programs.become(argv)
-    arguments = parser().parse_args(argv)
+    if argv and argv[0] in training.COMMANDS:
+        training.become(argv)
     try:
-        return int(arguments.run(arguments))
-    except GonogoError as error:
-        print(f"gonogo: {error}", file=sys.stderr)
-        for entry in getattr(error, "errors", [])[:20]:
-            print(f"  {_entry(entry)}", file=sys.stderr)
-        return _STATUS.get(error.code, REFUSED)
-    except TimeoutError as error:
-        print(f"gonogo: {error}", file=sys.stderr)
-        return INCOMPLETE
-    except OSError as error:  # no room, no permission: the system says what and where
-        if isinstance(error, BrokenPipeError):  # the reader of our output went away
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        print(f"gonogo: {error}", file=sys.stderr)
-        return REFUSED
-    except KeyboardInterrupt:
+        return gonogo.main(argv, prog_name="gonogo", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
         return INTERRUPTED
+
+
+def _say(error: Exception) -> None:
+    print(f"gonogo: {error}", file=sys.stderr)
 
 
 def _entry(entry: dict[str, object]) -> str:

@@ -1,20 +1,36 @@
-"""Which service a command speaks to, and with which key."""
+"""The service that a command speaks to, and the key it uses."""
 
 from __future__ import annotations
 
-import argparse
+import functools
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shared.cli.embedded.data_dir import admin_key
+import click
+
+from shared.cli.embedded import data_dir as data_dirs
 from shared.errors import GonogoError
 from shared.settings import Settings
 
-if TYPE_CHECKING:  # imported when a command opens it, so that `--help` need not wait for http and ssl
+if TYPE_CHECKING:  # imported by open_client: `--help` needs no HTTP library
     from shared.client.client import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+_OPTIONS = (
+    click.option(
+        "--url", help=f"The service (default: GONOGO_URL, the data dir's service, or {DEFAULT_URL})."
+    ),
+    click.option("--key", help="API key (default: GONOGO_API_KEY, or the admin key in the data dir)."),
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        help="Data dir of an embedded stack: its service and its admin key (GONOGO_DATA_DIR, gonogo-data).",
+    ),
+)
 
 
 class Usage(GonogoError):
@@ -23,27 +39,41 @@ class Usage(GonogoError):
     code = "usage"
 
 
-def add_options(parser: argparse.ArgumentParser, *, reads: bool = True) -> None:
-    """The options of every command that speaks to a service; `reads`: it can print JSON."""
-    group = parser.add_argument_group("service")
-    group.add_argument("--url", help=f"the service (GONOGO_URL, {DEFAULT_URL})")
-    group.add_argument("--key", help="API key (GONOGO_API_KEY, or the admin key in the data dir)")
-    group.add_argument(
-        "--data-dir", type=Path, help="embedded stack's data dir (GONOGO_DATA_DIR, gonogo-data)"
-    )
-    if reads:
-        parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+@dataclass(frozen=True, slots=True)
+class Where:
+    """--url, --key and --data-dir as given."""
+
+    url: str | None
+    key: str | None
+    data_dir: Path | None
 
 
-def open_client(arguments: argparse.Namespace, *, patience_s: float = 15.0) -> Client:
-    """A client for the service that the options or the environment name."""
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --url, --key and --data-dir to a command, which receives them as one `where`."""
+
+    @functools.wraps(command)
+    def called(*, url: str | None, key: str | None, data_dir: Path | None, **rest: Any) -> Any:
+        return command(where=Where(url, key, data_dir), **rest)
+
+    for option in reversed(_OPTIONS):
+        called = option(called)
+    return called
+
+
+def data_dir_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--data-dir alone, for a command that does not speak to a service."""
+    return click.option("--data-dir", type=click.Path(path_type=Path), help=help)
+
+
+def open_client(where: Where, *, patience_s: float = 15.0) -> Client:
+    """A client for the service that the options or else the environment name; raises Usage without a key."""
     from shared.client.client import Client
 
-    url = arguments.url or os.environ.get("GONOGO_URL") or DEFAULT_URL
-    key = arguments.key or os.environ.get("GONOGO_API_KEY")
+    url = where.url or os.environ.get("GONOGO_URL") or DEFAULT_URL
+    key = where.key or os.environ.get("GONOGO_API_KEY")
     if not key:
-        data_dir = arguments.data_dir or Settings.from_env().data_dir
-        key = admin_key(data_dir)
+        data_dir = where.data_dir or Settings.from_env().data_dir
+        key = data_dirs.admin_key(data_dir)
         if not key:
             raise Usage(
                 f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})"

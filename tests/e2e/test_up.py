@@ -163,3 +163,19 @@ def test_ctrl_c_while_it_starts_ends_it_cleanly(start: Start, tmp_path: Path) ->
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert processes_of(up.data_dir) == []
+
+
+def test_a_key_made_before_the_first_start_is_a_key_of_the_service(start: Start, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    made = gonogo("keys", "create", "--tenant", "plant", "--name", "first", "--data-dir", str(data_dir))
+    assert made.returncode == 0, made.stderr
+    up = start(data_dir).wait_ready()
+    listed = gonogo("status", "--json", "--url", up.url, "--key", made.stdout.strip())
+    assert (listed.returncode, listed.stdout) == (0, "[]\n"), listed.stderr
+
+
+def test_migrate_makes_the_database(tmp_path: Path) -> None:
+    assert gonogo("migrate", "--data-dir", str(tmp_path / "data")).returncode == 0
+    assert (tmp_path / "data" / "gonogo.db").exists()
+    broken = gonogo("migrate", GONOGO_DATABASE_URL="sqlite:////nowhere/at/all.db")
+    assert broken.returncode == 1

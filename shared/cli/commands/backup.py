@@ -1,17 +1,20 @@
 """`gonogo backup`: a copy of an embedded stack's data dir that `gonogo up` can start, made while it runs.
 
-The database first, by SQLite's own online copy; then the bytes that its rows name. Packs are never changed once
-they have a row, so what is copied later is what the rows meant. A copy is renamed into place when it is whole.
+The database is copied first, by SQLite's online backup, and then the bytes that its rows name. A pack does not
+change once it has a row, so a pack that is copied later still holds the bytes that the row means. A whole copy is
+renamed into place.
 """
 
-import argparse
 import os
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import click
+
 from shared.blobs.store import BlobStore
+from shared.cli import service
 from shared.cli.output import megabytes, print_json
 from shared.cli.service import Usage
 from shared.errors import GonogoError
@@ -26,35 +29,32 @@ class BackupFailed(GonogoError):
     code = "backup_failed"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "backup",
-        help="copy a data dir while its service runs",
-        description="Copy database, pictures, models and the admin key of a data dir into a new folder."
-        " To restore, copy that folder and start it: gonogo up --data-dir COPY.",
-        epilog="Exit status: 0 the copy is whole; 1 it is not, and was removed; 2 usage.",
-    )
-    parser.add_argument("target", type=Path, help="a folder that does not exist yet")
-    parser.add_argument("--data-dir", type=Path, help="what to copy (GONOGO_DATA_DIR, gonogo-data)")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.set_defaults(run=run)
+@click.command(
+    short_help="copy a data dir while its service runs",
+    epilog="Exit status: 0 the copy is whole; 1 it is not, and was removed; 2 usage.",
+)
+@click.argument("target", type=click.Path(path_type=Path))
+@service.data_dir_option("The data dir to copy (GONOGO_DATA_DIR, gonogo-data).")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def backup(target: Path, data_dir: Path | None, as_json: bool) -> None:
+    """Copy database, images, models and the admin key of a data dir into TARGET, a folder that does not exist yet.
 
-
-def run(arguments: argparse.Namespace) -> int:
+    To restore, copy that folder and start it: gonogo up --data-dir COPY.
+    """
     settings = Settings.from_env()
-    source = (arguments.data_dir or settings.data_dir).expanduser().resolve()
+    source = (data_dir or settings.data_dir).expanduser().resolve()
     if settings.database_url or settings.blob_url:
         raise Usage("only a data dir is copied: use pg_dump and a copy of the blobs (docs/operations.md)")
     if not (source / _DATABASE).is_file():
         raise Usage(f"no data dir of gonogo: {source}")
-    target = arguments.target.expanduser().absolute()
+    target = target.expanduser().absolute()
     if target.exists() or target.is_relative_to(source):
         raise Usage(f"the copy needs a new folder outside the data dir: {target}")
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.mkdir(mode=0o700, parents=True)
     except FileExistsError as error:
-        raise Usage(f"left by a copy that was broken off, remove it: {partial}") from error
+        raise Usage(f"an interrupted copy left this folder, remove it: {partial}") from error
     try:
         figures = copy(source, partial)
         os.sync()
@@ -62,13 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if arguments.json:
+    if as_json:
         print_json({"target": str(target), **figures})
     else:
         print(
             f"{target}: {figures['batches']} batches, {figures['items']} items, {megabytes(figures['bytes'])}"
         )
-    return 0
 
 
 def copy(source: Path, target: Path) -> dict[str, int]:
@@ -77,7 +76,7 @@ def copy(source: Path, target: Path) -> dict[str, int]:
         closing(sqlite3.connect(f"file:{source / _DATABASE}?mode=ro", uri=True, timeout=30)) as live,
         closing(sqlite3.connect(target / _DATABASE)) as kept,
     ):
-        live.backup(kept)  # in one go: a copy in steps begins anew whenever somebody writes
+        live.backup(kept)  # in one step: a copy in several starts again at each write
         verdict = kept.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise BackupFailed(f"the copy of the database is damaged: {verdict}")

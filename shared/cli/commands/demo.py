@@ -1,9 +1,7 @@
-"""`gonogo demo`: pictures whose defects are known go through the whole service, and the result is checked."""
+"""`gonogo demo`: judge images whose defects are known with the whole service, and compare with the truth."""
 
 from __future__ import annotations
 
-import argparse
-import csv
 import shutil
 import signal
 import socket
@@ -16,67 +14,68 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.cli.commands.batches import follow
+import click
+
+from shared.cli import truth
+from shared.cli.batch_text import follow
 from shared.cli.embedded import stack
 from shared.cli.embedded.data_dir import admin_key
 from shared.cli.embedded.processes import start
-from shared.cli.output import Progress, megabytes, print_table
+from shared.cli.output import Progress, megabytes
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
-    from shared.contract.items import ItemPayload
 
-_SEED = 90210  # of no model's training, validation or test pictures
-_WORST = 10
+_SEED = 90210  # no model was trained, validated or tested on the images of this seed
 _READY_S = 150.0
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="show the whole service on pictures made here",
-        description="Draw pictures of parts, start the service in a new data dir on a free port, send "
-        "them as one batch, and compare the verdicts with the truth.",
-    )
-    parser.add_argument("--images", type=int, default=1000, help="how many pictures (1000)")
-    parser.add_argument("--workers", type=int, default=2, help="inference processes (2)")
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path("demo-data"), help="keeps the pictures (demo-data)"
-    )
-    parser.add_argument("--keep", action="store_true", help="keep the service's data dir and name it")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Exit status 0 when every picture got its verdict, else 4."""
+@click.command(
+    short_help="show the whole service on images made here",
+    epilog="Exit status: 0 every image got its verdict; 1 the service did not start; 4 an image got none.",
+)
+@click.option("--images", type=int, default=1000, show_default=True, help="How many images.")
+@click.option("--workers", type=int, default=2, show_default=True, help="Inference processes.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Keeps the images.",
+)
+@click.option("--keep", is_flag=True, help="Keep the service's data dir and name it.")
+def demo(images: int, workers: int, data_dir: Path, keep: bool) -> int:
+    """Draw images of parts, start the service in a new data dir on a free port, send the images as one batch, and
+    compare the verdicts with the truth.
+    """
     from shared.cli.doctor.installed import base_size
 
-    stack.valkey_binary()  # first of all: without it nothing below can work
+    stack.valkey_binary()  # without it nothing below can work
     size = base_size()
     shown = "unknown, since gonogo runs from its folder" if size is None else megabytes(size)
     print(f"installed size: {shown} (what serving needs; torch is not part of it)", flush=True)
     began = time.monotonic()
-    pictures = _render(arguments.data_dir.resolve(), arguments.images)
-    print(f"pictures: {arguments.images} in {pictures} ({time.monotonic() - began:.1f} s)", flush=True)
+    drawn = _render(data_dir.resolve(), images)
+    print(f"images: {images} in {drawn} ({time.monotonic() - began:.1f} s)", flush=True)
     service_dir = Path(tempfile.mkdtemp(prefix="gonogo-demo-"))
     try:
-        with _running_stack(service_dir, arguments.workers) as url:
-            status = _inspect(url, service_dir, pictures, base=began)
+        with _running_stack(service_dir, workers) as url:
+            status = _inspect(url, service_dir, drawn, base=began)
             print("stopping the service", flush=True)
     finally:
-        if not arguments.keep:
+        if not keep:
             shutil.rmtree(service_dir, ignore_errors=True)
-    _where_next(service_dir if arguments.keep else None)
+    _where_next(service_dir if keep else None)
     return status
 
 
 def _render(folder: Path, count: int) -> Path:
-    """The folder of the pictures, drawn by the training program unless an earlier demo has drawn them."""
-    wanted = folder / f"pictures-{count}"
+    """Return the folder of the images; the training program draws them unless an earlier demo did."""
+    wanted = folder / f"images-{count}"
     if (wanted / "images.csv").exists():
         return wanted
-    drawn = folder / f"pictures-{count}.part"
+    drawn = folder / f"images-{count}.part"
     shutil.rmtree(drawn, ignore_errors=True)
     drawn.parent.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "training", "render", str(drawn), "--count", str(count)]
@@ -87,21 +86,21 @@ def _render(folder: Path, count: int) -> Path:
     try:
         while child.poll() is None:
             done = sum(1 for _ in drawn.glob("*/*.jpg"))
-            progress.show(done / count, f"drawing {done}/{count} pictures")
+            progress.show(done / count, f"drawing {done}/{count} images")
             time.sleep(0.2)
     finally:
         child.kill()
         child.wait()
     if child.returncode != 0:
-        raise stack.NotStarted(f"the pictures could not be drawn: {stack.last_words(log)}")
-    progress.show(1.0, f"drawing {count}/{count} pictures", final=True)
+        raise stack.NotStarted(f"the images could not be drawn: {stack.last_words(log)}")
+    progress.show(1.0, f"drawing {count}/{count} images", final=True)
     drawn.rename(wanted)
     return wanted
 
 
 @contextmanager
 def _running_stack(data_dir: Path, workers: int) -> Iterator[str]:
-    """`gonogo up` as a child, ready; ended again whatever happens."""
+    """Run `gonogo up` as a child, wait until it is ready, and stop it at the end."""
     port = _free_port()
     log = data_dir / "up.log"
     argv = [sys.executable, "-m", "shared.cli.main", "up", "--host", "127.0.0.1", "--port", str(port)]
@@ -125,13 +124,13 @@ def _running_stack(data_dir: Path, workers: int) -> Iterator[str]:
             child.kill()
 
 
-def _inspect(url: str, data_dir: Path, pictures: Path, *, base: float) -> int:
-    """Send the pictures, follow them, and compare each verdict with the truth."""
+def _inspect(url: str, data_dir: Path, images: Path, *, base: float) -> int:
+    """Send the images, follow them, and compare each verdict with the truth."""
     from shared.client.client import Client
 
     with Client(url, admin_key(data_dir)) as client:
         began = time.monotonic()
-        folders = [pictures / "defect", pictures / "no_defect"]
+        folders = [images / "defect", images / "no_defect"]
         sources = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
         batch = client.submit(sources, {"metadata": {"name": "demo"}})
         print(f"batch: {batch['id']} accepted after {time.monotonic() - began:.1f} s", flush=True)
@@ -140,60 +139,23 @@ def _inspect(url: str, data_dir: Path, pictures: Path, *, base: float) -> int:
         items = list(client.items(batch["id"], sort="-score"))
     total = batch["counts"]["total"]
     print(f"\n{total} verdicts in {took:.1f} s from the first byte sent: {total / took:.1f} images/s\n")
-    _compare(items, _truth(pictures))
+    truth.compare(items, truth.read(images))
     print(f"\nall in all {time.monotonic() - base:.1f} s")
     return _status(batch, len(sources))
-
-
-def _truth(pictures: Path) -> dict[str, str]:
-    """Filename → kind of its defect, or "" for a good part."""
-    with (pictures / "images.csv").open(newline="") as file:
-        return {
-            Path(row["file"]).name: (row["kind"] or "defect") if row["label"] == "defect" else ""
-            for row in csv.DictReader(file)
-        }
-
-
-def _compare(items: list[ItemPayload], truth: dict[str, str]) -> None:
-    known = [(item, truth[Path(item["filename"]).name]) for item in items]
-    print("worst parts first")
-    rows = [
-        (f"{item['score']:.3f}" if item["score"] is not None else "-", item["filename"], item["verdict"],
-         kind or "good part")
-        for item, kind in known[:_WORST]
-    ]  # fmt: skip
-    print_table(["score", "file", "verdict", "truth"], rows)
-    bad = [item["verdict"] for item, kind in known if kind]
-    good = [item["verdict"] for item, kind in known if not kind]
-    print()
-    print(f"escapes        {_share(bad.count('no_defect'), len(bad))} of the defects were let through")
-    print(f"false rejects  {_share(good.count('defect'), len(good))} of the good parts were refused")
-    review = bad.count("review") + good.count("review")
-    print(f"review         {_share(review, len(known))} of all parts are left to a person")
-    kinds = sorted({kind for _, kind in known if kind})
-    missed = {kind: [item["verdict"] for item, this in known if this == kind] for kind in kinds}
-    print_table(
-        ["", "kind", "parts", "let through"],
-        [("", kind, len(found), found.count("no_defect")) for kind, found in missed.items()],
-    )
-
-
-def _share(count: int, total: int) -> str:
-    return f"{count} of {total} ({count / total:.1%})" if total else "0 of 0"
 
 
 def _status(batch: BatchPayload, sent: int) -> int:
     counts = batch["counts"]
     whole = batch["status"] == "completed" and counts["succeeded"] == counts["total"] == sent
     if not whole:
-        print(f"not every picture got its verdict: {batch['status']}, {counts}", file=sys.stderr)
+        print(f"not every image got its verdict: {batch['status']}, {counts}", file=sys.stderr)
     return 0 if whole else 4
 
 
 def _where_next(kept: Path | None) -> None:
     if kept is not None:
         print(f"the service's data dir was kept: gonogo up --data-dir {kept}")
-    print("next: `gonogo up`, open the page it names, drop pictures on it")
+    print("next: `gonogo up`, open the page it names, drop images on it")
     print("      `gonogo submit FOLDER --wait --output results.csv`, `gonogo doctor`, `gonogo --help`")
 
 

@@ -1,37 +1,30 @@
-"""`gonogo doctor`: what is wrong with this setup, a line for each thing looked at, and how to mend it."""
+"""`gonogo doctor`: one line for each part of a setup, and how to mend what is wrong."""
 
-import argparse
 from dataclasses import asdict
+
+import click
 
 from shared.cli import service
 from shared.cli.output import print_json, printable
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "doctor",
-        help="find what is wrong with a setup",
-        description="Look at packages, settings, data dir, database, broker, model and the running service.",
-        epilog="Exit status: 0 nothing wrong; 1 at least one problem.",
-    )
-    service.add_options(parser)
-    group = parser.add_argument_group("repair")
-    group.add_argument(
-        "--repair", action="store_true", help="mend what is safe to mend, and say what that was"
-    )
-    group.add_argument("--dry-run", action="store_true", help="with --repair: say what would be mended")
-    parser.set_defaults(run=run)
+@click.command(
+    short_help="find what is wrong with a setup",
+    epilog="Exit status: 0 nothing wrong; 1 at least one problem.",
+)
+@service.options
+@service.as_json
+@click.option("--repair", is_flag=True, help="Mend what is safe to mend, and say what that was.")
+@click.option("--dry-run", is_flag=True, help="With --repair: say what would be mended.")
+def doctor(where: service.Where, as_json: bool, repair: bool, dry_run: bool) -> int:
+    """Look at packages, settings, data dir, database, broker, model and the running service."""
+    from shared.cli.doctor import look
+    from shared.cli.doctor import repair as repairs
 
-
-def run(arguments: argparse.Namespace) -> int:
-    from shared.cli.doctor.checks import look_at_all
-
-    findings = list(look_at_all(arguments))
-    if arguments.repair or arguments.dry_run:
-        from shared.cli.doctor.repair import repair
-
-        findings += repair(arguments)
-    if arguments.json:
+    findings = list(look.look_at_all(where))
+    if repair or dry_run:
+        findings += repairs.repair(where.data_dir, dry_run=dry_run)
+    if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:

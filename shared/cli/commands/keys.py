@@ -1,45 +1,37 @@
-"""`gonogo keys`: the API keys of one tenant; with --tenant, the first key of a new one."""
+"""`gonogo keys`: the API keys of one tenant; with --tenant, a key of any tenant straight from the database."""
 
-import argparse
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
 
 from shared.cli import service
 from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded import stack
 from shared.cli.output import print_json, print_table
 from shared.settings import Settings
 
 SCOPES = ("submit", "read", "review", "admin")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    keys = commands.add_parser("keys", help="list, create and delete API keys")
-    actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the keys of this key's tenant")
-    listing.set_defaults(run=_list)
-    create = actions.add_parser("create", help="a new key; its secret is printed once")
-    create.add_argument("--name", required=True, help="what it is for")
-    create.add_argument("--scopes", default="submit,read", help=f"of {','.join(SCOPES)} (submit,read)")
-    create.add_argument(
-        "--tenant",
-        help="make it for this tenant, new or not, straight in the database: for the operator, on a "
-        "machine with the service's settings",
-    )
-    create.set_defaults(run=_create)
-    delete = actions.add_parser("delete", help="revoke a key")
-    delete.add_argument("id", metavar="KEY_ID")
-    delete.set_defaults(run=_delete)
-    for parser in (listing, create, delete):
-        service.add_options(parser)
+@click.group(short_help="list, create and delete API keys")
+def keys() -> None:
+    """List, create and delete API keys."""
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    with service.open_client(arguments) as client:
+@keys.command("list")
+@service.options
+@service.as_json
+def list_(where: service.Where, as_json: bool) -> None:
+    """The keys of this key's tenant."""
+    with service.open_client(where) as client:
         found = list(client.keys())
-    if arguments.json:
+    if as_json:
         print_json(found)
-        return 0
+        return
     rows = [
         (
             key["id"],
@@ -52,37 +44,59 @@ def _list(arguments: argparse.Namespace) -> int:
         for key in found
     ]
     print_table(["id", "name", "tenant", "scopes", "created", "last used"], rows)
-    return 0
 
 
-def _create(arguments: argparse.Namespace) -> int:
-    scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
-    if unknown := sorted(set(scopes) - set(SCOPES)):
+@keys.command()
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--scopes", default="submit,read", show_default=True, help=f"Some of {','.join(SCOPES)}.")
+@click.option(
+    "--tenant",
+    help="Make it for this tenant, new or not, straight in the database: for the operator, on a machine with "
+    "the service's settings or data dir. The service need not run, and need never have run.",
+)
+@service.options
+@service.as_json
+def create(where: service.Where, as_json: bool, name: str, scopes: str, tenant: str | None) -> int:
+    """A new key; its secret is printed once."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    if unknown := sorted(set(wanted) - set(SCOPES)):
         raise service.Usage(f"no such scope: {', '.join(unknown)} (there are {', '.join(SCOPES)})")
-    if arguments.tenant:
-        return _create_in_database(arguments, scopes)
-    with service.open_client(arguments) as client:
-        key = client.create_key(arguments.name, scopes)
-    print_json(key) if arguments.json else print(key["secret"])
+    if tenant:
+        return _create_in_database(where.data_dir, tenant, name, wanted)
+    with service.open_client(where) as client:
+        key = client.create_key(name, wanted)
+    print_json(key) if as_json else print(key["secret"])
     return 0
 
 
-def _create_in_database(arguments: argparse.Namespace, scopes: list[str]) -> int:
+def _create_in_database(folder: Path | None, tenant: str, name: str, scopes: list[str]) -> int:
+    """Prepare the database where that is due, and make a key in it, as the web program does."""
     settings = Settings.from_env()
-    environment = dict(os.environ)
-    if arguments.data_dir:
-        environment["GONOGO_DATA_DIR"] = str(arguments.data_dir.resolve())
-    elif not settings.database_url and not data_dirs.admin_key(settings.data_dir):
+    if folder is not None:
+        settings = replace(settings, data_dir=folder.expanduser().resolve())
+    elif not (
+        settings.database_url
+        or os.environ.get("GONOGO_DATA_DIR")
+        or data_dirs.admin_key(settings.data_dir)  # by the default name alone, a stack must be there
+    ):
         raise service.Usage(f"no stack in {settings.data_dir}: give --data-dir, or set GONOGO_DATABASE_URL")
-    asked = ["--tenant", arguments.tenant, "--name", arguments.name, "--scopes", ",".join(scopes)]
+    environment = stack.environment(settings)
+    prepared = subprocess.run(stack.MIGRATIONS, env=environment, check=False)
+    if prepared.returncode != 0:
+        return prepared.returncode
+    asked = ["--tenant", tenant, "--name", name, "--scopes", ",".join(scopes)]
     return subprocess.run(
         [sys.executable, "-m", "web", "keys", "create", *asked], env=environment, check=False
     ).returncode
 
 
-def _delete(arguments: argparse.Namespace) -> int:
-    with service.open_client(arguments) as client:
-        client.delete_key(arguments.id)
-    if arguments.json:
-        print_json({"id": arguments.id, "deleted": True})
-    return 0
+@keys.command()
+@click.argument("key_id")
+@service.options
+@service.as_json
+def delete(where: service.Where, as_json: bool, key_id: str) -> None:
+    """Revoke a key."""
+    with service.open_client(where) as client:
+        client.delete_key(key_id)
+    if as_json:
+        print_json({"id": key_id, "deleted": True})

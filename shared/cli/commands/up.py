@@ -1,23 +1,24 @@
 """`gonogo up`: the embedded stack under one supervisor.
 
-Valkey and the migrations first, then web, workers and sweeper together; ready when /readyz says so. The order
-of the end is the other way round: the web stops accepting, the workers finish what they hold, and Valkey
-goes last.
+Valkey and the migrations start first, then web and workers together; the stack is ready when /readyz says so. It
+stops in the opposite order: the web process stops accepting, the workers finish the chunks that they hold, and
+Valkey goes last.
 """
 
-import argparse
-import http.client
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import click
+
+from shared.cli import service
+from shared.cli.embedded import address, stack
 from shared.cli.embedded import data_dir as data_dirs
-from shared.cli.embedded import stack
 from shared.cli.embedded.stack import NotStarted
 from shared.cli.embedded.supervise import Children
 from shared.errors import SettingsError
@@ -31,25 +32,16 @@ class _Stopped(Exception):
     """A signal asked for the end."""
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "up",
-        help="start the whole service here",
-        description="Start Valkey, web, workers and sweeper in one data dir and keep them running.",
-        epilog="Exit status: 0 stopped when asked; 1 it could not start; 2 usage, data dir or port in use.",
-    )
-    parser.add_argument("--host", help="address to listen on (GONOGO_HOST, 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (GONOGO_PORT, 8000)")
-    parser.add_argument(
-        "--data-dir", type=Path, help="where everything is kept (GONOGO_DATA_DIR, gonogo-data)"
-    )
-    parser.add_argument("--workers", type=int, help="inference processes (GONOGO_WORKERS, 2)")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Start, keep running until SIGTERM or SIGINT, drain, and leave nothing behind."""
-    asked = {name: getattr(arguments, name) for name in ("host", "port", "data_dir", "workers")}
+@click.command(
+    short_help="start the whole service here",
+    epilog="Exit status: 0 stopped when asked; 1 it could not start; 2 usage, data dir or port in use.",
+)
+@click.option("--host", help="Address to listen on (GONOGO_HOST, 127.0.0.1).")
+@click.option("--port", type=int, help="Port to listen on (GONOGO_PORT, 8000).")
+@service.data_dir_option("Where everything is kept (GONOGO_DATA_DIR, gonogo-data).")
+@click.option("--workers", type=int, help="Inference processes (GONOGO_WORKERS, 2).")
+def up(**asked: Any) -> int:
+    """Start Valkey, web, workers and sweeper in one data dir and keep them running until SIGTERM or SIGINT."""
     settings = replace(
         Settings.from_env(), **{name: value for name, value in asked.items() if value is not None}
     )
@@ -64,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         for name in data_dirs.end_survivors(settings.data_dir):
             _say(f"ended {name}, left by a supervisor that was killed")
-        _check_port(settings)
+        address.check_port(settings)
         return _supervise(settings, signals)
     finally:
         os.close(held)
@@ -77,7 +69,7 @@ def _supervise(settings: Settings, signals: list[int]) -> int:
     children = Children(settings.data_dir, stack.environment(settings), _say)
     try:
         key = _start(settings, children, valkey_socket, signals)
-        _say(f"ready: {_url(settings)} ({time.monotonic() - began:.1f} s)")
+        _say(f"ready: {address.url(settings)} ({time.monotonic() - began:.1f} s)")
         if key:
             _say(f"admin key (shown once, kept in {settings.data_dir / 'admin-key'}): {key}")
         trimmed = time.monotonic()
@@ -115,7 +107,7 @@ def _start(
         children.look_after()
         if signals:
             raise _Stopped
-        if _is_ready(settings):
+        if address.is_ready(settings):
             for child in stack.upkeep():
                 children.add(child)
             return key
@@ -143,40 +135,6 @@ def _stop(settings: Settings, children: Children, valkey_socket: Path | None, si
     if valkey_socket is not None and settings.data_dir not in valkey_socket.parents:
         with suppress(OSError):
             valkey_socket.parent.rmdir()
-
-
-def _reachable(settings: Settings) -> str:
-    """The address at which this machine reaches what listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104
-
-
-def _url(settings: Settings) -> str:
-    host = _reachable(settings)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
-def _is_ready(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(_reachable(settings), settings.port, timeout=5.0)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _check_port(settings: Settings) -> None:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
 
 
 def _until(seconds: float) -> Iterator[None]:

@@ -1,6 +1,5 @@
 """`gonogo doctor --repair`: the worker program's repair, run as a child, its lines turned into findings."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared.cli.doctor.checks import Finding
+from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded import stack
 from shared.errors import GonogoError
@@ -18,13 +17,13 @@ from shared.settings import Settings
 _PATIENCE_S = 1800.0
 
 
-def repair(arguments: argparse.Namespace) -> Iterator[Finding]:
-    """What the repair found and mended; with `--dry-run` it mends nothing."""
+def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
+    """What the repair found and mended; with `dry_run` it mends nothing."""
     try:
         settings = Settings.from_env()
     except GonogoError:
         return  # told already
-    folder = (arguments.data_dir or settings.data_dir).expanduser().resolve()
+    folder = (data_dir or settings.data_dir).expanduser().resolve()
     settings = replace(settings, data_dir=folder)
     if settings.database.startswith("sqlite:///"):
         file = Path(settings.database.removeprefix("sqlite:///"))
@@ -33,7 +32,7 @@ def repair(arguments: argparse.Namespace) -> Iterator[Finding]:
             return
     wired, socket = data_dirs.with_broker(settings)
     runs = socket is None or data_dirs.is_locked(folder)
-    argv = [sys.executable, "-m", "worker.upkeep.repair", *(["--dry-run"] if arguments.dry_run else [])]
+    argv = [sys.executable, "-m", "worker.upkeep.repair", *(["--dry-run"] if dry_run else [])]
     done = subprocess.run(
         argv,
         env=stack.environment(wired),

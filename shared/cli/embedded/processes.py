@@ -1,8 +1,7 @@
 """Child processes that cannot be lost: each leads a session, dies with us, and is known by pid and birth.
 
-A pid alone names nobody, since the kernel gives it out again; with the moment the process began it does.
-Linux tells both in /proc. Elsewhere a child is started and stopped in the same way, but a supervisor that was
-killed leaves it to the person.
+A pid alone identifies no process, since the kernel gives it out again; pid and moment of birth together do.
+The kernel's death signal exists on Linux alone: elsewhere a killed supervisor leaves its children running.
 """
 
 import ctypes
@@ -16,14 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_PROC = Path("/proc")
+import psutil
+
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process and nobody else: `born` counts clock ticks since the machine's start."""
+    """One process; `born` counts hundredths of a second since the machine's start."""
 
     pid: int
     session: int
@@ -31,26 +31,33 @@ class Identity:
 
 
 def identity(pid: int) -> Identity | None:
-    """Who has this pid now; None for nobody, or where there is no /proc. A zombie is nobody."""
+    """The live process that has this pid now; None for a zombie or a free pid."""
     try:
-        stat = (_PROC / str(pid) / "stat").read_text()
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # psutil tells a wall-clock time, which a corrected clock moves; the boot time moves with it.
+        born = round(100 * (process.create_time() - psutil.boot_time()))
+        return Identity(pid, session=os.getsid(pid), born=born)
+    except (psutil.Error, ProcessLookupError):
         return None
-    state, *numbers = stat.rpartition(")")[2].split()
-    return None if state == "Z" else Identity(pid, session=int(numbers[2]), born=int(numbers[18]))
 
 
 def boot_id() -> str:
-    """The machine's current life: what was written before a restart names no process of today."""
+    """A name of the machine's life since its last start: a pid recorded before that names no process of today."""
     with suppress(OSError):
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
 
 
 def members(leader: Identity, mark: str) -> Iterator[Identity]:
-    """The leader, where it lives, and what it started: same session, not older, `mark` in its environment."""
-    pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()] if _PROC.is_dir() else []
-    for pid in pids:
+    """The leader, if it lives, and its descendants: same session, not older, `mark` in their environment."""
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) != leader.session:  # cheaper than asking for the identity of every process
+                continue
+        except OSError:
+            continue
         found = identity(pid)
         if found is None or found.session != leader.session or found.born < leader.born:
             continue
@@ -62,14 +69,15 @@ def members(leader: Identity, mark: str) -> Iterator[Identity]:
 
 
 def _carries(pid: int, mark: str) -> bool:
+    name, _, value = mark.partition("=")
     try:
-        return mark.encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
+        return psutil.Process(pid).environ().get(name) == value
+    except (psutil.Error, OSError):
         return False
 
 
 def kill(one: Identity, number: int) -> None:
-    """Signal exactly this process: nothing happens when another has its pid by now."""
+    """Signal this process; do nothing if another process has its pid by now."""
     if identity(one.pid) == one:
         with suppress(ProcessLookupError):
             os.kill(one.pid, number)
@@ -84,7 +92,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own; the kernel sends it `death_signal` when we die.
 
-    Must be called by the main thread: the kernel counts the death of the thread that started the child.
+    Call it from the main thread: the signal is sent when the thread that started the child ends.
     """
     output = (
         subprocess.DEVNULL if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

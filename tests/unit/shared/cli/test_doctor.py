@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.doctor import checks
+from shared.cli.doctor import broker, database, places
+from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import stack
 from shared.cli.embedded.processes import wait_until
 from shared.settings import Settings
 
 
-def problems(findings: Iterator[checks.Finding]) -> list[str]:
+def problems(findings: Iterator[Finding]) -> list[str]:
     return [f"{one.name}: {one.detail} -> {one.mend}" for one in findings if one.state == "problem"]
 
 
@@ -26,30 +27,30 @@ def test_a_data_dir_that_others_may_write_and_a_key_they_may_read(settings: Sett
     settings.data_dir.chmod(0o777)
     (settings.data_dir / "admin-key").write_text("secret")
     (settings.data_dir / "admin-key").chmod(0o644)
-    found = problems(checks.data_dir(settings))
+    found = problems(places.data_dir(settings))
     assert [line.rpartition("-> ")[2].split()[:2] for line in found] == [["chmod", "go-w"], ["chmod", "600"]]
 
 
 def test_too_little_room(settings: Settings) -> None:
-    assert problems(checks.disk(replace(settings, min_free_bytes=2**60)))[0].startswith("disk: ")
-    assert problems(checks.disk(replace(settings, min_free_bytes=1))) == []
+    assert problems(places.disk(replace(settings, min_free_bytes=2**60)))[0].startswith("disk: ")
+    assert problems(places.disk(replace(settings, min_free_bytes=1))) == []
 
 
 def test_a_database_that_is_none(settings: Settings) -> None:
     (settings.data_dir / "gonogo.db").write_bytes(b"no database" * 1000)
-    assert "not a database" in problems(checks.database(settings))[0]
+    assert "not a database" in problems(database.database(settings))[0]
 
 
 def test_a_database_server_that_is_away(settings: Settings) -> None:
     pytest.importorskip("psycopg")
     away = replace(settings, database_url="postgresql+psycopg://gonogo:secret@127.0.0.1:1/gonogo")
-    (line,) = problems(checks.database(away))
+    (line,) = problems(database.database(away))
     assert "GONOGO_DATABASE_URL" in line
     assert "secret" not in line
 
 
 def test_a_broker_that_is_away(settings: Settings) -> None:
-    (line,) = problems(checks.broker(replace(settings, broker_url="redis://:secret@127.0.0.1:1/0")))
+    (line,) = problems(broker.broker(replace(settings, broker_url="redis://:secret@127.0.0.1:1/0")))
     assert line.startswith("broker: 127.0.0.1:1/0: ")
     assert "secret" not in line
 
@@ -60,7 +61,7 @@ def test_a_broker_that_throws_messages_away(settings: Settings) -> None:
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
         assert wait_until(socket.exists, 5)
-        (line,) = problems(checks.broker(replace(settings, broker_url=f"unix://{socket}")))
+        (line,) = problems(broker.broker(replace(settings, broker_url=f"unix://{socket}")))
         assert "policy allkeys-lru" in line
         assert line.endswith("CONFIG SET maxmemory-policy noeviction")
     finally:
@@ -69,5 +70,5 @@ def test_a_broker_that_throws_messages_away(settings: Settings) -> None:
 
 
 def test_a_new_setup_has_nothing_to_complain_of(settings: Settings) -> None:
-    for check in (checks.data_dir, checks.database, checks.broker):
+    for check in (places.data_dir, database.database, broker.broker):
         assert problems(check(settings)) == []

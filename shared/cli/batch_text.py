@@ -1,0 +1,63 @@
+"""A batch in words, and the exit status that it deserves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.cli.output import Progress
+
+if TYPE_CHECKING:
+    from shared.client.client import Client
+    from shared.contract.batches import BatchPayload
+
+_INCOMPLETE = 4
+
+
+def describe(batch: BatchPayload) -> str:
+    """A batch in a few lines."""
+    counts, verdicts = batch["counts"], batch["verdicts"]
+    open_items = counts["queued"] + counts["processing"]
+    lines = [
+        f"batch    {batch['id']}  {batch['status']}" + (f" ({batch['outcome']})" if batch["outcome"] else ""),
+        f"items    {counts['total']}: {counts['succeeded']} decided, {open_items} open, "
+        f"{counts['failed']} failed, {counts['cancelled']} cancelled, {counts['expired']} expired",
+        "verdicts " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
+    ]
+    if batch["model"]:
+        lines.append(f"model    {batch['model']['name']}  {batch['model']['id']}")
+    if page := batch["links"].get("page"):
+        lines.append(f"page     {page}")
+    return "\n".join(lines)
+
+
+def outcome_status(batch: BatchPayload) -> int:
+    """4 for a failed, cancelled or expired item or a batch that did not complete, else 0."""
+    counts = batch["counts"]
+    lost = counts["failed"] + counts["cancelled"] + counts["expired"]
+    return _INCOMPLETE if lost or batch["status"] in {"cancelling", "cancelled", "expired", "failed"} else 0
+
+
+def progress_text(batch: BatchPayload) -> str:
+    """One line: items done, verdicts, speed, time left."""
+    counts, verdicts, eta = batch["counts"], batch["verdicts"], batch["eta"]
+    done = counts["total"] - counts["queued"] - counts["processing"]
+    text = (
+        f"{done}/{counts['total']}  {verdicts['defect']} defect  {verdicts['no_defect']} no_defect  "
+        f"{verdicts['review']} review"
+    )
+    if counts["failed"]:
+        text += f"  {counts['failed']} failed"
+    if eta and eta["items_per_second"]:
+        text += f"  {eta['items_per_second']:.1f} images/s"
+        if done < counts["total"]:
+            text += f"  ETA {(counts['total'] - done) / eta['items_per_second']:.0f} s"
+    return text
+
+
+def follow(client: Client, batch_id: str, *, timeout_s: float | None = None) -> BatchPayload:
+    """Show a batch's progress on stderr until it has finished; raises TimeoutError."""
+    progress = Progress()
+    for batch in client.watch(batch_id, timeout_s=timeout_s, hold_s=5.0):
+        progress.show(batch["progress"], progress_text(batch))
+    progress.show(batch["progress"], progress_text(batch), final=True)
+    return batch

@@ -1,0 +1,38 @@
+"""The broker: it answers, and keeps every message when its memory is full."""
+
+from collections.abc import Iterator
+
+from shared.cli.doctor.findings import Finding
+from shared.cli.embedded import data_dir as data_dirs
+from shared.settings import Settings
+
+_PATIENCE_S = 3
+
+
+def broker(settings: Settings) -> Iterator[Finding]:
+    """Ask the broker for its eviction policy."""
+    import redis
+
+    wired, socket = data_dirs.with_broker(settings)
+    if socket is not None and not data_dirs.is_locked(settings.data_dir):
+        yield Finding("broker", "skipped", "embedded, and the stack does not run", "`gonogo up` starts it")
+        return
+    url = wired.broker
+    shown = url.rpartition("@")[2] if "@" in url else url
+    client = redis.Redis.from_url(url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
+    try:
+        client.ping()
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+    except redis.ResponseError:
+        policy = None  # a managed broker may hide its configuration
+    except (redis.RedisError, OSError) as error:
+        mend = "see logs/valkey.log" if socket else "start it, or correct GONOGO_BROKER_URL"
+        yield Finding("broker", "problem", f"{shown}: {error}", mend)
+        return
+    finally:
+        client.close()
+    if policy not in {None, "noeviction"}:
+        mend = "CONFIG SET maxmemory-policy noeviction"
+        yield Finding("broker", "problem", f"{shown} drops messages when full: policy {policy}", mend)
+    else:
+        yield Finding("broker", "ok", f"{shown}, policy {policy or 'not shown'}")

@@ -1,0 +1,54 @@
+"""The database: it answers, SQLite's file is whole, and the schema has been made."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.cli.doctor.findings import Finding
+from shared.settings import Settings
+
+_PATIENCE_S = 3
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Look at the database that the settings name."""
+    if settings.database.startswith("sqlite:///"):
+        yield _file(Path(settings.database.removeprefix("sqlite:///")))
+    else:
+        yield _server(settings.database)
+
+
+def _file(file: Path) -> Finding:
+    if not file.exists():
+        return Finding("database", "skipped", f"{file} does not exist yet", "`gonogo up` makes it")
+    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=_PATIENCE_S)
+    try:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        return Finding("database", "problem", f"{file}: {error}", "stop the stack, restore a backup")
+    finally:
+        connection.close()
+    if verdict != "ok":
+        return Finding("database", "problem", f"{file}: {verdict}", "stop the stack, restore a backup")
+    return Finding("database", "ok", f"{file}, schema {version[0] if version else 'unknown'}")
+
+
+def _server(address: str) -> Finding:
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(address)
+    shown = url.render_as_string(hide_password=True)
+    bounded = {"connect_timeout": _PATIENCE_S} if url.get_backend_name() == "postgresql" else {}
+    engine = sqlalchemy.create_engine(url, connect_args=bounded)
+    try:
+        with engine.connect() as connected:
+            found = connected.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar()
+    except sqlalchemy.exc.ProgrammingError:
+        return Finding("database", "problem", f"{shown} has no tables", "gonogo migrate")
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        said = str(error).split("\n", maxsplit=1)[0]
+        return Finding("database", "problem", f"{shown}: {said}", "start it, or correct GONOGO_DATABASE_URL")
+    finally:
+        engine.dispose()
+    return Finding("database", "ok", f"{shown}, schema {found}")

@@ -1,0 +1,43 @@
+"""The address that the embedded stack's web process listens on."""
+
+import http.client
+import socket
+
+from shared.errors import SettingsError
+from shared.settings import Settings
+
+
+def url(settings: Settings) -> str:
+    """The URL at which this machine reaches the service."""
+    host = _reachable(settings)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def is_ready(settings: Settings) -> bool:
+    """Whether /readyz answers 200."""
+    connection = http.client.HTTPConnection(_reachable(settings), settings.port, timeout=5.0)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def check_port(settings: Settings) -> None:
+    """Raise SettingsError where the web process could not listen on its port."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
+
+
+def _reachable(settings: Settings) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104
