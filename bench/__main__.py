@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import api, bare, bulk, growth, interactive, large, loader, pictures, sleeping, small, start
+from bench import api, bare, bulk, growth, images, interactive, large, loader, sleeping, small, start
 from bench.peers import run as peers
 from bench.table import Row, as_text, load, save
 from shared.registry.artifact import Artifact
@@ -67,23 +67,23 @@ def main() -> int:
 
 def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], list[Row]]]:
     data = asked.data
-    model = pictures.artifact(
+    model = images.artifact(
         data, published="" if asked.untrained else "rendered-parts", size=asked.untrained or 128
     )
-    parts_300 = pictures.rendered(data, 300)
+    parts_300 = images.rendered(data, 300)
 
     def in_bulk() -> list[Row]:
         rows = []
         for size in (300, 512):
-            name, found = f"rendered parts at {size} px", pictures.rendered(data, size)
+            name, found = f"rendered parts at {size} px", images.rendered(data, size)
             rows += bulk_rows(name, model, found, scratch / f"bulk-{size}", repeats=asked.repeats, reach=0.85)
-        if (cells := pictures.solar(data)) is not None:
-            small = model if asked.untrained else pictures.artifact(data, published="solar-modules", size=40)
+        if (cells := images.solar(data)) is not None:
+            small = model if asked.untrained else images.artifact(data, published="solar-modules", size=40)
             rows += bulk_rows("solar modules", small, cells, scratch / "bulk-solar", repeats=asked.repeats)
         return rows
 
     def in_person() -> list[Row]:
-        folder = pictures.folder_of(parts_300, _BULK, scratch / "interactive" / "in")
+        folder = images.folder_of(parts_300, _BULK, scratch / "interactive" / "in")
         with bulk.service(scratch / "interactive" / "stack", model.path) as stack:
             return interactive.measure(stack, model, parts_300, folder, _BULK)
 
@@ -97,13 +97,13 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
 
     def asleep() -> list[Row]:
         rows = sleeping.measure("rendered parts at 300 px", model, parts_300, scratch / "asleep-300", _BULK)
-        if (cells := pictures.solar(data)) is not None:
-            small = pictures.artifact(data, published="solar-modules", size=40)
+        if (cells := images.solar(data)) is not None:
+            small = images.artifact(data, published="solar-modules", size=40)
             rows += sleeping.measure("solar modules", small, cells, scratch / "asleep-solar", _BULK)
         return rows
 
     def with_peers() -> list[Row]:
-        folder = pictures.folder_of(parts_300, _BULK, scratch / "peers-in")
+        folder = images.folder_of(parts_300, _BULK, scratch / "peers-in")
         with (
             bare.BareLoop(model.path, processes=2, threads=1) as loop,
             bulk.service(scratch / "peers-stack", model.path) as stack,
@@ -129,7 +129,7 @@ def _parts(asked: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], l
         "growth": in_growth,
         "api": lambda: api.measure(scratch / "api", model.path),
         "start": lambda: start.measure(scratch / "up"),
-        "large": lambda: large.measure(model, pictures.rendered(data, 512)),
+        "large": lambda: large.measure(model, images.rendered(data, 512)),
         "loader": lambda: loader.measure(parts_300),
         "sleeping": asleep,
         "peers": with_peers,
@@ -144,7 +144,7 @@ def bulk_rows(
     drifts within a minute, so each is compared with what ran right before and after it."""
     speeds = bare.fastest(model.path, found, 2000)
     processes, threads = (int(number) for number in max(speeds, key=lambda cell: speeds[cell]).split("x"))
-    folder = pictures.folder_of(found, count, scratch / "in")
+    folder = images.folder_of(found, count, scratch / "in")
     yardstick = bare.Yardstick(model.path, found)
     alone, loops, runs = [yardstick.measure()], [], []
     with (

@@ -19,7 +19,9 @@ from shared.broker import messages
 from shared.clock import now
 from shared.ids import new_id
 from shared.store.tables import Batch, Item, ModelVersion
-from tests.harness.stack import Stack, multipart, running, until
+from tests.harness.forms import multipart
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 
 _ITEMS_A_BATCH = 100_000
 _BLOCK = 20_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import bulk, cpu
-from bench.pictures import folder_of
+from bench.images import folder_of
 from bench.table import Row
 from tests.harness.stack import Stack
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import bare, bulk, pictures
+from bench import bare, bulk, images
 from bench.table import Row
 from shared.registry.artifact import Artifact
+from tests.harness.hooks import child_environment
 
 IMAGES_A_SECOND = 20_000
-_ON_PATH, _ROOT = Path(__file__).parent / "on_path", Path(__file__).parent.parent
 
 
 class SleepingEngine:
@@ -45,24 +45,20 @@ def install() -> None:
 
 @contextlib.contextmanager
 def _installed() -> Iterator[None]:
-    """Every process started meanwhile has the sleeping engine."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["BENCH_SLEEPING_ENGINE"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (_ON_PATH, _ROOT, *([before] if before else []))))
+    """Every process that starts meanwhile has the sleeping engine."""
+    before = dict(os.environ)
+    os.environ.update(child_environment("bench.sleeping:install"))
     try:
         yield
     finally:
-        del os.environ["BENCH_SLEEPING_ENGINE"]
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def measure(name: str, model: Artifact, found: list[Path], scratch: Path, count: int) -> list[Row]:
     """One row: the pipeline with that engine, as a share of what the decoder alone allows on these cores."""
     yardstick = bare.Yardstick(model.path, found)
-    folder = pictures.folder_of(found, count, scratch / "in")
+    folder = images.folder_of(found, count, scratch / "in")
     with _installed(), bulk.service(scratch / "stack", model.path) as stack:
         bulk.submit(stack, folder, count)
         turns = [(yardstick.measure().decode_ms, bulk.submit(stack, folder, count)) for _ in range(3)]

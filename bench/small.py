@@ -13,7 +13,9 @@ from bench import cpu
 from bench.interactive import Caller
 from bench.table import Row
 from shared.store.tables import Batch
-from tests.harness.stack import Stack, multipart, until
+from tests.harness.forms import multipart
+from tests.harness.processes import until
+from tests.harness.stack import Stack
 
 _PREDICTORS, _SUBMITTERS = 16, 8
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.table import Row
-from tests.harness.stack import free_port
+from tests.harness.processes import free_port
 
 _ROOT = Path(__file__).parent.parent
 

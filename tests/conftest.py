@@ -1,17 +1,15 @@
-"""Fixtures that everything uses: a small untrained model, pictures, databases of both kinds."""
+"""Fixtures that everything uses: a small untrained model, images, databases of both kinds."""
 
-import io
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from shared.store.engine import Database
 from shared.store.migrations import migrate
 from tests.harness.databases import empty_database_url
+from tests.harness.images import jpegs
 
 # A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
 # that send it to one would wait for ever.
@@ -28,16 +26,15 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> dict[str, bytes]:
+def images() -> dict[str, bytes]:
     """300 small grey JPEGs by name, all different."""
-    rng = np.random.default_rng(7)
-    made = {}
-    for number in range(300):
-        buffer = io.BytesIO()
-        pixels = rng.integers(0, 255, (32, 32), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 64)).save(buffer, "JPEG")
-        made[f"part-{number:03d}.jpg"] = buffer.getvalue()
-    return made
+    made = jpegs(300, seed=7, side=64, blocks=32)
+    return {f"part-{number:03d}.jpg": data for number, (_, data) in enumerate(made)}
+
+
+@pytest.fixture(scope="session")
+def pictures(images: dict[str, bytes]) -> dict[str, bytes]:
+    return images
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,7 +14,7 @@ from bench import cpu
 from bench.peers.load import Load
 from bench.table import Row
 from shared.cli.embedded.stack import valkey_binary
-from tests.harness.stack import ROOT, free_port, until
+from tests.harness.processes import ROOT, free_port, until
 
 _UVICORN = ["-m", "uvicorn", "bench.peers.fastapi_app:app", "--port", "{port}", "--workers", "{processes}",
             "--log-level", "warning"]  # fmt: skip

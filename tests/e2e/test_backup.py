@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.running_stack import Up, gonogo, pictures, processes_of
+from tests.harness.images import jpegs
+from tests.harness.processes import processes_of
+from tests.harness.service import Up, gonogo
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -46,9 +48,9 @@ def halted(data_dir: Path) -> Iterator[None]:
 
 
 def test_a_batch_that_was_half_done_is_ended_by_the_copy_each_item_once(up: Up, tmp_path: Path) -> None:
-    files = pictures(1500, seed=21)
+    files = jpegs(1500, seed=21)
     with up.client() as client:
-        ended = client.wait(client.submit(pictures(8, seed=20))["id"], timeout_s=60)
+        ended = client.wait(client.submit(jpegs(8, seed=20))["id"], timeout_s=60)
         running = client.submit(files)["id"]
         while client.batch(running)["counts"]["succeeded"] == 0:
             pass
@@ -93,7 +95,7 @@ def test_a_batch_that_was_half_done_is_ended_by_the_copy_each_item_once(up: Up, 
 
 def test_a_copy_that_cannot_be_whole_is_refused_and_leaves_nothing(up: Up, tmp_path: Path) -> None:
     with up.client() as client:
-        batch_id = client.wait(client.submit(pictures(3, seed=22))["id"], timeout_s=60)["id"]
+        batch_id = client.wait(client.submit(jpegs(3, seed=22))["id"], timeout_s=60)["id"]
     assert up.stop() == 0
     source = ["--data-dir", str(up.data_dir)]
     for target, data_dir in ((up.data_dir, source), (up.data_dir / "in", source), (tmp_path / "a", [])):

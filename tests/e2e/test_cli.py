@@ -12,7 +12,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.harness.running_stack import Up, gonogo, pictures
+from tests.harness.images import jpegs
+from tests.harness.service import Up, gonogo
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def run(up: Up) -> Run:
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "parts"
     (made / "deeper").mkdir(parents=True)
-    for name, data in pictures(6, seed=7):
+    for name, data in jpegs(6, seed=7):
         (made / "deeper" / name).write_bytes(data)
     return made
 
@@ -65,7 +66,7 @@ def test_a_folder_becomes_verdicts_in_a_file(run: Run, folder: Path, tmp_path: P
 
 
 def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -> None:
-    parts = pictures(4, seed=8)
+    parts = jpegs(4, seed=8)
     with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
         for name, data in parts:
             archive.writestr(name, data)
@@ -80,10 +81,10 @@ def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -
         assert json.loads(done.stdout)["counts"]["succeeded"] == 4
 
 
-def test_a_broken_picture_makes_the_exit_status_4_and_fails_alone(
+def test_a_broken_image_makes_the_exit_status_4_and_fails_alone(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no image")
     done = run("submit", str(folder), "--wait", "--output", str(tmp_path / "out.ndjson"))
     assert done.returncode == 4
     items = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()]
@@ -94,7 +95,7 @@ def test_a_broken_picture_makes_the_exit_status_4_and_fails_alone(
 
 def test_a_batch_can_be_read_in_every_way(run: Run, up: Up) -> None:
     with up.client() as client:
-        batch_id = client.wait(client.submit(pictures(3, seed=9), {"metadata": {"a": 1}})["id"])["id"]
+        batch_id = client.wait(client.submit(jpegs(3, seed=9), {"metadata": {"a": 1}})["id"])["id"]
     assert batch_id in run("status").stdout
     assert batch_id in {batch["id"] for batch in json.loads(run("status", "--json").stdout)}
     assert json.loads(run("status", batch_id, "--json").stdout)["metadata"] == {"a": 1}
@@ -107,7 +108,7 @@ def test_a_batch_can_be_read_in_every_way(run: Run, up: Up) -> None:
 
 def test_a_waiting_batch_can_be_cancelled(run: Run, up: Up) -> None:
     with up.client() as client:
-        batch_id = client.submit(pictures(1500, seed=10), {"priority": "low"})["id"]
+        batch_id = client.submit(jpegs(1500, seed=10), {"priority": "low"})["id"]
         assert run("cancel", batch_id).returncode == 0
         assert client.wait(batch_id, timeout_s=60)["status"] == "cancelled"
     assert run("watch", batch_id).returncode == 4
@@ -137,7 +138,7 @@ def test_keys_are_made_shown_once_and_revoked(run: Run) -> None:
 
 def test_an_operator_makes_the_first_key_of_another_tenant(run: Run, up: Up) -> None:
     with up.client() as client:
-        batch_id = client.submit(pictures(1, seed=11))["id"]
+        batch_id = client.submit(jpegs(1, seed=11))["id"]
     secret = run("keys", "create", "--tenant", "plant-b", "--name", "first").stdout.strip()
     assert json.loads(run("status", "--json", "--key", secret).stdout) == []
     assert "404" in one_line(run("status", batch_id, "--key", secret))

@@ -5,7 +5,8 @@ import threading
 import time
 from pathlib import Path
 
-from tests.harness.stack import Stack, running, until
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 
 
 def listening(stack: Stack) -> bool:
@@ -16,11 +17,11 @@ def listening(stack: Stack) -> bool:
 
 
 def test_a_web_that_is_told_to_stop_answers_waiting_polls_at_once(
-    tmp_path: Path, artifact: Path, pictures: dict[str, bytes]
+    tmp_path: Path, artifact: Path, images: dict[str, bytes]
 ) -> None:
     with running(tmp_path, [artifact], "web", drain_s=15.0) as stack:
         until(lambda: listening(stack), 30, "the web listens")
-        batch = stack.submit({"part.jpg": pictures["part-000.jpg"]})
+        batch = stack.submit({"part.jpg": images["part-000.jpg"]})
         answers: list[int] = []
 
         def poll() -> None:

@@ -89,9 +89,9 @@ def wait(browser: Browser, css: str, seconds: float = 30) -> Any:
     )
 
 
-def written(folder: Path, pictures: dict[str, bytes]) -> list[Path]:
+def written(folder: Path, images: dict[str, bytes]) -> list[Path]:
     folder.mkdir()
-    for name, data in pictures.items():
+    for name, data in images.items():
         (folder / name).write_bytes(data)
     return sorted(folder.iterdir())
 
@@ -123,13 +123,13 @@ def shown_scores(browser: Browser) -> list[float]:
     return [float(each.text) for each in browser.find_elements(By.CSS_SELECTOR, ".tile .score")]
 
 
-def test_dropped_pictures_come_back_with_verdicts_worst_first(
-    browser: Browser, stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+def test_dropped_images_come_back_with_verdicts_worst_first(
+    browser: Browser, stack: Stack, images: dict[str, bytes], tmp_path: Path
 ) -> None:
-    names = list(pictures)[:40]
-    some = {name: pictures[name] for name in names} | {"broken <b>.jpg": b"not a picture"}
+    names = list(images)[:40]
+    some = {name: images[name] for name in names} | {"broken <b>.jpg": b"not an image"}
     drop(browser, written(tmp_path / "parts", some))
-    assert "41 pictures" in browser.find_element(By.ID, "chosen").text
+    assert "41 images" in browser.find_element(By.ID, "chosen").text
     browser.find_element(By.ID, "label").send_keys("Line A3")
     send(browser)
     wait(browser, ".state.completed")
@@ -156,10 +156,10 @@ def test_dropped_pictures_come_back_with_verdicts_worst_first(
 
 
 def test_progress_moves_by_itself_and_the_end_is_announced(
-    browser: Browser, stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+    browser: Browser, stack: Stack, images: dict[str, bytes], tmp_path: Path
 ) -> None:
     with no_worker(stack):
-        drop(browser, written(tmp_path / "parts", pictures))
+        drop(browser, written(tmp_path / "parts", images))
         send(browser)
         assert "No verdict yet" in browser.find_element(By.ID, "live").text
         requested(browser)
@@ -172,10 +172,10 @@ def test_progress_moves_by_itself_and_the_end_is_announced(
 
 
 def test_cancelling_is_asked_for_once_more_and_then_done(
-    browser: Browser, stack: Stack, pictures: dict[str, bytes]
+    browser: Browser, stack: Stack, images: dict[str, bytes]
 ) -> None:
     with no_worker(stack):
-        batch = stack.submit(pictures)
+        batch = stack.submit(images)
         browser.get(f"{stack.url}/batches/{batch['id']}")
         wait(browser, ".danger").click()
         browser.switch_to.alert.dismiss()
@@ -186,9 +186,9 @@ def test_cancelling_is_asked_for_once_more_and_then_done(
 
 
 def test_a_filter_and_the_failed_items_are_one_click_away(
-    browser: Browser, stack: Stack, pictures: dict[str, bytes]
+    browser: Browser, stack: Stack, images: dict[str, bytes]
 ) -> None:
-    batch = stack.finish(stack.submit({**dict(list(pictures.items())[:5]), "cut.jpg": b"\xff\xd8\xff"})["id"])
+    batch = stack.finish(stack.submit({**dict(list(images.items())[:5]), "cut.jpg": b"\xff\xd8\xff"})["id"])
     browser.get(f"{stack.url}/batches/{batch['id']}")
     browser.find_element(By.CSS_SELECTOR, ".tabs .failed").click()
     row = wait(browser, "tbody tr")
@@ -197,11 +197,11 @@ def test_a_filter_and_the_failed_items_are_one_click_away(
     assert browser.current_url.startswith(f"{stack.url}/docs/errors#")
 
 
-def test_an_archive_is_sent_as_one(browser: Browser, pictures: dict[str, bytes], tmp_path: Path) -> None:
+def test_an_archive_is_sent_as_one(browser: Browser, images: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "parts.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for name in list(pictures)[:7]:
-            archive.writestr(f"tray/{name}", pictures[name])
+        for name in list(images)[:7]:
+            archive.writestr(f"tray/{name}", images[name])
     browser.find_element(By.ID, "files").send_keys(str(path))
     wait(browser, "#ready")
     send(browser)
@@ -209,8 +209,8 @@ def test_an_archive_is_sent_as_one(browser: Browser, pictures: dict[str, bytes],
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 7
 
 
-def test_the_pages_fit_a_narrow_screen(stack: Stack, pictures: dict[str, bytes], tmp_path: Path) -> None:
-    batch = stack.finish(stack.submit({"x" * 200 + ".jpg": next(iter(pictures.values()))})["id"])
+def test_the_pages_fit_a_narrow_screen(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:
+    batch = stack.finish(stack.submit({"x" * 200 + ".jpg": next(iter(images.values()))})["id"])
     with open_browser(tmp_path / "profile", 360) as browser:
         sign_in(browser, stack)
         for path in (
@@ -226,12 +226,12 @@ def test_the_pages_fit_a_narrow_screen(stack: Stack, pictures: dict[str, bytes],
 
 
 def test_a_page_outlives_a_restart_of_the_service(
-    stack: Stack, pictures: dict[str, bytes], tmp_path: Path
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
 ) -> None:
     with open_browser(tmp_path / "profile") as browser:
         sign_in(browser, stack)
         with no_worker(stack):
-            batch = stack.submit(dict(list(pictures.items())[:5]))
+            batch = stack.submit(dict(list(images.items())[:5]))
             browser.get(f"{stack.url}/batches/{batch['id']}")
             time.sleep(1)  # the poll is held by now
             stack.kill("web", signal.SIGTERM)
@@ -241,8 +241,8 @@ def test_a_page_outlives_a_restart_of_the_service(
         assert not browser.find_element(By.ID, "connection").is_displayed()
 
 
-def test_reading_needs_no_script(stack: Stack, pictures: dict[str, bytes], tmp_path: Path) -> None:
-    batch = stack.finish(stack.submit(dict(list(pictures.items())[:3]))["id"])
+def test_reading_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:
+    batch = stack.finish(stack.submit(dict(list(images.items())[:3]))["id"])
     with open_browser(tmp_path / "profile", script=False) as browser:
         sign_in(browser, stack)
         assert "needs JavaScript" in browser.find_element(By.TAG_NAME, "main").text

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.running_stack import Up, gonogo, pictures
+from tests.harness.images import jpegs
+from tests.harness.service import Up, gonogo
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -20,7 +21,7 @@ def ended(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     up = Up(tmp_path / "data")
     try:
         with up.wait_ready().client() as client:
-            batch_id = client.wait(client.submit(pictures(6, seed=11))["id"], timeout_s=60)["id"]
+            batch_id = client.wait(client.submit(jpegs(6, seed=11))["id"], timeout_s=60)["id"]
         assert up.stop() == 0
         yield up.data_dir, batch_id
     finally:

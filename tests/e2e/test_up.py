@@ -17,7 +17,9 @@ import pytest
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded import stack
 from shared.settings import Settings
-from tests.harness.running_stack import Up, gonogo, pictures, processes_of, wait_until_gone
+from tests.harness.images import jpegs
+from tests.harness.processes import processes_of, wait_until_gone
+from tests.harness.service import Up, gonogo
 
 Start = Callable[..., Up]
 
@@ -43,7 +45,7 @@ def pid_of(data_dir: Path, name: str) -> int:
 def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Path) -> None:
     up = start(tmp_path / "data").wait_ready()
     with up.client() as client:
-        batch = client.wait(client.submit(pictures(20))["id"], timeout_s=60)
+        batch = client.wait(client.submit(jpegs(20))["id"], timeout_s=60)
     assert batch["counts"]["succeeded"] == 20
     assert sum(1 for line in up.lines if "admin key" in line) == 1
     assert stat.S_IMODE((up.data_dir / "admin-key").stat().st_mode) == 0o600
@@ -72,7 +74,7 @@ def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> Non
         assert time.monotonic() < ends_at, up.lines
         time.sleep(0.1)
     with up.client() as client:
-        batch = client.wait(client.submit(pictures(20))["id"], timeout_s=60)
+        batch = client.wait(client.submit(jpegs(20))["id"], timeout_s=60)
     assert batch["counts"]["succeeded"] == 20
     assert up.stop() == 0
     assert processes_of(up.data_dir) == []
@@ -84,7 +86,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     deep = tmp_path / ("deep-" * 20) / "data"  # its socket's name would be too long for the system
     up = start(deep).wait_ready()
     with up.client() as client:
-        batch_id = client.submit(pictures(600))["id"]
+        batch_id = client.submit(jpegs(600))["id"]
         up.kill()
     assert wait_until_gone(deep, 10) == []
     again = start(deep).wait_ready()
@@ -103,7 +105,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
 def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_path: Path) -> None:
     up = start(tmp_path / "data").wait_ready()
     with up.client() as client:
-        batch_id = client.submit(pictures(600))["id"]
+        batch_id = client.submit(jpegs(600))["id"]
     running = processes_of(up.data_dir)
     for process in running:
         process.kill()
@@ -126,7 +128,7 @@ def test_a_given_broker_is_used_and_no_other_started(start: Start, tmp_path: Pat
             "valkey-server" in " ".join(process.cmdline()) for process in processes_of(up.data_dir)
         )
         with up.client() as client:
-            batch = client.wait(client.submit(pictures(5))["id"], timeout_s=60)
+            batch = client.wait(client.submit(jpegs(5))["id"], timeout_s=60)
         assert batch["counts"]["succeeded"] == 5
         assert up.stop() == 0
         assert broker.poll() is None

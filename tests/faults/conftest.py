@@ -82,9 +82,9 @@ def report(request: pytest.FixtureRequest, made: Rig) -> None:
 
 
 @pytest.fixture(scope="session")
-def many(pictures: dict[str, bytes]) -> Callable[[int], dict[str, bytes]]:
-    """Any number of pictures by name."""
-    data = list(pictures.values())
+def many(images: dict[str, bytes]) -> Callable[[int], dict[str, bytes]]:
+    """Any number of images by name."""
+    data = list(images.values())
 
     def make(count: int) -> dict[str, bytes]:
         return {f"part-{number:05d}.jpg": data[number % len(data)] for number in range(count)}

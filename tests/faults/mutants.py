@@ -3,6 +3,7 @@
 Applied inside the child processes by the environment (see hooks); no product code knows of it.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,6 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
-def apply(name: str) -> None:
-    """Take one mechanism out of this process."""
-    MUTANTS[name]()
+def apply() -> None:
+    """Take the mechanism that the environment names out of this process."""
+    MUTANTS[os.environ["FAULTS_MUTANT"]]()

@@ -8,15 +8,15 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.mutants import MUTANTS
 from tests.faults.table import ELSEWHERE, ROWS
+from tests.harness.hooks import child_environment
 from tests.harness.marked_page import put_table
-from tests.harness.stack import ROOT
+from tests.harness.processes import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
 _HEAD = (
@@ -151,8 +151,7 @@ def run_mutants(names: list[str]) -> int:
 def _run_mutant(name: str, expression: str) -> tuple[list[str], list[str]]:
     environment = {
         **os.environ,
-        "FAULTS_MUTANT": name,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "on_path"), str(ROOT)]),
+        **child_environment("tests.faults.mutants:apply", FAULTS_MUTANT=name),
     }
     command = [
         sys.executable, "-m", "pytest", "tests/faults", "tests/integration/test_state_machine.py", "-q", "-rA",

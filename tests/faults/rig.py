@@ -1,17 +1,14 @@
 """A running installation that a row breaks: what it accepted, its workers, and the proof that a fault fired."""
 
 import itertools
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import redis
 from sqlalchemy import Row, func, select
 
@@ -22,9 +19,10 @@ from shared.store.engine import Database
 from shared.store.tables import Batch, Chunk, Item, Worker
 from tests.faults import checker
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import FAST, ROOT, Stack, free_port, until
+from tests.harness.hooks import child_environment
+from tests.harness.processes import free_port, until
+from tests.harness.stack import FAST, Stack
 
-ON_PATH = Path(__file__).parent / "on_path"
 # A receiver that refuses at once: what counts here is that exactly one event is owed.
 WEBHOOK = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
 CHUNK_ITEMS = 16
@@ -57,12 +55,7 @@ class Rig:
 
     def fault_env(self, points: str = "", **extra: str) -> dict[str, str]:
         """The environment that puts hooks and failpoints into a child process."""
-        return {
-            "PYTHONPATH": os.pathsep.join([str(ON_PATH), str(ROOT)]),
-            "GONOGO_FAILPOINTS": points,
-            "GONOGO_FAILPOINTS_DIR": str(self.points),
-            **extra,
-        }
+        return child_environment(GONOGO_FAILPOINTS=points, GONOGO_FAILPOINTS_DIR=str(self.points), **extra)
 
     def fired(self, point: str) -> int:
         """How often a failpoint fired, over all processes."""
@@ -89,7 +82,7 @@ class Rig:
     ) -> None:
         """End a process where it runs and start it with these failpoints; it is waited for."""
         if name in self.stack.processes:
-            self.kill_group(name, how)
+            self.stack.kill_group(name, how)
         role = name.partition("-")[0]
         since = time.time()
         self.stack.start(name, **self.fault_env(points, **env))
@@ -101,31 +94,10 @@ class Rig:
         elif role == "web":
             until(self.web_answers, 60, "the web answers")
 
-    def kill_group(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """Signal a process, with all its children where they are to be killed, and wait for its end."""
-        process = self.stack.processes.pop(name)
-        if how == signal.SIGKILL:
-            os.killpg(process.pid, how)
-        else:
-            process.send_signal(how)
-        process.wait(60)
-
-    def children(self, name: str) -> set[int]:
-        """Process ids of the inference processes of a worker."""
-        found = set()
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.stack.processes[name].pid).children():
-                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                    if any(
-                        "spawn_main" in word for word in child.cmdline()
-                    ):  # the pool has a helper process too
-                        found.add(child.pid)
-        return found
-
     def end(self) -> None:
         """Kill everything: how a service drains is row 27's business."""
         for name in list(self.stack.processes):
-            self.kill_group(name)
+            self.stack.kill_group(name)
         self.database.dispose()
 
     def web_answers(self) -> bool:
@@ -250,7 +222,7 @@ def rig(
     proxy_port: int = 0,
     **changed: Any,
 ) -> Iterator[Rig]:
-    """An installation in `folder`; workers with `CHUNK_ITEMS` pictures a chunk, so that there are many."""
+    """An installation in `folder`; workers with `CHUNK_ITEMS` images a chunk, so that there are many."""
     with ExitStack() as closing:
         url = database_url or closing.enter_context(empty_database_url(kind, folder))
         seen_port = proxy_port or broker_port
@@ -273,31 +245,7 @@ def rig(
         made = Rig(stack, kind)
         closing.callback(made.end)
         checker.watch(made.database)
-        start_valkey(stack, broker_port)
+        stack.start_valkey(broker_port)
         for name in processes:
             made.restart(name)
         yield made
-
-
-def start_valkey(stack: Stack, port: int = 0) -> None:
-    """Start (or start again) the broker, on a socket or on a port."""
-    from shared.cli.embedded.stack import valkey_binary
-
-    if not port:
-        # A killed server leaves its socket behind; waiting for the file would then be waiting for nothing.
-        stack.broker_socket.unlink(missing_ok=True)
-        stack.start_valkey()
-        return
-    folder = stack.folder / "valkey"
-    folder.mkdir(exist_ok=True)
-    command = [
-        str(valkey_binary()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder),
-        "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
-    ]  # fmt: skip
-    stack.spawn("valkey", command)
-    until(lambda: _listens(port), 10, "Valkey listens")
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

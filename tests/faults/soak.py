@@ -3,7 +3,6 @@
 `python -m tests.faults soak MINUTES`; in 55 minutes 100,000 items and 500 faults, in less time a share of that.
 """
 
-import io
 import os
 import random
 import signal
@@ -17,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from PIL import Image
 from sqlalchemy import select
 
 from shared.store.tables import Worker
-from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig, rig, start_valkey
+from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig, rig
 from tests.harness.artifacts import write_untrained
-from tests.harness.stack import multipart
+from tests.harness.forms import multipart
+from tests.harness.images import jpeg
 
 _MINUTES, _ITEMS, _FAULTS = 55.0, 100_000, 500
 _BATCH = 1000
@@ -47,7 +46,7 @@ def run(*, minutes: float = _MINUTES, kind: str = "sqlite", seed: int | None = N
 
 
 def _soak(ill: Rig, seconds: float, items: int, faults: int, chance: random.Random) -> int:
-    [steady] = ill.children("bulk")
+    [steady] = ill.stack.children("bulk")
     stop, started, done = threading.Event(), time.monotonic(), Counter[str]()
     uploader = threading.Thread(target=_upload, args=(ill, items, stop, seconds), daemon=True)
     uploader.start()
@@ -93,7 +92,7 @@ def _soak(ill: Rig, seconds: float, items: int, faults: int, chance: random.Rand
 
 def _faults(ill: Rig, chance: random.Random) -> dict[str, Callable[[], None]]:
     def child() -> None:
-        children = ill.children(chance.choice(_FADING))
+        children = ill.stack.children(chance.choice(_FADING))
         if children:
             os.kill(children.pop(), signal.SIGKILL)
 
@@ -101,7 +100,7 @@ def _faults(ill: Rig, chance: random.Random) -> dict[str, Callable[[], None]]:
         ill.restart(chance.choice(_FADING), _SLOW_CHUNK, wait=False)
 
     def freeze() -> None:
-        children = ill.children(chance.choice(_FADING))
+        children = ill.stack.children(chance.choice(_FADING))
         if children:
             process = psutil.Process(children.pop())
             process.suspend()
@@ -109,8 +108,8 @@ def _faults(ill: Rig, chance: random.Random) -> dict[str, Callable[[], None]]:
             process.resume()
 
     def broker() -> None:
-        ill.kill_group("valkey", chance.choice([signal.SIGTERM, signal.SIGKILL]))
-        start_valkey(ill.stack)
+        ill.stack.kill_group("valkey", chance.choice([signal.SIGTERM, signal.SIGKILL]))
+        ill.stack.start_valkey()
 
     def flush() -> None:
         with ill.broker() as client:
@@ -138,11 +137,11 @@ def _faults(ill: Rig, chance: random.Random) -> dict[str, Callable[[], None]]:
 def _upload(ill: Rig, items: int, stop: threading.Event, seconds: float) -> None:
     """Submit until all is accepted, spread over the time, and come again whenever it was not."""
     data = [os.urandom(300) for _ in range(3)]  # some items fail in decode; that is a terminal state too
-    picture = _picture()
+    image = jpeg(random.Random(), side=64, blocks=32)
     started = time.monotonic()
     for number in range(-(-items // _BATCH)):
         count = min(_BATCH, items - number * _BATCH)
-        files = {f"{place}.jpg": data[place % 3] if place % 50 == 0 else picture for place in range(count)}
+        files = {f"{place}.jpg": data[place % 3] if place % 50 == 0 else image for place in range(count)}
         content_type, body = multipart(files, {"webhook": WEBHOOK})
         headers = {"Content_Type": content_type, "Idempotency_Key": f"soak-{number}"}
         while not stop.is_set():
@@ -156,12 +155,6 @@ def _upload(ill: Rig, items: int, stop: threading.Event, seconds: float) -> None
             time.sleep(1)
         due = started + seconds * 0.9 * number * _BATCH / items
         stop.wait(max(0.0, due - time.monotonic()))
-
-
-def _picture() -> bytes:
-    buffer = io.BytesIO()
-    Image.effect_noise((64, 64), 80).save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def _sample(ill: Rig, pid: int) -> tuple[float, float, float]:

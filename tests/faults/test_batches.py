@@ -7,7 +7,7 @@ import pytest
 
 from shared.broker import messages
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.harness.stack import until
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -50,6 +50,6 @@ def test_row_28_two_sweepers(ill: Rig, many: Many) -> None:
     for batch_id in batch_ids:
         ill.finish(batch_id)
     ill.proof(f"two sweepers, {ill.fired('worker.recorded')} workers killed between record and complete")
-    ill.kill_group("sweep-b")
+    ill.stack.kill_group("sweep-b")
     ill.restart("bulk")
     ill.check(most_extra=0)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import CHUNK_ITEMS, Rig, rig, start_valkey
+from tests.faults.rig import CHUNK_ITEMS, Rig, rig
+from tests.harness.processes import free_port, until
 from tests.harness.proxy import HalfOpenProxy
-from tests.harness.stack import COMMANDS, free_port, until
+from tests.harness.stack import COMMANDS
 
 Many = Callable[[int], dict[str, bytes]]
 # The broker knows nothing of the database: one kind is enough.
@@ -39,9 +40,9 @@ def _goes_on(ill: Rig, timeout_s: float = 60) -> float:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_row_07_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Signals) -> None:
     batch_id = _under_way(ill, many, 60)
-    ill.kill_group("valkey", how)
+    ill.stack.kill_group("valkey", how)
     late = ill.submit(many(CHUNK_ITEMS))
-    start_valkey(ill.stack)
+    ill.stack.start_valkey()
     took = _goes_on(ill)
     ill.proof(f"the server's process ended by {how.name} and a new one was started")
     ill.recovered(took, 5)
@@ -67,9 +68,9 @@ def test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: M
 @one_kind
 def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 60)
-    ill.kill_group("valkey")
+    ill.stack.kill_group("valkey")
     shutil.rmtree(ill.stack.folder / "valkey")
-    start_valkey(ill.stack)
+    ill.stack.start_valkey()
     took = _goes_on(ill)
     ill.proof("the server's data folder was removed")
     ill.recovered(took, 15)

@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 from shared.store.tables import ApiKey
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
-from tests.harness.stack import until
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -64,7 +64,7 @@ def test_row_12_postgresql_ends_and_starts_again(
         os.kill(pid, how)
         until(lambda: not _alive(pid), 30, "the postmaster is gone")
         # A child that starts while the database is away must come to have a heartbeat nevertheless.
-        os.kill(min(ill.children("bulk")), signal.SIGKILL)
+        os.kill(min(ill.stack.children("bulk")), signal.SIGKILL)
         status, headers, _ = ill.stack.request("GET", f"/v1/batches/{batch_id}")
         assert (status, "retry-after" in headers) == (503, True)
         assert ill.stack.request("GET", "/livez")[0] == 200

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.harness.stack import multipart, until
+from tests.harness.forms import multipart
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -59,13 +60,15 @@ def test_row_26_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew
         "bulk-b", "worker.claimed=sleep0.5", wait=False, FAULTS_SKEW_S=str(skew_s), GONOGO_WORKERS="1"
     )
     ill.restart("sweep", FAULTS_SKEW_S=str(-skew_s))
-    until(lambda: len(ill.children("bulk-b")) == 1, 30, "the worker with the wrong clock has its child")
+    until(lambda: len(ill.stack.children("bulk-b")) == 1, 30, "the worker with the wrong clock has its child")
     batch_id = ill.submit(many(30 * CHUNK_ITEMS))
-    until(lambda: {row.pid for row in ill.held(batch_id)} & ill.children("bulk-b"), 60, "it holds a chunk")
+    until(
+        lambda: {row.pid for row in ill.held(batch_id)} & ill.stack.children("bulk-b"), 60, "it holds a chunk"
+    )
     ill.finish(batch_id)
     ill.proof(f"a worker {skew_s:+d} s and the sweep {-skew_s:+d} s off; the worker held chunks")
     assert ill.event("lease_expired") == expired
-    ill.kill_group("bulk-b")
+    ill.stack.kill_group("bulk-b")
     ill.restart("sweep")
     ill.restart("bulk")
     ill.check(most_extra=0)
@@ -76,7 +79,7 @@ def test_row_27_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
     slow, grace_s = "worker.claimed=sleep0.2", ill.stack.settings.drain_s + 10
     for name in ("bulk-a", "bulk-b"):
         ill.restart(name, slow, GONOGO_WORKERS="1")
-    ill.kill_group("bulk")
+    ill.stack.kill_group("bulk")
     stop, uploads, refused = threading.Event(), dict[str, int](), list[str]()
 
     def upload() -> None:
@@ -118,5 +121,5 @@ def test_row_27_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
     ill.recovered(max(exits), grace_s)
     ill.restart("bulk")
     for name in ("bulk-a", "bulk-b"):
-        ill.kill_group(name)
+        ill.stack.kill_group(name)
     ill.check(most_extra=0)

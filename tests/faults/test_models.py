@@ -12,7 +12,7 @@ from shared.registry.artifact import read_artifact
 from shared.store.tables import ModelVersion
 from tests.faults.rig import CHUNK_ITEMS, Rig
 from tests.harness.artifacts import write_untrained
-from tests.harness.stack import until
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqlite"], indirect=True)]

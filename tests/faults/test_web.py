@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.harness.stack import multipart, until
+from tests.harness.forms import multipart
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -23,7 +24,7 @@ def test_row_05_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Man
     with socket.create_connection(("127.0.0.1", ill.stack.settings.port)) as half:
         half.sendall(head.encode() + body[: len(body) // 2])
         [unsealed] = until(ill.unsealed, 30, "rows of the unfinished upload")
-        ill.kill_group("web", signal.SIGKILL)
+        ill.stack.kill_group("web", signal.SIGKILL)
     ill.restart("web")
     headers = {"Content_Type": content_type, "Idempotency_Key": key}
     status, _, _ = ill.stack.request("POST", "/v1/batches", body, **headers)

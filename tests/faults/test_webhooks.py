@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, Rig
+from tests.harness.processes import until
 from tests.harness.receivers import Receiver, dripping, pouring
-from tests.harness.stack import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -36,14 +36,14 @@ def test_row_17_inference_is_not_held_up_by_receivers_that_are_slow_on_purpose(i
             seen = len(receiver.posts)
             until(lambda before=seen: len(receiver.posts) > before, 30, "a slow receiver is being talked to")  # type: ignore[misc]
             besieged.append(speed())
-            ill.kill_group("webhooks")
+            ill.stack.kill_group("webhooks")
     finally:
         receiver.close()
         if "webhooks" in ill.stack.processes:
-            ill.kill_group("webhooks")
+            ill.stack.kill_group("webhooks")
     ratio = statistics.median(besieged) / statistics.median(quiet)
     ill.proof(
-        f"{len(receiver.posts)} posts to receivers that drip or pour: {statistics.median(besieged):.0f} pictures/s "
+        f"{len(receiver.posts)} posts to receivers that drip or pour: {statistics.median(besieged):.0f} images/s "
         f"beside them, {statistics.median(quiet):.0f} without: {ratio:.2f} (0.95 asked)"
     )
     # Wide, for a machine that others use; what was seen stands in the table.

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Row
 
 from tests.faults.rig import CHUNK_ITEMS, Rig
-from tests.harness.stack import until
+from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
@@ -38,7 +38,7 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
     for name in names:
         ill.restart(name, slow, wait=False, **one)
-    ill.kill_group("bulk")
+    ill.stack.kill_group("bulk")
     batch_id = ill.submit(many(100 * CHUNK_ITEMS))
     longest = 0.0
     while killed.total() < kills:
@@ -48,7 +48,7 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
             lambda: [chunk for chunk in ill.held(batch_id) if chunk.attempts == 1], 60, "work goes on"
         )[0]
         longest = max(longest, time.monotonic() - since)
-        name = next((name for name in names if held.pid in ill.children(name)), None)
+        name = next((name for name in names if held.pid in ill.stack.children(name)), None)
         if name is not None:
             ill.restart(name, slow, wait=False, **one)
             killed[name] += 1
@@ -57,14 +57,14 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
     assert ill.finish(batch_id, 120).succeeded == 100 * CHUNK_ITEMS
     ill.restart("bulk")
     for name in names:
-        ill.kill_group(name)
+        ill.stack.kill_group(name)
     ill.check(most_extra=killed.total() * CHUNK_ITEMS)
 
 
 def test_row_02_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
     """What one worker claims together belongs to many batches: each must come back, and end once."""
     slow, killed = "worker.claimed=sleep0.1;worker.recorded=sleep0.1", []  # met on either side of a record
-    ill.kill_group("bulk")
+    ill.stack.kill_group("bulk")
     batch_ids = [ill.submit({name: data}) for name, data in many(10 * CHUNK_ITEMS).items()]
 
     def small_ones_in_hand() -> list[Row[Any]]:

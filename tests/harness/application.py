@@ -1,8 +1,7 @@
-"""The web application inside the test's process: real database, real Valkey, and a worker that runs when told."""
+"""The web application in the test's own process: real database, real Valkey, and a worker that runs when told."""
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +18,11 @@ from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.migrations import migrate
+from tests.harness.forms import Part, as_form, image_parts, options_part
 from web.app import create_app
 from web.service import Service
 from worker.inference.infer import infer_chunks
 from worker.inference.runtime import Runtime
-
-Part = tuple[str, str | None, bytes]
 
 
 @dataclass
@@ -69,23 +67,23 @@ class Application:
     def post_form(
         self, path: str, *parts: Part, boundary: str = "a-boundary", **options: Any
     ) -> TestResponse:
-        """POST these parts, in this order."""
+        """POST these parts in this order."""
         return self.call("POST", path, **as_form(*parts, boundary=boundary), **options)
 
     def submit(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:
-        """Submit pictures and return the batch, which must have been accepted."""
-        parts = [*([options_part(asked)] if asked is not None else []), *images(files)]
+        """Submit images and return the batch, which must have been accepted."""
+        parts = [*([options_part(asked)] if asked is not None else []), *image_parts(files)]
         response = self.post_form("/v1/batches", *parts, **options)
         assert response.status_code == 202, response.text
         return response.get_json()
 
     def work(self, lane: str = "normal") -> None:
-        """Do what a worker of this lane would do, until its queue is empty."""
+        """Work as a worker of this lane does, until its queue is empty."""
         while infer_chunks(self.runtime, lane):
             pass
 
     def finished(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:
-        """A batch that has been submitted and worked on to its end."""
+        """Submit a batch, work on it to its end and return it."""
         batch = self.submit(files, asked, **options)
         self.work((asked or {}).get("priority", "normal"))
         return self.get(f"/v1/batches/{batch['id']}", **options)
@@ -95,51 +93,6 @@ class Application:
         return [
             json.loads(line) for line in self.call("GET", f"/v1/batches/{batch_id}/results").text.splitlines()
         ]
-
-
-class HalfwayBody:
-    """A request body that stops in the middle: `reached` is set there, and the rest comes once `go` is set."""
-
-    def __init__(self, form: dict[str, Any]) -> None:
-        self._blocks = [form["data"][: len(form["data"]) // 2], form["data"][len(form["data"]) // 2 :]]
-        self._content_type, self._length = form["content_type"], len(form["data"])
-        self.reached, self.go = threading.Event(), threading.Event()
-
-    def read(self, _size: int = -1) -> bytes:
-        if len(self._blocks) == 1:
-            self.reached.set()
-            self.go.wait(60)
-        return self._blocks.pop(0) if self._blocks else b""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `Application.call` takes to send it."""
-        environ = {
-            "wsgi.input": self,
-            "wsgi.input_terminated": True,
-            "CONTENT_LENGTH": str(self._length),
-            "CONTENT_TYPE": self._content_type,
-        }
-        return {"environ_overrides": environ}
-
-
-def images(files: dict[str, bytes]) -> list[Part]:
-    return [("images", name, data) for name, data in files.items()]
-
-
-def options_part(asked: Any) -> Part:
-    return ("options", None, json.dumps(asked).encode())
-
-
-def as_form(*parts: Part, boundary: str = "a-boundary") -> dict[str, Any]:
-    """`data` and `content_type` of a multipart body with these parts in this order."""
-    body = bytearray()
-    for name, filename, data in parts:
-        file = "" if filename is None else f'; filename="{filename}"'
-        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
-        body += data + b"\r\n"
-    body += f"--{boundary}--\r\n".encode()
-    return {"data": bytes(body), "content_type": f"multipart/form-data; boundary={boundary}"}
 
 
 @contextlib.contextmanager

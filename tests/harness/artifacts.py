@@ -11,7 +11,7 @@ from training.output.export import onnx_bytes
 
 
 def write_untrained(path: Path, *, seed: int = 0, size: int = 64, name: str = "untrained") -> Path:
-    """Write an artifact for grey pictures of size x size; `seed` tells two models apart."""
+    """Write an artifact for grey images of size x size; `seed` tells two models apart."""
     torch.manual_seed(seed)
     shape = Shape("residual", size, size, 1, widths=(8, 16, 32), blocks=(1, 1, 1))
     net = build(shape).eval()

@@ -4,28 +4,27 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from shared.access import keys
 from shared.blobs.store import BlobStore
-from shared.cli.embedded.stack import valkey_binary
 from shared.client.client import Client
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.migrations import migrate
+from tests.harness.broker import valkey_command, wait_for_valkey
+from tests.harness.forms import multipart
+from tests.harness.processes import ROOT, end_all, free_port, inference_children, until
 
-ROOT = Path(__file__).parents[2]
 FAST = {"lease_s": 3.0, "heartbeat_s": 1.0, "sweep_s": 1.0, "republish_s": 2.0, "upload_lease_s": 3.0}
 PYTHON = [sys.executable, "-m"]
 COMMANDS = {
@@ -35,25 +34,6 @@ COMMANDS = {
     "webhooks": [*PYTHON, "worker", "webhooks"],
     "sweep": [*PYTHON, "worker", "sweep"],
 }
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(check: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """Wait until `check` is true and return what it gave; fails after the time."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
-        time.sleep(0.05)
 
 
 @dataclass
@@ -89,15 +69,16 @@ class Stack:
             )
         database.dispose()
 
-    def start_valkey(self) -> None:
+    def start_valkey(self, port: int = 0) -> None:
+        """Start the broker, for the first time or again, on its socket or on a port."""
         folder = self.folder / "valkey"
         folder.mkdir(exist_ok=True)
-        command = [
-            str(valkey_binary()), "--port", "0", "--unixsocket", str(self.broker_socket), "--dir", str(folder),
-            "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction",
-        ]  # fmt: skip
-        self.spawn("valkey", command)
-        until(self.broker_socket.exists, 10, "Valkey's socket")
+        socket = None if port else self.broker_socket
+        if socket is not None:
+            # A killed server leaves its socket behind, and a wait for that file would end too early.
+            socket.unlink(missing_ok=True)
+        self.spawn("valkey", valkey_command(folder, socket=socket, port=port))
+        wait_for_valkey(socket=socket, port=port)
 
     @property
     def broker_socket(self) -> Path:
@@ -123,11 +104,24 @@ class Stack:
         process.send_signal(sig)
         process.wait(timeout_s)
 
+    def kill_group(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """Signal a process and wait for its end; SIGKILL goes to all its children too."""
+        process = self.processes.pop(name)
+        if how == signal.SIGKILL:
+            os.killpg(process.pid, how)
+        else:
+            process.send_signal(how)
+        process.wait(60)
+
+    def children(self, name: str) -> set[int]:
+        """Process ids of the inference processes of a worker."""
+        return inference_children(self.processes[name].pid)
+
     def stop(self) -> None:
-        """End everything, gently first; web and workers, all at once, before the broker."""
+        """End web and workers together and then the broker; kill those that do not end in time."""
         broker = self.processes.pop("valkey", None)
-        _end(list(self.processes.values()), 15)
-        _end([broker] if broker is not None else [], 30)
+        end_all(list(self.processes.values()), 15)
+        end_all([broker] if broker is not None else [], 30)
         self.processes.clear()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
@@ -164,7 +158,7 @@ class Stack:
         return status, json.loads(body) if body else None
 
     def submit(self, files: dict[str, bytes], options: dict[str, Any] | None = None, **headers: str) -> Any:
-        """Submit pictures and return the batch; fails unless it was accepted."""
+        """Submit images and return the batch; fails unless it was accepted."""
         status, _, body = self.post_batch(files, options, **headers)
         assert status == 202, body
         return json.loads(body)
@@ -172,7 +166,7 @@ class Stack:
     def post_batch(
         self, files: dict[str, bytes], options: dict[str, Any] | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
-        """POST /v1/batches with these pictures, as curl would send them."""
+        """POST /v1/batches with these images, as curl would send them."""
         content_type, body = multipart(files, options)
         return self.request("POST", "/v1/batches", body, Content_Type=content_type, **headers)
 
@@ -191,40 +185,11 @@ class Stack:
         return [json.loads(line) for line in body.splitlines()]
 
 
-def _end(processes: list[subprocess.Popen[bytes]], timeout_s: float) -> None:
-    """Ask all of them to end, then wait; whoever is not gone in time is killed with its children."""
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-    deadline = time.monotonic() + timeout_s
-    for process in processes:
-        try:
-            process.wait(max(deadline - time.monotonic(), 0.0))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
-
-
-def multipart(files: dict[str, bytes], options: dict[str, Any] | None = None) -> tuple[str, bytes]:
-    """(content type, body) of a submission."""
-    boundary = "part-of-a-test"
-    parts = []
-    if options is not None:
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="options"\r\n\r\n'
-        parts.append(head.encode() + json.dumps(options).encode() + b"\r\n")
-    for name, data in files.items():
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="images"; filename="{name}"\r\n\r\n'
-        parts.append(head.encode() + data + b"\r\n")
-    body = b"".join(parts) + f"--{boundary}--\r\n".encode()
-    return f"multipart/form-data; boundary={boundary}", body
-
-
 @contextlib.contextmanager
 def running(
     folder: Path, artifacts: list[Path], *names: str, database_url: str = "", **changed: Any
 ) -> Iterator[Stack]:
-    """A stack in a folder, ready to be used, and stopped at the end whatever happened."""
+    """A stack in a folder, ready for use; it is stopped at the end, whatever happened."""
     settings = replace(
         Settings(),
         data_dir=folder,

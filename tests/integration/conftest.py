@@ -1,41 +1,23 @@
 """A Valkey for the session, and one installation for each module and each kind of database."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from shared.cli.embedded.stack import valkey_binary
 from tests.harness.application import Application, application
+from tests.harness.broker import start_valkey
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import until
 
 
 @pytest.fixture(scope="session")
 def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Valkey on a socket of its own."""
     folder = tmp_path_factory.mktemp("valkey")
-    socket = folder / "v.sock"
-    argv = [
-        str(valkey_binary()),
-        "--port",
-        "0",
-        "--unixsocket",
-        str(socket),
-        "--dir",
-        str(folder),
-        "--save",
-        "",
-    ]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    try:
-        until(socket.exists, 20, "Valkey's socket")
-        yield f"unix://{socket}"
-    finally:
-        server.terminate()
-        server.wait(20)
+    server = start_valkey(folder, folder / "v.sock")
+    yield f"unix://{folder / 'v.sock'}"
+    server.terminate()
+    server.wait(20)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -11,8 +11,8 @@ from tests.harness.application import Application
 
 
 @pytest.fixture(scope="module")
-def files(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return {f"shift-1/{name}": data for name, data in list(pictures.items())[:4]}
+def files(images: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"shift-1/{name}": data for name, data in list(images.items())[:4]}
 
 
 def zipped(files: dict[str, bytes], **options: Any) -> bytes:
@@ -55,7 +55,7 @@ def test_every_file_of_an_archive_is_an_item(app: Application, files: dict[str, 
     assert {item["status"] for item in items} == {"succeeded"}
 
 
-def test_an_archive_and_single_pictures_make_one_batch(app: Application, files: dict[str, bytes]) -> None:
+def test_an_archive_and_single_images_make_one_batch(app: Application, files: dict[str, bytes]) -> None:
     loose = ("images", "loose.jpg", next(iter(files.values())))
     batch = app.post_form("/v1/batches", loose, ("archive", "a.zip", zipped(files))).get_json()
     assert batch["counts"]["total"] == len(files) + 1

@@ -64,21 +64,21 @@ def test_it_is_never_less_than_a_micro_batch_nor_more_than_what_is_set(app: Appl
 
 def test_an_upload_is_cut_by_the_speed_of_the_moment(app: Application) -> None:
     add_worker(app, 50 / app.service.settings.chunk_s)
-    assert cut(app, pictures=32 + 50 + 50, length=10**6) == [32, 50, 50]
+    assert cut(app, images=32 + 50 + 50, length=10**6) == [32, 50, 50]
     add_worker(app, 250 / app.service.settings.chunk_s)
-    assert cut(app, pictures=32 + 64 + 128 + 150, length=10**6) == [32, 64, 128, 150]
+    assert cut(app, images=32 + 64 + 128 + 150, length=10**6) == [32, 64, 128, 150]
 
 
 def test_an_upload_that_does_not_say_its_length_is_taken_to_go_on(app: Application) -> None:
     """As long again as it has been: a quarter of that is the next chunk."""
-    assert cut(app, pictures=32 + 32 + 32 + 32 + 42, length=None) == [32, 32, 32, 32, 42]
+    assert cut(app, images=32 + 32 + 32 + 32 + 42, length=None) == [32, 32, 32, 32, 42]
 
 
-def cut(app: Application, *, pictures: int, length: int | None) -> list[int]:
-    """The chunks that an upload of so many pictures, of a byte each, was cut into before its end."""
+def cut(app: Application, *, images: int, length: int | None) -> list[int]:
+    """The chunks that an upload of so many images, of a byte each, was cut into before its end."""
     intake = Intake(app.service, "t", options=Options())
     intake.expect(length)
-    for number in range(pictures):
+    for number in range(images):
         intake.begin(f"{number}.jpg")
         intake.write(b"x")
         intake.end()

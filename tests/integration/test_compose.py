@@ -12,7 +12,8 @@ import yaml
 
 from shared.settings import Settings
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import FAST, ROOT, Stack, free_port
+from tests.harness.processes import ROOT, free_port
+from tests.harness.stack import FAST, Stack
 
 COMPOSE = ROOT / "docker-compose.yml"
 OURS = ("migrate", "web", "worker-cpu", "worker-interactive", "worker-webhooks", "sweeper")
@@ -53,7 +54,7 @@ def test_every_setting_in_the_compose_file_is_known() -> None:
 
 
 @pytest.mark.timeout(150)
-def test_the_commands_of_the_compose_file_serve_a_batch(tmp_path: Path, pictures: dict[str, bytes]) -> None:
+def test_the_commands_of_the_compose_file_serve_a_batch(tmp_path: Path, images: dict[str, bytes]) -> None:
     with empty_database_url("postgresql", tmp_path) as url:
         settings = replace(
             Settings(),
@@ -74,8 +75,8 @@ def test_the_commands_of_the_compose_file_serve_a_batch(tmp_path: Path, pictures
             for name in OURS[1:]:
                 stack.spawn(name, command_of(name))
             stack.wait_ready()
-            batch = stack.finish(stack.submit(pictures)["id"])
+            batch = stack.finish(stack.submit(images)["id"])
         finally:
             stack.stop()
-    assert batch["counts"]["succeeded"] == len(pictures)
+    assert batch["counts"]["succeeded"] == len(images)
     assert batch["model"]["name"] == "rendered-parts"

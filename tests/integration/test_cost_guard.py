@@ -1,4 +1,4 @@
-"""What a picture costs may not grow unnoticed: round trips are counted by chunk, and CPU compared very widely."""
+"""What an image costs may not grow unnoticed: round trips are counted by chunk, and CPU compared very widely."""
 
 import time
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from bench.counts import Trips, counted
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Chunk
 from shared.vision.preprocess import decode
 from tests.harness.application import Application
+from tests.harness.trips import Trips, counted
 from worker.inference.engine_onnx import OnnxEngine
 
 pytestmark = pytest.mark.timeout(120)
@@ -32,10 +32,10 @@ def run(app: Application, files: dict[str, bytes]) -> tuple[int, Trips, Trips]:
     return chunks_of(app, batch["id"]), uploading, working
 
 
-def test_database_trips_go_by_chunks_and_none_by_items(app: Application, pictures: dict[str, bytes]) -> None:
-    run(app, dict(list(pictures.items())[:2]))  # models are loaded and keys looked up
-    few_chunks, few_uploading, few_working = run(app, dict(list(pictures.items())[:16]))
-    many_chunks, uploading, working = run(app, pictures)
+def test_database_trips_go_by_chunks_and_none_by_items(app: Application, images: dict[str, bytes]) -> None:
+    run(app, dict(list(images.items())[:2]))  # models are loaded and keys looked up
+    few_chunks, few_uploading, few_working = run(app, dict(list(images.items())[:16]))
+    many_chunks, uploading, working = run(app, images)
     assert few_chunks == 1
     assert many_chunks >= 4
     more = many_chunks - few_chunks
@@ -49,11 +49,11 @@ def test_database_trips_go_by_chunks_and_none_by_items(app: Application, picture
 
 
 def test_a_chunk_is_one_message(
-    app: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    app: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
     monkeypatch.setattr(app.service.announcer, "chunk_queued", sent.append)
-    batch = app.submit(pictures, {"metadata": {}})
+    batch = app.submit(images, {"metadata": {}})
     assert sent == ["normal"] * chunks_of(app, batch["id"])
     app.work()
 
@@ -65,12 +65,10 @@ def moved() -> tuple[int, int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="this system does not count them")
-def test_bytes_are_written_once_and_read_once(app: Application, pictures: dict[str, bytes]) -> None:
-    """A spool file, a copy a picture or a second look at the pack would each add the whole size again."""
-    app.finished(dict(list(pictures.items())[:2]))  # the model is read
-    large = {
-        name: data + bytes(300_000) for name, data in pictures.items()
-    }  # decoders stop at a picture's end
+def test_bytes_are_written_once_and_read_once(app: Application, images: dict[str, bytes]) -> None:
+    """A spool file, a copy an image or a second look at the pack would each add the whole size again."""
+    app.finished(dict(list(images.items())[:2]))  # the model is read
+    large = {name: data + bytes(300_000) for name, data in images.items()}  # decoders stop at an image's end
     size = sum(map(len, large.values()))
     start = moved()
     batch = app.submit(large, {"metadata": {}})
@@ -84,25 +82,25 @@ def test_bytes_are_written_once_and_read_once(app: Application, pictures: dict[s
     assert working == [pytest.approx(1, abs=0.1), pytest.approx(0, abs=0.1)], "read, written"
 
 
-def test_the_whole_way_costs_a_picture_little_more_than_its_decode_and_forward(
-    app: Application, artifact: Path, pictures: dict[str, bytes]
+def test_the_whole_way_costs_an_image_little_more_than_its_decode_and_forward(
+    app: Application, artifact: Path, images: dict[str, bytes]
 ) -> None:
-    """Very wide: these pictures are tiny, so 2 to 3 times the bare loop's CPU is usual, and a busy machine was
-    seen to make that 4. A commit, a message or a file for each picture would be far above 8."""
+    """Very wide: these images are tiny, so 2 to 3 times the bare loop's CPU is usual, and a busy machine was
+    seen to make that 4. A commit, a message or a file for each image would be far above 8."""
     model = read_artifact(artifact)
     engine = OnnxEngine(model, threads=1)
-    app.finished(pictures)
+    app.finished(images)
     costs, bare = [], []
     for _ in range(3):
         started = time.process_time()
-        app.finished(pictures, {"metadata": {}})
+        app.finished(images, {"metadata": {}})
         between = time.process_time()
-        images = [decode(data, model.preprocessing) for data in pictures.values()]
-        for first in range(0, len(images), 32):
-            engine.predict(np.stack(images[first : first + 32]))
+        arrays = [decode(data, model.preprocessing) for data in images.values()]
+        for first in range(0, len(arrays), 32):
+            engine.predict(np.stack(arrays[first : first + 32]))
         costs.append(between - started)
         bare.append(time.process_time() - between)
     assert min(costs) < 8 * min(bare), (
-        f"{1000 * min(costs) / len(pictures):.3f} ms of CPU a picture, "
-        f"the bare loop {1000 * min(bare) / len(pictures):.3f}"
+        f"{1000 * min(costs) / len(images):.3f} ms of CPU an image, "
+        f"the bare loop {1000 * min(bare) / len(images):.3f}"
     )

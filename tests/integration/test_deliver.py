@@ -311,10 +311,10 @@ def test_a_forbidden_receiver_is_a_failed_try_that_the_operator_may_yet_allow(
 
 @pytest.mark.timeout(120)
 def test_a_finished_batch_tells_its_receiver_through_the_real_processes(
-    receiver: Receiver, artifact: Path, pictures: dict[str, bytes], tmp_path: Path
+    receiver: Receiver, artifact: Path, images: dict[str, bytes], tmp_path: Path
 ) -> None:
     receiver.replies = [status(500), status(204)]
-    few = dict(list(pictures.items())[:5])
+    few = dict(list(images.items())[:5])
     with running(tmp_path, [artifact]) as stack:
         told = {"url": receiver.url, "secret": SECRET}
         batch = stack.finish(stack.submit(few, {"webhook": told})["id"])

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from tests.harness.application import Application, application, as_form, images, options_part
-from tests.harness.stack import until
+from tests.harness.application import Application, application
+from tests.harness.forms import as_form, image_parts, options_part
+from tests.harness.processes import until
 
 COUNTS = ("queued", "processing", "succeeded", "failed", "cancelled", "expired")
 
 
 @pytest.fixture(scope="module")
-def few(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:5])
+def few(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:5])
 
 
 def stored(app: Application) -> tuple[set[str], list[str]]:
@@ -26,7 +27,7 @@ def stored(app: Application) -> tuple[set[str], list[str]]:
 def test_a_submission_is_answered_with_the_batch_and_where_to_find_it(
     app: Application, few: dict[str, bytes]
 ) -> None:
-    response = app.post_form("/v1/batches", *images(few))
+    response = app.post_form("/v1/batches", *image_parts(few))
     batch = response.get_json()
     assert response.status_code == 202
     assert response.headers["Location"] == batch["links"]["self"]
@@ -46,7 +47,7 @@ def test_options_count_wherever_they_stand(app: Application, few: dict[str, byte
         "deadline": 3600,
         "retention": 60,
     }
-    parts = images(few)
+    parts = image_parts(few)
     parts.insert({"first": 0, "middle": 2, "last": len(parts)}[place], options_part(asked))
     batch = app.post_form("/v1/batches", *parts).get_json()
     assert batch["priority"] == "low"
@@ -93,7 +94,7 @@ def test_a_bad_option_is_named_by_its_pointer_and_nothing_is_kept(
     app: Application, few: dict[str, bytes], asked: dict[str, Any], pointer: str
 ) -> None:
     before = stored(app)
-    response = app.post_form("/v1/batches", *images(few), options_part(asked))
+    response = app.post_form("/v1/batches", *image_parts(few), options_part(asked))
     assert response.status_code == 400
     assert response.get_json()["code"] == "invalid_options"
     assert [entry["pointer"] for entry in response.get_json()["errors"]] == [pointer]
@@ -120,7 +121,7 @@ def test_a_part_of_an_operating_point_that_does_not_fit_the_models_is_refused_na
         ([options_part({})], 400, "no_images"),
         ([("options", None, b"{not json")], 400, "invalid_options"),
         ([("options", None, b"[]")], 400, "invalid_options"),
-        ([("pictures", "a.jpg", b"x")], 400, "unknown_part"),
+        ([("photos", "a.jpg", b"x")], 400, "unknown_part"),
         ([("images", "a.jpg", b"x"), options_part({"model": "no-such"})], 422, "unknown_model"),
         ([("archive", "a.zip", b"x"), ("archive", "b.zip", b"x")], 400, "too_many_archives"),
         ([options_part({}), options_part({})], 400, "invalid_options"),
@@ -146,8 +147,8 @@ def test_a_submission_that_cannot_be_used_is_refused_whole(
 
 
 def test_an_unknown_part_is_named(app: Application) -> None:
-    problem = app.post_form("/v1/batches", ("pictures", "a.jpg", b"x")).get_json()
-    assert problem["errors"] == [{"code": "unknown_part", "pointer": "/pictures"}]
+    problem = app.post_form("/v1/batches", ("photos", "a.jpg", b"x")).get_json()
+    assert problem["errors"] == [{"code": "unknown_part", "pointer": "/photos"}]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_an_unknown_part_is_named(app: Application) -> None:
         ("multipart/form-data", b"x", 415, "unsupported_media_type"),
         ("multipart/form-data; boundary=x", b"no boundary here", 400, "malformed_multipart"),
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="images"; '
-         b'filename="a.jpg"\r\n\r\nhalf a picture', 400, "incomplete_body"),
+         b'filename="a.jpg"\r\n\r\nhalf an image', 400, "incomplete_body"),
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--x--\r\n", 400,
          "malformed_multipart"),
     ],
@@ -355,7 +356,7 @@ def test_what_would_be_too_much_is_put_off_until_there_is_room(
     tmp_path: Path,
 ) -> None:
     with application(tmp_path, artifact, broker_url, **limits) as app:
-        form = as_form(*images(few))
+        form = as_form(*image_parts(few))
 
         def submitted(key: str | None = None) -> tuple[int, str, bool]:
             response = app.call("POST", "/v1/batches", key=key, **form)

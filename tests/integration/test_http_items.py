@@ -11,10 +11,10 @@ from tests.harness.application import Application
 
 
 @pytest.fixture(scope="module")
-def files(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    good = list(pictures.values())[:37]
+def files(images: dict[str, bytes]) -> dict[str, bytes]:
+    good = list(images.values())[:37]
     named = {f"part-{number:02d}.jpg": data for number, data in enumerate(good)}
-    return {**named, "broken.jpg": b"\xff\xd8\xff broken", "empty.jpg": b"", "text.jpg": b"no picture at all"}
+    return {**named, "broken.jpg": b"\xff\xd8\xff broken", "empty.jpg": b"", "text.jpg": b"no image at all"}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_an_item_says_what_made_its_verdict(app: Application, batch: dict[str, A
     assert item["timings"]["decode_ms"] > 0 < item["timings"]["infer_ms"]
 
 
-def test_broken_pictures_fail_alone_with_their_codes(app: Application, batch: dict[str, Any]) -> None:
+def test_broken_images_fail_alone_with_their_codes(app: Application, batch: dict[str, Any]) -> None:
     failed = {item["filename"]: item["error"]["code"] for item in pages(app, batch["id"], "status=failed")}
     assert failed == {
         "broken.jpg": "corrupt_image",

@@ -10,16 +10,16 @@ from sqlalchemy import update
 from shared.contract.scopes import SCOPES
 from shared.store.tables import ApiKey
 from tests.harness.application import Application
-from tests.harness.stack import until
+from tests.harness.processes import until
 from web.http import auth
 
 OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/errors", "/openapi.json"}
 
 
 @pytest.fixture(scope="module")
-def batch(app: Application, pictures: dict[str, bytes]) -> dict[str, Any]:
+def batch(app: Application, images: dict[str, bytes]) -> dict[str, Any]:
     """A batch of the tenant `default`."""
-    return app.finished(dict(list(pictures.items())[:2]))  # type: ignore[no-any-return]
+    return app.finished(dict(list(images.items())[:2]))  # type: ignore[no-any-return]
 
 
 def api_rules(app: Application) -> list[tuple[str, str]]:

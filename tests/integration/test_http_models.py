@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.application import Application, HalfwayBody, application
+from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.databases import empty_database_url
+from tests.harness.forms import HalfwayBody
 
 OCTETS = {"content_type": "application/octet-stream"}
 
@@ -51,9 +52,9 @@ def test_an_artifact_is_uploaded_once_however_often_it_is_sent(app: Application,
 
 
 def test_new_batches_use_the_active_version_and_running_ones_keep_theirs(
-    app: Application, other: bytes, pictures: dict[str, bytes]
+    app: Application, other: bytes, images: dict[str, bytes]
 ) -> None:
-    files = dict(list(pictures.items())[:3])
+    files = dict(list(images.items())[:3])
     identifier = upload(app, other).get_json()["id"]
     before = app.submit(files)
     assert app.call("POST", f"/v1/models/{identifier}/activate").get_json()["active"] is True
@@ -108,7 +109,7 @@ def test_what_is_not_there_cannot_be_activated(app: Application) -> None:
 
 
 def test_a_version_whose_bytes_are_gone_or_changed_is_not_activated(
-    app: Application, tmp_path: Path, pictures: dict[str, bytes]
+    app: Application, tmp_path: Path, images: dict[str, bytes]
 ) -> None:
     data = write_untrained(tmp_path / "third.gonogo", seed=2, name="third").read_bytes()
     model = upload(app, data).get_json()

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from shared.store.tables import Batch, Submission
-from tests.harness.application import Application, HalfwayBody, application, as_form, images, options_part
+from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
+from tests.harness.forms import HalfwayBody, as_form, image_parts, options_part
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -27,8 +28,8 @@ def app(
 
 
 @pytest.fixture(scope="module")
-def files(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:4])
+def files(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:4])
 
 
 def batches(app: Application) -> int:
@@ -38,7 +39,9 @@ def batches(app: Application) -> int:
 
 def send(app: Application, files: dict[str, bytes], idempotency_key: str, **options: Any) -> Any:
     asked = options_part(options.pop("asked", {}))
-    return app.post_form("/v1/batches", asked, *images(files), Idempotency_Key=idempotency_key, **options)
+    return app.post_form(
+        "/v1/batches", asked, *image_parts(files), Idempotency_Key=idempotency_key, **options
+    )
 
 
 def end_claim(app: Application, idempotency_key: str) -> None:
@@ -110,7 +113,7 @@ def test_a_refused_submission_gives_its_key_back(app: Application, files: dict[s
 def test_while_the_first_upload_runs_a_second_is_told_to_wait(
     app: Application, files: dict[str, bytes]
 ) -> None:
-    body = HalfwayBody(as_form(options_part({}), *images(files)))
+    body = HalfwayBody(as_form(options_part({}), *image_parts(files)))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(app.call, "POST", "/v1/batches", Idempotency_Key="slow", **body.options)
         try:
@@ -129,7 +132,7 @@ def test_a_retry_after_the_claim_has_ended_is_the_only_one_that_counts(
     app: Application, files: dict[str, bytes]
 ) -> None:
     before = batches(app)
-    body = HalfwayBody(as_form(options_part({}), *images(files)))
+    body = HalfwayBody(as_form(options_part({}), *image_parts(files)))
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(app.call, "POST", "/v1/batches", Idempotency_Key="hung", **body.options)
         try:

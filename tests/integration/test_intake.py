@@ -24,7 +24,7 @@ from web.upload.options import Options, read_options
 def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, artifact: Path, broker_url: str
 ) -> Iterator[Application]:
-    """Chunks of two items, pictures of at most 1,000 bytes."""
+    """Chunks of two items, images of at most 1,000 bytes."""
     folder = tmp_path_factory.mktemp("installation")
     limits = {"chunk_items": 2, "max_item_bytes": 1000, "max_batch_items": 50, "upload_lease_s": 30.0}
     kind = request.param
@@ -129,7 +129,7 @@ def test_a_batch_under_way_keeps_its_model_when_another_is_activated(
             versions.activate(connection, app.model_id)
 
 
-def test_a_picture_over_the_limit_fails_alone_and_leaves_no_bytes(app: Application) -> None:
+def test_an_image_over_the_limit_fails_alone_and_leaves_no_bytes(app: Application) -> None:
     intake = Intake(app.service, "t", options=Options())
     take(intake, b"a" * 1000, b"b" * 1001, b"c")
     intake.seal()

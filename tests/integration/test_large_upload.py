@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from shared.blobs.store import BlobStore
 from shared.store.tables import Batch, Chunk, Item
-from tests.harness.stack import Stack, running, until
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.timeout(180)
 MB = 2**20

@@ -18,7 +18,7 @@ from shared.registry.versions import register
 from shared.store.tables import Batch, Chunk, Item
 from tests.harness.application import Application
 from tests.harness.artifacts import write_untrained
-from tests.harness.stack import until
+from tests.harness.processes import until
 
 LANES = ("normal", "low")
 
@@ -33,11 +33,11 @@ def empty_queue(app: Application) -> Iterator[None]:
 
 
 @pytest.fixture
-def submit(app: Application, pictures: dict[str, bytes]) -> Any:
-    """Submit a batch of so many pictures and return its id."""
+def submit(app: Application, images: dict[str, bytes]) -> Any:
+    """Submit a batch of so many images and return its id."""
 
     def of(size: int, **options: Any) -> str:
-        return str(app.submit(dict(list(pictures.items())[:size]), options)["id"])
+        return str(app.submit(dict(list(images.items())[:size]), options)["id"])
 
     return of
 
@@ -214,7 +214,7 @@ def test_many_workers_with_chunks_of_the_same_batches_do_not_wait_for_each_other
 def test_one_forward_pass_and_one_message_serve_what_waits(
     app: Application, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app.finished({"warm.jpg": b"no picture"})
+    app.finished({"warm.jpg": b"no image"})
     engine, passes = app.runtime.model(app.model_id).engine, []
     plain = engine.predict
 

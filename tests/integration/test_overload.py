@@ -11,9 +11,11 @@ from sqlalchemy import update
 
 from shared.clock import now
 from shared.store.tables import Batch
-from tests.harness.application import Application, application, images
+from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import Stack, running, until
+from tests.harness.forms import image_parts
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 from web.upload import capacity
 
 BOUNDS = {
@@ -57,12 +59,12 @@ def bounds(app: Application, **changed: int) -> Iterator[None]:
             object.__setattr__(app.service.settings, name, value)
 
 
-def some(pictures: dict[str, bytes], count: int) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:count])
+def some(images: dict[str, bytes], count: int) -> dict[str, bytes]:
+    return dict(list(images.items())[:count])
 
 
 def send(app: Application, files: dict[str, bytes], **options: Any) -> Any:
-    return app.post_form("/v1/batches", *images(files), **options)
+    return app.post_form("/v1/batches", *image_parts(files), **options)
 
 
 def refusal(response: Any) -> tuple[int, str]:
@@ -72,15 +74,15 @@ def refusal(response: Any) -> tuple[int, str]:
 
 
 def test_a_full_tenant_is_refused_by_its_own_bound_and_another_is_not(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    assert send(app, some(pictures, 12)).status_code == 202
-    assert refusal(send(app, some(pictures, 1))) == (429, "quota_exceeded")
+    assert send(app, some(images, 12)).status_code == 202
+    assert refusal(send(app, some(images, 1))) == (429, "quota_exceeded")
     other = app.make_key("other", "submit")
-    assert send(app, some(pictures, 8), key=other).status_code == 202
-    assert refusal(send(app, some(pictures, 1), key=other)) == (503, "backlog_full")
+    assert send(app, some(images, 8), key=other).status_code == 202
+    assert refusal(send(app, some(images, 1), key=other)) == (503, "backlog_full")
     app.work()
-    assert send(app, some(pictures, 1)).status_code == 202
+    assert send(app, some(images, 1)).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -88,109 +90,109 @@ def test_a_full_tenant_is_refused_by_its_own_bound_and_another_is_not(
     [("max_tenant_bytes", (429, "quota_exceeded")), ("max_backlog_bytes", (503, "backlog_full"))],
 )
 def test_bytes_have_a_bound_too_and_count_for_open_items_alone(
-    app: Application, pictures: dict[str, bytes], bound: str, refused: tuple[int, str]
+    app: Application, images: dict[str, bytes], bound: str, refused: tuple[int, str]
 ) -> None:
-    files = some(pictures, 4)
+    files = some(images, 4)
     stored = sum(map(len, files.values()))
     with bounds(app, **{bound: stored}):
         assert send(app, files).status_code == 202
-        assert refusal(send(app, some(pictures, 1))) == refused
+        assert refusal(send(app, some(images, 1))) == refused
         app.work()
-        assert send(app, some(pictures, 1)).status_code == 202
+        assert send(app, some(images, 1)).status_code == 202
 
 
 def test_a_refused_submission_leaves_nothing_and_its_key_is_free(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    send(app, some(pictures, 12))
+    send(app, some(images, 12))
     stored = sorted(app.service.blobs.batch_ids())
-    assert refusal(send(app, some(pictures, 2), Idempotency_Key="later"))[0] == 429
+    assert refusal(send(app, some(images, 2), Idempotency_Key="later"))[0] == 429
     assert sorted(app.service.blobs.batch_ids()) == stored
     app.work()
-    accepted = send(app, some(pictures, 2), Idempotency_Key="later")
+    accepted = send(app, some(images, 2), Idempotency_Key="later")
     assert (accepted.status_code, "Idempotent-Replayed" in accepted.headers) == (202, False)
 
 
 def test_what_was_accepted_is_answered_again_however_full_it_is(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    first = send(app, some(pictures, 12), Idempotency_Key="accepted")
+    first = send(app, some(images, 12), Idempotency_Key="accepted")
     with bounds(app, min_free_bytes=2**62):
-        again = send(app, some(pictures, 12), Idempotency_Key="accepted")
+        again = send(app, some(images, 12), Idempotency_Key="accepted")
         assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
         assert again.get_json()["id"] == first.get_json()["id"]
         other = app.make_key("other", "submit")
-        assert refusal(send(app, some(pictures, 1), Idempotency_Key="accepted", key=other))[0] == 503
+        assert refusal(send(app, some(images, 1), Idempotency_Key="accepted", key=other))[0] == 503
 
 
-def test_the_wait_is_what_the_measured_speed_needs(app: Application, pictures: dict[str, bytes]) -> None:
-    batch_id = send(app, some(pictures, 12)).get_json()["id"]
-    assert send(app, some(pictures, 1)).headers["Retry-After"] == "30"  # nothing is under way: no speed
+def test_the_wait_is_what_the_measured_speed_needs(app: Application, images: dict[str, bytes]) -> None:
+    batch_id = send(app, some(images, 12)).get_json()["id"]
+    assert send(app, some(images, 1)).headers["Retry-After"] == "30"  # nothing is under way: no speed
     with app.database.write() as connection:  # 8 of 12 done in 80 s: 0.1 a second
         connection.execute(
             update(Batch).where(Batch.id == batch_id).values(started_at=now() - 80, queued=4, succeeded=8)
         )
     with bounds(app, max_tenant_items=1):
-        assert 38 <= int(send(app, some(pictures, 1)).headers["Retry-After"]) <= 42  # 4 must end
+        assert 38 <= int(send(app, some(images, 1)).headers["Retry-After"]) <= 42  # 4 must end
     with bounds(app, max_tenant_bytes=1):
-        assert 45 <= int(send(app, some(pictures, 1)).headers["Retry-After"]) <= 55  # 4 and one more
+        assert 45 <= int(send(app, some(images, 1)).headers["Retry-After"]) <= 55  # 4 and one more
     with app.database.write() as connection:
         connection.execute(update(Batch).where(Batch.id == batch_id).values(queued=12, succeeded=0))
 
 
-def predict(app: Application, pictures: dict[str, bytes]) -> Any:
-    return app.call("POST", "/v1/predict", data=next(iter(pictures.values())), content_type="image/jpeg")
+def predict(app: Application, images: dict[str, bytes]) -> Any:
+    return app.call("POST", "/v1/predict", data=next(iter(images.values())), content_type="image/jpeg")
 
 
 def test_predictions_pass_a_full_backlog_and_have_a_bound_of_their_own(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    send(app, some(pictures, 12))
-    send(app, some(pictures, 12), key=app.make_key("other", "submit"))
-    assert refusal(send(app, some(pictures, 1), key=app.make_key("third", "submit")))[0] == 503
+    send(app, some(images, 12))
+    send(app, some(images, 12), key=app.make_key("other", "submit"))
+    assert refusal(send(app, some(images, 1), key=app.make_key("third", "submit")))[0] == 503
     for _ in range(4):  # accepted, and no worker of the lane answers
-        assert refusal(predict(app, pictures)) == (503, "no_verdict_yet")
-    assert refusal(predict(app, pictures)) == (503, "backlog_full")
+        assert refusal(predict(app, images)) == (503, "no_verdict_yet")
+    assert refusal(predict(app, images)) == (503, "backlog_full")
     app.work("interactive")
-    assert refusal(predict(app, pictures)) == (503, "no_verdict_yet")
+    assert refusal(predict(app, images)) == (503, "no_verdict_yet")
 
 
-def test_predictions_do_not_count_against_batches(app: Application, pictures: dict[str, bytes]) -> None:
+def test_predictions_do_not_count_against_batches(app: Application, images: dict[str, bytes]) -> None:
     for _ in range(3):
-        predict(app, pictures)
+        predict(app, images)
     with bounds(app, max_tenant_items=1, max_backlog_items=1):
-        assert send(app, some(pictures, 1)).status_code == 202
+        assert send(app, some(images, 1)).status_code == 202
 
 
 def test_low_disk_refuses_every_upload_running_work_ends_and_room_is_all_it_takes(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    accepted = send(app, some(pictures, 4)).get_json()["id"]
+    accepted = send(app, some(images, 4)).get_json()["id"]
     with bounds(app, min_free_bytes=2**62):
-        assert refusal(send(app, some(pictures, 1))) == (503, "storage_full")
-        assert refusal(predict(app, pictures)) == (503, "storage_full")
+        assert refusal(send(app, some(images, 1))) == (503, "storage_full")
+        assert refusal(predict(app, images)) == (503, "storage_full")
         app.work()
         assert app.get(f"/v1/batches/{accepted}")["outcome"] == "all_succeeded"
-    assert send(app, some(pictures, 1)).status_code == 202
+    assert send(app, some(images, 1)).status_code == 202
 
 
 def test_a_body_that_would_take_the_last_room_is_refused_before_it_is_read(
-    app: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    app: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.service.blobs, "free_bytes", lambda: 10_000)
     with bounds(app, min_free_bytes=5_000):
-        assert refusal(send(app, some(pictures, 12))) == (503, "storage_full")
-        assert send(app, some(pictures, 1)).status_code == 202
+        assert refusal(send(app, some(images, 12))) == (503, "storage_full")
+        assert send(app, some(images, 1)).status_code == 202
 
 
 def test_an_upload_that_meets_a_disk_filled_by_others_is_undone(
-    app: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    app: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = iter([2**40, 2**40, 2**40])  # at the door, then at the first two packs
     monkeypatch.setattr(app.service.blobs, "free_bytes", lambda: next(left, 0))
     before = sorted(app.service.blobs.batch_ids())
-    with bounds(app, min_free_bytes=1, chunk_bytes=1):  # a pack a picture
-        assert refusal(send(app, some(pictures, 8))) == (503, "storage_full")
+    with bounds(app, min_free_bytes=1, chunk_bytes=1):  # a pack an image
+        assert refusal(send(app, some(images, 8))) == (503, "storage_full")
     assert sorted(app.service.blobs.batch_ids()) == before
     assert all(batch["status"] != "queued" for batch in app.get("/v1/batches")["data"])
 
@@ -214,9 +216,9 @@ def has_a_worker(stack: Stack) -> bool:
 
 
 def test_a_real_service_refuses_predicts_meanwhile_and_ends_all_it_accepted(
-    stack: Stack, pictures: dict[str, bytes]
+    stack: Stack, images: dict[str, bytes]
 ) -> None:
-    files = some(pictures, 10)
+    files = some(images, 10)
     accepted = []
     refused: tuple[int, dict[str, str], bytes] | None = None
     for _ in range(40):

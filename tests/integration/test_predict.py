@@ -1,4 +1,4 @@
-"""One picture in, its verdict in the answer; and what the running installation says of itself."""
+"""One image in, its verdict in the answer; and what the running installation says of itself."""
 
 import io
 import json
@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.harness.application import application
-from tests.harness.stack import Stack, multipart, running, until
+from tests.harness.forms import multipart
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.timeout(180)
 PATHS = ("/v1/predict", "/predict")
@@ -26,8 +28,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def picture(pictures: dict[str, bytes]) -> bytes:
-    return pictures["part-000.jpg"]
+def image(images: dict[str, bytes]) -> bytes:
+    return images["part-000.jpg"]
 
 
 def workers(stack: Stack) -> list[dict[str, Any]]:
@@ -44,10 +46,10 @@ def predict(stack: Stack, path: str, files: dict[str, bytes]) -> tuple[int, Any]
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_form_with_one_picture_is_answered_with_the_original_fields(
-    stack: Stack, picture: bytes, path: str
+def test_a_form_with_one_image_is_answered_with_the_original_fields(
+    stack: Stack, image: bytes, path: str
 ) -> None:
-    status, answer = predict(stack, path, {"part.jpg": picture})
+    status, answer = predict(stack, path, {"part.jpg": image})
     assert status == 200, answer
     assert answer["filename"] == "part.jpg"
     assert answer["prediction"] in {"defect", "no_defect", "review"}
@@ -62,13 +64,13 @@ def test_a_form_with_one_picture_is_answered_with_the_original_fields(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_body_may_be_the_picture_itself(stack: Stack, picture: bytes, path: str) -> None:
-    status, _, body = stack.request("POST", path, picture, Content_Type="image/jpeg", X_Filename="raw.jpg")
+def test_the_body_may_be_the_image_itself(stack: Stack, image: bytes, path: str) -> None:
+    status, _, body = stack.request("POST", path, image, Content_Type="image/jpeg", X_Filename="raw.jpg")
     assert (status, json.loads(body)["filename"]) == (200, "raw.jpg")
 
 
 def test_a_prediction_is_durable_before_it_is_answered(
-    tmp_path: Path, artifact: Path, broker_url: str, picture: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, artifact: Path, broker_url: str, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its bytes are on the disk before a worker is told."""
     happened: list[str] = []
@@ -87,13 +89,13 @@ def test_a_prediction_is_durable_before_it_is_answered(
 
         monkeypatch.setattr(os, "fdatasync", synced)
         monkeypatch.setattr(app.service.waiting, "wait", waiting)
-        answer = app.call("POST", "/predict", data=picture, content_type="image/jpeg")
+        answer = app.call("POST", "/predict", data=image, content_type="image/jpeg")
     assert answer.status_code == 200, answer.text
     assert happened == [".tmp", "waits"]  # synced, then renamed to its final name
 
 
-def test_the_same_picture_has_the_same_score_each_time(stack: Stack, picture: bytes) -> None:
-    scores = {predict(stack, "/predict", {"a.jpg": picture})[1]["probability"] for _ in range(3)}
+def test_the_same_image_has_the_same_score_each_time(stack: Stack, image: bytes) -> None:
+    scores = {predict(stack, "/predict", {"a.jpg": image})[1]["probability"] for _ in range(3)}
     assert len(scores) == 1
 
 
@@ -113,27 +115,27 @@ def sixteen_bits() -> bytes:
     ],
     ids=["cut off", "empty", "text", "16 bits"],
 )
-def test_a_picture_that_cannot_be_read_is_422_with_its_code(stack: Stack, data: bytes, code: str) -> None:
+def test_an_image_that_cannot_be_read_is_422_with_its_code(stack: Stack, data: bytes, code: str) -> None:
     status, problem = predict(stack, "/v1/predict", {"part.jpg": data})
     assert (status, problem["status"], problem["code"]) == (422, 422, code)
 
 
-def test_two_pictures_or_none_are_too_many_or_few(stack: Stack, picture: bytes) -> None:
-    status, problem = predict(stack, "/v1/predict", {"a.jpg": picture, "b.jpg": picture})
+def test_two_images_or_none_are_too_many_or_few(stack: Stack, image: bytes) -> None:
+    status, problem = predict(stack, "/v1/predict", {"a.jpg": image, "b.jpg": image})
     assert (status, problem["code"]) == (400, "one_image_expected")
     status, problem = predict(stack, "/v1/predict", {})
     assert (status, problem["code"]) == (400, "one_image_expected")
 
 
-def test_single_pictures_are_not_among_the_batches(stack: Stack, picture: bytes) -> None:
-    predict(stack, "/v1/predict", {"a.jpg": picture})
+def test_single_images_are_not_among_the_batches(stack: Stack, image: bytes) -> None:
+    predict(stack, "/v1/predict", {"a.jpg": image})
     assert stack.get("/v1/batches")[1]["data"] == []
     assert stack.get("/v1/batches?origin=predict")[1]["data"][0]["priority"] == "interactive"
 
 
-def test_the_model_may_be_named(stack: Stack, picture: bytes) -> None:
+def test_the_model_may_be_named(stack: Stack, image: bytes) -> None:
     for model, expected in (("untrained", 200), ("no-such", 422)):
-        status, _, _ = stack.request("POST", f"/v1/predict?model={model}", picture, Content_Type="image/jpeg")
+        status, _, _ = stack.request("POST", f"/v1/predict?model={model}", image, Content_Type="image/jpeg")
         assert status == expected
 
 
@@ -154,8 +156,8 @@ def test_readiness_names_the_lane_that_nobody_serves(stack: Stack) -> None:
     assert stack.get("/livez") == (200, {"status": "ok"})
 
 
-def test_thumbnails_are_drawn_by_the_worker_when_asked_for(stack: Stack, picture: bytes) -> None:
-    item = predict(stack, "/v1/predict", {"a.jpg": picture})[1]["item"]
+def test_thumbnails_are_drawn_by_the_worker_when_asked_for(stack: Stack, image: bytes) -> None:
+    item = predict(stack, "/v1/predict", {"a.jpg": image})[1]["item"]
     status, headers, data = stack.request("GET", f"/v1/items/{item['id']}/thumbnail")
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     with Image.open(io.BytesIO(data)) as thumbnail:
@@ -163,10 +165,10 @@ def test_thumbnails_are_drawn_by_the_worker_when_asked_for(stack: Stack, picture
 
 
 def test_without_a_verdict_in_time_the_answer_is_to_try_again(
-    tmp_path: Path, artifact: Path, broker_url: str, picture: bytes
+    tmp_path: Path, artifact: Path, broker_url: str, image: bytes
 ) -> None:
     with application(tmp_path, artifact, broker_url, predict_wait_s=0.5) as app:
-        response = app.call("POST", "/v1/predict", data=picture, content_type="image/jpeg")
+        response = app.call("POST", "/v1/predict", data=image, content_type="image/jpeg")
         assert (response.status_code, response.get_json()["code"]) == (503, "no_verdict_yet")
         assert int(response.headers["Retry-After"]) >= 1
         app.work("interactive")

@@ -12,7 +12,7 @@ from shared.lifecycle import claims, counters
 from shared.store.tables import Batch, Chunk, Delivery, Item, Submission, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import until
+from tests.harness.processes import until
 from worker.upkeep.recount import COUNTERS, recount
 from worker.upkeep.repair import Finding, Repair
 
@@ -41,8 +41,8 @@ def repair(app: Application) -> Iterator[Repair]:
 
 
 @pytest.fixture(scope="module")
-def four(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:4])
+def four(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:4])
 
 
 def change(app: Application, table: Any, *where: Any, **values: Any) -> None:

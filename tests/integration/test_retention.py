@@ -16,7 +16,8 @@ from shared.lifecycle import counters, endings
 from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
-from tests.harness.stack import Stack, running, until
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 from worker.upkeep.sweep import Sweeper
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
@@ -45,8 +46,8 @@ def sweeper(app: Application) -> Iterator[Sweeper]:
 
 
 @pytest.fixture(scope="module")
-def four(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:4])
+def four(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:4])
 
 
 def rows_of(app: Application, batch_id: str) -> dict[str, int]:
@@ -209,7 +210,7 @@ def test_a_store_that_is_not_there_fails_nothing(
     until(worked, 60, "it is worked on, though not at once")
 
 
-def test_a_pack_that_was_cut_off_is_not_called_a_corrupt_picture(
+def test_a_pack_that_was_cut_off_is_not_called_a_corrupt_image(
     app: Application, sweeper: Sweeper, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]

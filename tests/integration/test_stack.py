@@ -8,29 +8,30 @@ from sqlalchemy import func, select
 from shared.client.client import Client
 from shared.contract.states import ItemStatus
 from shared.store.tables import Item
-from tests.harness.stack import running, until
+from tests.harness.processes import until
+from tests.harness.stack import running
 
 pytestmark = pytest.mark.timeout(120)
 
 
-def test_every_picture_of_a_batch_gets_one_verdict(
-    database_url: str, artifact: Path, pictures: dict[str, bytes], tmp_path: Path
+def test_every_image_of_a_batch_gets_one_verdict(
+    database_url: str, artifact: Path, images: dict[str, bytes], tmp_path: Path
 ) -> None:
     with running(tmp_path, [artifact], database_url=database_url) as stack:
-        batch = stack.finish(stack.submit(pictures, {"metadata": {"line": "A3"}})["id"])
+        batch = stack.finish(stack.submit(images, {"metadata": {"line": "A3"}})["id"])
         items = stack.items(batch["id"])
     assert batch["status"] == "completed"
     assert batch["outcome"] == "all_succeeded"
-    assert batch["counts"]["succeeded"] == len(pictures) == len(items)
-    assert sum(batch["verdicts"].values()) == len(pictures)
-    assert [item["filename"] for item in items] == list(pictures)
+    assert batch["counts"]["succeeded"] == len(images) == len(items)
+    assert sum(batch["verdicts"].values()) == len(images)
+    assert [item["filename"] for item in items] == list(images)
     assert {item["attempts"] for item in items} == {1}
 
 
 def test_a_client_that_asks_for_nothing_special_gets_verdicts_while_it_still_sends(
-    artifact: Path, pictures: dict[str, bytes], tmp_path: Path
+    artifact: Path, images: dict[str, bytes], tmp_path: Path
 ) -> None:
-    many = [(f"{turn}-{name}", data) for turn in range(3) for name, data in pictures.items()]
+    many = [(f"{turn}-{name}", data) for turn in range(3) for name, data in images.items()]
     done_by_half = 0
     with running(tmp_path, [artifact]) as stack, Client(stack.url, stack.key) as client:
         database = stack.database

@@ -47,8 +47,8 @@ def sweeper(app: Application) -> Iterator[Sweeper]:
 
 
 @pytest.fixture(scope="module")
-def four(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:4])
+def four(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:4])
 
 
 def dead_pid() -> int:

@@ -7,7 +7,8 @@ import pytest
 
 from shared.errors import ArtifactError, ItemError
 from shared.registry.artifact import read_artifact
-from tests.harness.running_stack import Up, pictures
+from tests.harness.images import jpegs
+from tests.harness.service import Up
 from training.data.records import Record
 from training.output.publish import publish
 from training.proof.evaluate import score_records
@@ -26,7 +27,7 @@ def test_the_live_service_decides_as_evaluate_does(service: Up, artifact: Path, 
     said = publish(artifact, url=service.url, key=key, activate=True)
     assert said.endswith(read_artifact(artifact).sha256)
 
-    shown = [*pictures(150), ("broken.png", b"\x89PNG\r\n\x1a\nbroken")]
+    shown = [*jpegs(150), ("broken.png", b"\x89PNG\r\n\x1a\nbroken")]
     records = []
     for name, data in shown:
         (tmp_path / name).write_bytes(data)

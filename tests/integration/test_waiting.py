@@ -14,7 +14,7 @@ from shared.broker import messages
 from shared.cli.embedded.stack import valkey_binary
 from shared.lifecycle import endings
 from tests.harness.application import Application, application
-from tests.harness.stack import until
+from tests.harness.processes import until
 from web.api import batches
 from web.live import waiting
 
@@ -52,24 +52,24 @@ def poll(app: Application, path: str, before: Callable[[], Any], **options: Any)
         return answer.result(90), time.monotonic() - began  # type: ignore[return-value]
 
 
-def submit(app: Application, pictures: dict[str, bytes]) -> str:
-    return str(app.submit(dict(list(pictures.items())[:2]))["id"])
+def submit(app: Application, images: dict[str, bytes]) -> str:
+    return str(app.submit(dict(list(images.items())[:2]))["id"])
 
 
 def test_a_wake_up_call_answers_a_poll_long_before_the_slow_look(
-    own: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    own: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "SLOW_CHECK_S", 60.0)
-    batch_id = submit(own, pictures)
+    batch_id = submit(own, images)
     answer, took = poll(own, f"/v1/batches/{batch_id}?wait=50", own.work)
     assert answer.get_json()["counts"]["queued"] == 0
     assert took < 25
 
 
 def test_the_slow_look_answers_a_poll_while_the_broker_is_away(
-    own: Application, pictures: dict[str, bytes], valkey: subprocess.Popen[bytes]
+    own: Application, images: dict[str, bytes], valkey: subprocess.Popen[bytes]
 ) -> None:
-    batch_id = submit(own, pictures)
+    batch_id = submit(own, images)
     valkey.kill()
     valkey.wait(20)
     answer, took = poll(own, f"/v1/batches/{batch_id}?wait=50", own.work)
@@ -78,7 +78,7 @@ def test_the_slow_look_answers_a_poll_while_the_broker_is_away(
 
 
 def test_listening_goes_on_when_the_broker_is_back(
-    own: Application, tmp_path: Path, pictures: dict[str, bytes], valkey: subprocess.Popen[bytes],
+    own: Application, tmp_path: Path, images: dict[str, bytes], valkey: subprocess.Popen[bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     valkey.kill()
@@ -89,7 +89,7 @@ def test_listening_goes_on_when_the_broker_is_back(
         until((tmp_path / "v").exists, 20, "Valkey's socket")
         until(lambda: listeners(own) == 1, 40, "the waiting room listens again")
         monkeypatch.setattr(waiting, "SLOW_CHECK_S", 60.0)
-        batch_id = submit(own, pictures)
+        batch_id = submit(own, images)
         assert poll(own, f"/v1/batches/{batch_id}?wait=50", own.work)[1] < 25
     finally:
         again.kill()
@@ -97,9 +97,9 @@ def test_listening_goes_on_when_the_broker_is_back(
 
 
 def test_of_the_many_whom_a_change_wakes_only_a_few_answer_at_once(
-    app: Application, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    app: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch_id, shown = submit(app, pictures), batches._shown
+    batch_id, shown = submit(app, images), batches._shown
     lock, now, most = threading.Lock(), 0, 0
 
     def slowly(*arguments: Any) -> Any:
@@ -123,8 +123,8 @@ def test_of_the_many_whom_a_change_wakes_only_a_few_answer_at_once(
     assert most <= 2
 
 
-def test_a_change_of_another_batch_is_not_an_answer(app: Application, pictures: dict[str, bytes]) -> None:
-    batch_id, other = submit(app, pictures), submit(app, pictures)
+def test_a_change_of_another_batch_is_not_an_answer(app: Application, images: dict[str, bytes]) -> None:
+    batch_id, other = submit(app, images), submit(app, images)
     first = app.call("GET", f"/v1/batches/{batch_id}")
 
     def change_other() -> None:
@@ -137,8 +137,8 @@ def test_a_change_of_another_batch_is_not_an_answer(app: Application, pictures: 
     assert (answer.status_code, answer.data) == (304, b"")
 
 
-def test_a_poll_that_is_behind_is_answered_at_once(app: Application, pictures: dict[str, bytes]) -> None:
-    batch_id = submit(app, pictures)
+def test_a_poll_that_is_behind_is_answered_at_once(app: Application, images: dict[str, bytes]) -> None:
+    batch_id = submit(app, images)
     old = app.call("GET", f"/v1/batches/{batch_id}").headers["ETag"]
     with app.database.write() as connection:
         endings.cancel(connection, batch_id)
@@ -148,8 +148,8 @@ def test_a_poll_that_is_behind_is_answered_at_once(app: Application, pictures: d
     assert time.monotonic() - began < 30
 
 
-def test_what_has_ended_is_answered_at_once(app: Application, pictures: dict[str, bytes]) -> None:
-    batch = app.finished(dict(list(pictures.items())[:2]))
+def test_what_has_ended_is_answered_at_once(app: Application, images: dict[str, bytes]) -> None:
+    batch = app.finished(dict(list(images.items())[:2]))
     began = time.monotonic()
     etag = app.call("GET", f"/v1/batches/{batch['id']}").headers["ETag"]
     assert app.call("GET", f"/v1/batches/{batch['id']}?wait=60").status_code == 200
@@ -158,9 +158,9 @@ def test_what_has_ended_is_answered_at_once(app: Application, pictures: dict[str
 
 
 def test_a_poll_waits_while_nothing_happens_and_then_answers(
-    app: Application, pictures: dict[str, bytes]
+    app: Application, images: dict[str, bytes]
 ) -> None:
-    batch_id = submit(app, pictures)
+    batch_id = submit(app, images)
     began = time.monotonic()
     answer = app.call("GET", f"/v1/batches/{batch_id}?wait=1.5")
     assert time.monotonic() - began >= 1.5
@@ -168,8 +168,8 @@ def test_a_poll_waits_while_nothing_happens_and_then_answers(
 
 
 @pytest.mark.parametrize("wait", ["soon", "nan", "inf"])
-def test_a_wait_that_is_no_number_is_refused(app: Application, pictures: dict[str, bytes], wait: str) -> None:
-    response = app.call("GET", f"/v1/batches/{submit(app, pictures)}?wait={wait}")
+def test_a_wait_that_is_no_number_is_refused(app: Application, images: dict[str, bytes], wait: str) -> None:
+    response = app.call("GET", f"/v1/batches/{submit(app, images)}?wait={wait}")
     assert (response.status_code, response.get_json()["code"]) == (400, "invalid_parameter")
 
 

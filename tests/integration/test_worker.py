@@ -1,4 +1,4 @@
-"""A running installation: broken pictures fail alone, and a signed webhook tells how the batch ended."""
+"""A running installation: broken images fail alone, and a signed webhook tells how the batch ended."""
 
 import hashlib
 import io
@@ -17,8 +17,10 @@ import standardwebhooks
 import torch
 from PIL import Image
 
-from tests.harness.application import application, as_form, images, options_part
-from tests.harness.stack import Stack, running, until
+from tests.harness.application import application
+from tests.harness.forms import as_form, image_parts, options_part
+from tests.harness.processes import until
+from tests.harness.stack import Stack, running
 from worker.inference.runtime import Runtime
 
 pytestmark = pytest.mark.timeout(180)
@@ -73,8 +75,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def few(pictures: dict[str, bytes]) -> dict[str, bytes]:
-    return dict(list(pictures.items())[:6])
+def few(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:6])
 
 
 def saved(image: Image.Image, form: str) -> bytes:
@@ -113,7 +115,7 @@ def test_the_client_may_bring_the_secret_and_name_the_events(
         receiver.got.get(timeout=3)
 
 
-def test_pictures_that_cannot_be_decoded_fail_alone(stack: Stack, few: dict[str, bytes]) -> None:
+def test_images_that_cannot_be_decoded_fail_alone(stack: Stack, few: dict[str, bytes]) -> None:
     grey = Image.linear_gradient("L")
     files = {
         "good.jpg": few["part-000.jpg"],
@@ -142,7 +144,7 @@ def test_pictures_that_cannot_be_decoded_fail_alone(stack: Stack, few: dict[str,
     }
 
 
-def test_a_picture_that_kills_its_worker_fails_alone(stack: Stack, few: dict[str, bytes]) -> None:
+def test_an_image_that_kills_its_worker_fails_alone(stack: Stack, few: dict[str, bytes]) -> None:
     files = {**few, "poison.jpg": POISON, "last.jpg": few["part-000.jpg"]}
     batch = stack.finish(stack.submit(files)["id"], 120)
     items = {item["filename"]: item for item in stack.items(batch["id"])}
@@ -155,10 +157,12 @@ def test_a_picture_that_kills_its_worker_fails_alone(stack: Stack, few: dict[str
 
 
 def test_abort_at_the_first_failure_cancels_what_has_not_begun(
-    stack: Stack, pictures: dict[str, bytes]
+    stack: Stack, images: dict[str, bytes]
 ) -> None:
-    files = {"broken.jpg": b"\xff\xd8\xff", **pictures}
-    form = as_form(*images(files), options_part({"on_error": "abort"}))  # last, so that no chunk starts early
+    files = {"broken.jpg": b"\xff\xd8\xff", **images}
+    form = as_form(
+        *image_parts(files), options_part({"on_error": "abort"})
+    )  # last, so that no chunk starts early
     _, _, body = stack.request("POST", "/v1/batches", form["data"], Content_Type=form["content_type"])
     batch = stack.finish(json.loads(body)["id"])
     assert batch["status"] == "cancelled"
@@ -182,10 +186,10 @@ def test_the_worker_that_works_says_so(stack: Stack, few: dict[str, bytes]) -> N
 
 
 def test_a_worker_that_is_told_to_stop_leaves_the_list_and_loses_nothing(
-    stack: Stack, pictures: dict[str, bytes]
+    stack: Stack, images: dict[str, bytes]
 ) -> None:
     """The last test of the module: it replaces the bulk worker."""
-    batch = stack.submit(pictures)
+    batch = stack.submit(images)
     until(lambda: stack.get(f"/v1/batches/{batch['id']}")[1]["counts"]["succeeded"], 60, "the work has begun")
     stack.kill("bulk", signal.SIGTERM, timeout_s=60)
     stopped = stack.get(f"/v1/batches/{batch['id']}")[1]
@@ -198,7 +202,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_list_and_loses_nothing(
     stack.start("bulk")
     ended = stack.finish(batch["id"], 120)
     assert ended["outcome"] == "all_succeeded"
-    assert ended["counts"]["succeeded"] == ended["counts"]["total"] == len(pictures)
+    assert ended["counts"]["succeeded"] == ended["counts"]["total"] == len(images)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here a worker of device cuda can work")

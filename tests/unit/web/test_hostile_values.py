@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.conftest import Site
+from tests.harness.site import Site
 
 
 def submit(site: Site, options: str) -> Any:

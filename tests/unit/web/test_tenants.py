@@ -4,7 +4,7 @@ import io
 import re
 
 from shared.access import keys
-from tests.unit.web.conftest import Site
+from tests.harness.site import Site
 
 
 def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> None:

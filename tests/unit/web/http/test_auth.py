@@ -3,7 +3,7 @@
 import pytest
 
 from shared.access import keys
-from tests.unit.web.conftest import ORIGIN, Site
+from tests.harness.site import ORIGIN, Site
 from web.http import auth
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from tests.unit.web.conftest import Site
+from tests.harness.site import Site
 
 
 def test_a_database_that_cannot_answer_is_a_503_and_the_log_says_why(

@@ -14,7 +14,7 @@ from werkzeug.exceptions import ImATeapot
 
 from shared import errors
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
-from tests.unit.web.conftest import Site
+from tests.harness.site import Site
 from web.http import problems
 from web.openapi.document import UNDOCUMENTED
 from web.openapi.request_bodies import OptionsRequest

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.access import keys
-from tests.unit.web.conftest import ORIGIN, Site
+from tests.harness.site import ORIGIN, Site
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'.png"
 

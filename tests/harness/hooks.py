@@ -1,20 +1,32 @@
-"""What the tests change in a child process, told by its environment, so that the product holds none of it.
+"""Changes that a test makes inside a child process, so that the product holds none of them.
 
+The child reads them from its environment: `child_environment` puts them there, `install` applies them.
 `FAULTS_POINTS="module:Class.method,..."` puts a failpoint, named `Class.method`, before a call.
-`FAULTS_SKEW_S` makes this process's clock wrong. `FAULTS_MUTANT` removes a mechanism (see mutants).
+`FAULTS_SKEW_S` sets this process's clock wrong by so many seconds.
 """
 
 import functools
 import importlib
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from shared import failpoints
+from tests.harness.processes import ROOT
+
+ON_PATH = Path(__file__).parent / "on_path"
+
+
+def child_environment(*hooks: str, **extra: str) -> dict[str, str]:
+    """The environment that calls these `module:function` hooks, and `install`, at the start of a child."""
+    called = dict.fromkeys([*os.environ.get("TEST_HOOKS", "").split(), "tests.harness.hooks:install", *hooks])
+    path = dict.fromkeys([str(ON_PATH), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path)), "TEST_HOOKS": " ".join(called), **extra}
 
 
 def install() -> None:
-    """Apply what the environment asks for."""
+    """Apply the changes that the environment names."""
     skew_s = float(os.environ.get("FAULTS_SKEW_S", "0"))
     if skew_s:
         true_time = time.time
@@ -26,10 +38,6 @@ def install() -> None:
         for parent in parents:
             owner = getattr(owner, parent)
         setattr(owner, name, _with_point(path, getattr(owner, name)))
-    if mutant := os.environ.get("FAULTS_MUTANT"):
-        from tests.faults import mutants
-
-        mutants.apply(mutant)
 
 
 def _with_point(point: str, call: Any) -> Any:

@@ -1,8 +1,5 @@
 """The embedded stack as a user starts it: `gonogo up` as a process, in a data dir and on a port of its own."""
 
-import io
-import os
-import random
 import signal
 import subprocess
 import sys
@@ -10,18 +7,11 @@ import time
 from pathlib import Path
 
 import psutil
-from PIL import Image
 
 from shared.client.client import Client
-from tests.harness.stack import ROOT, free_port
+from tests.harness.processes import ROOT, environment, free_port, processes_of
 
 GONOGO = [sys.executable, "-m", "shared.cli.main"]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """The environment of a user who has set nothing but this."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GONOGO_")}
-    return {**clean, "PYTHONPATH": str(ROOT), **extra}
 
 
 def gonogo(*argv: str, timeout_s: float = 60.0, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -37,44 +27,8 @@ def gonogo(*argv: str, timeout_s: float = 60.0, **extra: str) -> subprocess.Comp
     )
 
 
-def pictures(count: int, seed: int = 0, size: int = 96) -> list[tuple[str, bytes]]:
-    """Grey JPEGs of random blocks; no two are the same."""
-    chance = random.Random(seed)
-    made = []
-    for place in range(count):
-        image = Image.frombytes("L", (8, 8), chance.randbytes(64)).resize((size, size))
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG")
-        made.append((f"part-{place:05d}.jpg", buffer.getvalue()))
-    return made
-
-
-def processes_of(data_dir: Path) -> list[psutil.Process]:
-    """Every live process that carries this data dir in its environment or on its command line."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            here = (
-                process.environ().get("GONOGO_DATA_DIR") == str(data_dir)
-                or str(data_dir) in process.cmdline()
-            )
-            if here and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def wait_until_gone(data_dir: Path, seconds: float) -> list[psutil.Process]:
-    """What still runs after at most this long."""
-    ends_at = time.monotonic() + seconds
-    while (left := processes_of(data_dir)) and time.monotonic() < ends_at:
-        time.sleep(0.1)
-    return left
-
-
 class Up:
-    """One `gonogo up`. Its output is in `lines` once it is ready or has ended."""
+    """One `gonogo up`. `lines` has its output after it is ready or has ended."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None, **extra: str) -> None:
         self.data_dir, self.port = data_dir, port or free_port()
@@ -115,7 +69,7 @@ class Up:
         self.process.wait(10)
 
     def end(self) -> None:
-        """Leave nothing behind, whatever the test has done."""
+        """Kill every process that still runs, whatever the test has done."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)

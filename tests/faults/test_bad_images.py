@@ -1,4 +1,4 @@
-"""Rows 21 and 32: thousands of broken pictures, too little memory, too few file descriptors."""
+"""Rows 21 and 32: thousands of broken images, too little memory, too few file descriptors."""
 
 import io
 import random
@@ -16,7 +16,7 @@ from PIL import Image
 
 from shared.errors import ItemErrorCode
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig
-from tests.harness.stack import free_port, until
+from tests.harness.processes import free_port, until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqlite"], indirect=True)]
@@ -38,7 +38,7 @@ def _bomb(side: int) -> bytes:
 
 
 def corpus(count: int) -> list[bytes]:
-    """Pictures cut off, with flipped bytes, with lengths that lie, bombs, and what is no picture at all."""
+    """Images cut off, with flipped bytes, with lengths that lie, bombs, and what is no image at all."""
     chance = random.Random(21)
     whole = []
     for kind in _KINDS:
@@ -63,9 +63,9 @@ def corpus(count: int) -> list[bytes]:
     return made
 
 
-def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
+def test_row_21_thousands_of_broken_images(ill: Rig) -> None:
     ill.restart("bulk")
-    children = ill.children("bulk")
+    children = ill.stack.children("bulk")
     broken = corpus(4005)
     files = {f"{turn}-{place:04d}": data for turn in (1, 2) for place, data in enumerate(broken)}
     batch_id = ill.submit(files)
@@ -76,7 +76,7 @@ def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
         largest = max(largest, *(psutil.Process(pid).memory_info().rss for pid in children))
         return ill.batch(batch_id).finished_at is not None
 
-    until(ended, 150, "every picture has an answer")
+    until(ended, 150, "every image has an answer")
     items = ill.items(batch_id)
     codes = {item.error_code for item in items if item.error_code}
     first, second = items[: len(broken)], items[len(broken) :]
@@ -84,7 +84,7 @@ def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
         (item.status, item.error_code, item.verdict) for item in second
     ], "the same bytes were answered differently"
     assert codes <= set(get_args(ItemErrorCode)) - {"poison_image", "worker_lost", "timeout"}
-    assert ill.children("bulk") == children, "a worker died"
+    assert ill.stack.children("bulk") == children, "a worker died"
     assert largest < _RSS_LIMIT
     failed = sum(item.status == "failed" for item in items)
     ill.proof(
@@ -95,11 +95,11 @@ def test_row_21_thousands_of_broken_pictures(ill: Rig) -> None:
 
 def test_row_21_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.decode=memory*2;worker.predict=memory*3")
-    children = ill.children("bulk")
+    children = ill.stack.children("bulk")
     batch = ill.finish(ill.submit(many(6 * CHUNK_ITEMS)))
     assert (ill.fired("worker.decode"), ill.fired("worker.predict")) == (2, 3)
-    assert ill.children("bulk") == children, "a worker died"
-    assert batch.failed == 2, "only the pictures whose decode ran out of memory fail"
+    assert ill.stack.children("bulk") == children, "a worker died"
+    assert batch.failed == 2, "only the images whose decode ran out of memory fail"
     ill.proof("2 MemoryErrors in decode, 3 in inference")
     ill.restart("bulk")
     ill.check(most_extra=0)
@@ -121,5 +121,5 @@ def test_row_32_256_file_descriptors_suffice_for_300_large_files(ill: Rig) -> No
     ill.accepted[batch_id] = 300
     ill.finish(batch_id)
     ill.proof("300 files of 520 kB were accepted by a process of 256 descriptors")
-    ill.kill_group("web-b")
+    ill.stack.kill_group("web-b")
     ill.check(most_extra=0)
