@@ -106,7 +106,7 @@ def test_a_part_of_an_operating_point_that_does_not_fit_the_models_is_refused_na
     app: Application, few: dict[str, bytes], point: dict[str, Any]
 ) -> None:
     before = stored(app)
-    response = app.post_form("/v1/batches", *images(few), options_part({"operating_point": point}))
+    response = app.post_form("/v1/batches", *image_parts(few), options_part({"operating_point": point}))
     assert (response.status_code, response.get_json()["code"]) == (422, "invalid_operating_point")
     shown = response.get_json()["detail"]
     assert str(point.get("threshold", 0.5)) in shown
