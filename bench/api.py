@@ -15,7 +15,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from bench import cpu
 from bench.table import Row
-from shared.broker import messages
+from shared.broker.connection import connect
+from shared.broker.wake import wake
 from shared.clock import now
 from shared.ids import new_id
 from shared.store.tables import Batch, Item, ModelVersion
@@ -157,7 +158,7 @@ def _long_polls(stack: Stack, batch_id: str, *, count: int = 1000) -> list[Row]:
         with database.write() as connection:
             connection.execute(update(Batch).where(Batch.id == batch_id).values(version=Batch.version + 1))
         database.dispose()
-        messages.wake(messages.connect(stack.settings), batch_id)
+        wake(connect(stack.settings), batch_id)
         answered = _read_all(waiting)
         woken = time.perf_counter() - changed
     finally:

@@ -20,7 +20,7 @@ from bench import cpu
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.vision.preprocess import decode
-from worker.inference.engine import load_engine
+from worker.inference.engines.load import load_engine
 
 BLOCK = 64  # pictures that a thread takes at a time
 

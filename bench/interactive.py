@@ -14,7 +14,7 @@ from bench.table import Row
 from shared.registry.artifact import Artifact
 from shared.vision.preprocess import decode
 from tests.harness.stack import Stack
-from worker.inference.engine import load_engine
+from worker.inference.engines.load import load_engine
 
 
 class Caller:

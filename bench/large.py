@@ -14,7 +14,7 @@ from bench.table import Row
 from shared.registry.artifact import Artifact
 from shared.vision.decision import calibrated_score
 from shared.vision.preprocess import decode
-from worker.inference.engine import load_engine
+from worker.inference.engines.load import load_engine
 
 _WIDTH, _HEIGHT = 4000, 3000
 

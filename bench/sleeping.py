@@ -28,19 +28,19 @@ class SleepingEngine:
     name, device, threads = "sleeping", "cpu", 0
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See worker.inference.engine.Engine."""
+        """See worker.inference.engines.load.Engine."""
         time.sleep(len(images) / IMAGES_A_SECOND)
         return np.zeros(len(images), np.float32)
 
 
 def install() -> None:
     """Put the sleeping engine in this process in place of every other."""
-    import worker.inference.engine
+    import worker.inference.engines.load
 
     def load(*_: Any, **__: Any) -> SleepingEngine:
         return SleepingEngine()
 
-    worker.inference.engine.load_engine = load  # type: ignore[assignment]
+    worker.inference.engines.load.load_engine = load  # type: ignore[assignment]
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from shared.access import keys
 from shared.blobs.store import BlobStore
-from shared.broker import messages
-from shared.broker.queues import celery_app
+from shared.broker import checks
+from shared.broker.connection import UNREACHABLE, connect
+from shared.broker.tasks import celery_app
 from shared.errors import SettingsError
 from shared.logs import log_requests_as
 from shared.settings import Settings
@@ -82,9 +83,9 @@ def _version() -> str:
 def _refuse_evicting_broker(settings: Settings) -> None:
     """A broker that evicts keys when it is full drops messages while every send succeeds: do not start on one."""
     try:
-        with messages.connect(settings) as client:
-            trouble = messages.check_policy(client)
-    except messages.UNREACHABLE:
+        with connect(settings) as client:
+            trouble = checks.memory(client).evicts
+    except UNREACHABLE:
         return
     if trouble is not None:
         raise SettingsError(trouble)

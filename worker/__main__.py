@@ -1,19 +1,35 @@
-"""`python -m worker ROLE`: bulk, interactive, webhooks or sweep. The first three become a Celery worker."""
+"""`python -m worker ROLE`: bulk, interactive, webhooks, all or sweep. All but the sweep become a Celery worker."""
 
 import argparse
 import os
 
 from shared.broker import queues
+from shared.errors import SettingsError
 from shared.logs import configure
 from shared.settings import Settings
 
-# queues served, and lanes among them. Thumbnails go where a person waits; receivers may be slow, so they wait apart.
+# The queues that each role serves. Thumbnails are drawn by the role that people wait for. Webhooks have a role of
+# their own, since a slow receiver must not hold up inference.
 _ROLES = {
-    "bulk": ([queues.LANES[1], queues.LANES[2]], "normal,low"),
-    "interactive": ([queues.LANES[0], queues.UPKEEP], "interactive"),
-    "webhooks": ([queues.WEBHOOKS], ""),
-    "all": ([*queues.LANES, queues.UPKEEP], "interactive,normal,low"),
+    "bulk": (queues.LANES[1], queues.LANES[2]),
+    "interactive": (queues.LANES[0], queues.UPKEEP),
+    "webhooks": (queues.WEBHOOKS,),
+    "all": (*queues.LANES, queues.UPKEEP),
 }
+
+
+def served(role: str, lanes: str) -> list[str]:
+    """The queues of a role, without the lanes that GONOGO_LANES leaves out.
+
+    Raises SettingsError for an unknown lane, or if nothing is left to serve.
+    """
+    wanted = {lane.strip() for lane in lanes.split(",")} - {""}
+    if unknown := wanted - {*queues.LANES}:
+        raise SettingsError(f"GONOGO_LANES: no lane {', '.join(sorted(unknown))}; {', '.join(queues.LANES)}")
+    left = [queue for queue in _ROLES[role] if queue in wanted or queue not in queues.LANES]
+    if not left:
+        raise SettingsError(f"GONOGO_LANES={lanes} leaves the role {role} no lane to serve")
+    return left
 
 
 def main() -> None:
@@ -24,21 +40,25 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings.from_env()
     if asked.role == "sweep":
+        from shared.broker.tasks import celery_app
         from worker.upkeep import sweep
 
         configure(settings.log_level)
-        sweep.run(settings, queues.celery_app(settings))
+        sweep.run(settings, celery_app(settings))
         return
-    served, lanes = _ROLES[asked.role]
-    # Two deliverers, since one receiver that answers slowly would hold up all the others.
+    try:
+        mine = served(asked.role, settings.lanes)
+    except SettingsError as error:
+        parser.error(str(error))
+    # Two deliverers, since one slow receiver would hold up all others.
     usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
     concurrency = asked.concurrency or usual.get(asked.role, 1)
-    os.environ["GONOGO_LANES"] = lanes
-    # prefork: only it honours time limits. SIGTERM is its warm shutdown: the chunks in hand are finished, and who
-    # sends it bounds that by its own grace (`gonogo up` by drain_s). Its soft shutdown would sleep the time out.
+    os.environ["GONOGO_LANES"] = ",".join(queue for queue in mine if queue in queues.LANES)
+    # prefork: only it honours time limits. SIGTERM begins its warm shutdown, which finishes the chunks in hand; the
+    # supervisor bounds it by its own grace (`gonogo up` by drain_s). Celery's soft shutdown would sleep all that time.
     command = [
         "worker", "--pool", "prefork",
-        "--concurrency", str(concurrency), "--queues", ",".join(served), "--hostname", f"{asked.role}-{os.getpid()}@%h",
+        "--concurrency", str(concurrency), "--queues", ",".join(mine), "--hostname", f"{asked.role}-{os.getpid()}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level,
     ]  # fmt: skip
     from worker.app import app

@@ -1,8 +1,8 @@
 """The Celery application: `celery -A worker.app worker`.
 
-Celery's parent process imports this and `worker.tasks` and hands messages on; only its children, which start anew
-and are no forks, work on pictures. So both modules import at their top what the parent needs, and the rest where it
-is used.
+Celery's parent process imports this and `worker.tasks` and hands messages on. Only its children, which are spawned,
+work on images. So both modules import at their top the modules that the parent needs, and the others where they are
+used.
 """
 
 import gc
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
-from shared.broker.queues import celery_app
+from shared.broker.tasks import celery_app
 from shared.logs import configure
 from shared.settings import Settings
 
@@ -24,7 +24,7 @@ _runtime: "Runtime | None" = None
 
 
 def runtime() -> "Runtime":
-    """This process's runtime."""
+    """The runtime of this process."""
     global _runtime  # noqa: PLW0603 - one a process, made after the pool has started it
     if _runtime is None:
         from worker.inference.runtime import Runtime
@@ -41,7 +41,7 @@ def _log(**_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def _begin(**_: Any) -> None:
     configure(settings.log_level)
-    # The first task finds its code loaded.
+    # Import here, so that the first task need not wait for it.
     if settings.lanes:
         import worker.inference.infer
         import worker.inference.thumbnail
@@ -49,7 +49,7 @@ def _begin(**_: Any) -> None:
         runtime().start()
     else:
         import worker.webhooks.deliver  # noqa: F401
-    # What is loaded now lives as long as the process: no collection need walk it again.
+    # The objects made so far live as long as the process: no garbage collection need walk them again.
     gc.collect()
     gc.freeze()
 
@@ -57,4 +57,4 @@ def _begin(**_: Any) -> None:
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def _end(**_: Any) -> None:
     if settings.lanes and _runtime is not None:
-        _runtime.leave()
+        _runtime.heartbeat.leave()

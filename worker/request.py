@@ -1,4 +1,4 @@
-"""What Celery keeps of a message in hand, mended where it would stop a worker for ever."""
+"""Work around Celery keeping a failed acknowledgement as in flight, which stops the consumer for good."""
 
 import functools
 import logging
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 
 class Request(CeleryRequest):  # type: ignore[misc]
-    """A request whose settling, where the broker does not take it, makes the consumer connect anew.
+    """A request that makes the consumer reconnect if the broker does not take an acknowledgement.
 
-    Celery logs such an error and goes on, while the message counts as held: with as many of them as it may hold, the
-    consumer asks for no more, on a connection that is well again (a broker frozen for 30 s leaves it so).
-    Connecting anew gives them back to the queue; that they come twice is harmless.
+    Celery logs such an error and goes on, and still counts the message as held. Once it holds as many as it may, the
+    consumer asks for no more, although the connection works again (a broker frozen for 30 s causes this).
+    Reconnecting returns these messages to the queue; a message that comes twice is harmless.
     """
 
     def __init__(self, message: Any, **options: Any) -> None:
@@ -34,12 +34,13 @@ def _settle(
     except errors as error:
         log.warning("the broker was not told that a message is done: %r", error)
         loop = get_event_loop()
-        # One of a connection that was given up already says nothing of the connection of now.
+        # An error of a connection that was closed already says nothing about the present one.
         if loop is not None and not message.channel.closed:
-            loop.call_soon(_connect_anew, error)  # type: ignore[no-untyped-call]
+            loop.call_soon(_reconnect, error)  # type: ignore[no-untyped-call]
 
 
-def _connect_anew(error: Exception) -> None:
-    """An error that leaves the event loop makes Celery's consumer connect anew; a worker that is ending needs none."""
+def _reconnect(error: Exception) -> None:
+    """Raise inside the event loop, which makes Celery's consumer reconnect; a worker that is ending needs no
+    connection."""
     if all(asked is None or asked is False for asked in (state.should_stop, state.should_terminate)):
         raise error

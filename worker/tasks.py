@@ -1,6 +1,6 @@
 """The tasks: each is a few lines, takes ids only, and is safe to lose, to repeat and to run late.
 
-Nothing may leave a task body: a MemoryError that does ends the whole worker.
+No error may leave a task body: a MemoryError would end the whole worker.
 """
 
 import functools
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def _task(name: str) -> Callable[[Callable[..., None]], Any]:
-    """Register a task whose errors are logged and end there; what it left undone the sweep finds."""
+    """Register a task whose errors are logged and end there; the sweep finds the work that it left."""
 
     def register(body: Callable[..., None]) -> Any:
         @functools.wraps(body)

@@ -8,7 +8,7 @@ import numpy as np
 
 from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 
 @bentoml.service(workers=int(os.environ["PEER_PROCESSES"]), traffic={"timeout": 60})

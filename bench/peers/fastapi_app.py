@@ -13,7 +13,7 @@ from PIL import Image
 from shared.registry.artifact import read_artifact
 from shared.vision import net
 from shared.vision.preprocess import decode
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 app = FastAPI()
 kind = os.environ["PEER_KIND"]

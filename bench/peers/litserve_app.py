@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 
 class Inspection(litserve.LitAPI):

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 
 @serve.deployment(

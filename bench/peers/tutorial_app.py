@@ -14,7 +14,7 @@ from flask import Flask, jsonify, request
 
 from shared.registry.artifact import read_artifact
 from shared.vision.preprocess import decode
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 broker = os.environ["PEER_BROKER"]
 celery_app = Celery("tutorial", broker=broker, backend=os.environ["PEER_BACKEND"])

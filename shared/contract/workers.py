@@ -29,7 +29,7 @@ def worker_payload(row: WorkerRecord) -> WorkerPayload:
     return {
         "id": row.id,
         "object": "worker",
-        "host": row.host,
+        "host": row.host.partition("/")[0],  # the rest tells containers apart
         "pid": row.pid,
         "lanes": row.lanes,
         "device": row.device,

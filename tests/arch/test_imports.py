@@ -56,7 +56,7 @@ import numpy as np
 import worker.app, worker.tasks, worker.inference.infer, worker.inference.thumbnail
 import worker.webhooks.deliver, worker.upkeep.sweep
 from shared.registry.artifact import read_artifact
-from worker.inference.engine import load_engine
+from worker.inference.engines.load import load_engine
 engine = load_engine(read_artifact(Path(sys.argv[1])), device="cpu")
 assert engine.predict(np.zeros((2, 64, 64, 1), np.uint8)).shape == (2,)
 """

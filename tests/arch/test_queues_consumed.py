@@ -3,9 +3,12 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from shared.broker import queues
 from shared.contract.states import Lane
-from worker.__main__ import _ROLES
+from shared.errors import SettingsError
+from worker.__main__ import _ROLES, served
 from worker.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -13,15 +16,27 @@ STARTED = ("bulk", "interactive", "webhooks")  # the roles of an embedded stack
 
 
 def test_every_queue_is_consumed_by_a_role() -> None:
-    served = {queue for role in STARTED for queue in _ROLES[role][0]}
-    assert served == set(queues.QUEUES)
-    assert {queue for role in _ROLES for queue in _ROLES[role][0]} == set(queues.QUEUES)
+    every = ",".join(queues.LANES)
+    assert {queue for role in STARTED for queue in served(role, every)} == set(queues.QUEUES)
+    assert {queue for role in _ROLES for queue in served(role, every)} == set(queues.QUEUES)
 
 
-def test_every_lane_is_a_queue_that_its_own_role_serves() -> None:
+def test_every_lane_is_a_queue_that_a_role_serves() -> None:
     assert set(queues.LANES) == set(Lane) <= set(queues.QUEUES)
-    for served, lanes in _ROLES.values():
-        assert set(filter(None, lanes.split(","))) == set(served) & set(queues.LANES)
+    assert {queue for role in STARTED for queue in _ROLES[role]} >= set(queues.LANES)
+
+
+def test_a_role_leaves_the_lanes_that_the_setting_leaves_out() -> None:
+    assert served("bulk", "interactive, low") == ["low"]
+    assert served("all", "normal") == ["normal", queues.UPKEEP]
+    assert served("webhooks", "low") == [queues.WEBHOOKS]
+    assert served("interactive", "low") == [queues.UPKEEP]
+
+
+@pytest.mark.parametrize("lanes", ["interactive", "", "normal,lowest"])
+def test_a_role_without_a_lane_and_an_unknown_lane_are_refused(lanes: str) -> None:
+    with pytest.raises(SettingsError, match="GONOGO_LANES"):
+        served("bulk", lanes)
 
 
 def test_every_task_that_is_named_is_registered() -> None:

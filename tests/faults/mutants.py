@@ -23,16 +23,9 @@ def _fence() -> None:
 
 def _lease_expiry() -> None:
     """The sweep finds no lease that has ended."""
-    from shared.lifecycle import leases
+    from worker.upkeep.steps import leases
 
-    leases.expired_leases = lambda connection, limit: []
-
-
-def _dead_process() -> None:
-    """The sweep does not notice that the process of a lease is gone: the lease must end by its time."""
-    from worker.upkeep.sweep import Sweeper
-
-    Sweeper.end_leases_of_the_dead = lambda self: None  # type: ignore[method-assign]
+    leases.find = lambda site, most: []
 
 
 def _renewal() -> None:
@@ -51,9 +44,9 @@ def _completion() -> None:
 
 def _completion_by_sweep() -> None:
     """Only the worker of the last chunk asks whether the batch has ended."""
-    from worker.upkeep.sweep import Sweeper
+    from worker.upkeep.steps import completion
 
-    Sweeper.complete_batches = lambda self: None  # type: ignore[method-assign]
+    completion.find = lambda site, most: []
 
 
 def _completion_guard() -> None:
@@ -87,9 +80,9 @@ def _claim_guard() -> None:
 
 def _republish() -> None:
     """The sweep never sends a message again."""
-    from worker.upkeep.sweep import Sweeper
+    from worker.upkeep.steps import messages
 
-    Sweeper.announce_queued = lambda self: None  # type: ignore[method-assign]
+    messages.find = lambda site, most: []
 
 
 def _attempts() -> None:

@@ -12,7 +12,7 @@ from shared.store.tables import Chunk
 from shared.vision.preprocess import decode
 from tests.harness.application import Application
 from tests.harness.trips import Trips, counted
-from worker.inference.engine_onnx import OnnxEngine
+from worker.inference.engines.cpu import OnnxEngine
 
 pytestmark = pytest.mark.timeout(120)
 

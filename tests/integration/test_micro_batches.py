@@ -215,7 +215,7 @@ def test_one_forward_pass_and_one_message_serve_what_waits(
     app: Application, submit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.finished({"warm.jpg": b"no image"})
-    engine, passes = app.runtime.model(app.model_id).engine, []
+    engine, passes = app.runtime.models.get(app.model_id).engine, []
     plain = engine.predict
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:

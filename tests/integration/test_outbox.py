@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.broker import messages, queues
+from shared.broker.connection import connect
+from shared.broker.tasks import celery_app
 from tests.harness.stack import running
 
 
@@ -21,8 +23,8 @@ def without_ids(raw: bytes) -> dict[str, Any]:
 def test_a_chunk_message_is_what_celery_would_send_with_ids_of_its_own(
     artifact: Path, tmp_path: Path
 ) -> None:
-    with running(tmp_path, [artifact], "web") as stack, messages.connect(stack.settings) as broker:
-        with queues.celery_app(stack.settings) as celery:
+    with running(tmp_path, [artifact], "web") as stack, connect(stack.settings) as broker:
+        with celery_app(stack.settings) as celery:
             celery.send_task(queues.INFER, args=["low"], queue="low")
         assert messages.ChunkMessages(broker).send("low", 2)
         celerys, first, second = reversed(broker.lrange("low", 0, -1))

@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from shared.lifecycle import claims, counters
+from shared.lifecycle.recount import COUNTERS, recount
 from shared.store.tables import Batch, Chunk, Delivery, Item, Submission, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
 from tests.harness.processes import until
-from worker.upkeep.recount import COUNTERS, recount
-from worker.upkeep.repair import Finding, Repair
+from worker.upkeep import repair as program
+from worker.upkeep.repair import Finding
+from worker.upkeep.site import Site, open_site
+from worker.upkeep.sweep import Sweep
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -31,11 +34,11 @@ def app(
 
 
 @pytest.fixture
-def repair(app: Application) -> Iterator[Repair]:
+def site(app: Application) -> Iterator[Site]:
     app.work()
     app.runtime.broker.flushall()
-    made = Repair(app.service.settings)
-    list(made.run(dry_run=False))
+    made = open_site(app.service.settings, app.service.celery)
+    list(program.repair(made, dry_run=False))
     yield made
     made.database.dispose()
 
@@ -50,18 +53,18 @@ def change(app: Application, table: Any, *where: Any, **values: Any) -> None:
         connection.execute(update(table).where(*where).values(**values))
 
 
-def seen(repair: Repair, *, dry_run: bool) -> dict[str, tuple[int, int]]:
+def seen(site: Site, *, dry_run: bool) -> dict[str, tuple[int, int]]:
     """(found, mended) of every look that found something; none may fail."""
-    findings: list[Finding] = list(repair.run(dry_run=dry_run))
+    findings: list[Finding] = list(program.repair(site, dry_run=dry_run))
     assert [finding.error for finding in findings if finding.error] == []
     return {finding.name: (finding.found, finding.mended) for finding in findings if finding.found}
 
 
-def mended(repair: Repair) -> dict[str, int]:
+def mended(site: Site) -> dict[str, int]:
     """What a repair mends, which a dry run before it found and left, and a second repair finds no more."""
-    assert all(done == 0 for _, done in seen(repair, dry_run=True).values())
-    done = seen(repair, dry_run=False)
-    assert seen(repair, dry_run=False) == {}
+    assert all(done == 0 for _, done in seen(site, dry_run=True).values())
+    done = seen(site, dry_run=False)
+    assert seen(site, dry_run=False) == {}
     return {name: count for name, (_, count) in done.items()}
 
 
@@ -81,15 +84,15 @@ def submit(app: Application, files: dict[str, bytes]) -> tuple[str, int]:
 
 
 def test_a_healthy_installation_has_nothing_to_mend(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     app.finished(four)
     submit(app, four)
-    assert seen(repair, dry_run=False) == {}
+    assert seen(site, dry_run=False) == {}
 
 
 def test_counters_that_differ_are_set_to_what_is_counted_and_the_batch_ends(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     ended, ran = app.finished(four)["id"], app.submit(four)["id"]
     right = counted_in(app, ended)
@@ -97,14 +100,14 @@ def test_counters_that_differ_are_set_to_what_is_counted_and_the_batch_ends(
     change(app, Batch, Batch.id == ran, queued=5)
     app.work()
     assert app.get(f"/v1/batches/{ran}")["status"] == "processing"  # one item open for ever
-    assert mended(repair) == {"counters": 2, "completion": 1}
+    assert mended(site) == {"counters": 2, "completion": 1}
     assert counted_in(app, ended) == right
     assert app.get(f"/v1/batches/{ended}")["outcome"] == "all_succeeded"
     assert app.get(f"/v1/batches/{ran}")["status"] == "completed"
 
 
 def test_a_recount_that_finds_no_difference_changes_nothing(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four)["id"]
     before = app.call("GET", f"/v1/batches/{batch_id}").headers["ETag"]
@@ -115,33 +118,35 @@ def test_a_recount_that_finds_no_difference_changes_nothing(
 
 
 def test_the_sweep_tells_of_a_batch_that_ended_miscounted(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four)["id"]
     change(app, Batch, Batch.id == batch_id, defect=7)
     with app.database.read() as connection:
         before = counters.read(connection, "miscounted")
-    repair.sweeper.recount_ended()
-    repair.sweeper.recount_ended()  # not again within the minute
+    sweep = Sweep(app.service.settings, app.service.celery)
+    sweep.run_once()
+    sweep.run_once()  # not again within the minute
+    sweep.site.database.dispose()
     with app.database.read() as connection:
         assert counters.read(connection, "miscounted") == before + 1
 
 
 def test_items_that_no_chunk_holds_get_one_and_their_verdicts(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     with app.database.write() as connection:
         claims.claim(connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=60)
         connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
-    done = mended(repair)
+    done = mended(site)
     assert done["unclaimable"] == 4
     app.work()
     assert app.get(f"/v1/batches/{batch_id}")["outcome"] == "all_succeeded"
     assert len(app.results(batch_id)) == 4
 
 
-def test_leases_messages_and_workers(app: Application, repair: Repair, four: dict[str, bytes]) -> None:
+def test_leases_messages_and_workers(app: Application, site: Site, four: dict[str, bytes]) -> None:
     batch_id, chunks = submit(app, four)
     app.runtime.broker.flushall()
     with app.database.write() as connection:
@@ -152,13 +157,13 @@ def test_leases_messages_and_workers(app: Application, repair: Repair, four: dic
                 models=[], started_at=1.0, last_seen_at=1.0, items=0,
             )
         )  # fmt: skip
-    assert seen(repair, dry_run=True)["messages"] == (chunks - 1, 0)
-    assert mended(repair) == {"workers": 1, "leases": 1, "messages": chunks}
+    assert seen(site, dry_run=True)["messages"] == (chunks - 1, 0)
+    assert mended(site) == {"workers": 1, "leases": 1, "messages": chunks}
     app.work()
     assert app.get(f"/v1/batches/{batch_id}")["outcome"] == "all_succeeded"
 
 
-def test_batches_that_nobody_ended(app: Application, repair: Repair, four: dict[str, bytes]) -> None:
+def test_batches_that_nobody_ended(app: Application, site: Site, four: dict[str, bytes]) -> None:
     left = app.finished(four, {"webhook": {"url": "https://receiver.example"}})["id"]
     with app.database.write() as connection:
         connection.execute(delete(Delivery).where(Delivery.batch_id == left))
@@ -167,14 +172,14 @@ def test_batches_that_nobody_ended(app: Application, repair: Repair, four: dict[
     )
     late = app.submit(four, {"deadline": 60})["id"]
     change(app, Batch, Batch.id == late, deadline_at=1.0)
-    assert mended(repair) == {"deadlines": 1, "completion": 1}
+    assert mended(site) == {"deadlines": 1, "completion": 1}
     assert app.get(f"/v1/batches/{left}")["status"] == "completed"
     assert app.get(f"/v1/batches/{late}")["status"] == "expired"
     with app.database.read() as connection:
         assert len(connection.execute(select(Delivery.id).where(Delivery.batch_id == left)).all()) == 1
 
 
-def test_what_uploads_left_behind(app: Application, repair: Repair, four: dict[str, bytes]) -> None:
+def test_what_uploads_left_behind(app: Application, site: Site, four: dict[str, bytes]) -> None:
     kept = app.finished(four, Idempotency_Key="kept")["id"]
     broken, outlived = app.finished(four)["id"], app.finished(four)["id"]
     change(app, Batch, Batch.id == broken, sealed=False, finished_at=None, upload_lease_until=1.0)
@@ -193,7 +198,7 @@ def test_what_uploads_left_behind(app: Application, repair: Repair, four: dict[s
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
         os.utime(path, (1, 1) if path != young else None)
-    assert mended(repair) == {"uploads": 1, "claims": 1, "retention": 1, "orphans": 1, "temporary": 2}
+    assert mended(site) == {"uploads": 1, "claims": 1, "retention": 1, "orphans": 1, "temporary": 2}
     assert young.exists()
     assert not any(path.exists() for path in (orphan, *temporary))
     assert len(app.results(kept)) == 4
@@ -205,13 +210,13 @@ def test_what_uploads_left_behind(app: Application, repair: Repair, four: dict[s
 
 
 def test_what_only_a_backup_can_mend_is_told_and_left(
-    app: Application, repair: Repair, four: dict[str, bytes]
+    app: Application, site: Site, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four)["id"]
     pack = app.service.blobs.pack_path(batch_id, 0)
     artifact = next((app.service.blobs.root / "models").glob("*.gonogo"))
     away = [path.rename(path.with_suffix(".away")) for path in (pack, artifact)]
-    assert seen(repair, dry_run=False) == {"bytes": (1, 0), "artifacts": (1, 0)}
+    assert seen(site, dry_run=False) == {"bytes": (1, 0), "artifacts": (1, 0)}
     for now_there, path in zip(away, (pack, artifact), strict=True):
         now_there.rename(path)
     with app.database.read() as connection:

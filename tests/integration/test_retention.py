@@ -18,7 +18,7 @@ from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
-from worker.upkeep.sweep import Sweeper
+from worker.upkeep.sweep import Sweep
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
@@ -38,11 +38,11 @@ def app(
 
 
 @pytest.fixture
-def sweeper(app: Application) -> Iterator[Sweeper]:
+def sweep(app: Application) -> Iterator[Sweep]:
     app.work()
-    made = Sweeper(app.service.settings, app.service.celery)
+    made = Sweep(app.service.settings, app.service.celery)
     yield made
-    made.database.dispose()
+    made.site.database.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def end_leases(app: Application) -> None:
 
 
 def test_everything_of_an_outlived_batch_goes_and_its_neighbour_stays(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     outlived = app.finished(four, {**WEBHOOK, "retention": 60}, Idempotency_Key="outlived")["id"]
     kept = app.finished(four, WEBHOOK, Idempotency_Key="kept")["id"]
@@ -90,10 +90,10 @@ def test_everything_of_an_outlived_batch_goes_and_its_neighbour_stays(
                 delivery_id=delivery, at=now(), latency_ms=1.0, answer="", status=200
             )
         )
-    sweeper.run_once()
+    sweep.run_once()
     assert rows_of(app, outlived)["Item"] == 4
     change(app, Batch, Batch.id == outlived, retain_until=now() - 1)
-    sweeper.run_once()
+    sweep.run_once()
     assert set(rows_of(app, outlived).values()) == {0}
     assert not app.service.blobs.batch_folder(outlived).exists()
     assert rows_of(app, kept) == {"Batch": 1, "Item": 4, "Chunk": 4, "Submission": 1, "Delivery": 1}
@@ -120,44 +120,44 @@ def test_the_time_is_what_the_submission_asked_for_and_begins_at_the_end(
 
 
 def test_a_batch_that_runs_has_no_end_however_short_its_time(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four, {"retention": 0.001})["id"]
-    sweeper.run_once()
+    sweep.run_once()
     change(app, Batch, Batch.id == batch_id, retain_until=1.0)  # as nobody ever sets it
-    sweeper.run_once()
+    sweep.run_once()
     assert rows_of(app, batch_id)["Item"] == 4
     app.work()
     time.sleep(0.01)
-    sweeper.run_once()
+    sweep.run_once()
     assert set(rows_of(app, batch_id).values()) == {0}
 
 
 def test_a_webhook_that_is_owed_keeps_its_batch_until_it_is_delivered(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four, {**WEBHOOK, "retention": 0.001})["id"]
     time.sleep(0.01)
-    sweeper.run_once()
+    sweep.run_once()
     assert rows_of(app, batch_id)["Delivery"] == 1
     deliver(app, batch_id)
-    sweeper.run_once()
+    sweep.run_once()
     assert set(rows_of(app, batch_id).values()) == {0}
 
 
 def test_bytes_left_by_a_sweep_that_died_after_its_commit_are_removed(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four)["id"]
     with app.database.write() as connection:
         assert endings.purge(connection, batch_id)
     time.sleep(0.01)
-    sweeper.run_once()
+    sweep.run_once()
     assert not app.service.blobs.batch_folder(batch_id).exists()
 
 
 def test_items_whose_bytes_are_gone_fail_by_name_and_the_rest_gets_verdicts(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     app.service.blobs.pack_path(batch_id, 0).unlink()
@@ -165,7 +165,7 @@ def test_items_whose_bytes_are_gone_fail_by_name_and_the_rest_gets_verdicts(
     counts = app.get(f"/v1/batches/{batch_id}")["counts"]
     assert (counts["succeeded"], counts["processing"]) == (3, 1)
     end_leases(app)
-    sweeper.run_once()
+    sweep.run_once()
     app.work()
     ended = app.get(f"/v1/batches/{batch_id}")
     assert (ended["status"], ended["outcome"]) == ("completed", "partial")
@@ -177,7 +177,7 @@ def test_items_whose_bytes_are_gone_fail_by_name_and_the_rest_gets_verdicts(
 
 
 def test_bytes_that_come_back_between_two_tries_get_their_verdicts(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     pack = app.service.blobs.pack_path(batch_id, 0)
@@ -185,20 +185,20 @@ def test_bytes_that_come_back_between_two_tries_get_their_verdicts(
     app.work()
     away.rename(pack)
     end_leases(app)
-    sweeper.run_once()
+    sweep.run_once()
     app.work()
     assert app.get(f"/v1/batches/{batch_id}")["outcome"] == "all_succeeded"
 
 
 def test_a_store_that_is_not_there_fails_nothing(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     there = app.service.blobs.root / "batches"
     away = there.rename(there.with_name("unmounted"))
     for _ in range(5):
         app.work()
-        sweeper.run_once()
+        sweep.run_once()
     counts = app.get(f"/v1/batches/{batch_id}")["counts"]
     assert (counts["queued"], counts["failed"]) == (4, 0)
     away.rename(there)
@@ -211,7 +211,7 @@ def test_a_store_that_is_not_there_fails_nothing(
 
 
 def test_a_pack_that_was_cut_off_is_not_called_a_corrupt_image(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     pack = app.service.blobs.pack_path(batch_id, 3)

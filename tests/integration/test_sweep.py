@@ -17,7 +17,8 @@ from shared.lifecycle.claims import Claim, Result
 from shared.store.tables import Batch, Chunk, Delivery, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
-from worker.upkeep.sweep import Sweeper
+from worker.process import place
+from worker.upkeep.sweep import Sweep
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
@@ -37,13 +38,13 @@ def app(
 
 
 @pytest.fixture
-def sweeper(app: Application) -> Iterator[Sweeper]:
-    """A sweeper over an installation in which nothing is left of earlier tests, messages included."""
+def sweep(app: Application) -> Iterator[Sweep]:
+    """A sweep over an installation in which nothing is left of earlier tests, messages included."""
     app.work()
     app.runtime.broker.flushall()
-    made = Sweeper(app.service.settings, app.service.celery)
+    made = Sweep(app.service.settings, app.service.celery)
     yield made
-    made.database.dispose()
+    made.site.database.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +81,12 @@ def batch(app: Application, batch_id: str) -> Any:
 
 
 def test_a_chunk_whose_lease_has_ended_is_done_by_another(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four)["id"]
     claim(app, lease_s=-1)
     before = counted(app, "lease_expired")
-    sweeper.run_once()
+    sweep.run_once()
     assert counted(app, "lease_expired") == before + 1
     app.work()
     assert batch(app, batch_id)["outcome"] == "all_succeeded"
@@ -93,25 +94,25 @@ def test_a_chunk_whose_lease_has_ended_is_done_by_another(
 
 
 def test_a_dead_process_of_this_host_need_not_be_waited_for(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     app.submit(four)
-    claim(app, pid=dead_pid(), host=sweeper.host)
-    claim(app, pid=os.getpid(), host=sweeper.host)
-    sweeper.run_once()
+    claim(app, pid=dead_pid(), host=place())
+    claim(app, pid=os.getpid(), host=place())
+    sweep.run_once()
     with app.database.read() as connection:
         rows = connection.execute(select(Chunk.status).where(Chunk.status != "done").order_by(Chunk.id)).all()
     assert [row.status for row in rows] == ["queued", "leased"]
     with app.database.write() as connection:
         connection.execute(update(Chunk).where(Chunk.status == "leased").values(lease_until=1.0))
-    sweeper.run_once()
+    sweep.run_once()
 
 
-def test_the_last_death_ends_the_batch(app: Application, sweeper: Sweeper, four: dict[str, bytes]) -> None:
+def test_the_last_death_ends_the_batch(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
     batch_id = app.submit(dict(list(four.items())[:1]), WEBHOOK)["id"]
     for _ in range(2):
         claim(app, lease_s=-1)
-        sweeper.run_once()
+        sweep.run_once()
     ended = batch(app, batch_id)
     assert (ended["status"], ended["outcome"]) == ("completed", "all_failed")
     assert app.results(batch_id)[0]["error"]["code"] == "poison_image"
@@ -123,7 +124,7 @@ def test_the_last_death_ends_the_batch(app: Application, sweeper: Sweeper, four:
 
 
 def test_a_batch_whose_worker_died_before_completing_it_is_completed(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.submit(four, WEBHOOK)["id"]
     for _ in range(2):
@@ -132,51 +133,49 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
         with app.database.write() as connection:
             claims.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
     assert batch(app, batch_id)["status"] == "processing"
-    sweeper.run_once()
+    sweep.run_once()
     assert batch(app, batch_id)["status"] == "completed"
     with app.database.read() as connection:
         assert len(connection.execute(select(Delivery.id).where(Delivery.batch_id == batch_id)).all()) == 1
 
 
 def test_messages_that_were_lost_are_sent_again_as_many_as_are_missing(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     app.submit(four)
     app.runtime.broker.flushall()
-    sweeper.run_once()
+    sweep.run_once()
     assert app.runtime.broker.llen("normal") == 2
-    sweeper.run_once()
+    sweep.run_once()
     assert app.runtime.broker.llen("normal") == 2
 
 
-def test_a_due_delivery_is_sent_again(app: Application, sweeper: Sweeper, four: dict[str, bytes]) -> None:
+def test_a_due_delivery_is_sent_again(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
     with app.database.write() as connection:
         connection.execute(Delivery.__table__.delete())  # type: ignore[attr-defined]
     app.finished(four, WEBHOOK)
     app.runtime.broker.flushall()
-    sweeper.run_once()
+    sweep.run_once()
     assert app.runtime.broker.llen("webhooks") == 1
 
 
-def test_a_batch_past_its_deadline_expires(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
-) -> None:
+def test_a_batch_past_its_deadline_expires(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
     batch_id = app.submit(four, {"deadline": 3600})["id"]
-    sweeper.run_once()
+    sweep.run_once()
     assert batch(app, batch_id)["status"] == "queued"
     change_batch(app, batch_id, deadline_at=now() - 1)
-    sweeper.run_once()
+    sweep.run_once()
     expired = batch(app, batch_id)
     assert (expired["status"], expired["counts"]["expired"]) == ("expired", 4)
 
 
 def test_an_abandoned_upload_and_an_outlived_batch_leave_nothing(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     abandoned, outlived, kept = (app.finished(four)["id"] for _ in range(3))
     change_batch(app, abandoned, sealed=False, finished_at=None, upload_lease_until=now() - 1)
     change_batch(app, outlived, retain_until=now() - 1)
-    sweeper.run_once()
+    sweep.run_once()
     for gone in (abandoned, outlived):
         assert app.call("GET", f"/v1/batches/{gone}").status_code == 404
         assert not app.service.blobs.batch_folder(gone).exists()
@@ -184,37 +183,37 @@ def test_an_abandoned_upload_and_an_outlived_batch_leave_nothing(
 
 
 def test_bytes_that_no_batch_owns_are_removed_and_owned_ones_are_not(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     kept = app.finished(four)["id"]
     orphan = app.service.blobs.pack_path("bat_orphan", 0)
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"x")
     os.utime(orphan, (1, 1))
-    sweeper.run_once()
+    sweep.run_once()
     assert not orphan.parent.exists()
     assert app.service.blobs.pack_path(kept, 0).exists()
 
 
-def test_bytes_that_may_still_get_their_rows_are_left(app: Application, sweeper: Sweeper) -> None:
+def test_bytes_that_may_still_get_their_rows_are_left(app: Application, sweep: Sweep) -> None:
     young = app.service.blobs.pack_path("bat_young", 0)
     young.parent.mkdir(parents=True)
     young.write_bytes(b"x")
     ahead = now() + 600
     os.utime(young, (ahead, ahead))
-    sweeper.run_once()
+    sweep.run_once()
     assert young.exists()
 
 
-def test_a_lost_worker_is_forgotten_and_a_live_one_is_not(app: Application, sweeper: Sweeper) -> None:
+def test_a_lost_worker_is_forgotten_and_a_live_one_is_not(app: Application, sweep: Sweep) -> None:
     common = {
         "lanes": ["normal"], "device": "cpu", "engine": "e", "threads": 1, "models": [], "started_at": 1.0,
         "items": 0,
     }  # fmt: skip
     known = [
         ("lost", "elsewhere", 1, now() - 3600),
-        ("dead", sweeper.host, dead_pid(), now()),
-        ("live-here", sweeper.host, os.getpid(), now()),
+        ("dead", place(), dead_pid(), now()),
+        ("live-here", place(), os.getpid(), now()),
         ("live-there", "elsewhere", dead_pid(), now()),
     ]
     with app.database.write() as connection:
@@ -222,31 +221,31 @@ def test_a_lost_worker_is_forgotten_and_a_live_one_is_not(app: Application, swee
             connection.execute(
                 insert(Worker).values(id=name, host=host, pid=pid, last_seen_at=seen, **common)
             )
-    sweeper.run_once()
+    sweep.run_once()
     assert [worker["id"] for worker in app.get("/v1/workers")["data"]] == ["live-here", "live-there"]
 
 
-def test_two_sweepers_at_once_do_no_harm(app: Application, sweeper: Sweeper, four: dict[str, bytes]) -> None:
+def test_two_sweeps_at_once_do_no_harm(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
     batch_ids = [app.submit(four, WEBHOOK)["id"] for _ in range(4)]
     for _ in range(8):
         claim(app, lease_s=-1)
     before = counted(app, "lease_expired")
-    others = [Sweeper(app.service.settings, app.service.celery) for _ in range(2)]
+    others = [Sweep(app.service.settings, app.service.celery) for _ in range(2)]
     start = threading.Barrier(2)
 
-    def sweep(one: Sweeper) -> None:
+    def run(one: Sweep) -> None:
         start.wait(30)
         for _ in range(3):
             one.run_once()
 
-    threads = [threading.Thread(target=sweep, args=(one,)) for one in others]
+    threads = [threading.Thread(target=run, args=(one,)) for one in others]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     app.work()
     for one in others:
-        one.database.dispose()
+        one.site.database.dispose()
     for batch_id in batch_ids:
         assert batch(app, batch_id)["outcome"] == "all_succeeded"
         assert {item["attempts"] for item in app.results(batch_id)} == {2}
@@ -257,12 +256,12 @@ def test_two_sweepers_at_once_do_no_harm(app: Application, sweeper: Sweeper, fou
 
 
 def test_a_step_that_fails_does_not_keep_the_others_from_running(
-    app: Application, sweeper: Sweeper, four: dict[str, bytes]
+    app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     batch_id = app.finished(four)["id"]
     change_batch(app, batch_id, retain_until=now() - 1)
     app.submit(four)
-    sweeper.broker.connection_pool.disconnect()
-    sweeper.broker.connection_pool.connection_kwargs["path"] = "/nowhere.sock"
-    sweeper.run_once()
+    sweep.site.broker.connection_pool.disconnect()
+    sweep.site.broker.connection_pool.connection_kwargs["path"] = "/nowhere.sock"
+    sweep.run_once()
     assert app.call("GET", f"/v1/batches/{batch_id}").status_code == 404

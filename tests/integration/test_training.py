@@ -20,8 +20,8 @@ from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.__main__ import main
 from training.synthetic.render import render
-from worker.inference.engine import load_engine
-from worker.inference.engine_torch import TorchEngine
+from worker.inference.engines.gpu import TorchEngine
+from worker.inference.engines.load import load_engine
 
 
 def draw_set(folder: Path, count: int, seed: int = 0) -> Path:

@@ -15,8 +15,8 @@ from shared.vision.decision import calibrated_score
 from shared.vision.net import load
 from training.output.card import readable
 from training.synthetic.draw import draw
-from worker.inference.engine import load_engine
-from worker.inference.engine_torch import TorchEngine
+from worker.inference.engines.gpu import TorchEngine
+from worker.inference.engines.load import load_engine
 
 PUBLISHED = sorted((Path(shared.__file__).parent / "registry" / "published").iterdir())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.broker import messages
+from shared.broker.wake import wake
 from shared.cli.embedded.stack import valkey_binary
 from shared.lifecycle import endings
 from tests.harness.application import Application, application
@@ -130,7 +130,7 @@ def test_a_change_of_another_batch_is_not_an_answer(app: Application, images: di
     def change_other() -> None:
         with app.database.write() as connection:
             endings.cancel(connection, other)
-        messages.wake(app.runtime.broker, other)
+        wake(app.runtime.broker, other)
 
     options = {"If_None_Match": first.headers["ETag"]}
     answer, _ = poll(app, f"/v1/batches/{batch_id}?wait=2", change_other, **options)

@@ -6,9 +6,10 @@ from flask import Blueprint, Response, current_app, json
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.broker import messages
-from shared.clock import now
+from shared.broker import checks
+from shared.broker.connection import UNREACHABLE, connect
 from shared.contract.health import LivenessPayload, ReadinessPayload
+from shared.lifecycle import workers
 from shared.store.tables import Batch, Event, Worker
 from web.openapi.operations import operation
 from web.service import Service, service
@@ -49,21 +50,18 @@ def _database(here: Service) -> str:
 
 def _broker(here: Service) -> str:
     try:
-        with messages.connect(here.settings) as client:
-            return messages.check_policy(client) or messages.check_room(client) or "ok"
-    except messages.UNREACHABLE as error:
+        with connect(here.settings) as client:
+            return checks.memory(client).trouble or "ok"
+    except UNREACHABLE as error:
         return f"away: {type(error).__name__}"
 
 
 def _worker(here: Service) -> str:
     try:
         with here.database.read() as connection:
-            lanes = connection.scalars(
-                select(Worker.lanes).where(Worker.last_seen_at > now() - here.settings.lease_s)
-            ).all()
+            served = workers.served_lanes(connection, here.settings.lease_s)
     except SQLAlchemyError as error:
         return f"unknown: {type(error).__name__}"
-    served = {lane for entry in lanes for lane in entry}
     missing = sorted({"interactive", "normal"} - served)
     return f"no live worker for {', '.join(missing)}" if missing else "ok"
 
@@ -79,13 +77,11 @@ def metrics() -> Response:
                 Batch.finished_at.is_(None)
             )
         )
-        workers = connection.scalar(
-            select(func.count())
-            .select_from(Worker)
-            .where(Worker.last_seen_at > now() - here.settings.lease_s)
+        live = connection.scalar(
+            select(func.count()).select_from(Worker).where(workers.is_alive(here.settings.lease_s))
         )
     lines = ["# TYPE gonogo_open_items gauge", f"gonogo_open_items {open_items}"]
-    lines += ["# TYPE gonogo_workers gauge", f"gonogo_workers {workers}"]
+    lines += ["# TYPE gonogo_workers gauge", f"gonogo_workers {live}"]
     lines += ["# TYPE gonogo_events_total counter"]
     lines += [f'gonogo_events_total{{event="{row.name}"}} {row.count}' for row in events]
     version = current_app.config["GONOGO_VERSION"]

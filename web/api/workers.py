@@ -3,12 +3,10 @@
 from typing import Any
 
 from flask import Blueprint
-from sqlalchemy import select
 
 from shared.contract.pages import page
 from shared.contract.workers import WorkerPayload, worker_payload
-from shared.store.records import WorkerRecord
-from shared.store.tables import Worker
+from shared.lifecycle import workers
 from web.http.auth import require
 from web.openapi.operations import operation
 from web.service import service
@@ -20,6 +18,7 @@ blueprint = Blueprint("workers", __name__)
 @require("read")
 @operation("Live inference processes", {200: list[WorkerPayload]})
 def list_workers() -> dict[str, Any]:
-    with service().database.read() as connection:
-        rows = connection.execute(select(Worker.__table__).order_by(Worker.id)).all()
-    return dict(page([worker_payload(WorkerRecord._make(row)) for row in rows], None))
+    here = service()
+    with here.database.read() as connection:
+        rows = workers.alive(connection, here.settings.lease_s)
+    return dict(page([worker_payload(row) for row in rows], None))

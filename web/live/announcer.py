@@ -1,4 +1,4 @@
-"""Announces committed chunks from a thread of its own, so that no request ever waits for the broker."""
+"""Announces committed chunks from a thread of its own, so that no request waits for the broker."""
 
 import queue
 import threading
@@ -6,16 +6,20 @@ import threading
 from celery import Celery
 
 from shared.broker import messages
+from shared.broker.connection import connect
 from shared.settings import Settings
 
 
 class Announcer:
-    """A thread that sends one message a chunk. What it cannot send, or had not sent when the process died,
-    the sweep sends: a queued row is the truth, its message only a hint."""
+    """A thread that sends one message a chunk.
+
+    The sweep sends the messages that fail here or that die with the process: a queued row is the truth, its message
+    only a hint.
+    """
 
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self._celery = celery
-        self._chunks = messages.ChunkMessages(messages.connect(settings))
+        self._chunks = messages.ChunkMessages(connect(settings))
         self._jobs: queue.SimpleQueue[tuple[str, str, list[object]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()
@@ -29,7 +33,7 @@ class Announcer:
         self._jobs.put((task, queue_name, args))
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Send what is waiting and end."""
+        """Send the waiting messages and end the thread, in `timeout_s` at most."""
         self._jobs.put(None)
         self._thread.join(timeout_s)
 

@@ -1,20 +1,18 @@
-"""The waiting room of long polls: woken by pub/sub, with a slow look at the database behind it."""
+"""The waiting room of long polls: a wake-up call ends a wait, and so does a slow look at the database."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.broker import messages, queues
+from shared.broker.wake import listen
 from shared.settings import Settings
 
 _T = TypeVar("_T")
 SLOW_CHECK_S = 3.0
 _LOOK_AT_ONCE = 2
-log = logging.getLogger(__name__)
 
 
 class WaitingRoom:
@@ -38,8 +36,11 @@ class WaitingRoom:
         in_turn: bool = False,
     ) -> _T | None:
         """Call `look` now, or in `first_look_s`, and after each change of the batch until it answers or the time is
-        over. `in_turn`: where many wait for the same batch, a few look at a time. A thousand who woke at once would
-        keep everyone else from the interpreter for seconds."""
+        over.
+
+        `in_turn`: a few requests look at a time. A thousand that woke at once would keep all other requests from the
+        interpreter for seconds.
+        """
         event = threading.Event()
         deadline = time.monotonic() + timeout_s
         with self._lock:
@@ -63,7 +64,7 @@ class WaitingRoom:
                     del self._events[batch_id]
 
     def stop(self) -> None:
-        """Answer everyone now: the process is about to end."""
+        """Answer all waiting requests now: the process is about to end."""
         self._stopping.set()
         with self._lock:
             for events in self._events.values():
@@ -71,24 +72,11 @@ class WaitingRoom:
                     event.set()
 
     def wake(self, batch_id: str) -> None:
-        """Let everyone in this process who waits for the batch look again."""
+        """Let the requests of this process that wait for the batch look again."""
         with self._lock:
             for event in self._events.get(batch_id, ()):
                 event.set()
 
     def _listen(self) -> None:
-        pause = 0.5
-        while not self._stopping.is_set():
-            try:
-                client = messages.connect(self._settings, timeout_s=15.0)
-                with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
-                    subscription.subscribe(queues.EVENTS_CHANNEL)
-                    pause = 0.5
-                    while not self._stopping.is_set():
-                        message = subscription.get_message(timeout=5.0)
-                        if message is not None:
-                            self.wake(message["data"].decode())
-            except messages.UNREACHABLE as error:
-                log.warning("no wake-up calls while the broker is away: %s", error)
-                self._stopping.wait(pause)
-                pause = min(pause * 2, 5.0)
+        for identifier in listen(self._settings, self._stopping):
+            self.wake(identifier)

@@ -5,8 +5,8 @@ A large chunk costs little; a small one is lost with little where its worker die
 
 from sqlalchemy import Connection, select
 
+from shared.lifecycle import workers
 from shared.settings import Settings
-from shared.store.engine import clock
 from shared.store.tables import Worker
 
 _FIRST_ITEMS, _FIRST_BYTES = 32, 8 * 2**20
@@ -18,7 +18,7 @@ _UNMEASURED = 256  # items, while no worker has told its speed
 def by_speed(connection: Connection, lane: str, settings: Settings) -> int:
     """Items that a worker of this lane does in `chunk_s`, by the mean of those that live; `chunk_items` at most."""
     query = select(Worker.lanes, Worker.items_per_s).where(
-        Worker.items_per_s.is_not(None), Worker.last_seen_at > clock() - 3 * settings.lease_s
+        Worker.items_per_s.is_not(None), workers.is_alive(settings.lease_s)
     )
     speeds = [speed for lanes, speed in connection.execute(query) if speed and lane in lanes]
     wanted = round(settings.chunk_s * sum(speeds) / len(speeds)) if speeds else _UNMEASURED

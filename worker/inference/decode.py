@@ -1,4 +1,4 @@
-"""One item's bytes to pixels: whatever is wrong with a picture becomes that item's error, and no one else's."""
+"""One item's bytes to pixels. An error in the bytes fails that item and no other."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Decoded:
 
 
 def decode_item(item: ClaimedItem, data: bytes, spec: Preprocessing, max_pixels: int) -> Decoded | Result:
-    """The picture as the network wants it, or the failed result of its item."""
+    """The image as the network wants it (H, W, C), or the item's failed result."""
     started = time.perf_counter()
     try:
         failpoints.hit("worker.decode", item.sha256)
@@ -29,6 +29,6 @@ def decode_item(item: ClaimedItem, data: bytes, spec: Preprocessing, max_pixels:
     except ItemError as error:
         return Result(item.seq, error_code=error.code, error_detail=error.detail)
     except MemoryError:
-        # One that left the task would end the whole worker, message and all.
+        # A MemoryError that leaves the task ends the whole worker, message and all.
         return Result(item.seq, error_code="too_many_pixels", error_detail="not enough memory to decode it")
     return Decoded(item.seq, image, 1000 * (time.perf_counter() - started))

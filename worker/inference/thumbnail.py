@@ -1,11 +1,11 @@
-"""Thumbnails, made when first asked for and kept: the web never decodes a picture."""
+"""Thumbnails, drawn at the first request and kept: the web never decodes an image."""
 
 import io
 
 from PIL import Image, ImageOps
 from sqlalchemy import select
 
-from shared.broker import messages
+from shared.broker.wake import wake
 from shared.ids import item_id
 from shared.store.tables import Item
 from shared.vision.preprocess import media_kind
@@ -25,18 +25,18 @@ def draw_thumbnail(runtime: Runtime, batch_id: str, seq: int) -> None:
             return
         data = runtime.blobs.read(batch_id, row.pack, row.offset, row.length)
         runtime.blobs.put(path, thumbnail(data, runtime.settings.max_pixels))
-    messages.wake(runtime.broker, item_id(batch_id, seq))
+    wake(runtime.broker, item_id(batch_id, seq))
 
 
 def thumbnail(data: bytes, max_pixels: int) -> bytes:
-    """A JPEG of at most SIDE pixels a side, grey where it can't be drawn."""
+    """A JPEG of at most SIDE pixels a side, plain grey if the image can't be decoded."""
     kind = media_kind(data)
     image = Image.new("L", (SIDE, SIDE), 128)
     if kind is not None:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as picture:
-            if picture.width * picture.height <= max_pixels:
-                picture.draft("RGB", (SIDE, SIDE))
-                image = ImageOps.exif_transpose(picture)
+        with Image.open(io.BytesIO(data), formats=(kind,)) as stored:
+            if stored.width * stored.height <= max_pixels:
+                stored.draft("RGB", (SIDE, SIDE))
+                image = ImageOps.exif_transpose(stored)
                 image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=80)

@@ -1,4 +1,4 @@
-"""`gonogo doctor --repair`: the worker program's repair, run as a child, its lines turned into findings."""
+"""`gonogo doctor --repair`: runs the worker program's repair as a child and turns its lines into findings."""
 
 import json
 import subprocess
@@ -15,14 +15,15 @@ from shared.errors import GonogoError
 from shared.settings import Settings
 
 _PATIENCE_S = 1800.0
+_NEED_BROKER = {"messages", "deliveries"}
 
 
 def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
-    """What the repair found and mended; with `dry_run` it mends nothing."""
+    """The findings of the repair; with `dry_run` it mends nothing."""
     try:
         settings = Settings.from_env()
     except GonogoError:
-        return  # told already
+        return  # the checks have said so
     folder = (data_dir or settings.data_dir).expanduser().resolve()
     settings = replace(settings, data_dir=folder)
     if settings.database.startswith("sqlite:///"):
@@ -52,8 +53,8 @@ def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
 def _finding(line: dict[str, Any], *, has_broker: bool) -> Finding:
     name, about = f"repair {line['name']}", line["detail"]
     if line["error"]:
-        if line["name"] == "messages" and not has_broker:
-            return Finding(name, "skipped", "the embedded broker does not run", "`gonogo up` announces them")
+        if line["name"] in _NEED_BROKER and not has_broker:
+            return Finding(name, "skipped", "the embedded broker does not run", "`gonogo up` sends them")
         return Finding(name, "problem", f"{about}: {line['error']}")
     found, mended = line["found"], line["mended"]
     if not found:

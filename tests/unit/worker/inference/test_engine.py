@@ -12,9 +12,9 @@ from shared.errors import ArtifactError
 from shared.registry.artifact import Artifact, Calibration, Preprocessing, write_artifact
 from shared.vision.net import Shape, build, weights_bytes
 from training.output.export import onnx_bytes
-from worker.inference.engine import load_engine
-from worker.inference.engine_onnx import OnnxEngine
-from worker.inference.engine_torch import TorchEngine
+from worker.inference.engines.cpu import OnnxEngine
+from worker.inference.engines.gpu import TorchEngine
+from worker.inference.engines.load import load_engine
 
 SHAPES = [
     Shape("residual", 40, 24, 1, (16, 32), (1, 1), stem_stride=1, mirrors=4),
@@ -128,7 +128,7 @@ def test_the_cpu_engine_never_imports_torch(tmp_path: Path) -> None:
     artifact = artifact_of(SHAPES[1], tmp_path)
     code = (
         "import sys; from pathlib import Path; from shared.registry.artifact import read_artifact\n"
-        "from worker.inference.engine import load_engine\n"
+        "from worker.inference.engines.load import load_engine\n"
         f"engine = load_engine(read_artifact(Path({str(artifact.path)!r})), device='cpu')\n"
         "print(engine.name, engine.device, engine.threads, 'torch' in sys.modules)"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.inference.runtime import Pace
+from worker.inference.pace import Pace
 
 
 def test_nothing_is_known_before_anything_was_done() -> None:

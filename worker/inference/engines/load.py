@@ -1,4 +1,4 @@
-"""The one interface between a worker and whatever multiplies the matrices."""
+"""The interface between a worker and the library that computes the network, and the choice of it."""
 
 from typing import Literal, Protocol
 
@@ -27,16 +27,16 @@ class Engine(Protocol):
 def load_engine(
     artifact: Artifact, *, device: Device = "auto", threads: int = 1, reduced: bool = False
 ) -> Engine:
-    """CUDA through torch (in fp16 where `reduced`) where it is asked for or present, else ONNX Runtime on the CPU.
+    """CUDA through torch (in fp16 if `reduced`) if `device` asks for it or a GPU is present, else ONNX Runtime.
 
-    `auto` never imports torch unless an NVIDIA driver is there: a CPU worker must not pay for it.
-    Raises ArtifactError for a model that cannot be loaded, RuntimeError where `cuda` is asked for and absent.
+    `auto` imports torch only if an NVIDIA driver is present: a CPU worker must not pay for it.
+    Raises ArtifactError for a model that cannot be loaded, RuntimeError if `cuda` is asked for and absent.
     """
     if device == "cuda" or (device == "auto" and _cuda_present()):
-        from worker.inference.engine_torch import TorchEngine
+        from worker.inference.engines.gpu import TorchEngine
 
         return TorchEngine(artifact, device="cuda", threads=threads, reduced=reduced)
-    from worker.inference.engine_onnx import OnnxEngine
+    from worker.inference.engines.cpu import OnnxEngine
 
     return OnnxEngine(artifact, threads=threads)
 
@@ -47,6 +47,6 @@ def _cuda_present() -> bool:
 
     if not Path("/dev/nvidiactl").exists() or find_spec("torch") is None:
         return False
-    import worker.inference.engine_torch
+    import worker.inference.engines.gpu
 
-    return worker.inference.engine_torch.cuda_available()
+    return worker.inference.engines.gpu.cuda_available()

@@ -1,6 +1,6 @@
-"""A batch's counters against its items: they change in one transaction, so a difference is a fault to be told."""
+"""A batch's counters against its items. Both change in one transaction, so a difference is a fault."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, case, func, select, update
 
@@ -13,7 +13,8 @@ COUNTERS = ("total", *(status.value for status in ItemStatus), *(verdict.value f
 def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dict[str, tuple[int, int]]:
     """The counters of a batch that differ from its items, each as (said, counted); `mend` sets them right.
 
-    The batch is locked first: whoever writes items counts them under this lock, so that both are seen or neither.
+    The batch is locked first: a writer of items counts them under this lock, so that both changes are seen or
+    neither.
     """
     row = connection.execute(
         select(Batch.__table__).where(Batch.id == batch_id).with_for_update()
@@ -35,6 +36,28 @@ def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dic
     if wrong and mend:
         _set(connection, batch_id, counted)
     return wrong
+
+
+def suspects(connection: Connection) -> Sequence[str]:
+    """Batches whose counters seem to differ, by one pass over all items without a lock.
+
+    A batch under way may be seen between two transactions, so each suspect needs a `recount`.
+    """
+    by_status = select(Item.batch_id, Item.status, func.count()).group_by(Item.batch_id, Item.status)
+    by_verdict = select(Item.batch_id, Item.verdict, func.count()).group_by(Item.batch_id, Item.verdict)
+    said = {
+        (row.id, name): number
+        for row in connection.execute(select(Batch.__table__))
+        for name, number in row._mapping.items()
+        if name in COUNTERS and name != "total" and number
+    }
+    counted = {
+        (row[0], row[1]): row[2]
+        for query in (by_status, by_verdict)
+        for row in connection.execute(query)
+        if row[1] is not None
+    }
+    return sorted({key[0] for key, _ in {*said.items()} ^ {*counted.items()}})
 
 
 def _set(connection: Connection, batch_id: str, counted: Mapping[str, int]) -> None:

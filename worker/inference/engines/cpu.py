@@ -18,9 +18,9 @@ class OnnxEngine:
         self._graph = Graph(artifact, threads=threads)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See worker.inference.engine.Engine."""
+        """See worker.inference.engines.load.Engine."""
         return self._graph.logits(images)
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        """See worker.inference.engine.Engine."""
+        """See worker.inference.engines.load.Engine."""
         return self._graph.outputs(images)

@@ -27,7 +27,7 @@ class TorchEngine:
     def __init__(
         self, artifact: Artifact, *, device: str = "cuda", threads: int = 1, reduced: bool = True
     ) -> None:
-        """Raises ArtifactError where weights and card do not fit, RuntimeError without such a device."""
+        """Raises ArtifactError if weights and card do not fit, RuntimeError without such a device."""
         if device == "cuda" and not cuda_available():
             raise RuntimeError("device cuda was asked for, and torch sees no usable GPU")
         self.device = device
@@ -45,11 +45,11 @@ class TorchEngine:
             torch.backends.cudnn.allow_tf32 = False
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See worker.inference.engine.Engine."""
+        """See worker.inference.engines.load.Engine."""
         return self._run(images)[0]
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        """See worker.inference.engine.Engine."""
+        """See worker.inference.engines.load.Engine."""
         return self._run(images)
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
@@ -63,10 +63,10 @@ class TorchEngine:
 
     def _moved(self, images: NDArray[np.uint8]) -> torch.Tensor:
         if self.device == "cpu":
-            # A copy: decoded pictures are read-only, and torch knows no such thing.
+            # A copy, since decoded images are read-only and torch has no read-only tensors.
             return torch.from_numpy(np.array(images))
-        # Bytes travel, not floats: a quarter of the transfer. From pinned memory the copy runs beside the
-        # kernels of the micro-batch before, and the CPU is free to decode the next.
+        # Bytes are a quarter of the transfer of floats. From pinned memory the copy overlaps the kernels of the
+        # previous micro-batch, and the CPU is free to decode the next.
         pinned: Any = torch.empty(images.shape, dtype=torch.uint8, pin_memory=True)
         pinned.numpy()[...] = images
         return pinned.to(self.device, non_blocking=True)  # type: ignore[no-any-return]

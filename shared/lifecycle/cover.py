@@ -1,0 +1,53 @@
+"""Open items that no waiting chunk covers: no worker would ever claim them, so they are given a chunk."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from sqlalchemy import Connection, exists, insert, select, update
+
+from shared.contract.states import ChunkStatus, ItemStatus
+from shared.lifecycle.recount import recount
+from shared.store.engine import clock
+from shared.store.tables import Batch, Chunk, Item
+
+_COVERED = exists().where(
+    Chunk.batch_id == Item.batch_id,
+    Chunk.first_seq <= Item.seq,
+    Chunk.last_seq >= Item.seq,
+    Chunk.status.in_([ChunkStatus.HELD, ChunkStatus.QUEUED, ChunkStatus.LEASED]),
+)
+_UNCOVERED = select(Item.batch_id, Item.seq, Item.pack).where(
+    Item.status.in_([ItemStatus.QUEUED, ItemStatus.PROCESSING]), ~_COVERED
+)
+
+
+def uncovered(connection: Connection, limit: int) -> Sequence[tuple[str, int]]:
+    """(batch, seq) of at most `limit` open items that no waiting chunk covers."""
+    query = _UNCOVERED.order_by(Item.batch_id, Item.seq).limit(limit)
+    return [(row.batch_id, row.seq) for row in connection.execute(query)]
+
+
+def cover(connection: Connection, batch_id: str) -> None:
+    """Queue the uncovered items of a batch, one chunk for each run of neighbours in one pack, and recount it."""
+    # The lock makes a second repair wait, and it then finds these items covered.
+    lane = connection.scalar(select(Batch.lane).where(Batch.id == batch_id).with_for_update())
+    query = _UNCOVERED.where(Item.batch_id == batch_id).order_by(Item.seq)
+    items = [(row.seq, row.pack) for row in connection.execute(query)]
+    # Neighbours share the difference of place and position in the list.
+    for (_, pack), run in groupby(enumerate(items), lambda at: (at[1][0] - at[0], at[1][1])):
+        seqs = [seq for _, (seq, _) in run]
+        within = (Item.batch_id == batch_id, Item.seq.between(seqs[0], seqs[-1]))
+        connection.execute(update(Item).where(*within).values(status=ItemStatus.QUEUED))
+        connection.execute(
+            insert(Chunk).values(
+                batch_id=batch_id,
+                first_seq=seqs[0],
+                last_seq=seqs[-1],
+                pack=pack,
+                lane=lane,
+                status=ChunkStatus.QUEUED,
+                attempts=0,
+                enqueued_at=clock(),
+            )
+        )
+    recount(connection, batch_id, mend=True)

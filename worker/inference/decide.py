@@ -1,0 +1,31 @@
+"""The verdict of one item: its logit, calibrated to a score, against the operating point of its batch."""
+
+from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
+from shared.errors import ItemError
+from shared.lifecycle.claims import Claim, Result
+from shared.vision.decision import calibrated_score, decide
+from worker.inference.decode import Decoded
+from worker.inference.loaded import LoadedModel
+
+
+def decide_item(
+    claim: Claim, image: Decoded, logit: float | None, model: LoadedModel, infer_ms: float
+) -> Result:
+    """The item's verdict; `inference_failed` if the network gave no logit (None) or one that is no number."""
+    try:
+        if logit is None:
+            raise ItemError("inference_failed", "the network failed on this image")
+        score = calibrated_score(logit, model.artifact.calibration)
+        # A batch that an older version accepted may have a threshold outside its band.
+        point = OperatingPoint(claim.threshold, claim.review_low, claim.review_high)
+    except (ItemError, ValueError, InvalidOperatingPoint) as error:
+        return Result(
+            image.seq, error_code="inference_failed", error_detail=str(error), decode_ms=image.decode_ms
+        )
+    return Result(
+        image.seq,
+        verdict=decide(score, point).value,
+        score=score,
+        decode_ms=image.decode_ms,
+        infer_ms=infer_ms,
+    )

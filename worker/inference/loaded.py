@@ -1,0 +1,75 @@
+"""The models that a worker process has loaded: a few, the least recently used goes first."""
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from shared.blobs.store import BlobStore
+from shared.errors import ArtifactError
+from shared.registry.artifact import Artifact, read_artifact
+from shared.settings import Settings
+from shared.store.engine import Database
+from shared.store.tables import ModelVersion
+from worker.inference.engines.load import Engine, load_engine
+
+_KEPT = 3
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    artifact: Artifact
+    engine: Engine
+
+
+class LoadedModels:
+    """Loads a model version when it is first needed. Thread-safe."""
+
+    def __init__(self, settings: Settings, database: Database, blobs: BlobStore) -> None:
+        self._settings, self._database, self._blobs = settings, database, blobs
+        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loading = threading.Lock()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(self._models)
+
+    @property
+    def newest(self) -> LoadedModel:
+        """The model used last; there must be one."""
+        return next(reversed(self._models.values()))
+
+    def get(self, model_id: str) -> LoadedModel:
+        """A model ready to predict. Raises ArtifactError if its bytes are missing, or are not those of the row."""
+        with self._loading:
+            if model_id not in self._models:
+                self._models[model_id] = self._load(model_id)
+            self._models.move_to_end(model_id)
+            while len(self._models) > _KEPT:
+                self._models.popitem(last=False)
+            return self._models[model_id]
+
+    def _load(self, model_id: str) -> LoadedModel:
+        with self._database.read() as connection:
+            sha256 = connection.scalar(select(ModelVersion.sha256).where(ModelVersion.id == model_id))
+        artifact = read_artifact(self._blobs.artifact_path(str(sha256)))
+        if artifact.sha256 != sha256:
+            raise ArtifactError(f"the file of model {model_id} has another sha256 than when it was published")
+        try:
+            engine = load_engine(
+                artifact,
+                device=self._settings.device,  # type: ignore[arg-type] # checked by Settings
+                threads=self._settings.engine_threads,
+                reduced=self._settings.precision == "fp16",
+            )
+        except (RuntimeError, ImportError) as error:
+            # The worker's fault, not the chunk's: it must not cost attempts until every item is poison.
+            raise ArtifactError(f"no engine for model {model_id} here: {error}") from error
+        log.info(
+            "model %s (%s) on %s, %s, %d threads",
+            artifact.name, sha256, engine.device, engine.name, engine.threads,
+        )  # fmt: skip
+        return LoadedModel(artifact, engine)

@@ -1,0 +1,106 @@
+"""Claimed chunks to results: decode each item, predict in micro-batches that reach over chunks, decide."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import failpoints
+from shared.lifecycle.claims import Claim, ClaimedItem, Result
+from worker.inference.decide import decide_item
+from worker.inference.decode import Decoded, decode_item
+from worker.inference.engines.load import Engine
+from worker.inference.loaded import LoadedModel
+from worker.inference.missing import without_bytes
+from worker.inference.runtime import Runtime
+
+_CUDA_DECODE_THREADS = 8  # so that decoding keeps up with the GPU
+_Task = tuple[Claim, ClaimedItem, int]  # the last is the descriptor of the open pack
+_Done = dict[int, tuple[Claim, list[Result]]]
+log = logging.getLogger(__name__)
+
+
+def predict_chunks(
+    runtime: Runtime, held: Sequence[Claim], model: LoadedModel
+) -> tuple[list[tuple[Claim, list[Result]]], list[Claim]]:
+    """A result for each claimed item, and the chunks whose pack is gone."""
+    done: _Done = {}
+    missing = []
+    with ExitStack() as packs:
+        tasks: list[_Task] = []
+        for claim in held:
+            try:
+                pack = packs.enter_context(runtime.blobs.open_pack(claim.batch_id, claim.pack))
+            except FileNotFoundError:
+                missing.append(claim)
+                continue
+            done[claim.chunk_id] = (claim, [])
+            tasks += [(claim, item, pack.fileno()) for item in claim.items]
+        waiting: list[tuple[Claim, Decoded]] = []
+        for claim, decoded in _decoded(runtime, tasks, model):
+            if isinstance(decoded, Result):
+                done[claim.chunk_id][1].append(decoded)
+                continue
+            waiting.append((claim, decoded))
+            if len(waiting) == runtime.settings.micro_batch:
+                _decide_all(waiting, model, done)
+                waiting = []
+        if waiting:
+            _decide_all(waiting, model, done)
+    return list(done.values()), missing
+
+
+def _decoded(
+    runtime: Runtime, tasks: Sequence[_Task], model: LoadedModel
+) -> Iterator[tuple[Claim, Decoded | Result]]:
+    """Each item's pixels, or its failed result, in order."""
+
+    def one(task: _Task) -> tuple[Claim, Decoded | Result]:
+        claim, item, pack = task
+        data = os.pread(pack, item.length, item.offset)
+        if len(data) < item.length:  # an incomplete copy of the store: not the image's fault
+            return claim, without_bytes(item)
+        return claim, decode_item(item, data, model.artifact.preprocessing, runtime.settings.max_pixels)
+
+    on_cuda = model.engine.device.startswith("cuda")
+    threads = runtime.settings.decode_threads or (_CUDA_DECODE_THREADS if on_cuda else 0)
+    if threads == 0:
+        yield from map(one, tasks)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(one, tasks)
+
+
+def _decide_all(
+    waiting: Sequence[tuple[Claim, Decoded]],
+    model: LoadedModel,
+    done: Mapping[int, tuple[Claim, list[Result]]],
+) -> None:
+    """Predict one micro-batch, and add each item's result to those of its chunk."""
+    started = time.perf_counter()
+    logits = predict_or_halve(model.engine, [image.image for _, image in waiting])
+    infer_ms = 1000 * (time.perf_counter() - started) / len(waiting)
+    for (claim, image), logit in zip(waiting, logits, strict=True):
+        done[claim.chunk_id][1].append(decide_item(claim, image, logit, model, infer_ms))
+
+
+def predict_or_halve(engine: Engine, images: list[NDArray[np.uint8]]) -> list[float | None]:
+    """Logits, None for an image on which the network fails alone.
+
+    Out of memory halves the micro-batch, and so does any other error, until the image that causes it is alone: its
+    neighbours keep their verdicts.
+    """
+    try:
+        failpoints.hit("worker.predict")
+        return [float(logit) for logit in engine.predict(np.stack(images))]
+    except Exception as error:
+        log.warning("a micro-batch of %d failed: %s: %s", len(images), type(error).__name__, error)
+        if len(images) == 1:
+            return [None]
+    middle = len(images) // 2
+    return predict_or_halve(engine, images[:middle]) + predict_or_halve(engine, images[middle:])

@@ -1,0 +1,29 @@
+"""Batches past their deadline: their queued items expire."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from shared.lifecycle import endings
+from shared.store.engine import clock
+from shared.store.tables import Batch
+from worker.upkeep.ending import end_batch
+from worker.upkeep.site import Site
+
+NAME = "deadlines"
+ABOUT = "batches past their deadline with items waiting: these expire"
+_PAST = select(Batch.id).where(
+    Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0, Batch.sealed.is_(True)
+)
+
+
+def find(site: Site, most: int) -> Sequence[str]:
+    with site.database.read() as connection:
+        return connection.scalars(_PAST.limit(most)).all()
+
+
+def mend(site: Site, found: Sequence[str]) -> None:
+    for batch_id in found:
+        with site.database.write() as connection:
+            endings.expire(connection, batch_id)
+        end_batch(site, batch_id)

@@ -1,0 +1,47 @@
+"""Bytes that no batch owns: the web process died between the pack and its rows."""
+
+import itertools
+import logging
+import math
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import select
+
+from shared.clock import now
+from shared.store.tables import Batch
+from worker.upkeep.site import Site
+
+NAME = "orphans"
+ABOUT = "stored bytes that no batch owns: removed"
+_AT_ONCE = 500
+log = logging.getLogger(__name__)
+
+
+def find(site: Site, most: int) -> Sequence[str]:
+    """Batches that have bytes and no row, and have had them for `orphan_s`."""
+    return list(itertools.islice(_orphans(site), most))
+
+
+def mend(site: Site, found: Sequence[str]) -> None:
+    for batch_id in found:
+        site.blobs.delete_batch(batch_id)
+        log.info("removed the bytes of %s, which no row names", batch_id)
+
+
+def _orphans(site: Site) -> Iterator[str]:
+    stored = site.blobs.batch_ids()
+    while some := list(itertools.islice(stored, _AT_ONCE)):
+        with site.database.read() as connection:
+            owned = set(connection.scalars(select(Batch.id).where(Batch.id.in_(some))))
+        for batch_id in some:
+            if batch_id not in owned and _newest(site, batch_id) < now() - site.settings.orphan_s:
+                yield batch_id
+
+
+def _newest(site: Site, batch_id: str) -> float:
+    """Time of the last write there; infinity if it is being removed."""
+    folder = site.blobs.batch_folder(batch_id)
+    try:
+        return max((path.stat().st_mtime for path in folder.rglob("*")), default=folder.stat().st_mtime)
+    except FileNotFoundError:
+        return math.inf

@@ -1,0 +1,27 @@
+"""Batches kept past their time: removed."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, select
+
+from shared.contract.states import DeliveryStatus
+from shared.store.engine import clock
+from shared.store.tables import Batch, Delivery
+from worker.upkeep.ending import remove_batch
+from worker.upkeep.site import Site
+
+NAME = "retention"
+ABOUT = "batches kept past their time: removed"
+# A delivery goes with its batch, so a batch stays until its deliveries are made or given up.
+_OWES = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
+_OUTLIVED = select(Batch.id).where(Batch.retain_until < clock(), ~_OWES)  # NULL before the batch has ended
+
+
+def find(site: Site, most: int) -> Sequence[str]:
+    with site.database.read() as connection:
+        return connection.scalars(_OUTLIVED.limit(most)).all()
+
+
+def mend(site: Site, found: Sequence[str]) -> None:
+    for batch_id in found:
+        remove_batch(site, batch_id, "retention_over")

@@ -1,0 +1,28 @@
+"""Files half written by a process that died: those to be renamed, and spooled uploads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.clock import now
+from worker.upkeep.site import Site
+
+NAME = "temporary"
+ABOUT = "files left half written by a process that died: removed"
+
+
+def find(site: Site, most: int) -> Sequence[Path]:
+    """Those not written to for `orphan_s`."""
+    old = now() - site.settings.orphan_s
+    found = set()
+    for path in (*site.blobs.root.rglob("*.tmp"), *site.blobs.spool_folder().iterdir()):
+        try:
+            if path.is_file() and path.stat().st_mtime < old:
+                found.add(path)
+        except FileNotFoundError:
+            continue
+    return sorted(found)[:most]
+
+
+def mend(site: Site, found: Sequence[Path]) -> None:
+    for path in found:
+        path.unlink(missing_ok=True)
