@@ -4,7 +4,6 @@ import logging
 import time
 import uuid
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 
 from flask import Flask, Request, Response, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
@@ -18,6 +17,7 @@ from shared.errors import SettingsError
 from shared.logs import log_requests_as
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.version import installed_version
 from web.api import api_keys, batches, health, items, models, predict, session, workers
 from web.http import problems
 from web.live.announcer import Announcer
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
-        GONOGO_VERSION=_version(),
+        GONOGO_VERSION=installed_version(),
     )
     for resource in _RESOURCES:
         app.register_blueprint(resource.blueprint)
@@ -71,13 +71,6 @@ class _Sessions(SecureCookieSessionInterface):
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
-
-
-def _version() -> str:
-    try:
-        return version("gonogo")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _refuse_evicting_broker(settings: Settings) -> None:

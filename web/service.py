@@ -43,11 +43,11 @@ class Service:
 
     def complete(self, batch_id: str) -> None:
         """Ask whether a batch has ended, in a transaction of its own, and tell of the deliveries it owes."""
-        with self.database.write() as connection:
-            completed = endings.complete(connection, batch_id)
-        for delivery_id in completed.deliveries if completed else ():
-            self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
-        self.waiting.wake(batch_id)
+        tell = endings.Tell(delivery_owed=self._send_delivery, batch_changed=self.waiting.wake)
+        endings.end(self.database, tell, [batch_id])
+
+    def _send_delivery(self, delivery_id: str) -> None:
+        self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 
     def batch_payload(self, row: BatchRecord, base: str) -> BatchPayload:
         """A batch as the contract shows it, links included."""

@@ -1,16 +1,60 @@
-"""What becomes of a chunk whose holder is gone: back into the queue, halved, or failed as poison.
+"""Leases: renewed by their holder, handed back, or ended, which returns, halves or fails the chunk.
 
-The rules of compare-and-set and the order of locks are those of `shared.lifecycle.endings`.
+Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 """
 
-from sqlalchemy import Connection, insert, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
 from shared.contract.states import ChunkStatus, ItemStatus
 from shared.lifecycle import counters
-from shared.lifecycle.claims import requeue_items
+from shared.lifecycle.claims import Claim
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
+
+# The fence: a holder whose lease was taken over has another token, and changes nothing.
+HELD = and_(
+    Chunk.id == bindparam("chunk"), Chunk.token == bindparam("by_token"), Chunk.status == ChunkStatus.LEASED
+)
+_RENEW = update(Chunk).where(HELD).values(lease_until=clock() + bindparam("lease_s"))
+
+
+def renew(connection: Connection, chunk_id: int, token: str, lease_s: float) -> bool:
+    """Prolong a lease; False where the token no longer holds it."""
+    done = connection.execute(_RENEW, {"chunk": chunk_id, "by_token": token, "lease_s": lease_s})
+    return done.rowcount == 1
+
+
+def release(connection: Connection, held: Claim, wait_s: float = 5.0) -> bool:
+    """Hand a chunk back untouched, since the worker lacks a part: no attempt is counted.
+
+    The chunk is claimable again after `wait_s`: claimed at once, it would keep its whole lane waiting.
+    """
+    changed = connection.execute(
+        update(Chunk)
+        .where(Chunk.id == held.chunk_id, Chunk.token == held.token, Chunk.status == ChunkStatus.LEASED)
+        .values(
+            status=ChunkStatus.QUEUED, token=None, lease_until=clock() + wait_s, attempts=Chunk.attempts - 1
+        )
+    )
+    if changed.rowcount != 1:
+        return False
+    requeue_items(connection, held.batch_id, held.items[0].seq, held.items[-1].seq, attempts=-1)
+    return True
+
+
+def requeue_items(connection: Connection, batch_id: str, first: int, last: int, attempts: int = 0) -> None:
+    """Queue the items of a chunk that went back into the queue; `attempts` is added to the count of each item."""
+    back = connection.execute(
+        update(Item)
+        .where(Item.batch_id == batch_id, Item.seq.between(first, last), Item.status == ItemStatus.PROCESSING)
+        .values(status=ItemStatus.QUEUED, attempts=Item.attempts + attempts)
+    ).rowcount
+    connection.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(queued=Batch.queued + back, processing=Batch.processing - back, version=Batch.version + 1)
+    )
 
 
 def expired_leases(connection: Connection, limit: int) -> list[int]:
@@ -36,9 +80,9 @@ def end_lease(connection: Connection, chunk_id: int, token: str) -> None:
 def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> str | None:
     """Put a chunk whose lease has ended back into the queue.
 
-    One that has ended `max_attempts` times is halved, each half with one more try, so that a picture that
+    A chunk whose lease has ended `max_attempts` times is halved, each half with one more try, so that an image that
     kills its worker is found by bisection; alone in its chunk it fails as `poison_image`.
-    Returns the batch to complete where that closed an item, else None.
+    Returns the id of the batch to complete where that closed an item, else None.
     """
     returned = connection.execute(
         update(Chunk)
@@ -49,7 +93,7 @@ def return_expired(connection: Connection, chunk_id: int, max_attempts: int) -> 
     if returned is None:
         return None
     chunk = ChunkRecord._make(returned)
-    # Counted here, so that of two sweepers only the one that did it counts.
+    # Counted here: of two sweepers, only the winner of the compare-and-set counts.
     counters.count(connection, "lease_expired")
     if chunk.attempts < max_attempts:
         requeue_items(connection, chunk.batch_id, chunk.first_seq, chunk.last_seq)
@@ -93,7 +137,7 @@ def _fail_poison(connection: Connection, chunk: ChunkRecord) -> None:
         .values(
             status=ItemStatus.FAILED,
             error_code="poison_image",
-            error_detail=f"the worker died {chunk.attempts} times on this picture",
+            error_detail=f"the worker died {chunk.attempts} times on this image",
             finished_at=clock(),
         )
     ).rowcount

@@ -15,10 +15,10 @@ from shared.store.tables import Chunk
 
 def _fence() -> None:
     """A record no longer asks for the token: whoever comes writes."""
-    from shared.lifecycle import claims
+    from shared.lifecycle import verdicts
 
     statement: Any = update(Chunk).where(Chunk.id == bindparam("chunk"))
-    claims._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
+    verdicts._FINISH_CHUNK = statement.values(status=ChunkStatus.DONE, token=None, lease_until=None)
 
 
 def _lease_expiry() -> None:
@@ -30,9 +30,9 @@ def _lease_expiry() -> None:
 
 def _renewal() -> None:
     """No heartbeat renews a lease."""
-    from shared.lifecycle import claims
+    from shared.lifecycle import leases
 
-    claims.renew = lambda connection, chunk_id, token, lease_s: True
+    leases.renew = lambda connection, chunk_id, token, lease_s: True
 
 
 def _completion() -> None:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from shared.access import keys
 from shared.contract.operating_point import OperatingPoint
-from shared.lifecycle import claims, endings
+from shared.lifecycle import claims, endings, verdicts
 from shared.registry import versions
 from shared.registry.artifact import Calibration, Preprocessing, write_artifact
 from shared.settings import Settings
@@ -67,9 +67,11 @@ class Site:
             for item in held.items:
                 verdict, score, code = left.pop(0)
                 detail = "as told" if code else None
-                recorded.append(claims.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
+                recorded.append(verdicts.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
             with self.service.database.write() as connection:
-                claims.record(connection, [(held, recorded)], model_sha256="0" * 64, at=held.enqueued_at + 1)
+                verdicts.record(
+                    connection, [(held, recorded)], model_sha256="0" * 64, at=held.enqueued_at + 1
+                )
             with self.service.database.write() as connection:
                 endings.complete(connection, held.batch_id)
 

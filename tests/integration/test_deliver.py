@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -23,9 +23,10 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import Attempt, Delivery
+from shared.webhooks import owed
 from tests.harness.receivers import Receiver, status
 from tests.harness.stack import running
-from worker.webhooks.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver, due
+from worker.webhooks.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 BODY = json.dumps({"type": "batch.completed", "data": {"line": "Prüfstand 3"}}, ensure_ascii=False)
@@ -70,6 +71,11 @@ def row_of(database: Database, identifier: str) -> Any:
         return connection.execute(select(Delivery.__table__).where(Delivery.id == identifier)).one()
 
 
+def due(database: Database, at: Callable[[], float] = time.time) -> list[str]:
+    with database.read() as connection:
+        return owed.due(connection, 10, at())
+
+
 def tries_of(database: Database, identifier: str) -> list[Any]:
     query = select(Attempt.__table__).where(Attempt.delivery_id == identifier).order_by(Attempt.id)
     with database.read() as connection:
@@ -87,7 +93,7 @@ def test_a_delivery_arrives_signed_and_byte_for_byte(
 ) -> None:
     receiver.replies = [status(200, b"thanks\n\x00\x1b[2J \xff " + "schön".encode())]
     identifier = owe(database, receiver.url, at=time.time() - 1)
-    assert due(database, 10) == [identifier]
+    assert due(database) == [identifier]
     assert deliver(database, settings, identifier) == "delivered"
     [(path, headers, body)] = receiver.posts
     assert (path, body) == ("/hook?line=A3", BODY.encode())
@@ -103,7 +109,7 @@ def test_a_delivery_arrives_signed_and_byte_for_byte(
     row = row_of(database, identifier)
     assert (row.status, row.attempts) == ("delivered", 1)
     assert row.finished_at is not None
-    assert due(database, 10) == []
+    assert due(database) == []
     assert deliver(database, settings, identifier) == "not_due"
 
 
@@ -117,9 +123,9 @@ def test_a_receiver_that_is_down_for_an_hour_gets_it_at_2_h_35_m_under_the_same_
         at.append(clock.now - START)
         assert deliver(database, settings, identifier, at=clock) == "retry"
         assert deliver(database, settings, identifier, at=clock) == "not_due"
-        assert due(database, 10, at=clock) == []
+        assert due(database, clock) == []
         clock.now = row_of(database, identifier).due_at
-        assert due(database, 10, at=clock) == [identifier]
+        assert due(database, clock) == [identifier]
     assert clock.now - START > 3600
     receiver = Receiver(port)
     try:
@@ -158,7 +164,7 @@ def test_after_the_tenth_try_it_is_exhausted(
     assert {headers["webhook-id"] for _, headers, _ in receiver.posts} == {identifier}
     assert len({headers["webhook-signature"] for _, headers, _ in receiver.posts}) == 10
     clock.now += 10 * 86_400
-    assert due(database, 10, at=clock) == []
+    assert due(database, clock) == []
 
 
 def test_of_many_messages_for_one_delivery_one_posts(
@@ -189,7 +195,7 @@ def test_a_death_between_post_and_record_is_made_good_under_the_same_id(
     assert deliver(database, settings, identifier) == "not_due", "the claim of the dead still holds"
     later = Clock(row_of(database, identifier).due_at)
     assert later.now <= time.time() + Settings().webhook_timeout_s + RECORD_MARGIN_S
-    assert due(database, 10, at=later) == [identifier]
+    assert due(database, later) == [identifier]
     assert deliver(database, settings, identifier, at=later) == "delivered"
     first, second = receiver.posts
     assert first[1]["webhook-id"] == second[1]["webhook-id"] and first[2] == second[2]

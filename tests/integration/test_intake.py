@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
-from shared.lifecycle import claims, endings
+from shared.lifecycle import claims, purging
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Batch, Chunk, Item
@@ -175,7 +175,7 @@ def test_an_upload_that_was_given_up_meanwhile_cannot_be_sealed(app: Application
     intake = Intake(app.service, "t", options=Options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
-        assert endings.purge(connection, intake.batch_id)
+        assert purging.purge_rows(connection, intake.batch_id)
     with pytest.raises(HttpProblem) as refused:
         intake.seal()
     assert (refused.value.status, refused.value.code) == (409, "upload_lost")

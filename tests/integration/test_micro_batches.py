@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sqlalchemy import event, select, update
 
 from shared.clock import now
-from shared.lifecycle import claims, endings
-from shared.lifecycle.claims import Claim, Result
+from shared.lifecycle import claims, endings, verdicts
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
 from shared.registry.artifact import read_artifact
 from shared.registry.versions import register
 from shared.store.tables import Batch, Chunk, Item
@@ -53,10 +54,10 @@ def results(held: Claim) -> list[Result]:
     return [Result(item.seq, verdict="defect", score=0.9) for item in held.items]
 
 
-def record(app: Application, held: list[Claim]) -> tuple[list[claims.Recorded], list[Claim]]:
+def record(app: Application, held: list[Claim]) -> tuple[list[verdicts.Recorded], list[Claim]]:
     done = [(claim, results(claim)) for claim in held]
     with app.database.write() as connection:
-        return claims.record(connection, done, model_sha256="f" * 64, at=now())
+        return verdicts.record(connection, done, model_sha256="f" * 64, at=now())
 
 
 def counts(app: Application, batch_id: str) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 
 from shared.clock import now
 from shared.contract.states import DeliveryStatus
-from shared.lifecycle import counters, endings
+from shared.lifecycle import counters, purging
 from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
@@ -150,7 +150,7 @@ def test_bytes_left_by_a_sweep_that_died_after_its_commit_are_removed(
 ) -> None:
     batch_id = app.finished(four)["id"]
     with app.database.write() as connection:
-        assert endings.purge(connection, batch_id)
+        assert purging.purge_rows(connection, batch_id)
     time.sleep(0.01)
     sweep.run_once()
     assert not app.service.blobs.batch_folder(batch_id).exists()

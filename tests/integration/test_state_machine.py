@@ -24,8 +24,9 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import claims, endings, leases
-from shared.lifecycle.claims import Claim, Result
+from shared.lifecycle import claims, closing, endings, leases, purging, verdicts
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
 
@@ -113,7 +114,7 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, name: str) -> None:
         if name in self.batches:
             with self.database.write() as connection:
-                endings.cancel(connection, self.batches[name])
+                closing.cancel(connection, self.batches[name])
             self._complete(self.batches[name])
 
     @precondition(lambda self: self.batches)
@@ -124,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         if row is None or data.draw(st.integers(0, 3)):
             return
         with self.database.write() as connection:
-            gone = endings.purge(connection, row.id)
+            gone = purging.purge_rows(connection, row.id)
         assert gone == (not row.sealed or row.finished_at is not None)
         if gone:
             del self.batches[name]
@@ -167,11 +168,11 @@ class Machine(RuleBasedStateMachine):
         ]
         if crash:
             with pytest.raises(_Crash), self.database.write() as connection:
-                claims.record(connection, done, model_sha256="0" * 64, at=time.time())
+                verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
                 raise _Crash
             return
         with self.database.write() as connection:
-            recorded, lost = claims.record(connection, done, model_sha256="0" * 64, at=time.time())
+            recorded, lost = verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
         assert set(held) - set(lost) == live, "only who holds the lease may record, and it must be able to"
         assert {batch.batch_id for batch in recorded} == {claim.batch_id for claim in live}
         for batch in recorded:
@@ -185,9 +186,9 @@ class Machine(RuleBasedStateMachine):
         live = held in self._live_claims()
         with self.database.write() as connection:
             if data.draw(st.booleans()):
-                done = claims.release(connection, held, wait_s=0.0)
+                done = leases.release(connection, held, wait_s=0.0)
             else:
-                done = claims.renew(connection, held.chunk_id, held.token, _LEASE_S)
+                done = leases.renew(connection, held.chunk_id, held.token, _LEASE_S)
         assert done == live
 
     # -- what the sweep does ----------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ class Machine(RuleBasedStateMachine):
                 leases.return_expired(connection, chunk_id, _MAX_ATTEMPTS)
         for batch_id in late:
             with self.database.write() as connection:
-                endings.expire(connection, batch_id)
+                closing.expire(connection, batch_id)
         for batch_id in self.batches.values():
             self._complete(batch_id)
 
@@ -277,7 +278,7 @@ class Machine(RuleBasedStateMachine):
                 break
             done = [(held, [_result(item.seq, 1) for item in held.items]) for held in taken]
             with self.database.write() as connection:
-                claims.record(connection, done, model_sha256="0" * 64, at=time.time())
+                verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
         self.sweep()
         for name in self.batches:
             row = self._row(name)

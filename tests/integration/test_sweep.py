@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from shared.clock import now
-from shared.lifecycle import claims, counters
-from shared.lifecycle.claims import Claim, Result
+from shared.lifecycle import claims, counters, verdicts
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
 from shared.store.tables import Batch, Chunk, Delivery, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
@@ -131,7 +132,7 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
         held = claim(app)
         results = [Result(item.seq, verdict="defect", score=1.0) for item in held.items]
         with app.database.write() as connection:
-            claims.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
+            verdicts.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
     assert batch(app, batch_id)["status"] == "processing"
     sweep.run_once()
     assert batch(app, batch_id)["status"] == "completed"

@@ -10,8 +10,9 @@ from sqlalchemy import delete, insert, select, update
 
 from shared.clock import now
 from shared.ids import new_id
-from shared.lifecycle import claims, endings, leases
-from shared.lifecycle.claims import Claim, Result
+from shared.lifecycle import claims, closing, endings, leases, purging, verdicts
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.migrations import migrate
 from shared.store.tables import Batch, Chunk, Delivery, Item, ModelVersion
@@ -105,11 +106,11 @@ def must_claim(database: Database, token: str = "mine", lease_s: float = 60) -> 
     return held
 
 
-def record(database: Database, held: Claim, **changed: Any) -> claims.Recorded | None:
+def record(database: Database, held: Claim, **changed: Any) -> verdicts.Recorded | None:
     verdict = {"verdict": "defect", "score": 0.9, **changed}
     results = [Result(item.seq, **verdict) for item in held.items]
     with database.write() as connection:
-        recorded, _ = claims.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
+        recorded, _ = verdicts.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
     return recorded[0] if recorded else None
 
 
@@ -172,7 +173,7 @@ def test_many_claimers_at_once_share_the_chunks_without_overlap(database: Databa
 def test_verdicts_are_written_and_counted_once(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
     held = must_claim(database)
-    assert record(database, held) == claims.Recorded(batch_id, open=0, abort=False)
+    assert record(database, held) == verdicts.Recorded(batch_id, open=0, abort=False)
     assert record(database, held, verdict="no_defect") is None
     row = batch_row(database, batch_id)
     assert (row.succeeded, row.defect) == (4, 4)
@@ -185,8 +186,8 @@ def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None
     heir = must_claim(database, "heir")
     assert heir.attempt == 2
     assert record(database, zombie, verdict="no_defect") is None
-    assert not run(database, claims.renew, zombie.chunk_id, "zombie", 60)
-    assert not run(database, claims.release, zombie)
+    assert not run(database, leases.renew, zombie.chunk_id, "zombie", 60)
+    assert not run(database, leases.release, zombie)
     assert record(database, heir) is not None
     assert batch_row(database, batch_id).defect == 4
     with database.read() as connection:
@@ -197,7 +198,7 @@ def test_a_lease_that_was_renewed_is_not_taken(database: Database, model_id: str
     make_batch(database, model_id)
     held = must_claim(database, lease_s=-1)
     assert run(database, leases.expired_leases, 10) == [held.chunk_id]
-    assert run(database, claims.renew, held.chunk_id, "mine", 60)
+    assert run(database, leases.renew, held.chunk_id, "mine", 60)
     assert run(database, leases.expired_leases, 10) == []
     assert run(database, leases.return_expired, held.chunk_id, 3) is None
     assert claim(database) is None
@@ -268,7 +269,7 @@ def test_a_completed_batch_may_hold_failed_items(
     held = must_claim(database)
     with database.write() as connection:
         made = [Result(item.seq, **result) for item, result in zip(held.items, results, strict=True)]
-        claims.record(connection, [(held, made)], model_sha256="f" * 64, at=now())
+        verdicts.record(connection, [(held, made)], model_sha256="f" * 64, at=now())
     run(database, endings.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", outcome)
@@ -279,7 +280,7 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
     held = must_claim(database)
     with pytest.raises(AssertionError), database.write() as connection:
         some = [Result(item.seq, verdict="defect", score=0.9) for item in held.items[:3]]
-        claims.record(connection, [(held, some)], model_sha256="f" * 64, at=now())
+        verdicts.record(connection, [(held, some)], model_sha256="f" * 64, at=now())
     assert batch_row(database, batch_id).processing == 4
     assert record(database, held) is not None
 
@@ -287,8 +288,8 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
 def test_cancel_closes_what_has_not_begun_and_keeps_what_has(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, items=4, per_chunk=2, webhook=WEBHOOK)
     held = must_claim(database)
-    assert run(database, endings.cancel, batch_id)
-    assert not run(database, endings.cancel, batch_id)
+    assert run(database, closing.cancel, batch_id)
+    assert not run(database, closing.cancel, batch_id)
     assert run(database, endings.complete, batch_id) is None
     assert claim(database) is None
     record(database, held)
@@ -303,8 +304,8 @@ def test_what_has_ended_cannot_be_cancelled_or_expired(database: Database, model
     batch_id = make_batch(database, model_id, deadline_at=now() - 1)
     record(database, must_claim(database))
     run(database, endings.complete, batch_id)
-    assert not run(database, endings.cancel, batch_id)
-    assert not run(database, endings.expire, batch_id)
+    assert not run(database, closing.cancel, batch_id)
+    assert not run(database, closing.expire, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.cancelled, row.expired) == ("completed", 0, 0)
 
@@ -312,8 +313,8 @@ def test_what_has_ended_cannot_be_cancelled_or_expired(database: Database, model
 def test_a_deadline_closes_what_has_not_begun(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, items=4, per_chunk=2, deadline_at=now() - 1)
     held = must_claim(database)
-    assert run(database, endings.expire, batch_id)
-    assert not run(database, endings.expire, batch_id)
+    assert run(database, closing.expire, batch_id)
+    assert not run(database, closing.expire, batch_id)
     record(database, held)
     run(database, endings.complete, batch_id)
     row = batch_row(database, batch_id)
@@ -322,13 +323,13 @@ def test_a_deadline_closes_what_has_not_begun(database: Database, model_id: str)
 
 def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, deadline_at=now() + 600)
-    assert not run(database, endings.expire, batch_id)
+    assert not run(database, closing.expire, batch_id)
     assert batch_row(database, batch_id).queued == 4
 
 
 def test_a_chunk_handed_back_costs_no_attempt(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
-    assert run(database, claims.release, must_claim(database, "first"), 0.0)
+    assert run(database, leases.release, must_claim(database, "first"), 0.0)
     assert batch_row(database, batch_id).queued == 4
     held = must_claim(database, "second")
     assert held.attempt == 1
@@ -340,7 +341,7 @@ def test_a_chunk_handed_back_lets_others_go_first(database: Database, model_id: 
     make_batch(database, model_id)
     make_batch(database, model_id)
     back = must_claim(database, "first")
-    assert run(database, claims.release, back, 60.0)
+    assert run(database, leases.release, back, 60.0)
     assert must_claim(database, "second").chunk_id > back.chunk_id
 
 
@@ -348,7 +349,7 @@ def test_a_chunk_handed_back_does_not_keep_the_others_of_its_lane_waiting(
     database: Database, model_id: str
 ) -> None:
     make_batch(database, model_id, items=2, per_chunk=1)
-    assert run(database, claims.release, must_claim(database, "first"), 600.0)
+    assert run(database, leases.release, must_claim(database, "first"), 600.0)
     assert [item.seq for item in must_claim(database, "second").items] == [1]
     assert claim(database) is None
 
@@ -383,11 +384,11 @@ def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id
 
 def test_only_what_has_ended_is_purged(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, webhook=WEBHOOK)
-    assert not run(database, endings.purge, batch_id)
+    assert not run(database, purging.purge_rows, batch_id)
     assert batch_row(database, batch_id).total == 4
     record(database, must_claim(database))
     run(database, endings.complete, batch_id)
-    assert run(database, endings.purge, batch_id)
+    assert run(database, purging.purge_rows, batch_id)
     with database.read() as connection:
         for table in (Batch, Chunk, Item, Delivery):
             assert connection.execute(select(table.__table__)).all() == []
@@ -400,7 +401,7 @@ def test_each_change_is_a_new_version_so_that_polls_see_it(database: Database, m
     versions.append(batch_row(database, batch_id).version)
     record(database, held)
     versions.append(batch_row(database, batch_id).version)
-    run(database, endings.cancel, batch_id)
+    run(database, closing.cancel, batch_id)
     versions.append(batch_row(database, batch_id).version)
     run(database, endings.complete, batch_id)
     versions.append(batch_row(database, batch_id).version)

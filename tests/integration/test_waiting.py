@@ -12,7 +12,7 @@ import pytest
 
 from shared.broker.wake import wake
 from shared.cli.embedded.stack import valkey_binary
-from shared.lifecycle import endings
+from shared.lifecycle import closing
 from tests.harness.application import Application, application
 from tests.harness.processes import until
 from web.api import batches
@@ -129,7 +129,7 @@ def test_a_change_of_another_batch_is_not_an_answer(app: Application, images: di
 
     def change_other() -> None:
         with app.database.write() as connection:
-            endings.cancel(connection, other)
+            closing.cancel(connection, other)
         wake(app.runtime.broker, other)
 
     options = {"If_None_Match": first.headers["ETag"]}
@@ -141,7 +141,7 @@ def test_a_poll_that_is_behind_is_answered_at_once(app: Application, images: dic
     batch_id = submit(app, images)
     old = app.call("GET", f"/v1/batches/{batch_id}").headers["ETag"]
     with app.database.write() as connection:
-        endings.cancel(connection, batch_id)
+        closing.cancel(connection, batch_id)
     began = time.monotonic()
     answer = app.call("GET", f"/v1/batches/{batch_id}?wait=60", If_None_Match=old)
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelling")

@@ -10,7 +10,8 @@ from shared.contract.batches import BatchPayload
 from shared.contract.pages import ListPayload, page
 from shared.contract.states import BatchStatus
 from shared.errors import Unavailable
-from shared.lifecycle import endings
+from shared.lifecycle import closing
+from shared.lifecycle.purging import purge
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Submission
 from web.http import cursors
@@ -262,7 +263,7 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
     here = service()
     row = find(here, batch_id)
     with here.database.write() as connection:
-        cancelled = endings.cancel(connection, batch_id)
+        cancelled = closing.cancel(connection, batch_id)
     if not cancelled and row.status not in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
         raise HttpProblem(409, "wrong_state", f"a batch that is {row.status} can't be cancelled")
     here.complete(batch_id)
@@ -275,11 +276,8 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
 def delete_batch(batch_id: str) -> tuple[str, int]:
     here = service()
     row = find(here, batch_id)
-    with here.database.write() as connection:
-        gone = endings.purge(connection, batch_id)
-    if not gone:
+    if not purge(here.database, here.blobs, batch_id):
         raise HttpProblem(
             409, "wrong_state", f"a batch that is {row.status} can't be deleted: cancel it first"
         )
-    here.blobs.delete_batch(batch_id)
     return "", 204

@@ -21,7 +21,7 @@ from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
-from shared.lifecycle import endings
+from shared.lifecycle.purging import purge
 from shared.registry import versions
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item, Submission
@@ -182,20 +182,14 @@ class Intake:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        if not self._inserted or self._purge():
+        if not self._inserted:
             self.service.blobs.delete_batch(self.batch_id)
-
-    def _purge(self) -> bool:
-        """Delete the rows; False where the batch stands after all, sealed by a commit whose answer never came, or
-        where nobody can tell: then the sweep will."""
+            return
         try:
-            with self.service.database.write() as connection:
-                endings.purge(connection, self.batch_id)
-            with self.service.database.read() as connection:
-                return connection.scalar(select(Batch.id).where(Batch.id == self.batch_id)) is None
+            # It stays where it is sealed after all, by a commit whose answer never came.
+            purge(self.service.database, self.service.blobs, self.batch_id)
         except OperationalError as error:
             log.warning("the rows of %s are left to the sweep: %s", self.batch_id, error.orig)
-            return False
 
     def _flush(self, *, seal: bool = False, key: str | None = None) -> int:
         """Commit what was read as a chunk and announce it. At the seal, how many items are open."""

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 
-from shared.lifecycle import claims, counters
+from shared.lifecycle import claims, counters, leases
 from shared.lifecycle.claims import Claim
 from shared.store.engine import retrying
 from worker.inference.runtime import Runtime
@@ -34,7 +34,7 @@ def hand_back(runtime: Runtime, held: Sequence[Claim], event: str, why: str) -> 
 
     def release(one: Claim) -> None:
         with runtime.database.write() as connection:
-            claims.release(connection, one)
+            leases.release(connection, one)
             counters.count(connection, event)
 
     for one in held:

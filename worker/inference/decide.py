@@ -2,7 +2,8 @@
 
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ItemError
-from shared.lifecycle.claims import Claim, Result
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
 from shared.vision.decision import calibrated_score, decide
 from worker.inference.decode import Decoded
 from worker.inference.loaded import LoadedModel

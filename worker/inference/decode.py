@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from shared import failpoints
 from shared.errors import ItemError
-from shared.lifecycle.claims import ClaimedItem, Result
+from shared.lifecycle.claims import ClaimedItem
+from shared.lifecycle.verdicts import Result
 from shared.registry.artifact import Preprocessing
 from shared.vision.preprocess import decode
 

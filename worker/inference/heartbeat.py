@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.clock import now
-from shared.lifecycle import claims, workers
+from shared.lifecycle import leases, workers
 from shared.lifecycle.claims import Claim
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -59,7 +59,7 @@ class Heartbeat:
         held = self._held
         with self._database.write() as connection:
             for claim in sorted(held, key=lambda claim: claim.chunk_id):
-                claims.renew(connection, claim.chunk_id, claim.token, self._settings.lease_s)
+                leases.renew(connection, claim.chunk_id, claim.token, self._settings.lease_s)
             listed = workers.beat(connection, self._who.id, self._progress)
         if not listed and self._models.ids:
             self.register()

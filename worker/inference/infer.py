@@ -7,11 +7,12 @@ from shared import failpoints
 from shared.broker import messages
 from shared.broker.wake import wake
 from shared.errors import ArtifactError
+from shared.lifecycle import endings
 from shared.store.engine import retrying
 from worker.inference.claim import claim, hand_back
 from worker.inference.missing import give_up
 from worker.inference.predict import predict_chunks
-from worker.inference.record import abort, complete, record
+from worker.inference.record import abort, record
 from worker.inference.runtime import Runtime
 
 
@@ -49,6 +50,5 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
             retrying(partial(abort, runtime, batch.batch_id))
     ended = [batch.batch_id for batch in recorded if batch.open == 0 or batch.abort]
     if ended:
-        retrying(partial(complete, runtime, ended))
-        wake(runtime.broker, *ended)
+        retrying(partial(endings.end, runtime.database, runtime.tell, ended))
     return True

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from shared.lifecycle import counters
-from shared.lifecycle.claims import Claim, ClaimedItem, Result
+from shared.lifecycle.claims import Claim, ClaimedItem
+from shared.lifecycle.verdicts import Result
 from worker.inference.runtime import Runtime
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared import failpoints
-from shared.lifecycle.claims import Claim, ClaimedItem, Result
+from shared.lifecycle.claims import Claim, ClaimedItem
+from shared.lifecycle.verdicts import Result
 from worker.inference.decide import decide_item
 from worker.inference.decode import Decoded, decode_item
 from worker.inference.engines.load import Engine

@@ -20,6 +20,7 @@ from worker import process
 from worker.inference.heartbeat import Heartbeat
 from worker.inference.loaded import LoadedModels
 from worker.inference.pace import Pace
+from worker.telling import teller
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Runtime:
         self.database = Database(settings.database, durable=False, pool_size=3)
         self.blobs = BlobStore(settings.blobs)
         self.broker: redis.Redis = connect(settings)
+        self.tell = teller(celery, self.broker)
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())
         self.models = LoadedModels(settings, self.database, self.blobs)

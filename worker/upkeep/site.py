@@ -8,8 +8,10 @@ from celery import Celery
 from shared.blobs.store import BlobStore
 from shared.broker.connection import connect
 from shared.broker.messages import ChunkMessages
+from shared.lifecycle.endings import Tell
 from shared.settings import Settings
 from shared.store.engine import Database
+from worker.telling import teller
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Site:
     blobs: BlobStore
     broker: "redis.Redis"
     chunk_messages: ChunkMessages
+    tell: Tell
 
 
 def open_site(settings: Settings, celery: Celery) -> Site:
@@ -34,4 +37,5 @@ def open_site(settings: Settings, celery: Celery) -> Site:
         blobs=BlobStore(settings.blobs),
         broker=broker,
         chunk_messages=ChunkMessages(broker),
+        tell=teller(celery, broker),
     )

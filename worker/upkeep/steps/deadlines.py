@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from shared.lifecycle import endings
+from shared.lifecycle import closing
 from shared.store.engine import clock
 from shared.store.tables import Batch
 from worker.upkeep.ending import end_batch
@@ -25,5 +25,5 @@ def find(site: Site, most: int) -> Sequence[str]:
 def mend(site: Site, found: Sequence[str]) -> None:
     for batch_id in found:
         with site.database.write() as connection:
-            endings.expire(connection, batch_id)
+            closing.expire(connection, batch_id)
         end_batch(site, batch_id)

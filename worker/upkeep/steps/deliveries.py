@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from shared.broker import messages, queues
+from shared.clock import now
+from shared.webhooks import owed
 from worker.upkeep.site import Site
-from worker.webhooks.deliver import due
 
 NAME = "deliveries"
 ABOUT = "webhook deliveries that are due without a message to a worker: sent again"
@@ -12,8 +13,9 @@ ABOUT = "webhook deliveries that are due without a message to a worker: sent aga
 
 def find(site: Site, most: int) -> Sequence[str]:
     """Due deliveries, less the messages in the queue."""
-    owed = due(site.database, most)
-    return owed[: max(0, len(owed) - int(site.broker.llen(queues.WEBHOOKS)))] if owed else []
+    with site.database.read() as connection:
+        due = owed.due(connection, most, now())
+    return due[: max(0, len(due) - int(site.broker.llen(queues.WEBHOOKS)))] if due else []
 
 
 def mend(site: Site, found: Sequence[str]) -> None:

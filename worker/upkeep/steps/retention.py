@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import exists, select
 
 from shared.contract.states import DeliveryStatus
+from shared.lifecycle.purging import purge
 from shared.store.engine import clock
 from shared.store.tables import Batch, Delivery
-from worker.upkeep.ending import remove_batch
 from worker.upkeep.site import Site
 
 NAME = "retention"
@@ -24,4 +24,4 @@ def find(site: Site, most: int) -> Sequence[str]:
 
 def mend(site: Site, found: Sequence[str]) -> None:
     for batch_id in found:
-        remove_batch(site, batch_id, "retention_over")
+        purge(site.database, site.blobs, batch_id, counter="retention_over")

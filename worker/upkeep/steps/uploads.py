@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from shared.lifecycle.purging import purge
 from shared.store.engine import clock
 from shared.store.tables import Batch
-from worker.upkeep.ending import remove_batch
 from worker.upkeep.site import Site
 
 NAME = "uploads"
@@ -21,4 +21,4 @@ def find(site: Site, most: int) -> Sequence[str]:
 
 def mend(site: Site, found: Sequence[str]) -> None:
     for batch_id in found:
-        remove_batch(site, batch_id, "upload_abandoned")
+        purge(site.database, site.blobs, batch_id, counter="upload_abandoned")

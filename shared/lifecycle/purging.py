@@ -1,0 +1,46 @@
+"""A batch is purged: its rows in one transaction, then its bytes. The sweep removes bytes that a death leaves."""
+
+from sqlalchemy import Connection, delete, select
+
+from shared.blobs.store import BlobStore
+from shared.lifecycle import counters
+from shared.store.engine import Database
+from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
+
+
+def purge(database: Database, blobs: BlobStore, batch_id: str, *, counter: str | None = None) -> bool:
+    """Delete an ended batch, or an upload that was given up: rows first, then bytes.
+
+    False, and nothing is deleted, where the batch is sealed and runs. True also where it has no row (any more).
+    `counter` is counted where this call deleted the rows. Safe to repeat.
+    """
+    with database.write() as connection:
+        gone = purge_rows(connection, batch_id)
+        if gone and counter is not None:
+            counters.count(connection, counter)
+    if not gone:
+        with database.read() as connection:
+            gone = connection.scalar(select(Batch.id).where(Batch.id == batch_id)) is None
+    if gone:
+        blobs.delete_batch(batch_id)
+    return gone
+
+
+def purge_rows(connection: Connection, batch_id: str) -> bool:
+    """Delete the rows of a batch that has ended, or whose upload was given up; False where there is none such."""
+    attempts = Attempt.delivery_id.in_(select(Delivery.id).where(Delivery.batch_id == batch_id))
+    connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
+    connection.execute(delete(Item).where(Item.batch_id == batch_id))
+    connection.execute(delete(Attempt).where(attempts))
+    connection.execute(delete(Delivery).where(Delivery.batch_id == batch_id))
+    connection.execute(delete(Submission).where(Submission.batch_id == batch_id))
+    # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
+    gone = connection.execute(
+        delete(Batch).where(
+            Batch.id == batch_id, (Batch.finished_at.is_not(None)) | (Batch.sealed.is_(False))
+        )
+    )
+    if gone.rowcount != 1:
+        connection.rollback()
+        return False
+    return True

@@ -1,0 +1,143 @@
+"""A worker records verdicts: each claimed item once, fenced by the lease's token.
+
+Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, update
+
+from shared.contract.states import ChunkStatus, ItemStatus
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.leases import HELD
+from shared.store.tables import Batch, Chunk, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one claimed item: a verdict with its score, or an error code."""
+
+    seq: int
+    verdict: str | None = None
+    score: float | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    decode_ms: float = 0.0
+    infer_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A batch after a record: how many items are open, and whether a failed item must end it."""
+
+    batch_id: str
+    open: int
+    abort: bool
+
+
+_FINISH_CHUNK = update(Chunk).where(HELD).values(status=ChunkStatus.DONE, token=None, lease_until=None)
+_RECORD_ITEM = (
+    update(Item)
+    .where(
+        Item.batch_id == bindparam("in_batch"),
+        Item.seq == bindparam("at_seq"),
+        Item.status == ItemStatus.PROCESSING,
+    )
+    .values(
+        status=bindparam("new_status"),
+        verdict=bindparam("new_verdict"),
+        score=bindparam("new_score"),
+        threshold=bindparam("with_threshold"),
+        model_sha256=bindparam("with_model"),
+        queue_ms=bindparam("new_queue_ms"),
+        decode_ms=bindparam("new_decode_ms"),
+        infer_ms=bindparam("new_infer_ms"),
+        error_code=bindparam("new_error_code"),
+        error_detail=bindparam("new_error_detail"),
+        finished_at=bindparam("at"),
+    )
+)
+_COUNT = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"))
+    .values(
+        processing=Batch.processing - bindparam("n"),
+        succeeded=Batch.succeeded + bindparam("n_succeeded"),
+        failed=Batch.failed + bindparam("n_failed"),
+        defect=Batch.defect + bindparam("n_defect"),
+        no_defect=Batch.no_defect + bindparam("n_no_defect"),
+        review=Batch.review + bindparam("n_review"),
+        version=Batch.version + 1,
+    )
+    .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed)
+)
+
+
+def record(
+    connection: Connection, done: Sequence[tuple[Claim, Sequence[Result]]], *, model_sha256: str, at: float
+) -> tuple[list[Recorded], list[Claim]]:
+    """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
+
+    Returns the batches as they stand now, and the claims whose lease another process has taken over meanwhile:
+    nothing is written for those. Raises AssertionError, and the transaction rolls back, where results and claimed
+    items differ.
+    """
+    kept, lost = [], []
+    # In the order of their ids, so that no two transactions wait for each other.
+    for held, results in sorted(done, key=lambda entry: entry[0].chunk_id):
+        finished = connection.execute(_FINISH_CHUNK, {"chunk": held.chunk_id, "by_token": held.token})
+        if finished.rowcount == 1:
+            kept.append((held, results))
+        else:
+            lost.append(held)
+    rows = [
+        _item_row(held, result, model_sha256=model_sha256, at=at)
+        for held, results in kept
+        for result in results
+    ]
+    claimed = sum(len(held.items) for held, _ in kept)
+    if rows:
+        written = connection.execute(_RECORD_ITEM, rows).rowcount
+        if not written == len(rows) == claimed:
+            raise AssertionError(f"{written} of {claimed} items written of {[held for held, _ in kept]}")
+    by_batch: dict[str, list[Result]] = {}
+    for held, results in kept:
+        by_batch.setdefault(held.batch_id, []).extend(results)
+    recorded = [_count(connection, batch_id, results) for batch_id, results in sorted(by_batch.items())]
+    return recorded, lost
+
+
+def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> dict[str, Any]:
+    return {
+        "in_batch": held.batch_id,
+        "at_seq": result.seq,
+        "new_status": ItemStatus.FAILED if result.error_code else ItemStatus.SUCCEEDED,
+        "new_verdict": result.verdict,
+        "new_score": result.score,
+        "with_threshold": held.threshold,
+        "with_model": model_sha256,
+        "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),
+        "new_decode_ms": result.decode_ms,
+        "new_infer_ms": result.infer_ms,
+        "new_error_code": result.error_code,
+        "new_error_detail": result.error_detail,
+        "at": at,
+    }
+
+
+def _count(connection: Connection, batch_id: str, results: Sequence[Result]) -> Recorded:
+    verdicts = [result.verdict for result in results]
+    failed = sum(result.error_code is not None for result in results)
+    counts = {
+        "in_batch": batch_id,
+        "n": len(results),
+        "n_succeeded": len(results) - failed,
+        "n_failed": failed,
+        "n_defect": verdicts.count("defect"),
+        "n_no_defect": verdicts.count("no_defect"),
+        "n_review": verdicts.count("review"),
+    }
+    still_open, on_error, all_failed = connection.execute(_COUNT, counts).one()
+    return Recorded(batch_id, still_open, abort=on_error == "abort" and all_failed > 0)

@@ -1,0 +1,113 @@
+"""Deliveries as rows: owed in the transaction that ends a batch, due, claimed, and recorded try by try.
+
+This module alone writes the status of a delivery. A claim moves the due time, so that a process that dies with a
+delivery in hand leaves a due time that passes: the sweep sends it again under the same `webhook-id`.
+"""
+
+import json
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, insert, select, update
+
+from shared.contract.batches import batch_payload
+from shared.contract.events import event_payload
+from shared.contract.states import DeliveryStatus
+from shared.ids import new_id
+from shared.store.engine import Database, clock
+from shared.store.records import BatchRecord, DeliveryRecord
+from shared.store.tables import Attempt, Batch, Delivery
+
+Outcome = Literal["delivered", "retry", "exhausted"]
+
+
+class Claimed(NamedTuple):
+    """A delivery that one process tries now, and the trace context of its batch."""
+
+    delivery: DeliveryRecord
+    traceparent: str | None
+
+
+class Try(NamedTuple):
+    """One HTTP try: when it began, the status where one came, the milliseconds, and the answer or error as text."""
+
+    at: float
+    status: int | None
+    latency_ms: float
+    answer: str
+    error: str | None
+
+
+def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
+    """Insert what a batch that ended just now owes to its webhook; returns the ids of the deliveries."""
+    event = f"batch.{batch.status}"
+    webhook = batch.webhook
+    if not webhook or event not in (webhook.get("events") or [event]):
+        return ()
+    assert batch.finished_at is not None  # the caller has ended it
+    identifier = new_id("whd")
+    body = json.dumps(event_payload(event, batch_payload(batch), batch.finished_at), separators=(",", ":"))
+    connection.execute(
+        insert(Delivery).values(
+            id=identifier,
+            tenant=batch.tenant,
+            batch_id=batch.id,
+            event=event,
+            url=webhook["url"],
+            secret=webhook["secret"],
+            body=body,
+            status=DeliveryStatus.PENDING,
+            attempts=0,
+            due_at=clock(),
+            created_at=clock(),
+        )
+    )
+    return (identifier,)
+
+
+def due(connection: Connection, limit: int, now: float) -> list[str]:
+    """Ids of at most `limit` pending deliveries that are due at `now`, the longest due first."""
+    query = (
+        select(Delivery.id)
+        .where(Delivery.status == DeliveryStatus.PENDING, Delivery.due_at <= now)
+        .order_by(Delivery.due_at)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
+
+
+def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> Claimed | None:
+    """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due."""
+    row = connection.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery_id, Delivery.status == DeliveryStatus.PENDING, Delivery.due_at <= now)
+        .values(attempts=Delivery.attempts + 1, due_at=now + hold_s)
+        .returning(Delivery.__table__)
+    ).first()
+    if row is None:
+        return None
+    delivery = DeliveryRecord._make(row)
+    return Claimed(
+        delivery, connection.scalar(select(Batch.traceparent).where(Batch.id == delivery.batch_id))
+    )
+
+
+def record(database: Database, claimed: DeliveryRecord, tried: Try, outcome: Outcome, due_at: float) -> None:
+    """Keep a try and its outcome, once, however often this is called for the same try.
+
+    A try that outlived its claim is kept too, but only its success changes the delivery. A delivery that was purged
+    meanwhile keeps nothing.
+    """
+    with database.write() as connection:
+        # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
+        known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
+        kept = select(Attempt.id).where(Attempt.delivery_id == claimed.id, Attempt.at == tried.at)
+        if known is None or connection.scalar(kept) is not None:
+            return
+        connection.execute(insert(Attempt).values(delivery_id=claimed.id, **tried._asdict()))
+        values: dict[str, Any] = {"due_at": due_at}
+        if outcome != "retry":
+            values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
+        change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
+        if outcome != "delivered":
+            change = change.where(Delivery.attempts == claimed.attempts)
+        connection.execute(change.values(values))
