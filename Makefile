@@ -8,12 +8,13 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench faults faults-long quality install install-dev clean
+.PHONY: help demo up test test-slow check bench faults faults-long quality install install-dev clean
 
 help:
 	@echo "make demo         see it work: 1,000 pictures through the whole service"
 	@echo "make up           start the service here (gonogo up)"
-	@echo "make test         install what the tests need and run them all"
+	@echo "make test         install what the tests need and run all but the slow ones"
+	@echo "make test-slow    run the slow tests, half an hour"
 	@echo "make check        ruff, mypy and the import rules"
 	@echo "make bench        measure speed      make quality  measure the models"
 	@echo "make faults       break it on purpose, 20 minutes      make faults-long  an hour"
@@ -26,7 +27,10 @@ up: install
 	@exec $(PY) -m shared.cli.main up $(ARGS)
 
 test: install-dev
-	@$(PY) -m pytest -m "not slow" $(ARGS)
+	@$(PY) -m tests $(ARGS)
+
+test-slow: install-dev
+	@$(PY) -m pytest -m "slow" $(ARGS)
 
 check: install-dev
 	@$(VENV)/bin/ruff check

@@ -1,5 +1,6 @@
 """Fixtures that everything uses: a small untrained model, images, databases of both kinds."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,15 @@ import pytest
 
 from shared.store.engine import Database
 from shared.store.migrations import migrate
+from tests.harness import guard
 from tests.harness.databases import empty_database_url
+from tests.harness.hooks import with_hooks
 from tests.harness.images import jpegs
+from tests.harness.suite import *  # noqa: F403 -- pytest finds its hooks by their names here
 
+# Every connection beyond loopback fails, here and in the processes that tests start.
+guard.install()
+os.environ.update(with_hooks("tests.harness.guard:install"))
 # A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
 # that send it to one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

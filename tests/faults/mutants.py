@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from shared.contract.states import ChunkStatus
-from shared.store.tables import Chunk
+from shared.store.tables import Batch, Chunk
 
 
 def _fence() -> None:
@@ -53,7 +53,7 @@ def _completion_guard() -> None:
     """A batch that has ended may end again."""
     from shared.lifecycle import endings
 
-    columns = endings.Batch.__table__.c
+    columns = Batch.__table__.c
     guarded: Any = endings._COMPLETE
     kept = [
         clause
@@ -69,7 +69,7 @@ def _claim_guard() -> None:
     """A claim takes the oldest chunk that is not done, leased or not."""
     from shared.lifecycle import claims
 
-    oldest = claims.select(Chunk.id).where(
+    oldest = select(Chunk.id).where(
         Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.LEASED]), Chunk.lane == bindparam("in_lane")
     )
     guarded: Any = claims._CLAIM_CHUNK

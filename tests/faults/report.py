@@ -65,7 +65,7 @@ class Collector:
             elif report.failed:
                 row.failed.append(report.nodeid)
             if report.when == "teardown":
-                row.saw += [json.loads(value) for key, value in report.user_properties if key == "saw"]
+                row.saw += [json.loads(str(value)) for key, value in report.user_properties if key == "saw"]
 
 
 def _numbers(nodeid: str) -> list[int]:

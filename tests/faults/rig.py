@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import Row, func, select
 
 from shared.blobs.store import BlobStore
+from shared.client.client import Webhook
 from shared.lifecycle import counters
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -24,7 +25,7 @@ from tests.harness.processes import free_port, until
 from tests.harness.stack import FAST, Stack
 
 # A receiver that refuses at once: what counts here is that exactly one event is owed.
-WEBHOOK = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
+WEBHOOK: Webhook = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
 CHUNK_ITEMS = 16
 _numbers = itertools.count()
 
@@ -78,18 +79,20 @@ class Rig:
         *,
         how: signal.Signals = signal.SIGKILL,
         wait: bool = True,
-        **env: str,
+        env: dict[str, str] | None = None,
+        **more: str,
     ) -> None:
-        """End a process where it runs and start it with these failpoints; it is waited for."""
+        """End a process if it runs, start it with these failpoints and this environment, and wait for it."""
+        asked = {**(env or {}), **more}
         if name in self.stack.processes:
             self.stack.kill_group(name, how)
         role = name.partition("-")[0]
         since = time.time()
-        self.stack.start(name, **self.fault_env(points, **env))
+        self.stack.start(name, **self.fault_env(points, **asked))
         if not wait:
             return
         if role in ("bulk", "interactive"):
-            workers = int(env.get("GONOGO_WORKERS", self.stack.settings.workers))
+            workers = int(asked.get("GONOGO_WORKERS", self.stack.settings.workers))
             self.wait_workers(since, workers if role == "bulk" else 1)
         elif role == "web":
             until(self.web_answers, 60, "the web answers")
@@ -133,14 +136,14 @@ class Rig:
 
         def ended() -> Row[Any] | None:
             row = self.batch(batch_id)
-            return row if row is not None and row.finished_at is not None else None
+            return row if row.finished_at is not None else None
 
         found: Row[Any] = until(ended, timeout_s, f"{batch_id} ends; logs in {self.stack.folder}")
         return found
 
-    def batch(self, batch_id: str) -> Row[Any] | None:
+    def batch(self, batch_id: str) -> Row[Any]:
         with self.database.read() as connection:
-            return connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).first()
+            return connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
 
     def sealed(self) -> set[str]:
         """Every batch that clients can see."""

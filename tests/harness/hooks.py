@@ -18,11 +18,16 @@ from tests.harness.processes import ROOT
 ON_PATH = Path(__file__).parent / "on_path"
 
 
-def child_environment(*hooks: str, **extra: str) -> dict[str, str]:
-    """The environment that calls these `module:function` hooks, and `install`, at the start of a child."""
-    called = dict.fromkeys([*os.environ.get("TEST_HOOKS", "").split(), "tests.harness.hooks:install", *hooks])
+def with_hooks(*hooks: str) -> dict[str, str]:
+    """The environment that calls these `module:function` hooks at the start of a child, after those of this process."""
+    called = dict.fromkeys([*os.environ.get("TEST_HOOKS", "").split(), *hooks])
     path = dict.fromkeys([str(ON_PATH), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    return {"PYTHONPATH": os.pathsep.join(filter(None, path)), "TEST_HOOKS": " ".join(called), **extra}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, path)), "TEST_HOOKS": " ".join(called)}
+
+
+def child_environment(*hooks: str, **extra: str) -> dict[str, str]:
+    """The environment that calls `install` and these hooks at the start of a child."""
+    return {**with_hooks("tests.harness.hooks:install", *hooks), **extra}
 
 
 def install() -> None:

@@ -55,7 +55,7 @@ class Site:
         form["images"] = [(io.BytesIO(b"image of " + name.encode()), name) for name in names]
         answer = self.client.post("/v1/batches", data=form, headers=self.bearer)
         assert answer.status_code == 202, answer.text
-        body: dict[str, Any] = answer.json
+        body: dict[str, Any] = answer.get_json()
         return body
 
     def decide(self, results: list[tuple[str | None, float | None, str | None]]) -> None:

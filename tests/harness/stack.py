@@ -139,7 +139,7 @@ class Stack:
         return Client(self.url, self.key, **options)
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
+        self, method: str, path: str, body: bytes | None = None, /, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """One plain HTTP request: status, headers (lower case), body."""
         asked = urllib.request.Request(self.url + path, data=body, method=method)

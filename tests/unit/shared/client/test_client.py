@@ -93,6 +93,8 @@ def parts_of(
     }
     _, form, files = parse_form_data(environ)
     named = [(str(file.filename), file.read()) for name in files for file in files.getlist(name)]
+    for _, file in files.items(multi=True):
+        file.close()
     return dict(form), named
 
 
