@@ -23,11 +23,11 @@ def valkey_command(
     ]  # fmt: skip
 
 
-def start_valkey(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
-    """Start a server that keeps nothing on disk, and wait until it listens."""
+def start_valkey(folder: Path, socket: Path, *more: str) -> subprocess.Popen[bytes]:
+    """Start a server that keeps nothing on disk, with `more` arguments, and wait until it listens."""
     with (folder / "valkey.log").open("wb") as log:
         server = subprocess.Popen(
-            valkey_command(folder, socket=socket, durable=False),
+            [*valkey_command(folder, socket=socket, durable=False), *more],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     wait_for_valkey(socket=socket)

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and its counters."""
+"""Liveness, readiness and metrics."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from shared.broker import checks
 from shared.broker.connection import UNREACHABLE, connect
 from shared.contract.health import LivenessPayload, ReadinessPayload
 from shared.lifecycle import workers
-from shared.store.tables import Batch, Event, Worker
+from shared.store.tables import Event
 from web.openapi.operations import operation
 from web.service import Service, service
 
@@ -69,21 +69,8 @@ def _worker(here: Service) -> str:
 @blueprint.get("/metrics")
 @operation("Counters in the Prometheus text format", {200: "text/plain; version=0.0.4"})
 def metrics() -> Response:
-    here = service()
-    with here.database.read() as connection:
-        events = connection.execute(select(Event.name, Event.count).order_by(Event.name)).all()
-        open_items = connection.scalar(
-            select(func.coalesce(func.sum(Batch.queued + Batch.processing), 0)).where(
-                Batch.finished_at.is_(None)
-            )
-        )
-        live = connection.scalar(
-            select(func.count()).select_from(Worker).where(workers.is_alive(here.settings.lease_s))
-        )
-    lines = ["# TYPE gonogo_open_items gauge", f"gonogo_open_items {open_items}"]
-    lines += ["# TYPE gonogo_workers gauge", f"gonogo_workers {live}"]
-    lines += ["# TYPE gonogo_events_total counter"]
-    lines += [f'gonogo_events_total{{event="{row.name}"}} {row.count}' for row in events]
-    version = current_app.config["GONOGO_VERSION"]
-    lines += ["# TYPE gonogo_info gauge", f'gonogo_info{{version="{version}"}} 1']
-    return Response("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")
+    from web.live import metrics as live  # its library is loaded only where it is asked for
+
+    return Response(
+        live.render(service(), current_app.config["GONOGO_VERSION"]), content_type=live.CONTENT_TYPE
+    )

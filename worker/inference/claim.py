@@ -29,7 +29,7 @@ def claim(runtime: Runtime, lane: str) -> list[Claim]:
         )
 
 
-def hand_back(runtime: Runtime, held: Sequence[Claim], event: str, why: str) -> None:
+def hand_back(runtime: Runtime, held: Sequence[Claim], event: counters.Name, why: str) -> None:
     """Queue chunks again without counting an attempt; counts `event` for each."""
 
     def release(one: Claim) -> None:

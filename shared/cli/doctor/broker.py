@@ -13,6 +13,8 @@ def broker(settings: Settings) -> Iterator[Finding]:
     """Ask the broker for its eviction policy."""
     import redis
 
+    from shared.broker import checks
+
     wired, socket = data_dirs.with_broker(settings)
     if socket is not None and not data_dirs.is_locked(settings.data_dir):
         yield Finding("broker", "skipped", "embedded, and the stack does not run", "`gonogo up` starts it")
@@ -21,18 +23,18 @@ def broker(settings: Settings) -> Iterator[Finding]:
     shown = url.rpartition("@")[2] if "@" in url else url
     client = redis.Redis.from_url(url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
     try:
-        client.ping()
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
-    except redis.ResponseError:
-        policy = None  # a managed broker may hide its configuration
+        found = checks.memory(client)
     except (redis.RedisError, OSError) as error:
         mend = "see logs/valkey.log" if socket else "start it, or correct GONOGO_BROKER_URL"
         yield Finding("broker", "problem", f"{shown}: {error}", mend)
         return
     finally:
         client.close()
-    if policy not in {None, "noeviction"}:
+    detail = f"{shown}, policy {found.policy or 'not shown'}"
+    if found.evicts:
         mend = "CONFIG SET maxmemory-policy noeviction"
-        yield Finding("broker", "problem", f"{shown} drops messages when full: policy {policy}", mend)
+        yield Finding("broker", "problem", f"{detail}: {found.evicts}", mend)
+    elif found.full:
+        yield Finding("broker", "problem", f"{detail}: {found.full}", "give it more memory")
     else:
-        yield Finding("broker", "ok", f"{shown}, policy {policy or 'not shown'}")
+        yield Finding("broker", "ok", detail)
