@@ -8,7 +8,9 @@ from shared.store.engine import Database
 from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
 
 
-def purge(database: Database, blobs: BlobStore, batch_id: str, *, counter: counters.Name | None = None) -> bool:
+def purge(
+    database: Database, blobs: BlobStore, batch_id: str, *, counter: counters.Name | None = None
+) -> bool:
     """Delete an ended batch, or an upload that was given up: rows first, then bytes.
 
     False, and nothing is deleted, where the batch is sealed and runs. True also where it has no row (any more).
