@@ -25,6 +25,7 @@ from web.live.waiting import WaitingRoom
 from web.openapi import document
 from web.pages import views as pages
 from web.service import Service
+from web.upload.capacity import Capacity
 
 log = logging.getLogger(__name__)
 _RESOURCES = (batches, items, predict, models, workers, api_keys, session, health, document, pages)
@@ -36,13 +37,15 @@ def create_app(settings: Settings) -> Flask:
     database = Database(settings.database, pool_size=settings.web_threads)
     _refuse_evicting_broker(settings)
     celery = celery_app(settings)
+    blobs = BlobStore(settings.blobs)
     app.extensions["gonogo"] = Service(
         settings=settings,
         database=database,
-        blobs=BlobStore(settings.blobs),
+        blobs=blobs,
         celery=celery,
         announcer=Announcer(settings, celery),
         waiting=WaitingRoom(settings),
+        capacity=Capacity(settings, database, blobs),
         model_refs={},
     )
     with database.write() as connection:

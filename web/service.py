@@ -1,4 +1,4 @@
-"""What the views of one web process share: settings, database, blobs, announcer, waiting room."""
+"""What the views of one web process share: settings, database, blobs, announcer, waiting room, bounds."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,6 +17,7 @@ from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
+from web.upload.capacity import Capacity
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Service:
     celery: Celery
     announcer: Announcer
     waiting: WaitingRoom
+    capacity: Capacity
     model_refs: dict[str, ModelRef]
 
     def model_ref(self, model_id: str) -> ModelRef:

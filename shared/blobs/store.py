@@ -1,30 +1,26 @@
-"""The blob store: many pictures in one pack, a folder a batch, artifacts by their sha256.
+"""The blob store: where the bytes of batches, model artifacts and spooled uploads are, and how to read them.
 
-A pack is written as the upload is read, synced and renamed before any row names it. One file a picture would
-cost a sync a picture; a pack costs one for about a hundred.
+Many processes may use one store: a pack has one writer and does not change once it has its final name.
 """
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.errors import Unavailable
-
-_FULL = (28, 122)  # ENOSPC, EDQUOT
-_WRITE_BYTES, _WRITE_PIECES = 2**18, 1000  # what a pack takes at a time; the kernel takes 1024 pieces
+from shared.blobs import disk, files
+from shared.blobs.packs import PackWriter
 
 
 class BlobStore:
-    """Stored bytes below one folder; safe for many processes, since a pack has one writer and is never changed."""
+    """Stored bytes below one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def batch_folder(self, batch_id: str) -> Path:
-        # Two characters of the random tail spread the folders; the head of a UUIDv7 is the time.
+        # A UUIDv7 begins with the time, so two characters of its random end spread the folders evenly.
         return self.root / "batches" / batch_id[-2:] / batch_id
 
     def pack_path(self, batch_id: str, pack: int) -> Path:
@@ -36,8 +32,12 @@ class BlobStore:
     def artifact_path(self, sha256: str) -> Path:
         return self.root / "models" / f"{sha256}.gonogo"
 
+    def write_pack(self, batch_id: str, pack: int) -> PackWriter:
+        """A new pack for writing."""
+        return PackWriter(self.pack_path(batch_id, pack))
+
     def open_pack(self, batch_id: str, pack: int) -> BinaryIO:
-        """A pack for reading; FileNotFoundError where the batch has been purged."""
+        """A pack for reading; raises FileNotFoundError if the batch has been purged."""
         return self.pack_path(batch_id, pack).open("rb", buffering=0)
 
     def read(self, batch_id: str, pack: int, offset: int, length: int) -> bytes:
@@ -47,26 +47,20 @@ class BlobStore:
 
     def put(self, path: Path, data: bytes) -> None:
         """Keep one whole file durably under its final name."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        with _disk_errors(), temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        files.put(path, data)
 
     def put_file(self, source: Path, path: Path) -> None:
         """Keep a copy of a file durably under its final name."""
-        self.put(path, source.read_bytes())
+        files.put(path, source.read_bytes())
 
     def spool_folder(self) -> Path:
-        """Where uploads that must be read twice wait: on the same disk, so /tmp cannot fill."""
+        """Where uploads that must be read twice wait: on the store's own disk, so that /tmp cannot fill."""
         folder = self.root / "spool"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def delete_batch(self, batch_id: str) -> None:
-        """Remove every byte of a batch; not being there is fine."""
+        """Remove every byte of a batch. A batch without bytes is no error."""
         shutil.rmtree(self.batch_folder(batch_id), ignore_errors=True)
 
     def batch_ids(self) -> Iterator[str]:
@@ -77,83 +71,9 @@ class BlobStore:
                 yield from (entry.name for entry in spread.iterdir() if entry.is_dir())
 
     def is_there(self) -> bool:
-        """Whether the store itself is: a disk that is not mounted loses nothing, it only has to come back."""
+        """Whether the store's folder exists. While its disk is not mounted, no blob is lost: the disk has to return."""
         return (self.root / "batches").is_dir()
 
     def free_bytes(self) -> int:
         """Free room on the store's disk."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        status = os.statvfs(self.root)
-        return status.f_bavail * status.f_frsize
-
-
-class PackWriter:
-    """Writes one pack. `close()` makes it durable under its final name; `abandon()` removes it."""
-
-    def __init__(self, store: BlobStore, batch_id: str, pack: int) -> None:
-        self.path = store.pack_path(batch_id, pack)
-        self.temporary = self.path.with_suffix(".tmp")
-        with _disk_errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.temporary.open("wb", buffering=0)
-        self.size = 0
-        self._waiting: list[bytes | memoryview] = []
-        self._waiting_bytes = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Add bytes, which must not change any more: they are kept where they are until enough have come."""
-        self._waiting.append(data)
-        self._waiting_bytes += len(data)
-        self.size += len(data)
-        if self._waiting_bytes >= _WRITE_BYTES or len(self._waiting) == _WRITE_PIECES:
-            self._write_out()
-
-    def _write_out(self) -> None:
-        """All that waits in one system call; where the disk took less, the rest shows why."""
-        pieces, self._waiting = self._waiting, []
-        size, self._waiting_bytes = self._waiting_bytes, 0
-        with _disk_errors():
-            written = os.writev(self.file.fileno(), pieces)
-            if written < size:
-                rest = memoryview(b"".join(pieces))[written:]
-                while rest:
-                    rest = rest[os.write(self.file.fileno(), rest) :]
-
-    def truncate(self, size: int) -> None:
-        """Take back what was written after `size`, such as half of a refused picture."""
-        self._write_out()
-        with _disk_errors():
-            self.file.seek(size)
-            self.file.truncate(size)
-        self.size = size
-
-    def close(self) -> None:
-        self._write_out()
-        with _disk_errors():
-            os.fdatasync(self.file.fileno())
-            self.file.close()
-            self.temporary.rename(self.path)
-            _sync_folder(self.path.parent)
-
-    def abandon(self) -> None:
-        self.file.close()
-        self.temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class _disk_errors:
-    """Turns a full disk into the error that the web answers with 503."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise Unavailable("the disk is full", code="storage_full", retry_after_s=30) from error
+        return disk.free_bytes(self.root)

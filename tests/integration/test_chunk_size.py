@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from shared.clock import now
+from shared.lifecycle import open_work
 from shared.store.tables import Chunk, Worker
 from tests.harness.application import Application
 from web.upload import chunk_size
@@ -36,7 +37,7 @@ def add_worker(
 def by_speed(app: Application, lane: str = "normal", **changed: float) -> int:
     settings = replace(app.service.settings, **{"chunk_items": 4096, "chunk_s": 0.5, **changed})
     with app.database.read() as connection:
-        return chunk_size.by_speed(connection, lane, settings)
+        return chunk_size.by_speed(open_work.mean_speed(connection, lane, settings.lease_s), settings)
 
 
 def test_a_chunk_is_some_time_of_the_mean_worker_of_its_lane(app: Application) -> None:

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from shared.lifecycle import claims, purging
+from shared.lifecycle.uploads import UploadLost
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Batch, Chunk, Item
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.databases import empty_database_url
-from web.http.problems import HttpProblem
+from web.http.problems import HttpProblem, as_problem
 from web.upload.intake import Intake
 from web.upload.options import Options, read_options
 
@@ -176,9 +177,10 @@ def test_an_upload_that_was_given_up_meanwhile_cannot_be_sealed(app: Application
     take(intake, b"a", b"b")
     with app.database.write() as connection:
         assert purging.purge_rows(connection, intake.batch_id)
-    with pytest.raises(HttpProblem) as refused:
+    with pytest.raises(UploadLost) as refused:
         intake.seal()
-    assert (refused.value.status, refused.value.code) == (409, "upload_lost")
+    problem = as_problem(refused.value)
+    assert (problem.status, problem.code) == (409, "upload_lost")
 
 
 def test_the_fingerprint_is_names_bytes_and_options(app: Application) -> None:

@@ -16,7 +16,6 @@ from tests.harness.databases import empty_database_url
 from tests.harness.forms import image_parts
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
-from web.upload import capacity
 
 BOUNDS = {
     "chunk_items": 2, "max_backlog_items": 20, "max_tenant_items": 12, "max_backlog_bytes": 10**6,
@@ -40,7 +39,7 @@ def full(
 @pytest.fixture
 def app(full: Application, monkeypatch: pytest.MonkeyPatch) -> Application:
     """With nothing open, and asked anew each time."""
-    monkeypatch.setattr(capacity, "_REMEMBER_S", 0.0)
+    monkeypatch.setattr(full.service.capacity, "remember_s", 0.0)
     full.work()
     full.work("interactive")
     return full

@@ -9,21 +9,18 @@ from sqlalchemy import and_, bindparam, false, or_, select
 from shared.contract.batches import BatchPayload
 from shared.contract.pages import ListPayload, page
 from shared.contract.states import BatchStatus
-from shared.errors import Unavailable
 from shared.lifecycle import closing
 from shared.lifecycle.purging import purge
 from shared.store.records import BatchRecord
-from shared.store.tables import Batch, Submission
+from shared.store.tables import Batch
 from web.http import cursors
 from web.http.auth import require
 from web.http.problems import HttpProblem, not_found
 from web.openapi import request_bodies
 from web.openapi.operations import operation
 from web.service import Service, service
-from web.upload import capacity
-from web.upload.intake import Intake, claim_key, drop_claim
-from web.upload.options import Options
-from web.upload.receive import receive
+from web.upload import submission
+from web.upload.body import Body
 
 blueprint = Blueprint("batches", __name__)
 _ROWS = Batch.__table__
@@ -48,82 +45,22 @@ _ORIGIN = "batch"
 )
 def submit() -> Response:
     here = service()
-    key = request.headers.get("Idempotency-Key")
-    try:
-        capacity.check(here, g.tenant, request.content_length or 0)
-    except (HttpProblem, Unavailable):
-        # What has been accepted before is answered again, however full it is now: that adds nothing.
-        if not _is_accepted(here, key):
-            raise
-    intake = Intake(here, g.tenant, traceparent=request.headers.get("traceparent"))
-    return accept(here, intake, key)
-
-
-def _is_accepted(here: Service, key: str | None) -> bool:
-    query = select(Submission.key).where(
-        Submission.tenant == g.tenant, Submission.key == key, Submission.fingerprint.is_not(None)
+    headers = request.headers
+    accepted = submission.submit(
+        here,
+        g.tenant,
+        Body.of(request),
+        key=headers.get("Idempotency-Key"),
+        traceparent=headers.get("traceparent"),
     )
-    if key is None:
-        return False
-    with here.database.read() as connection:
-        return connection.execute(query).first() is not None
-
-
-def accept(here: Service, intake: Intake, key: str | None) -> Response:
-    """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
-    first = _claim(here, intake, key)
-    if first is not None:
-        intake.store = False
-    try:
-        receive(request, intake, here.blobs, here.settings.max_request_bytes)
-        if first is not None:
-            return _replay(here, intake, *first)
-        intake.seal(key)
-    except BaseException:
-        if first is None:
-            intake.abandon()
-            if key is not None:
-                with here.database.write() as connection:
-                    drop_claim(connection, intake, key)
-        raise
-    return _accepted(here, intake.batch_id, webhook_secret=(intake.options or Options()).made_secret())
-
-
-def _claim(here: Service, intake: Intake, key: str | None) -> tuple[str, str] | None:
-    """The batch and fingerprint of a finished first upload with this key; None where the key is ours."""
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 255:
-        raise HttpProblem(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
-    with here.database.write() as connection:
-        first = claim_key(connection, intake, key, here.settings.upload_lease_s)
-    if first is None:
-        return None
-    batch_id, fingerprint = first
-    if fingerprint is None:
-        wait = round(here.settings.upload_lease_s / 4) or 1
-        raise HttpProblem(
-            409, "idempotency_key_in_use", "an upload with this key is running", retry_after_s=wait
-        )
-    return batch_id, fingerprint
-
-
-def _replay(here: Service, intake: Intake, batch_id: str, fingerprint: str) -> Response:
-    if intake.fingerprint() != fingerprint:
-        raise HttpProblem(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
-    response = _accepted(here, batch_id)
-    response.headers["Idempotent-Replayed"] = "true"
-    return response
-
-
-def _accepted(here: Service, batch_id: str, webhook_secret: str | None = None) -> Response:
-    row = find(here, batch_id)
-    payload: dict[str, Any] = dict(here.batch_payload(row, base_url()))
-    if webhook_secret is not None:
-        payload["webhook_secret"] = webhook_secret
+    payload: dict[str, Any] = dict(here.batch_payload(find(here, accepted.batch_id), base_url()))
+    if accepted.webhook_secret is not None:
+        payload["webhook_secret"] = accepted.webhook_secret
     response = Response(json.dumps(payload), 202, content_type="application/json")
     response.headers["Location"] = payload["links"]["self"]
     response.headers["Retry-After"] = "1"
+    if accepted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 

@@ -45,6 +45,7 @@ def upload_model() -> tuple[dict[str, Any], int]:
     here = service()
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
+    here.capacity.check_disk(request.content_length or 0)
     with tempfile.NamedTemporaryFile(dir=here.blobs.spool_folder(), suffix=".gonogo") as file:
         while block := request.stream.read(2**18):
             if file.tell() + len(block) > _MAX_ARTIFACT:

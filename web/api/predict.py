@@ -12,10 +12,10 @@ from web.http.problems import HttpProblem
 from web.openapi import request_bodies
 from web.openapi.operations import operation
 from web.service import Service, service
-from web.upload import capacity
+from web.upload.body import Body
 from web.upload.intake import Intake
 from web.upload.options import Options
-from web.upload.receive import label, receive
+from web.upload.single import submit_one
 
 blueprint = Blueprint("predict", __name__)
 _VERDICT = select(Item.__table__).where(
@@ -38,17 +38,12 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 )
 def predict() -> Response:
     here = service()
-    capacity.check_prediction(here)
+    here.capacity.check_prediction(request.content_length or 0)
     options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
     intake = Intake(
         here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
     )
-    try:
-        _receive_one(here, intake)
-        intake.seal()
-    except BaseException:
-        intake.abandon()
-        raise
+    submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
     row = _wait_for_verdict(here, intake.batch_id)
     if row is None:
         raise HttpProblem(
@@ -58,24 +53,6 @@ def predict() -> Response:
         status = 422 if row.error_code in _UNPROCESSABLE else 500
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
     return Response(json.dumps(prediction_payload(row)), content_type="application/json")
-
-
-def _receive_one(here: Service, intake: Intake) -> None:
-    if (request.content_type or "").startswith("image/"):
-        intake.begin(label(request.headers.get("X-Filename", "image")))
-        received = 0
-        while block := request.stream.read(2**18):
-            received += len(block)
-            if received > here.settings.max_item_bytes:
-                raise HttpProblem(
-                    413, "request_too_large", f"a picture may have {here.settings.max_item_bytes} bytes"
-                )
-            intake.write(block)
-        intake.end()
-        return
-    receive(request, intake, here.blobs, here.settings.max_item_bytes + 2**20)
-    if intake.total != 1:
-        raise HttpProblem(400, "one_image_expected", "send exactly one picture; POST /v1/batches takes many")
 
 
 def _wait_for_verdict(here: Service, batch_id: str) -> ItemRecord | None:

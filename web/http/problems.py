@@ -1,6 +1,5 @@
 """Errors as RFC 9457 problems, and the one table from exception to status and code."""
 
-import errno
 import logging
 from typing import Any
 
@@ -9,9 +8,11 @@ from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from shared.access.keys import UnknownScope
+from shared.blobs import disk
 from shared.contract.operating_point import InvalidOperatingPoint
 from shared.contract.problems import ErrorEntry, Problem
 from shared.errors import GonogoError, Unavailable
+from shared.lifecycle.uploads import UploadLost
 from shared.registry.versions import UnknownModel
 from shared.store.engine import is_away
 
@@ -22,6 +23,7 @@ _STATUS: dict[type[GonogoError], int] = {
     UnknownModel: 422,
     UnknownScope: 422,
     Unavailable: 503,
+    UploadLost: 409,
 }
 _CODES = {
     400: "bad_request",
@@ -80,8 +82,8 @@ def respond(problem: HttpProblem) -> Response:
 
 def as_problem(error: Exception) -> HttpProblem:
     """What an exception is for the client."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        error = Unavailable("the disk is full", code="storage_full", retry_after_s=60)
+    if disk.is_full(error):
+        error = disk.full()
     if isinstance(error, HttpProblem):
         return error
     if isinstance(error, Unavailable):
@@ -103,9 +105,7 @@ def _of_the_database(error: DBAPIError | UnicodeEncodeError) -> HttpProblem:
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL, or half a surrogate pair: no text anywhere
         return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
     log.warning("%s %s: the database can't answer: %s", request.method, request.path, error.orig)
-    full = "full" in str(error.orig)
-    code = "storage_full" if full else "database_unavailable"
-    return HttpProblem(503, code, "the database can't answer now", retry_after_s=30 if full else 5)
+    return HttpProblem(503, "database_unavailable", "the database can't answer now", retry_after_s=5)
 
 
 def install(app: Flask) -> None:

@@ -5,6 +5,7 @@ import resource
 import stat
 from collections.abc import Iterator
 
+from shared.blobs import disk as disks
 from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.stack import valkey_binary
@@ -39,16 +40,15 @@ def data_dir(settings: Settings) -> Iterator[Finding]:
 
 def disk(settings: Settings) -> Iterator[Finding]:
     """Free space and inodes for blobs: the service refuses submissions below GONOGO_MIN_FREE_BYTES."""
-    folder = settings.blobs
-    while not folder.exists():
-        folder = folder.parent
-    found = os.statvfs(folder)
-    free, least = found.f_bavail * found.f_frsize, settings.min_free_bytes
+    free, least = disks.free_bytes(settings.blobs), settings.min_free_bytes
     said = f"{megabytes(free)} free for {settings.blobs}, submissions are refused below {megabytes(least)}"
     mend = "free some space, or move the data dir"
-    yield Finding("disk", "ok", said) if free >= 2 * least else Finding("disk", "problem", said, mend)
-    if found.f_favail and found.f_favail < 10_000:
-        yield Finding("inodes", "problem", f"only {found.f_favail} files can still be made", mend)
+    # The same judgement as at the door of an upload, with as much room again as a margin for the operator.
+    good = disks.has_room(free, least, coming=least)
+    yield Finding("disk", "ok", said) if good else Finding("disk", "problem", said, mend)
+    files = disks.free_files(settings.blobs)
+    if files and files < 10_000:
+        yield Finding("inodes", "problem", f"only {files} files can still be made", mend)
 
 
 def open_files() -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared import failpoints
-from shared.blobs.store import BlobStore, PackWriter
+from shared.blobs.store import BlobStore
 from shared.errors import Unavailable
 from shared.ids import new_id
 
@@ -24,7 +24,7 @@ def files(store: BlobStore) -> list[str]:
 
 
 def test_a_pack_appears_under_its_name_only_when_it_is_whole(store: BlobStore) -> None:
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     pack.write(b"one")
     pack.write(memoryview(b"two"))
     with pytest.raises(FileNotFoundError):
@@ -35,14 +35,14 @@ def test_a_pack_appears_under_its_name_only_when_it_is_whole(store: BlobStore) -
 
 
 def test_an_abandoned_pack_leaves_nothing(store: BlobStore) -> None:
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     pack.write(b"x" * 1_000_000)
     pack.abandon()
     assert files(store) == []
 
 
 def test_what_was_written_of_a_refused_picture_is_taken_back(store: BlobStore) -> None:
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     pack.write(b"good")
     pack.write(b"x" * 1_000_000)
     pack.truncate(4)
@@ -54,7 +54,7 @@ def test_what_was_written_of_a_refused_picture_is_taken_back(store: BlobStore) -
 
 def test_thousands_of_pieces_keep_their_order(store: BlobStore) -> None:
     pieces = [number.to_bytes(2, "big") for number in range(2500)]
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     for piece in pieces:
         pack.write(memoryview(piece))
     pack.close()
@@ -66,7 +66,7 @@ def test_a_write_that_the_kernel_cut_short_is_finished(
 ) -> None:
     writev = os.writev
     monkeypatch.setattr(os, "writev", lambda file, pieces: writev(file, [b"".join(pieces)[:5]]))
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     for piece in (b"one", b"two", b"three"):
         pack.write(piece)
     pack.close()
@@ -76,7 +76,7 @@ def test_a_write_that_the_kernel_cut_short_is_finished(
 def test_deleting_a_batch_leaves_its_neighbours(store: BlobStore) -> None:
     other = BATCH[:-2] + "1a"
     for batch_id in (BATCH, other):
-        PackWriter(store, batch_id, 0).close()
+        store.write_pack(batch_id, 0).close()
     store.delete_batch(BATCH)
     store.delete_batch(BATCH)
     assert list(store.batch_ids()) == [other]
@@ -86,7 +86,7 @@ def test_every_batch_with_bytes_is_listed(store: BlobStore) -> None:
     assert list(store.batch_ids()) == []
     made = {new_id("bat") for _ in range(50)}
     for batch_id in made:
-        PackWriter(store, batch_id, 0).close()
+        store.write_pack(batch_id, 0).close()
     assert set(store.batch_ids()) == made
 
 
@@ -100,7 +100,7 @@ def test_one_file_is_put_whole_and_may_be_put_again(store: BlobStore, tmp_path: 
 
 
 def test_a_full_disk_is_said_to_be_one(store: BlobStore) -> None:
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     pack.file.close()
     pack.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115 - closed by abandon()
     pack.write(b"x")
@@ -112,7 +112,7 @@ def test_a_full_disk_is_said_to_be_one(store: BlobStore) -> None:
 
 
 def test_another_disk_error_is_not_taken_for_a_full_disk(store: BlobStore) -> None:
-    pack = PackWriter(store, BATCH, 0)
+    pack = store.write_pack(BATCH, 0)
     pack.file.close()
     pack.file = open("/dev/null", "rb")  # type: ignore[assignment]  # noqa: SIM115 - closed by abandon()
     pack.write(b"x")

@@ -1,0 +1,263 @@
+"""The SQL of an upload: a batch is opened, appended to and sealed; or abandoned.
+
+A submission of one request and a draft of many requests take the same path. The order is always the same: a pack is
+durable, then the rows that name it are committed, then its chunk is announced. Nobody sees a batch that is not
+sealed. An upload is a claim with a lease; the sweep purges it once the lease has ended.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy.exc import OperationalError
+
+from shared.blobs.store import BlobStore
+from shared.contract.operating_point import OperatingPoint
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.errors import GonogoError, ItemErrorCode
+from shared.lifecycle import idempotency
+from shared.lifecycle.purging import purge
+from shared.store.engine import Database, clock
+from shared.store.tables import Batch, Chunk, Item
+
+log = logging.getLogger(__name__)
+
+
+class UploadLost(GonogoError):
+    """The upload was given up meanwhile, or a retry of it took over."""
+
+    code = "upload_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """The facts of a batch that no option decides."""
+
+    id: str
+    tenant: str
+    origin: str = "batch"
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The options of a batch together with the values that the model and the settings gave for the rest."""
+
+    lane: str
+    model_id: str
+    point: OperatingPoint
+    retention_s: float
+    deadline_s: float | None = None
+    on_error: str = "continue"
+    webhook: dict[str, Any] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedItem:
+    """One image of a pack, or one that was refused: then `error` has its code and detail, and `length` is 0."""
+
+    seq: int
+    filename: str
+    sha256: str | None
+    offset: int
+    length: int
+    error: tuple[ItemErrorCode, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The items of one durable pack of `size` bytes. Those without an error become one chunk, if there are any."""
+
+    pack: int
+    size: int
+    items: Sequence[ReceivedItem]
+
+    @property
+    def good(self) -> list[ReceivedItem]:
+        return [item for item in self.items if item.error is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch at its seal: how many held chunks were released, and how many items are open."""
+
+    released: int
+    open: int
+
+
+# The statements are built once, since SQLAlchemy takes longer to build one than to run it.
+_INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
+_INSERT_ITEM = insert(Item)
+_INSERT_CHUNK = insert(Chunk)
+_GROW = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"))
+    .values(
+        total=Batch.total + bindparam("n"),
+        queued=Batch.queued + bindparam("n_queued"),
+        failed=Batch.failed + bindparam("n_failed"),
+        bytes=Batch.bytes + bindparam("n_bytes"),
+        upload_lease_until=clock() + bindparam("lease_s"),
+    )
+)
+_RELEASE = (
+    update(Chunk)
+    .where(Chunk.batch_id == bindparam("in_batch"), Chunk.status == ChunkStatus.HELD)
+    .values(status=ChunkStatus.QUEUED, lane=bindparam("to_lane"), enqueued_at=clock())
+)
+_SEAL = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(False))
+    .values(sealed=True, upload_lease_until=None, version=Batch.version + 1)
+    .returning(Batch.queued + Batch.processing)
+)
+_RENEW = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(False))
+    .values(upload_lease_until=clock() + bindparam("lease_s"))
+)
+
+
+def open_batch(
+    connection: Connection,
+    batch: NewBatch,
+    terms: Terms,
+    piece: Piece,
+    *,
+    at: float,
+    lease_s: float | None,
+    hold: bool,
+) -> None:
+    """Insert a batch with its first piece. `lease_s` None seals it at once: a small submission is one transaction.
+
+    `hold` keeps the chunk from being claimed until the seal, which is when the terms are known for sure.
+    """
+    counts = _counts(piece)
+    connection.execute(
+        _INSERT_BATCH,
+        {
+            "id": batch.id,
+            "tenant": batch.tenant,
+            "origin": batch.origin,
+            "traceparent": batch.traceparent,
+            "status": BatchStatus.QUEUED,
+            "sealed": lease_s is None,
+            "lease_s": lease_s,
+            "total": counts["n"],
+            "queued": counts["n_queued"],
+            "failed": counts["n_failed"],
+            "bytes": counts["n_bytes"],
+            "created_at": at,
+            "metadata": terms.metadata,  # an insert names columns; the attribute is `metadata_`
+            **_decided(terms, at),
+        },
+    )
+    _add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
+
+
+def append(
+    connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, lease_s: float, hold: bool
+) -> None:
+    """Add a piece to an open batch and prolong the lease of its upload."""
+    if not piece.items:
+        return
+    connection.execute(_GROW, {"in_batch": batch_id, "lease_s": lease_s, **_counts(piece)})
+    _add(connection, batch_id, piece, lane, at=at, hold=hold)
+
+
+def seal(connection: Connection, batch_id: str, terms: Terms | None, *, at: float) -> Sealed:
+    """Let the batch be seen; raises UploadLost if the upload has been purged.
+
+    `terms` releases the chunks that were held. It is None if the batch was opened with its final terms: a batch under
+    way keeps its model, even if another one has been activated since.
+    """
+    released, statement = 0, _SEAL
+    if terms is not None:
+        released = connection.execute(_RELEASE, {"in_batch": batch_id, "to_lane": terms.lane}).rowcount
+        statement = statement.values(metadata_=terms.metadata, **_decided(terms, at))
+    still_open = connection.scalar(statement, {"in_batch": batch_id})
+    if still_open is None:
+        raise UploadLost("this upload was given up meanwhile; send it again")
+    return Sealed(released, still_open)
+
+
+def renew(connection: Connection, batch_id: str, lease_s: float) -> None:
+    """Prolong the lease of an upload, and of the idempotency key that it holds."""
+    connection.execute(_RENEW, {"in_batch": batch_id, "lease_s": lease_s})
+    idempotency.renew(connection, batch_id, lease_s)
+
+
+def abandon(database: Database, blobs: BlobStore, batch_id: str) -> None:
+    """Delete the rows and bytes of an upload that broke off.
+
+    The batch stays if it is sealed after all: the connection can break after the seal has committed and before its
+    answer arrives. All of it stays if the database is away; the sweep then purges the upload when its lease ends.
+    """
+    try:
+        purge(database, blobs, batch_id)
+    except OperationalError as error:
+        log.warning("the rows of %s are left to the sweep: %s", batch_id, error.orig)
+
+
+def _counts(piece: Piece) -> dict[str, int]:
+    good = len(piece.good)
+    return {
+        "n": len(piece.items),
+        "n_queued": good,
+        "n_failed": len(piece.items) - good,
+        "n_bytes": piece.size,
+    }
+
+
+def _decided(terms: Terms, at: float) -> dict[str, Any]:
+    return {
+        "lane": terms.lane,
+        "model_id": terms.model_id,
+        "threshold": terms.point.threshold,
+        "review_low": terms.point.review_low,
+        "review_high": terms.point.review_high,
+        "webhook": terms.webhook,
+        "on_error": terms.on_error,
+        "deadline_at": None if terms.deadline_s is None else at + terms.deadline_s,
+        "retention_s": terms.retention_s,
+    }
+
+
+def _add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, hold: bool) -> None:
+    """The rows of a piece: one for each item, and one chunk that covers the good ones."""
+    if piece.items:
+        connection.execute(_INSERT_ITEM, [_item_row(batch_id, piece.pack, item, at) for item in piece.items])
+    if good := piece.good:
+        chunk = {
+            "batch_id": batch_id,
+            "first_seq": good[0].seq,
+            "last_seq": good[-1].seq,
+            "pack": piece.pack,
+            "lane": lane,
+            "status": ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
+            "attempts": 0,
+            "enqueued_at": at,
+        }
+        connection.execute(_INSERT_CHUNK, chunk)
+
+
+def _item_row(batch_id: str, pack: int, item: ReceivedItem, at: float) -> dict[str, Any]:
+    code, detail = item.error or (None, None)
+    return {
+        "batch_id": batch_id,
+        "seq": item.seq,
+        "filename": item.filename,
+        "sha256": item.sha256,
+        "pack": pack,
+        "offset": item.offset,
+        "length": item.length,
+        "status": ItemStatus.QUEUED if code is None else ItemStatus.FAILED,
+        "attempts": 0,
+        "error_code": code,
+        "error_detail": detail,
+        "created_at": at,
+        "finished_at": None if code is None else at,
+    }

@@ -1,0 +1,24 @@
+"""What makes two submissions the same: names, the sha256 of every image, and options; not the multipart boundary."""
+
+import hashlib
+import json
+from typing import Any
+
+from shared.lifecycle.uploads import ReceivedItem
+
+
+class Fingerprint:
+    """Grows by one image after the other, so that no list of them has to be kept."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, item: ReceivedItem) -> None:
+        """The next image; its name's length keeps a name from passing for a name and a hash."""
+        self._hash.update(f"{len(item.filename)}:{item.filename}:{item.sha256}\n".encode())
+
+    def of(self, options: dict[str, Any]) -> str:
+        """The fingerprint of the images so far with these options."""
+        whole = self._hash.copy()
+        whole.update(json.dumps(options, sort_keys=True).encode())
+        return whole.hexdigest()

@@ -1,0 +1,87 @@
+"""A whole submission of one request: received and sealed, or undone. Idempotency keys are honoured here."""
+
+from dataclasses import dataclass
+
+from shared.errors import Unavailable
+from shared.lifecycle import idempotency
+from shared.lifecycle.idempotency import First
+from web.http.problems import HttpProblem
+from web.service import Service
+from web.upload.body import Body
+from web.upload.intake import Intake
+from web.upload.receive import receive
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The batch of a submission; `replayed` if an earlier submission with the same key made it."""
+
+    batch_id: str
+    replayed: bool
+    webhook_secret: str | None = None
+
+
+def submit(
+    service: Service, tenant: str, body: Body, *, key: str | None = None, traceparent: str | None = None
+) -> Accepted:
+    """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
+    _check_key(key)
+    try:
+        service.capacity.check(tenant, body.length or 0)
+    except (HttpProblem, Unavailable):
+        # A submission that was accepted before is answered again, however full the service is: it adds no work.
+        if not _is_finished(service, tenant, key):
+            raise
+    intake = Intake(service, tenant, traceparent=traceparent, key=key)
+    first = _claim(service, intake)
+    intake.store = first is None
+    try:
+        receive(body, intake, service.settings.max_request_bytes)
+        if first is not None:
+            return _replay(intake, first)
+        intake.seal()
+    except BaseException:
+        if first is None:
+            _undo(service, intake)
+        raise
+    return Accepted(intake.batch_id, False, intake.options.made_secret() if intake.options else None)
+
+
+def _undo(service: Service, intake: Intake) -> None:
+    intake.abandon()
+    if intake.key is not None:
+        with service.database.write() as connection:
+            idempotency.drop(connection, intake.batch.tenant, intake.key, intake.batch_id)
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not 1 <= len(key) <= 255:
+        raise HttpProblem(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
+
+
+def _is_finished(service: Service, tenant: str, key: str | None) -> bool:
+    if key is None:
+        return False
+    with service.database.read() as connection:
+        return idempotency.is_finished(connection, tenant, key)
+
+
+def _claim(service: Service, intake: Intake) -> First | None:
+    """The finished first upload with this key; None if the key is ours now, or there is none."""
+    if intake.key is None:
+        return None
+    lease_s = service.settings.upload_lease_s
+    with service.database.write() as connection:
+        first = idempotency.claim(connection, intake.batch.tenant, intake.key, intake.batch_id, lease_s)
+    if first is not None and first.fingerprint is None:
+        wait = round(lease_s / 4) or 1
+        raise HttpProblem(
+            409, "idempotency_key_in_use", "an upload with this key is running", retry_after_s=wait
+        )
+    return first
+
+
+def _replay(intake: Intake, first: First) -> Accepted:
+    if intake.fingerprint() != first.fingerprint:
+        raise HttpProblem(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
+    return Accepted(first.batch_id, True)

@@ -1,0 +1,25 @@
+"""The terms of a batch: the client's options, completed by the model and the settings."""
+
+from shared.contract.operating_point import OperatingPoint
+from shared.lifecycle.uploads import Terms
+from shared.registry.versions import ModelPoint
+from shared.settings import Settings
+from web.upload.options import Options
+
+
+def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
+    """The model's operating point and the settings' retention count as far as the options give no other.
+
+    Raises InvalidOperatingPoint if a part that the options give does not fit the model's other part.
+    """
+    point = OperatingPoint(model.threshold, model.review_low, model.review_high)
+    return Terms(
+        lane=options.priority,
+        model_id=model.id,
+        point=point.changed(options.threshold, options.review_band),
+        retention_s=settings.retention_s if options.retention is None else options.retention,
+        deadline_s=options.deadline,
+        on_error=options.on_error,
+        webhook=options.webhook,
+        metadata=options.metadata,
+    )
