@@ -18,7 +18,7 @@ _USUAL = re.compile(
     re.IGNORECASE,
 )
 _DISPOSITION = re.compile(
-    rb"^content-disposition[ \t]*:[ \t]*form-data[ \t]*(;.*)", re.IGNORECASE | re.MULTILINE
+    rb"^content-disposition[ \t]*:[ \t]*([^\r\n;]*)([^\r\n]*)", re.IGNORECASE | re.MULTILINE
 )
 _PARAMETER = re.compile(rb';[ \t]*([^\s=;"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 # Some clients escape these two; browsers send a backslash as it is, and a quote as %22.
@@ -124,9 +124,12 @@ def _names(block: bytes, at: int, end: int) -> tuple[str, str]:
 
 
 def _unusual_names(header: bytes) -> tuple[bytes, bytes]:
-    found = _DISPOSITION.search(header)
+    found = _DISPOSITION.findall(header)
+    if len(found) > 1:  # parsers disagree which one counts, so a proxy may have checked the other
+        raise _malformed("a part has two Content-Disposition headers")
     parameters: dict[bytes, bytes] = {}
-    for key, quoted, plain in _PARAMETER.findall(found.group(1) if found else b""):
+    kind, rest = found[0] if found else (b"", b"")
+    for key, quoted, plain in _PARAMETER.findall(rest) if kind.strip().lower() == b"form-data" else ():
         parameters.setdefault(key.lower(), _ESCAPED.sub(rb"\1", quoted) or plain)
     if not parameters.get(b"name") or header.startswith(b"\r\n"):
         raise _malformed("a part has no name")
