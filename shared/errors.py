@@ -18,6 +18,9 @@ ItemErrorCode = Literal[
     "timeout",
     "worker_lost",
     "poison_image",
+    "multiple_frames",
+    "too_small",
+    "too_costly",
 ]
 
 

@@ -25,6 +25,14 @@ _CHOICES = {
 }
 
 
+# Faults of an image file that GONOGO_TOLERATED_IMAGE_FAULTS may name; docs/images.md says what each lets through.
+IMAGE_FAULTS = (
+    "jpeg_bytes_before_end",
+    "jpeg_missing_end",
+    "png_ancillary_checksum",
+)
+
+
 def _setting(default: Any, about: str, *, at_least: int = 0) -> Any:
     return field(default=default, metadata={"about": about, "at_least": at_least})
 
@@ -60,6 +68,9 @@ class Settings:
     max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted")
     max_batch_items: int = _setting(1_000_000, "most items in one batch")
     max_pixels: int = _setting(50_000_000, "most pixels a picture may declare")
+    tolerated_image_faults: str = _setting(
+        "", "harmless faults of image files to let through, comma-separated (docs/images.md)"
+    )
     max_backlog_items: int = _setting(2_000_000, "open items over which submissions are refused with 503")
     max_backlog_bytes: int = _setting(
         200 * 2**30, "stored bytes of open items over which submissions get 503"
@@ -84,6 +95,11 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be one of {', '.join(allowed)}")
+        for fault in filter(None, (name.strip() for name in self.tolerated_image_faults.split(","))):
+            if fault not in IMAGE_FAULTS:
+                raise SettingsError(
+                    f"{PREFIX}TOLERATED_IMAGE_FAULTS: unknown {fault!r}; known are {', '.join(IMAGE_FAULTS)}"
+                )
         try:
             for network in filter(None, self.webhook_allowed_networks.split(",")):
                 ipaddress.ip_network(network.strip())

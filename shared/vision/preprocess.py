@@ -1,12 +1,6 @@
-"""The one path from picture bytes to the pixels a network sees, in training and in serving.
+"""The one path from image bytes to the pixels a network sees, in training, in serving and in thumbnails.
 
-Declared, because each of these changes scores:
-- JPEG, PNG, WebP, BMP and TIFF by their first bytes; of several frames the first one.
-- JPEG is decoded at 1/2, 1/4 or 1/8 scale inside its own transform where the result still covers the target.
-- The EXIF orientation is applied; the picture is then stretched to the target size (bilinear, antialiased).
-- Transparent pixels are laid over white. CMYK and palettes become RGB; grey is ITU-R 601 luma.
-- More than 8 bits: divided by the declared `full_scale`; refused where none is declared or a value is above.
-- A truncated picture is refused whole. Pillow's LOAD_TRUNCATED_IMAGES stays off.
+`docs/images.md` declares which images are judged and how each is read; a change here changes scores.
 """
 
 import io
@@ -16,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.contract.image_files import image_kind
+from shared.contract.image_files import HEAD_BYTES, image_kind
 from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
+from shared.vision.accepted import Limits, check_proportions, corrupt, unsupported
+from shared.vision.formats import bmp, jpeg, png, tiff, webp
+from shared.vision.tones import check_high_bytes, to_eight_bits
 
-MAX_PIXELS = 50_000_000
 _ORIENTATION = 0x0112
 _MOVES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,101 +28,114 @@ _MOVES = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED_ASIDE = (5, 6, 7, 8)
+_INSPECT = {"BMP": bmp.inspect, "PNG": png.inspect, "TIFF": tiff.inspect, "WEBP": webp.inspect}
+_OTHERS = {
+    b"GIF8": "a GIF",
+    b"%PDF": "a PDF",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+}
+_BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "an HEIC", b"heix": "an HEIC", b"mif1": "an HEIC"}
 
-# `max_pixels` below is the limit, and it is checked before any pixel is decoded; Pillow's own hard limit
-# (an error from 179 megapixels on) stays in force above it.
+_DEFAULT = Limits()
+
+# `max_pixels` is the limit, and it is checked before Pillow sees the image.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def decode(
-    data: bytes | memoryview, spec: Preprocessing, *, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
+def decode(data: bytes | memoryview, spec: Preprocessing, limits: Limits = _DEFAULT) -> NDArray[np.uint8]:
     """Pixels of shape (height, width, channels), read-only, 0 black to 255 white.
 
-    Raises ItemError: `unsupported_media`, `too_many_pixels` or `corrupt_image`. MemoryError passes through.
+    Raises ItemError with one of the codes that docs/images.md lists. MemoryError passes through.
     """
-    kind = media_kind(data)
-    if kind is None:
-        raise ItemError("unsupported_media", "not a JPEG, PNG, WebP, BMP or TIFF picture")
-    try:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise ItemError("too_many_pixels", f"{width} x {height} pixels, at most {max_pixels} allowed")
-            return _pixels(picture, spec)
-    except (ItemError, MemoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise ItemError("too_many_pixels", f"more than {max_pixels} pixels") from error
-    except Exception as error:  # Pillow's decoders raise nearly every built-in error on broken data
-        raise ItemError("corrupt_image", f"{kind} picture cannot be decoded: {error}") from error
-
-
-def media_kind(data: bytes | memoryview) -> str | None:
-    """Pillow's name of the format that the first bytes announce, or None for anything not accepted."""
-    return image_kind(data)
-
-
-def _pixels(picture: Image.Image, spec: Preprocessing) -> NDArray[np.uint8]:
-    mode = "L" if spec.channels == 1 else "RGB"
-    orientation = _orientation(picture)
-    target = (spec.width, spec.height)
-    if orientation in _TURNED_ASIDE:
-        target = (spec.height, spec.width)
-    _refuse_narrowing(picture, spec)
-    picture.draft(mode, target)  # JPEG only; a no-op for the others
-    image = _flattened(picture, mode, spec)
-    if image.size != target:
-        image = image.resize(target, Image.Resampling.BILINEAR)
-    if orientation in _MOVES:
-        image = image.transpose(_MOVES[orientation])
+    image = _guarded(bytes(data), spec, (spec.width, spec.height), limits)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.height, spec.width, spec.channels)
 
 
-def _orientation(picture: Image.Image) -> int:
-    # getexif() costs more than a small picture's decode: asked only where there is something to read.
-    # Pillow turns TIFF pictures itself while loading.
-    if picture.format == "TIFF" or not (picture.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp"}):
+def view(data: bytes, spec: Preprocessing, side: int, limits: Limits = _DEFAULT) -> Image.Image:
+    """The image as `decode` reads it, upright and undistorted, at most `side` pixels a side. Raises ItemError."""
+    return _guarded(data, spec, side, limits)
+
+
+def _guarded(data: bytes, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits) -> Image.Image:
+    """Read the image and turn every exception of a decoder into the item's error."""
+    kind = image_kind(data)
+    if kind is None:
+        raise unsupported(_named(data))
+    try:
+        return _read(data, kind, spec, target, limits)
+    except (ItemError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly every built-in error on broken data
+        # The library's own words may hold memory addresses and file names, so they are not passed on.
+        raise corrupt(f"the {kind} cannot be decoded") from error
+
+
+def _named(data: bytes) -> str:
+    head = data[:HEAD_BYTES]
+    name = next((name for start, name in _OTHERS.items() if head.startswith(start)), None)
+    if name is None and head[4:8] == b"ftyp":
+        name = _BRANDS.get(head[8:12])
+    if b"\xff\xd8\xff" in head:
+        return "bytes precede the start of the JPEG"
+    return f"{name or 'not an'} image; JPEG, PNG, WebP, BMP and TIFF are accepted"
+
+
+def _read(
+    data: bytes, kind: str, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits
+) -> Image.Image:
+    mode = "L" if spec.channels == 1 else "RGB"
+    if kind == "JPEG":
+        found = jpeg.inspect(data, limits)
+        size, turn = (found.layout.width, found.layout.height), jpeg.orientation(found)
+        box = _box(size, turn, spec, target)
+        return _fitted(jpeg.read(found, mode, box), box, turn)
+    layout = _INSPECT[kind](data, limits)
+    with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+        # Pillow turns a TIFF by its orientation, and gives its size as it is after that.
+        if sorted(image.size) != sorted((layout.width, layout.height)):
+            raise corrupt("the header contradicts itself about the size")
+        image.load()
+        turn = _orientation(image)  # after loading, since a PNG may hold its EXIF data behind the pixels
+        box = _box(image.size, turn, spec, target)
+        if layout.bits == 16 and layout.channels > 1:
+            check_high_bytes(image, spec.full_scale)
+        flat = to_eight_bits(image, mode, spec.full_scale, inverted=layout.inverted)
+    if kind == "WEBP":
+        webp.check_tail(data)
+    return _fitted(flat, box, turn)
+
+
+def _box(
+    size: tuple[int, int], turn: int, spec: Preprocessing, target: tuple[int, int] | int
+) -> tuple[int, int]:
+    """The size to bring the stored image to, before it is turned upright."""
+    width, height = size
+    aside = turn in _TURNED_ASIDE
+    check_proportions(*((height, width) if aside else (width, height)), (spec.width, spec.height))
+    if isinstance(target, int):
+        return _inside(size, target)
+    return (target[1], target[0]) if aside else target
+
+
+def _inside(size: tuple[int, int], side: int) -> tuple[int, int]:
+    shrink = min(1.0, side / max(size))
+    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
+
+
+def _fitted(image: Image.Image, box: tuple[int, int], turn: int) -> Image.Image:
+    if image.size != box:
+        image = image.resize(box, Image.Resampling.BILINEAR)
+    return image.transpose(_MOVES[turn]) if turn in _MOVES else image
+
+
+def _orientation(image: Image.Image) -> int:
+    # getexif() costs more than a small image's decode: asked only where there is something to read.
+    # Pillow turns TIFF images itself while loading.
+    if image.format == "TIFF" or not (image.info.keys() & {"exif", "xmp", "XML:com.adobe.xmp"}):
         return 1
-    return int(picture.getexif().get(_ORIENTATION, 1))
-
-
-def _refuse_narrowing(picture: Image.Image, spec: Preprocessing) -> None:
-    """Pillow reads 16-bit colour by its high byte, which is only right where full scale is 65535."""
-    tiles = getattr(picture, "tile", None)
-    if not tiles or picture.mode.startswith(("I", "F")):
-        return
-    arguments = tiles[0][3]
-    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    if isinstance(raw, str) and ("16" in raw.partition(";")[2]) and raw[:3] in ("RGB", "LA;", "CMY"):
-        if spec.full_scale == 65535:
-            return
-        raise ItemError("unsupported_media", "16-bit colour, and the model declares no full scale of 65535")
-
-
-def _flattened(picture: Image.Image, mode: str, spec: Preprocessing) -> Image.Image:
-    if picture.mode == mode:
-        return picture
-    if picture.mode.startswith(("I", "F")):
-        return _scaled(picture, spec.full_scale).convert(mode)
-    if picture.has_transparency_data:
-        colour = picture.convert("RGBA")
-        white = Image.new("RGBA", colour.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, colour).convert(mode)
-    if picture.mode not in ("1", "L", "RGB"):
-        picture = picture.convert("RGB")
-    return picture.convert(mode)
-
-
-def _scaled(picture: Image.Image, full_scale: int | None) -> Image.Image:
-    if full_scale is None:
-        raise ItemError(
-            "unsupported_media", f"more than 8 bits ({picture.mode}), and the model declares no full scale"
-        )
-    values = np.asarray(picture).astype(np.float32)
-    lowest, highest = float(values.min()), float(values.max())
-    if not (lowest >= 0 and highest <= full_scale):  # also refuses NaN
-        raise ItemError(
-            "unsupported_media", f"values {lowest:g} to {highest:g} lie outside 0 to {full_scale}"
-        )
-    return Image.fromarray(np.rint(values * (255.0 / full_scale)).astype(np.uint8))
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow's parser raises nearly every built-in error on broken EXIF data
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1

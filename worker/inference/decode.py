@@ -1,4 +1,4 @@
-"""One item's bytes to pixels. An error in the bytes fails that item and no other."""
+"""One item's bytes to pixels: a fault of an image becomes the error of its own item."""
 
 import time
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from shared.errors import ItemError
 from shared.lifecycle.claims import ClaimedItem
 from shared.lifecycle.verdicts import Result
 from shared.registry.artifact import Preprocessing
+from shared.vision.accepted import Limits
 from shared.vision.preprocess import decode
 
 
@@ -21,15 +22,15 @@ class Decoded:
     decode_ms: float
 
 
-def decode_item(item: ClaimedItem, data: bytes, spec: Preprocessing, max_pixels: int) -> Decoded | Result:
-    """The image as the network wants it (H, W, C), or the item's failed result."""
+def decode_item(item: ClaimedItem, data: bytes, spec: Preprocessing, limits: Limits) -> Decoded | Result:
+    """The pixels for the network, or the failed result of the item."""
     started = time.perf_counter()
     try:
         failpoints.hit("worker.decode", item.sha256)
-        image = decode(data, spec, max_pixels=max_pixels)
+        image = decode(data, spec, limits)
     except ItemError as error:
         return Result(item.seq, error_code=error.code, error_detail=error.detail)
     except MemoryError:
-        # A MemoryError that leaves the task ends the whole worker, message and all.
-        return Result(item.seq, error_code="too_many_pixels", error_detail="not enough memory to decode it")
+        # A MemoryError that leaves the task ends the whole worker and loses its message.
+        return Result(item.seq, error_code="too_costly", error_detail="not enough memory to decode the image")
     return Decoded(item.seq, image, 1000 * (time.perf_counter() - started))

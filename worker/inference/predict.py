@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared import failpoints
 from shared.lifecycle.claims import Claim, ClaimedItem
 from shared.lifecycle.verdicts import Result
+from shared.vision.accepted import limits_of
 from worker.inference.decide import decide_item
 from worker.inference.decode import Decoded, decode_item
 from worker.inference.engines.load import Engine
@@ -61,12 +62,14 @@ def _decoded(
 ) -> Iterator[tuple[Claim, Decoded | Result]]:
     """Each item's pixels, or its failed result, in order."""
 
+    limits = limits_of(runtime.settings)
+
     def one(task: _Task) -> tuple[Claim, Decoded | Result]:
         claim, item, pack = task
         data = os.pread(pack, item.length, item.offset)
         if len(data) < item.length:  # an incomplete copy of the store: not the image's fault
             return claim, without_bytes(item)
-        return claim, decode_item(item, data, model.artifact.preprocessing, runtime.settings.max_pixels)
+        return claim, decode_item(item, data, model.artifact.preprocessing, limits)
 
     on_cuda = model.engine.device.startswith("cuda")
     threads = runtime.settings.decode_threads or (_CUDA_DECODE_THREADS if on_cuda else 0)

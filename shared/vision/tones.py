@@ -1,0 +1,76 @@
+"""From any accepted kind of pixels to 8 bits of grey or colour: transparency, palettes, CMYK and high bit depths."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from shared.vision.accepted import unsupported
+
+# Data whose brightest value stays below this share of the full scale were stored with fewer bits than the model
+# declares: 12 bits under a full scale of 65535 reach 1/16.
+LEAST_PEAK = 1 / 16
+_STRIP_BYTES = 2**22
+
+
+def to_eight_bits(image: Image.Image, mode: str, full_scale: int | None, *, inverted: bool) -> Image.Image:
+    """The image in `mode` (L or RGB). `inverted` says that 0 is white. Raises ItemError `unsupported_media`."""
+    if image.mode == mode:
+        return image
+    if image.mode.startswith(("I", "F")):
+        return _scaled(image, full_scale, inverted).convert(mode)
+    if image.has_transparency_data:
+        return _over_white(image, mode)
+    if image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return image.convert(mode)
+
+
+def check_high_bytes(image: Image.Image, full_scale: int | None) -> None:
+    """Pillow reads 16-bit colour by its high bytes, which is right for a full scale of 65535 alone.
+
+    Raises ItemError `unsupported_media`.
+    """
+    if full_scale != 65535:
+        raise unsupported("16-bit colour, and the model declares no full scale of 65535")
+    colours = image.convert("RGB") if image.mode != "RGB" else image
+    if max(high for _, high in colours.getextrema()) < 256 * LEAST_PEAK:  # type: ignore[misc] # three pairs
+        raise unsupported("16-bit colour that fills 12 bits or fewer, under a full scale of 65535")
+
+
+def _over_white(image: Image.Image, mode: str) -> Image.Image:
+    """Lay transparent pixels over white, strip by strip to save memory.
+
+    Alpha that hides the whole image is a slip of its writer: such an image is taken as opaque.
+    """
+    rows = max(1, _STRIP_BYTES // (4 * image.width))
+    result = Image.new(mode, image.size)
+    hidden = all(strip.getchannel("A").getextrema()[1] == 0 for _, strip in _strips(image, rows))
+    for top, strip in _strips(image, rows):
+        if hidden:
+            strip.putalpha(255)
+        white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+        result.paste(Image.alpha_composite(white, strip).convert(mode), (0, top))
+    return result
+
+
+def _strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(image.height, top + rows))
+        yield top, image.crop(box).convert("RGBA")
+
+
+def _scaled(image: Image.Image, full_scale: int | None, inverted: bool) -> Image.Image:
+    if full_scale is None:
+        raise unsupported(f"more than 8 bits ({image.mode}), and the model declares no full scale")
+    values = np.asarray(image).astype(np.float32)
+    lowest, highest = float(values.min()), float(values.max())
+    if not (lowest >= 0 and highest <= full_scale):  # also refuses NaN
+        raise unsupported(f"values {lowest:g} to {highest:g} lie outside 0 to {full_scale}")
+    if highest <= full_scale * LEAST_PEAK:
+        raise unsupported(
+            f"no value is above {highest:g} under a full scale of {full_scale}: black, or stored with fewer bits"
+        )
+    if inverted:
+        values = full_scale - values
+    return Image.fromarray(np.rint(values * (255.0 / full_scale)).astype(np.uint8))
