@@ -1,5 +1,6 @@
 """The typed Python client of the HTTP API: `from shared.client import Client`."""
 
-from shared.client.client import ApiError, Client, Options, Unreachable, UnusableInput
+from shared.client.client import Client, Options
+from shared.client.errors import ApiError, Unreachable, UnusableInput
 
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]

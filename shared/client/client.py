@@ -1,13 +1,13 @@
-"""The typed Python client of the HTTP API, on the standard library alone.
+"""The typed Python client of the HTTP API.
 
     with Client("http://127.0.0.1:8000", key) as client:
-        batch = client.submit(["pictures/"], options={"metadata": {"line": "A3"}})
+        batch = client.submit(["images/"], options={"metadata": {"line": "A3"}})
         batch = client.wait(batch["id"])
         for item in client.items(batch["id"], sort="-score"):
             print(item["filename"], item["verdict"], item["score"])
 
 A client keeps one connection and belongs to one thread. Errors are ApiError (the service said no),
-Unreachable (nobody answered within `patience_s`) and UnusableInput (a file is missing or changed).
+Unreachable (no service answered within `patience_s`) and UnusableInput (a file is missing or changed).
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 from urllib.parse import quote, urlencode
 
-from shared.client.multipart import Multipart, Source, UnusableInput, add_sources
-from shared.client.transport import ApiError, Progress, Transport, Unreachable
+from shared.client.errors import ApiError, Unreachable, UnusableInput
+from shared.client.multipart import Multipart
+from shared.client.sources import Skipped, Source, add_sources
+from shared.client.transport import Progress, Transport
 from shared.contract.states import FINISHED_BATCH
 
-if TYPE_CHECKING:  # for the types alone: the client runs on the standard library
+if TYPE_CHECKING:  # for the types alone: the client needs no database library
     from shared.contract.batches import BatchPayload
     from shared.contract.items import ItemPayload
     from shared.contract.keys import ApiKeyPayload
@@ -95,17 +97,19 @@ class Client:
         *,
         idempotency_key: str | None = None,
         progress: Progress | None = None,
+        skipped: Skipped | None = None,
     ) -> BatchPayload:
-        """Send files, folders (pictures below them, by suffix) and (name, bytes), or one zip or tar.
+        """Send files, folders (the images below them, by content) and (name, bytes), or one zip or tar.
 
-        Every try carries the same Idempotency-Key, so a broken connection never makes two batches.
+        `skipped(name, reason)` is called for each file of a folder that is not sent. Every try carries the same
+        Idempotency-Key, so that a try after a broken connection does not make a second batch.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
         body = Multipart()
-        # Even empty, and first: the service starts on a batch while it comes in once it knows what is asked for.
+        # Sent even if empty, and first: once the service knows the options, it starts on a batch that still comes in.
         body.add_field("options", json.dumps(options or {}).encode())
-        add_sources(body, sources)
+        add_sources(body, sources, skipped)
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)
         return cast("BatchPayload", answer.json())
@@ -175,13 +179,13 @@ class Client:
         return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/cancel"))
 
     def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
-        """One picture, through the interactive lane, answered with its verdict."""
+        """One image, through the interactive lane, answered with its verdict."""
         if isinstance(source, tuple):
             name, data = source
         else:
             name, data = source.name, _read(source)
         body = Multipart()
-        body.add_picture(name, data, len(data), field="file")
+        body.add_image(name, data, len(data), field="file")
         answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0, patience_s=10.0)
         return cast("PredictionPayload", answer.json())
 

@@ -1,16 +1,13 @@
-"""The client's wire: one kept connection, errors by type, and tries that end.
+"""The client's wire on urllib3: one kept connection, errors by type, and tries that end.
 
 A call is tried again when the service says so (429, 503, or 409 while the same submission is running, each
-with Retry-After) and when the connection breaks, if repeating the call cannot do it twice.
+with Retry-After) and when the connection breaks, unless the repeated call could act twice. urllib3's own retries
+are off: they count tries, while a caller of ours states how many seconds all tries together may take.
 """
 
 import contextlib
-import http.client
 import json
-import os
 import random
-import select
-import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,49 +15,25 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.util import wait_for_read
+
+from shared.client.errors import ApiError, Unreachable, read_problem
 from shared.client.multipart import Multipart
-from shared.errors import GonogoError
 
 Progress = Callable[[int, int], None]
 _BLOCK = 1 << 18
-_NOBODY_S = 3.0  # patience with an address where nobody has listened yet: most likely a wrong one
-
-
-class ApiError(GonogoError):
-    """The service answered with an error: `status`, the stable `code`, and what was wrong with which part."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        *,
-        errors: list[dict[str, Any]] | None = None,
-        retry_after_s: float | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(detail, code=code)
-        self.status = status
-        self.errors = errors or []
-        self.retry_after_s = retry_after_s
-        self.request_id = request_id
-
-    def __str__(self) -> str:
-        return f"{self.detail} ({self.status} {self.code})"
-
-
-class Unreachable(GonogoError):
-    """No service answers at this address, or it stopped answering for longer than the tries last."""
-
-    code = "unreachable"
+_NOBODY_S = 3.0  # patience with an address where no service has listened yet: most likely a wrong address
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One whole answer."""
+    """One whole answer; the data of a streamed one stay empty."""
 
     status: int
-    headers: http.client.HTTPMessage
+    headers: Mapping[str, str]
     data: bytes
 
     def json(self) -> Any:
@@ -72,8 +45,36 @@ class Answer:
             ) from error
 
 
+class _Connection(HTTPConnection):
+    """Stops sending a body when the service has already answered: it will not read the rest.
+
+    urllib3 reads the answer after a BrokenPipeError. The half-sent request makes the connection useless for the next
+    one, so it then counts as dropped. TLS connections don't look, since bytes that wait there may be a session ticket.
+    """
+
+    _half_sent = False
+
+    def connect(self) -> None:
+        self._half_sent = False
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        if self.sock is not None and wait_for_read(self.sock, timeout=0.0):
+            self._half_sent = True
+            raise BrokenPipeError
+        super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        return not self._half_sent and super().is_connected
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
 class Transport:
-    """One connection to one service, opened when needed. Not for use by two threads at once."""
+    """The connection to one service, opened when needed. Not for use by two threads at once."""
 
     def __init__(
         self, url: str, key: str | None, *, timeout_s: float, patience_s: float, verify: ssl.SSLContext | None
@@ -82,22 +83,21 @@ class Transport:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Unreachable(f"{url!r} is not the address of a service: use http://host:port")
         self.url = f"{parts.scheme}://{parts.netloc}"
-        self._tls = parts.scheme == "https"
-        self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
-        self._verify = verify
+        self._pool: urllib3.HTTPConnectionPool
+        if parts.scheme == "https":
+            self._pool = urllib3.HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=verify)
+        else:
+            self._pool = _Pool(parts.hostname, parts.port)
         self._timeout_s = timeout_s
         self._patience_s = patience_s
         self._headers = {"Accept": "application/json", "User-Agent": "gonogo-client"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._kept: http.client.HTTPConnection | None = None
-        self._was_there = False  # somebody has listened at this address
+        self._was_there = False  # a service has listened at this address
 
     def close(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        self._pool.close()
 
     def call(
         self,
@@ -123,19 +123,21 @@ class Transport:
             tries += 1
             try:
                 answer = self._exchange(method, path, body, headers or {}, hold_s=hold_s, progress=progress)
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                connected = not isinstance(error, ConnectionRefusedError | socket.gaierror)
-                if not connected and not self._was_there:
+            except HTTPError as error:
+                connected = not isinstance(error, NewConnectionError | ConnectTimeoutError)
+                if connected:
+                    self._was_there = True
+                elif not self._was_there:
                     ends_at = min(ends_at, began + _NOBODY_S)
                 pause = _backoff(tries)
                 if (connected and not repeatable) or time.monotonic() + pause > ends_at:
                     raise self._unreachable(error) from error
                 time.sleep(pause)
                 continue
+            self._was_there = True
             if answer.status < 300 or answer.status == 304:
                 return answer
-            problem = read_problem(answer)
+            problem = read_problem(answer.status, answer.headers, answer.data)
             again = (
                 problem.status in {429, 503}
                 or (problem.status == 409 and problem.retry_after_s is not None)
@@ -148,38 +150,26 @@ class Transport:
 
     @contextlib.contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-        """A long answer, block by block, on a connection of its own; the Answer's data stays empty.
+        """A long answer, block by block, on a connection of its own.
 
-        Raises Unreachable when it breaks before its end: a cut file never looks like a whole one.
+        Raises Unreachable when the answer breaks off before its end: a cut file never looks like a whole one.
         """
-        connection = self._connect()
         try:
-            try:
-                connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(error) from error
+            response = self._open("GET", path, headers=headers)
+        except HTTPError as error:
+            raise self._unreachable(error) from error
+        try:
             if response.status >= 300:
-                raise read_problem(Answer(response.status, response.headers, response.read()))
+                raise read_problem(response.status, response.headers, response.data)
             yield Answer(response.status, response.headers, b""), self._blocks(response)
         finally:
-            connection.close()
+            response.close()
 
-    def _blocks(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    def _blocks(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         try:
-            while block := response.read1(_BLOCK):
-                yield block
-            if response.length:  # a declared length that was not reached; a cut chunked body raises by itself
-                raise http.client.IncompleteRead(b"", response.length)
-        except (OSError, http.client.HTTPException) as error:
+            yield from response.stream(_BLOCK, decode_content=False)
+        except HTTPError as error:
             raise self._unreachable(error) from error
-
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._tls:
-            return http.client.HTTPSConnection(
-                self._host, self._port, timeout=self._timeout_s, context=self._verify
-            )
-        return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
 
     def _exchange(
         self,
@@ -191,104 +181,36 @@ class Transport:
         hold_s: float,
         progress: Progress | None,
     ) -> Answer:
-        connection = self._kept
-        if connection is not None and (connection.sock is None or _readable(connection.sock)):
-            self.close()  # the service closed it while it lay idle
-            connection = None
-        if connection is None:
-            connection = self._kept = self._connect()
-            connection.connect()
-            self._was_there = True
-        connection.sock.settimeout(self._timeout_s + hold_s)
-        connection.putrequest(method, self._prefix + path, skip_accept_encoding=True)
-        for name, value in {**self._headers, **headers}.items():
-            connection.putheader(name, value)
+        sent: Any = body
         if isinstance(body, Multipart):
-            connection.putheader("Content-Type", body.content_type)
-            connection.putheader("Content-Length", str(body.length))
-        elif body is not None or method != "GET":
-            connection.putheader("Content-Length", str(len(body or b"")))
-        connection.endheaders(body if isinstance(body, bytes) else None)
-        whole = True
-        if isinstance(body, Multipart):
-            whole = _write_body(body, connection, progress)
-        response = connection.getresponse()
-        answer = Answer(response.status, response.headers, response.read())
-        if not whole or response.will_close:
-            self.close()
-        return answer
+            headers = {**headers, "Content-Type": body.content_type, "Content-Length": str(body.length)}
+            sent = body.blocks(progress)
+        response = self._open(method, path, sent, headers=headers, hold_s=hold_s)
+        return Answer(response.status, response.headers, response.data)
+
+    def _open(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str], hold_s: float = 0.0
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request; the response's body has not been read yet."""
+        return self._pool.urlopen(
+            method,
+            self._prefix + path,
+            body,
+            headers={**self._headers, **headers},
+            retries=False,
+            redirect=False,
+            timeout=urllib3.Timeout(connect=self._timeout_s, read=self._timeout_s + hold_s),
+            preload_content=False,
+            decode_content=False,
+        )
 
     def _unreachable(self, error: BaseException) -> Unreachable:
-        if isinstance(error, ConnectionRefusedError):
+        cause = error.__cause__ or error.__context__ or error
+        if isinstance(cause, ConnectionRefusedError):
             return Unreachable(f"no service at {self.url}: connection refused")
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
         return Unreachable(f"no answer from {self.url}: {reason}")
-
-
-class _AnsweredEarly(Exception):
-    """The service answered before it had the whole body: it will not read the rest."""
-
-
-class _SocketWire:
-    """Multipart's way onto the connection; stops as soon as the service has answered."""
-
-    def __init__(self, connection: http.client.HTTPConnection) -> None:
-        self._socket: socket.socket = connection.sock
-        self._plain = not isinstance(connection.sock, ssl.SSLSocket)
-
-    def send(self, block: memoryview | bytes) -> None:
-        if self._plain and _readable(self._socket):
-            raise _AnsweredEarly
-        self._socket.sendall(block)
-
-    def send_file(self, descriptor: int, offset: int, count: int) -> None:
-        if self._plain and _readable(self._socket):
-            raise _AnsweredEarly
-        with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
-            if self._socket.sendfile(file, offset, count) != count:
-                raise ConnectionError("the file ended before its length")
-
-
-def _write_body(body: Multipart, connection: http.client.HTTPConnection, progress: Progress | None) -> bool:
-    """Send the body; False when the service answered or closed before its end: its answer may be there."""
-    try:
-        body.write(_SocketWire(connection), progress)
-    except (_AnsweredEarly, BrokenPipeError, ConnectionResetError):
-        return False
-    except BaseException:
-        connection.close()  # half a body was promised: the service must see it break off
-        raise
-    return True
-
-
-def _readable(sock: socket.socket) -> bool:
-    """Whether bytes or an end wait on a plain socket (a TLS socket may always hold a session ticket)."""
-    if isinstance(sock, ssl.SSLSocket):
-        return False
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _backoff(tries: int) -> float:
     return min(5.0, 0.1 * 2.0 ** min(tries, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
-
-
-def read_problem(answer: Answer) -> ApiError:
-    """The typed error of an answer, whether or not its body is problem+json."""
-    try:
-        problem = json.loads(answer.data)
-    except ValueError:
-        problem = None
-    if not isinstance(problem, dict):
-        problem = {}
-    reason = http.client.responses.get(answer.status, "error")
-    retry_after = answer.headers.get("Retry-After", "")
-    return ApiError(
-        answer.status,
-        str(problem.get("code") or f"http_{answer.status}"),
-        str(problem.get("detail") or problem.get("title") or reason),
-        errors=[error for error in problem.get("errors") or [] if isinstance(error, dict)],
-        retry_after_s=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
-        request_id=problem.get("request_id") or answer.headers.get("X-Request-Id"),
-    )

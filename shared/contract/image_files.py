@@ -1,7 +1,9 @@
 """Which files count as images: one rule for the CLI, the page, archives and the decoder.
 
-A file is an image if its first bytes say so; its extension decides nothing. Files that operating systems leave in
-folders are skipped by name, before a byte is read. Callers count the skipped files and show the reason.
+A file is an image if its first bytes say so, whatever its extension. A file with an image's extension and other
+bytes is a damaged image: it is taken, and its item fails with a code, since a part whose image was lost must not
+vanish from the counts. Files that operating systems leave in folders are skipped by name, before a byte is read.
+Callers count the skipped files and show the reason.
 """
 
 from pathlib import PurePosixPath
@@ -10,6 +12,7 @@ HEAD_BYTES = 32  # enough for every signature below
 NOT_AN_IMAGE = "not a JPEG, PNG, WebP, BMP or TIFF image"
 EMPTY = "the file is empty"
 SYSTEM_FILES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 
 
@@ -47,3 +50,8 @@ def skip_by_content(head: bytes | memoryview) -> str | None:
     if not head:
         return EMPTY
     return None if image_kind(head) else NOT_AN_IMAGE
+
+
+def claims_image(name: str) -> bool:
+    """Whether the extension says that the file is an image; such a file is taken whatever its first bytes are."""
+    return name.lower().endswith(_EXTENSIONS)

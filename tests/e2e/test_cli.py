@@ -65,6 +65,25 @@ def test_a_folder_becomes_verdicts_in_a_file(run: Run, folder: Path, tmp_path: P
     assert {row["status"] for row in rows} == {"succeeded"}
 
 
+def test_skipped_files_are_counted_and_equal_names_stay_apart(run: Run, tmp_path: Path) -> None:
+    for folder, (_, data) in zip(("cam1", "cam2"), pictures(2, seed=12), strict=True):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0001.jpg").write_bytes(data)
+        (tmp_path / folder / "0002.jfif").write_bytes(data)
+        (tmp_path / folder / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "cam1" / "photo.HEIC").write_bytes(b"x\n")
+    both = [str(tmp_path / "cam1"), str(tmp_path / "cam2")]
+    done = run("submit", *both, "--output", str(tmp_path / "out.csv"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "skipped 3 files:" in done.stderr
+    assert "2 a file of the operating system: cam1/Thumbs.db, cam2/Thumbs.db" in done.stderr
+    assert "cam1/photo.HEIC" in done.stderr
+    assert json.loads(done.stdout)["counts"]["succeeded"] == 4
+    with (tmp_path / "out.csv").open() as file:
+        names = {row["filename"] for row in csv.DictReader(file)}
+    assert names == {f"{cam}/{name}" for cam in ("cam1", "cam2") for name in ("0001.jpg", "0002.jfif")}
+
+
 def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -> None:
     parts = jpegs(4, seed=8)
     with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:

@@ -13,6 +13,7 @@ from shared.cli import service
 from shared.cli.batch_text import describe, follow, outcome_status
 from shared.cli.commands.results import save_results
 from shared.cli.output import Progress, megabytes, print_json
+from shared.cli.skipped import Skipped
 
 if TYPE_CHECKING:
     from shared.client.client import Options
@@ -50,12 +51,19 @@ def submit(
     output: Path | None,
     **asked: Any,
 ) -> int:
-    """Send images (files, or folders with everything below them) or one zip or tar as one batch."""
+    """Send images (files, or folders with everything below them) or one zip or tar as one batch.
+
+    In a folder, files are images by their content or their extension; the others are counted and named on stderr.
+    """
     options = _options(**asked)
     if output is not None and output.suffix not in _FORMATS:
         raise service.Usage(f"--output must end in .csv or .ndjson, not {output.name!r}")
+    left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
-        batch = client.submit(paths, options, progress=_sent())
+        try:
+            batch = client.submit(paths, options, progress=_sent(), skipped=left_out.add)
+        finally:
+            left_out.say()
         if wait or output is not None:
             print(f"batch {batch['id']}: {batch['counts']['total']} items", file=sys.stderr)
             batch = follow(client, batch["id"], timeout_s=timeout)

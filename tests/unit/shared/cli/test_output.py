@@ -5,6 +5,7 @@ import io
 import pytest
 
 from shared.cli.output import Progress, print_table
+from shared.cli.skipped import Skipped
 
 
 class Terminal(io.StringIO):
@@ -41,3 +42,18 @@ def test_a_terminal_gets_one_line_drawn_over() -> None:
     first, second = stream.getvalue().split("\r")[1:]
     assert len(second.rstrip("\n")) >= len(first)
     assert stream.getvalue().count("\n") == 1
+
+
+def test_skipped_files_are_counted_by_reason_and_a_few_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = Skipped()
+    skipped.say()
+    assert capsys.readouterr().err == ""
+    for place in range(5):
+        skipped.add(f"{place}.txt", "not an image")
+    skipped.add("\x1b[2J.db", "hidden")
+    skipped.say()
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped 6 files:",
+        "  5 not an image: 0.txt, 1.txt, 2.txt, …",
+        "  1 hidden: \N{REPLACEMENT CHARACTER}[2J.db",
+    ]

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from werkzeug.formparser import parse_form_data
 
-from shared.client.client import ApiError, Client, Unreachable, UnusableInput
+from shared.client import ApiError, Client, Unreachable, UnusableInput
+
+JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Script:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     cut_after: int | None = None
     url: str = ""
+    connections: set[Any] = field(default_factory=set)
 
     def answer(self, status: int, body: Any = None, **headers: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
@@ -45,6 +48,7 @@ def script() -> Iterator[Script]:
                 length = 0
                 headers = {**headers, "Connection": "close"}
             body = self.rfile.read(length)
+            played.connections.add(self.client_address)
             played.requests.append((self.command, self.path, dict(self.headers), body))
             if status == 0:  # dies without an answer
                 self.close_connection = True
@@ -102,16 +106,16 @@ def test_a_submission_carries_every_file_its_options_and_the_key(
     script: Script, client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "a.jpg").write_bytes(b"A" * 10)
-    (tmp_path / "deep" / "b.PNG").write_bytes(b"B" * 400_000)
-    (tmp_path / "notes.txt").write_bytes(b"no picture")
+    (tmp_path / "a.jpg").write_bytes(JPEG + b"A" * 10)
+    (tmp_path / "deep" / "b.PNG").write_bytes(PNG + b"B" * 400_000)
+    (tmp_path / "notes.txt").write_bytes(b"no image")
     script.answer(202, {"id": "bat_1"})
     client.submit([tmp_path, ('odd "name".jpg', b"C")], {"metadata": {"line": "A3"}})
     form, files = parts_of(script.requests[0])
     assert json.loads(form["options"]) == {"metadata": {"line": "A3"}}
     assert files == [
-        ("a.jpg", b"A" * 10),
-        ("deep/b.PNG", b"B" * 400_000),
+        ("a.jpg", JPEG + b"A" * 10),
+        ("deep/b.PNG", PNG + b"B" * 400_000),
         ('odd "name".jpg', b"C"),
     ]
     assert script.requests[0][2]["Authorization"] == "Bearer secret"
@@ -144,6 +148,30 @@ def test_an_answer_that_comes_before_the_body_ends_is_the_answer(script: Script,
     with pytest.raises(ApiError) as caught:
         client.submit([("a.jpg", b"A" * 50_000_000)])
     assert (caught.value.status, caught.value.code) == (413, "too_large")
+
+
+def test_after_an_early_answer_the_next_call_has_a_connection_of_its_own(
+    script: Script, client: Client
+) -> None:
+    script.answer(413, {"code": "too_large"})
+    script.answer(200, {"id": "bat_1", "status": "completed"})
+    with pytest.raises(ApiError):
+        client.submit([("a.jpg", b"A" * 50_000_000)])
+    assert client.batch("bat_1")["status"] == "completed"
+
+
+def test_calls_share_one_connection(script: Script, client: Client) -> None:
+    script.answer(202, {"id": "bat_1"})
+    script.answer(200, {"id": "bat_1", "status": "queued"}, ETag='"1"')
+    script.answer(304, b"")
+    script.answer(200, b'{"a":1}\n')
+    client.submit([("a.jpg", b"A" * 500_000)])
+    client.batch("bat_1")
+    client.batch("bat_1")
+    assert list(client.results("bat_1")) == [b'{"a":1}']
+    list(client.results("bat_1"))
+    assert len(script.requests) == 5
+    assert len(script.connections) == 1
 
 
 def test_a_problem_becomes_a_typed_error(script: Script, client: Client) -> None:
@@ -185,7 +213,7 @@ def test_nobody_listening_is_said_plainly() -> None:
 
 def test_an_unchanged_batch_is_not_sent_again(script: Script, client: Client) -> None:
     script.answer(200, {"id": "bat_1", "status": "queued"}, ETag='"1"')
-    script.answer(304)
+    script.answer(304, b"")
     script.answer(200, {"id": "bat_1", "status": "completed"}, ETag='"2"')
     states = [batch["status"] for batch in client.watch("bat_1")]
     assert states == ["queued", "queued", "completed"]
@@ -232,7 +260,7 @@ def test_unusable_input_is_named_before_anything_is_sent(
     (tmp_path / "empty").mkdir()
     for sources, said in [
         ([tmp_path / "gone.jpg"], "No such file"),
-        ([tmp_path / "empty"], "no pictures"),
+        ([tmp_path / "empty"], "no images"),
         ([tmp_path / "a.zip", ("b.jpg", b"B")], "by itself"),
         ([], "nothing to submit"),
     ]:

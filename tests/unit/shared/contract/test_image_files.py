@@ -1,4 +1,4 @@
-"""One rule says which files are images: by the first bytes, and by no extension."""
+"""One rule says which files are images: by the first bytes; an extension can add a file, and removes none."""
 
 import io
 from pathlib import Path
@@ -57,3 +57,13 @@ def test_system_files_and_hidden_files_are_skipped_by_name(path: str) -> None:
 )
 def test_no_other_name_decides(path: str) -> None:
     assert image_files.skip_by_name(str(Path(path))) is None
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b.JPG", "c.jfif", "d.jpe", "e.Tiff", "line1/f.PNG"])
+def test_a_file_that_claims_to_be_an_image_is_taken(name: str) -> None:
+    assert image_files.claims_image(name)
+
+
+@pytest.mark.parametrize("name", ["jpg", "a.jpg.part", "a.heic", "a.gif", "a.txt", "noextension"])
+def test_no_other_extension_claims_an_image(name: str) -> None:
+    assert not image_files.claims_image(name)
