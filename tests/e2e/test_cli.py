@@ -66,7 +66,7 @@ def test_a_folder_becomes_verdicts_in_a_file(run: Run, folder: Path, tmp_path: P
 
 
 def test_skipped_files_are_counted_and_equal_names_stay_apart(run: Run, tmp_path: Path) -> None:
-    for folder, (_, data) in zip(("cam1", "cam2"), pictures(2, seed=12), strict=True):
+    for folder, (_, data) in zip(("cam1", "cam2"), jpegs(2, seed=12), strict=True):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "0001.jpg").write_bytes(data)
         (tmp_path / folder / "0002.jfif").write_bytes(data)
