@@ -1,0 +1,158 @@
+"""A small Flask application behind the real server, on a loopback port of its own."""
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from flask import Flask, Response, request
+
+from web.server.bodies import BodyBroken
+from web.server.bridge import Bridge, Limits
+from web.server.connection import uvicorn_options
+from web.server.waits import DEADLINE, PARKED, Parked, Wakes
+
+
+@dataclass
+class Site:
+    """The running server, what it waits by, and what its views saw."""
+
+    port: int
+    wakes: Wakes
+    seen: list[str] = field(default_factory=list)
+    sockets: list[socket.socket] = field(default_factory=list)
+
+    def connect(self, timeout_s: float = 10.0) -> socket.socket:
+        """A new connection; the end of the test closes it."""
+        self.sockets.append(socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s))
+        return self.sockets[-1]
+
+    def ask(self, text: str, timeout_s: float = 10.0) -> bytes:
+        """Send a request on a connection of its own and read until the server closes it."""
+        with self.connect(timeout_s) as sock:
+            sock.sendall(text.replace("\n", "\r\n").encode())
+            return read_all(sock)
+
+    def get(self, path: str, timeout_s: float = 10.0) -> bytes:
+        """GET a path."""
+        return self.ask(f"GET {path} HTTP/1.1\nHost: x\nConnection: close\n\n", timeout_s)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """What the server sends until it closes or resets the connection."""
+    answer = b""
+    try:
+        while block := sock.recv(2**16):
+            answer += block
+    except ConnectionResetError:
+        answer += b"<reset>"
+    return answer
+
+
+def application(site_seen: list[str]) -> Flask:
+    """Views that wait, stream, read bodies and break."""
+    app = Flask("small")
+
+    @app.errorhandler(Parked)
+    def park(parked: Parked) -> tuple[str, int]:
+        request.environ[PARKED] = parked
+        return "", 204
+
+    @app.get("/livez")
+    def livez() -> str:
+        return "alive"
+
+    @app.get("/slow")
+    def slow() -> str:
+        time.sleep(float(request.args["s"]))
+        return "slept"
+
+    @app.get("/wait")
+    def wait() -> str:
+        until = request.environ.setdefault(DEADLINE, time.monotonic() + float(request.args["s"]))
+        request.environ["calls"] = calls = request.environ.get("calls", 0) + 1
+        if calls > int(request.args.get("looks", 1)) or time.monotonic() >= until:
+            return f"answered in call {calls}"
+        raise Parked(request.args.get("key", "key"), until)
+
+    @app.post("/upload")
+    def upload() -> Any:
+        digest, size = hashlib.sha256(), 0
+        try:
+            while block := request.stream.read(2**17):
+                digest.update(block)
+                size += len(block)
+        except BodyBroken as error:
+            site_seen.append(f"broken: {error}")
+            return "broken", 408
+        return f"{size} {digest.hexdigest()}"
+
+    @app.post("/refuse")
+    def refuse() -> tuple[str, int]:
+        return "refused", 401
+
+    @app.post("/small")
+    def small() -> str:
+        return f"{len(request.get_data())} bytes"
+
+    @app.get("/stream")
+    def stream() -> Response:
+        def blocks() -> Iterator[bytes]:
+            try:
+                for _ in range(int(request_blocks)):
+                    yield b"x" * 2**20
+            finally:
+                site_seen.append("stream closed")
+
+        request_blocks = request.args["blocks"]
+        return Response(blocks())
+
+    @app.get("/broken-stream")
+    def broken_stream() -> Response:
+        def blocks() -> Iterator[bytes]:
+            yield b"begun"
+            raise RuntimeError("the stream cannot go on")
+
+        return Response(blocks())
+
+    @app.get("/events")
+    def events() -> Response:
+        def blocks() -> Iterator[Any]:
+            for number in range(3):
+                yield f"id: {number}\n\n".encode()
+                yield Parked("events", time.monotonic() + 30)
+
+        return Response(blocks(), content_type="text/event-stream")
+
+    return app
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Short deadlines and few threads, so that tests meet them."""
+    return Limits(threads=4, upload_slots=2, quiet_s=2.0, slot_quiet_s=0.3, write_s=1.0, queued_requests=250)
+
+
+@pytest.fixture
+def site(limits: Limits) -> Iterator[Site]:
+    seen: list[str] = []
+    wakes, app = Wakes(), application(seen)
+    bridge = Bridge(app, wakes, lambda method, path: path in ("/upload", "/refuse"), limits)
+    config = uvicorn.Config(bridge, host="127.0.0.1", port=0, **uvicorn_options())  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    running = Site(server.servers[0].sockets[0].getsockname()[1], wakes, seen)
+    yield running
+    for sock in running.sockets:
+        sock.close()
+    wakes.stop()
+    server.should_exit = server.force_exit = True
+    thread.join(10)

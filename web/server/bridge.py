@@ -1,0 +1,285 @@
+"""An ASGI application that runs the Flask application in threads, and holds a thread only while there is work.
+
+No thread is held while headers or a small body arrive, while a request waits (waits.py), or while a client does not
+read its answer. A large body is the exception: its view reads it in a thread. Uploads therefore have slots of their
+own, and an upload that has gone quiet gives its slot up when another one needs it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from web.server.bodies import BodyBroken, BodyPipe
+from web.server.environ import environ_of
+from web.server.refusals import Refusal, refuse
+from web.server.waits import PARKED, SEQUENCE, Parked, Wakes, slow_check_s
+
+Environ = dict[str, Any]
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
+_Receive = Callable[[], Awaitable[dict[str, Any]]]
+_Send = Callable[[dict[str, Any]], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
+LOOKS_AT_ONCE = (
+    2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
+)
+HEALTH = {"/livez", "/readyz", "/metrics"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds and bytes after which the server gives a connection up, and how many threads it has."""
+
+    threads: int = 64
+    upload_slots: int = 32
+    small_body_bytes: int = 2**20  # on routes that do not stream their body
+    quiet_s: float = 30.0  # between two blocks of a body
+    slot_quiet_s: float = 2.0  # after which an upload gives its slot up to another
+    write_s: float = 30.0  # until the client has read what was sent
+    queued_requests: int = 512  # that wait for a thread, over which the answer is 503
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The status, headers and body of one call of the view."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: Iterable[Any]
+
+
+class Bridge:
+    """`streams(method, path)` says whether the view of a route reads its body as it arrives."""
+
+    def __init__(
+        self, app: WsgiApp, wakes: Wakes, streams: Callable[[str, str], bool], limits: Limits | None = None
+    ) -> None:
+        self._app, self._wakes, self._streams = app, wakes, streams
+        self._limits = limits or Limits()
+        self._threads = ThreadPoolExecutor(self._limits.threads, "request")
+        self._upload_threads = ThreadPoolExecutor(self._limits.upload_slots, "upload")
+        self._health_threads = ThreadPoolExecutor(2, "health")
+        self._queued = 0
+        self._uploads: set[BodyPipe] = set()
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(LOOKS_AT_ONCE)
+        )
+
+    async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        assert scope["type"] == "http", scope["type"]
+        try:
+            await self._serve(scope, receive, send)
+        except Refusal as refusal:
+            await self._write(scope, send, refuse(refusal, scope))
+        except (BodyBroken, ClientGone):
+            _cut(scope)
+        finally:
+            with contextlib.suppress(KeyError):
+                scope.pop("gonogo.key")
+
+    async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        length = _content_length(scope)
+        chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+        if (length or 0) > WHOLE_BYTES or chunked:
+            if self._streams(scope["method"], scope["path"]):
+                await self._serve_upload(scope, receive, send)
+                return
+            if (length or 0) > self._limits.small_body_bytes:
+                raise Refusal(
+                    413, "request_too_large", f"this path takes {self._limits.small_body_bytes} bytes"
+                )
+        body = await self._whole_body(receive) if length or chunked else b""
+        await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
+
+    async def _whole_body(self, receive: _Receive) -> bytes:
+        body = bytearray()
+        async for block in self._blocks(receive):
+            body += block
+            if len(body) > self._limits.small_body_bytes:
+                raise Refusal(
+                    413, "request_too_large", f"this path takes {self._limits.small_body_bytes} bytes"
+                )
+        return bytes(body)
+
+    async def _blocks(self, receive: _Receive) -> Any:
+        """The blocks of a body. Raises Refusal where it goes quiet, ClientGone where the client leaves."""
+        while True:
+            try:
+                # Not wait_for: in Python 3.11 it loses a cancellation that meets the end of what it waits for.
+                async with asyncio.timeout(self._limits.quiet_s):
+                    message = await receive()
+            except TimeoutError:
+                raise Refusal(408, "body_too_slow", "the body stopped coming") from None
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if message["body"]:
+                yield message["body"]
+            if not message["more_body"]:
+                return
+
+    async def _call_until_answered(self, scope: dict[str, Any], environ: Environ, send: _Send) -> None:
+        """Call the view, wait where it asks for that, and call it again."""
+        pool = self._health_threads if scope["path"] in HEALTH else self._threads
+        answer = await self._call(pool, environ)
+        while (parked := environ.pop(PARKED, None)) is not None:
+            await self._wait(parked, environ[SEQUENCE])
+            async with self._turns[parked.key]:
+                answer = await self._call(pool, environ)
+            if not self._wakes.waiting():
+                self._turns.clear()
+        await self._write(scope, send, answer)
+
+    async def _call(self, pool: ThreadPoolExecutor, environ: Environ) -> Answer:
+        """One call of the view in a thread. Raises Refusal where too many requests wait for one."""
+        if self._queued >= self._limits.threads + self._limits.queued_requests:
+            raise Refusal(503, "overloaded", "too many requests at once", retry_after_s=1)
+        self._queued += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, self._run, environ)
+        finally:
+            self._queued -= 1
+
+    def _run(self, environ: Environ) -> Answer:
+        environ[SEQUENCE] = self._wakes.sequence
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        body = self._app(environ, lambda status, headers, *_: begun.append((status, headers)))
+        status, headers = begun[-1]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if isinstance(body, list):
+            return Answer(int(status[:3]), encoded, body)
+        if any(name == "Content-Length" for name, _ in headers):
+            # A whole answer: taken here, while there is a thread.
+            blocks = list(body)
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+            return Answer(int(status[:3]), encoded, blocks)
+        return Answer(int(status[:3]), encoded, body)
+
+    async def _wait(self, parked: Parked, since: int) -> None:
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(woken.set)
+
+        self._wakes.add(parked.key, since, wake)
+        left = min(parked.until - time.monotonic(), slow_check_s(self._wakes.waiting()))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, left)):
+                    await woken.wait()
+        finally:
+            self._wakes.discard(parked.key, wake)
+
+    async def _write(self, scope: dict[str, Any], send: _Send, answer: Answer) -> None:
+        """Send an answer; a stream is read block by block, each in a thread, as fast as the client takes it."""
+        send = self._bounded(send)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        if isinstance(answer.body, list):
+            await send({"type": "http.response.body", "body": b"".join(answer.body)})
+            return
+        loop, blocks = asyncio.get_running_loop(), iter(answer.body)
+        try:
+            since = self._wakes.sequence
+            while (block := await loop.run_in_executor(self._threads, next, blocks, None)) is not None:
+                if isinstance(block, Parked):
+                    await self._wait(block, since)
+                    if scope["gonogo.protocol"].is_gone():
+                        raise ClientGone
+                elif block:
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
+                since = self._wakes.sequence
+        finally:
+            close = getattr(answer.body, "close", None)
+            if close is not None:
+                await loop.run_in_executor(self._threads, close)
+        await send({"type": "http.response.body", "body": b""})
+
+    def _bounded(self, send: _Send) -> _Send:
+        """`send` that gives a client up which does not read."""
+
+        async def bounded(message: dict[str, Any]) -> None:
+            try:
+                async with asyncio.timeout(self._limits.write_s):
+                    await send(message)
+            except TimeoutError:
+                raise ClientGone from None
+
+        return bounded
+
+    async def _serve_upload(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        """A body that its view reads as it arrives. The thread begins once WHOLE_BYTES have come, or all of it."""
+        blocks, first, whole = self._blocks(receive), bytearray(), True
+        async for block in blocks:
+            first += block
+            if len(first) >= WHOLE_BYTES:
+                whole = False
+                break
+        if whole:
+            await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
+            return
+        pipe = BodyPipe(asyncio.get_running_loop())
+        await self._take_slot(pipe)
+        environ = environ_of(scope, pipe)
+        feeding = asyncio.ensure_future(self._feed(pipe, bytes(first), blocks))
+        try:
+            answer = await self._call(self._upload_threads, environ)
+        finally:
+            self._uploads.discard(pipe)
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Refusal, ClientGone):
+                await feeding
+        if environ.pop(PARKED, None) is not None:
+            environ["wsgi.input"] = BytesIO(b"")
+            await self._call_until_answered(scope, environ, send)
+            return
+        await self._write(scope, send, answer)
+
+    async def _feed(self, pipe: BodyPipe, first: bytes, blocks: Any) -> None:
+        try:
+            await pipe.feed(first)
+            async for block in blocks:
+                await pipe.feed(block)
+            pipe.end()
+        except ClientGone:
+            pipe.break_off("the client left before the end of the body")
+        except Refusal as refusal:
+            pipe.break_off(refusal.detail)
+
+    async def _take_slot(self, pipe: BodyPipe) -> None:
+        """A thread for an upload: one is free, or the upload that has been quiet for longest gives its own up."""
+        for _ in range(20):
+            if len(self._uploads) < self._limits.upload_slots:
+                self._uploads.add(pipe)
+                return
+            quietest = min(self._uploads, key=lambda other: other.fed_at)
+            if time.monotonic() - quietest.fed_at > self._limits.slot_quiet_s:
+                self._uploads.discard(quietest)
+                quietest.break_off("the upload went quiet while another one needed its place")
+            await asyncio.sleep(0.05)
+        raise Refusal(503, "overloaded", "too many uploads at once", retry_after_s=2)
+
+
+class ClientGone(Exception):
+    """The client has left, or does not read."""
+
+
+def _content_length(scope: dict[str, Any]) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return None
+
+
+def _cut(scope: dict[str, Any]) -> None:
+    """End the connection without an end of the answer, so that the client sees that it is cut."""
+    scope["gonogo.protocol"].abort()

@@ -1,0 +1,116 @@
+"""uvicorn's HTTP connection, with deadlines that it lacks and problem documents for what it refuses itself."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from web.server.refusals import problem_body
+
+HEADERS_S = 15.0  # for the headers of a request, from its first byte
+IDLE_S = 75.0  # for the first byte on a new connection; uvicorn's keep-alive timeout bounds the later ones
+HEADER_BYTES = 2**16
+UNREAD_BYTES = (
+    2**27
+)  # of a body whose answer has been given; more, or longer than UNREAD_S, ends the connection
+UNREAD_S = 20.0
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. uvicorn calls the methods; each deadline is a timer of the event loop."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+    _unread = 0
+    _in_headers = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._set_deadline(IDLE_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            if self._header_bytes == 0:
+                self._set_deadline(HEADERS_S)
+            self._header_bytes += len(data)
+        super().data_received(data)
+        # Bytes of a body may have come with the headers, so this is looked at once the parser has had them.
+        if self._in_headers and self._header_bytes > HEADER_BYTES and not self.is_gone():
+            self.send_400_response("The headers are too long.")
+
+    def on_message_begin(self) -> None:
+        self._in_headers = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_headers, self._header_bytes, self._unread = False, 0, 0
+        self._clear_deadline()
+        super().on_headers_complete()
+        # The queue of a pipelining client shares one dictionary a request: the bridge finds its connection here.
+        self.scope["gonogo.protocol"] = self  # type: ignore[typeddict-unknown-key]
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle.response_complete:
+            # An answer before the end of the body: go on reading for a while, or the client could meet a reset
+            # before it has read the answer (RFC 9112, 9.6).
+            if self._unread == 0:
+                self._set_deadline(UNREAD_S)
+            self._unread += len(body)
+            if self._unread > UNREAD_BYTES:
+                self.abort()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._unread:
+            self._clear_deadline()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        body = problem_body(400, "bad_request", msg, "", "")
+        head = [
+            STATUS_LINE[400],
+            b"content-type: application/problem+json\r\n",
+            b"content-length: " + str(len(body)).encode() + b"\r\n",
+            b"connection: close\r\n\r\n",
+        ]
+        self.transport.write(b"".join(head) + body)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, with what has not been sent."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def is_gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self.transport is None or self.transport.is_closing()
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(seconds, self.abort)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def uvicorn_options() -> dict[str, Any]:
+    """What uvicorn is configured with, apart from the address."""
+    return {
+        "http": Connection,
+        "loop": "uvloop",
+        "ws": "none",
+        "lifespan": "off",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": 75,
+        "backlog": 2048,
+    }

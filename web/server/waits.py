@@ -1,0 +1,112 @@
+"""How a request waits without holding a thread: its view raises Parked, and the server calls the view again later.
+
+The view runs from its start each time, in the same environ. `remember` keeps what a first run has decided. The server
+wakes a parked request when its key is told (a batch or item has changed), when its time is over, or at the drain.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+DEADLINE, PARKED, SEQUENCE = "gonogo.deadline", "gonogo.parked", "gonogo.sequence"
+SLOW_CHECK_S = 3.0
+_KEYS_REMEMBERED = 10_000
+
+
+class Parked(Exception):
+    """Raised by a view that has to wait: call it again once `key` is told, or at `until` (monotonic seconds)."""
+
+    def __init__(self, key: str, until: float) -> None:
+        super().__init__(key)
+        self.key, self.until = key, until
+
+
+class Wakes:
+    """Which requests of this process wait for which key. Safe to call from any thread."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[Callable[[], None]]] = {}
+        self._told: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+        self.sequence = 0
+        self.stopping = False
+
+    def tell(self, key: str) -> None:
+        """Wake every request that waits for the key."""
+        with self._lock:
+            self.sequence += 1
+            # A request whose view has looked and is not registered yet must learn of this call: see `add`.
+            self._told[key] = self.sequence
+            self._told.move_to_end(key)
+            if len(self._told) > _KEYS_REMEMBERED:
+                self._told.popitem(last=False)
+            woken = list(self._waiting.get(key, ()))
+        for wake in woken:
+            wake()
+
+    def add(self, key: str, since: int, wake: Callable[[], None]) -> None:
+        """Call `wake` when the key is told; at once where that has happened after sequence `since`, or at the drain."""
+        with self._lock:
+            self._waiting.setdefault(key, set()).add(wake)
+            late = self._told.get(key, 0) > since or self.stopping
+        if late:
+            wake()
+
+    def discard(self, key: str, wake: Callable[[], None]) -> None:
+        """Forget a request."""
+        with self._lock:
+            waiting = self._waiting.get(key)
+            if waiting is not None:
+                waiting.discard(wake)
+                if not waiting:
+                    del self._waiting[key]
+
+    def waiting(self) -> int:
+        """How many requests wait now."""
+        with self._lock:
+            return sum(len(wakes) for wakes in self._waiting.values())
+
+    def stop(self) -> None:
+        """Wake every request for its last look: the process is about to end."""
+        with self._lock:
+            self.stopping = True
+            woken = [wake for wakes in self._waiting.values() for wake in wakes]
+        for wake in woken:
+            wake()
+
+
+def slow_check_s(waiting: int) -> float:
+    """Seconds until a parked request looks again by itself, for a wake-up call that was lost. With thousands of
+    parked requests the looks are spread, so that they cost at most about a hundred calls a second."""
+    return max(SLOW_CHECK_S, waiting / 100)
+
+
+class BlockingWaits:
+    """The same waiting for a plain WSGI server or a test client: a parked request holds its thread."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]], wakes: Wakes) -> None:
+        self._app, self._wakes = app, wakes
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        while True:
+            environ[SEQUENCE] = self._wakes.sequence
+            answer: list[tuple[Any, ...]] = []
+            body = self._app(environ, lambda *given, kept=answer: kept.append(given))
+            parked: Parked | None = environ.pop(PARKED, None)
+            if parked is None:
+                start_response(*answer[-1])
+                return body
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+            self._wait(parked, environ[SEQUENCE])
+
+    def _wait(self, parked: Parked, since: int) -> None:
+        woken = threading.Event()
+        self._wakes.add(parked.key, since, woken.set)
+        try:
+            woken.wait(max(0.0, min(parked.until - time.monotonic(), SLOW_CHECK_S)))
+        finally:
+            self._wakes.discard(parked.key, woken.set)
