@@ -32,7 +32,7 @@ Run = Callable[..., CompletedProcess[str]]
 @pytest.fixture
 def run(up: Up) -> Run:
     def command(*argv: str, **extra: str) -> CompletedProcess[str]:
-        return gonogo(*argv, GONOGO_URL=up.url, GONOGO_DATA_DIR=str(up.data_dir), **extra)
+        return gonogo(*argv, env={"GONOGO_URL": up.url, "GONOGO_DATA_DIR": str(up.data_dir), **extra})
 
     return command
 

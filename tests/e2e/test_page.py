@@ -61,14 +61,18 @@ def browser(stack: Stack, tmp_path: Path) -> Iterator[Browser]:
     with open_browser(tmp_path / "profile") as made:
         sign_in(made, stack)
         yield made
-        errors = [entry for entry in made.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+        errors = [entry for entry in logged(made, "browser") if entry["level"] in ("SEVERE", "WARNING")]
         assert errors == []
         assert {url for url in requested(made) if not url.startswith((stack.url, "data:", "blob:"))} == set()
 
 
+def logged(browser: Browser, kind: str) -> list[dict[str, Any]]:
+    return list(browser.get_log(kind))  # type: ignore[no-untyped-call]
+
+
 def requested(browser: Browser) -> list[str]:
     """Every address that the browser's pages asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    messages = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
     sent = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
     return [each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")]
 
@@ -167,7 +171,7 @@ def test_progress_moves_by_itself_and_the_end_is_announced(
         assert len([url for url in requested(browser) if "/batches/" in url]) <= 1
     wait(browser, ".state.completed", 60)
     said = browser.find_element(By.ID, "announce").get_attribute("textContent")
-    assert said.startswith("Done: ")
+    assert said is not None and said.startswith("Done: ")
     assert "100" in browser.find_element(By.CSS_SELECTOR, ".big").text
 
 

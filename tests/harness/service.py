@@ -14,12 +14,14 @@ from tests.harness.processes import ROOT, environment, free_port, processes_of
 GONOGO = [sys.executable, "-m", "shared.cli.main"]
 
 
-def gonogo(*argv: str, timeout_s: float = 60.0, **extra: str) -> subprocess.CompletedProcess[str]:
+def gonogo(
+    *argv: str, timeout_s: float = 60.0, env: dict[str, str] | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
         [*GONOGO, *argv],
         check=False,
-        env=environment(**extra),
+        env=environment(**(env or {}), **extra),
         capture_output=True,
         text=True,
         timeout=timeout_s,

@@ -25,7 +25,13 @@ from tests.harness.broker import valkey_command, wait_for_valkey
 from tests.harness.forms import multipart
 from tests.harness.processes import ROOT, end_all, free_port, inference_children, until
 
-FAST = {"lease_s": 3.0, "heartbeat_s": 1.0, "sweep_s": 1.0, "republish_s": 2.0, "upload_lease_s": 3.0}
+FAST: dict[str, Any] = {
+    "lease_s": 3.0,
+    "heartbeat_s": 1.0,
+    "sweep_s": 1.0,
+    "republish_s": 2.0,
+    "upload_lease_s": 3.0,
+}
 PYTHON = [sys.executable, "-m"]
 COMMANDS = {
     "web": [*PYTHON, "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app"],

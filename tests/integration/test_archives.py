@@ -3,6 +3,7 @@
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-KINDS = {
+KINDS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
     "a.zip": zipped,
     "deflated.zip": lambda files: zipped(files, compression=zipfile.ZIP_DEFLATED),
     "a.tar": tarred,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
@@ -35,7 +36,8 @@ def add_worker(
 
 
 def by_speed(app: Application, lane: str = "normal", **changed: float) -> int:
-    settings = replace(app.service.settings, **{"chunk_items": 4096, "chunk_s": 0.5, **changed})
+    asked: dict[str, Any] = {"chunk_items": 4096, "chunk_s": 0.5, **changed}
+    settings = replace(app.service.settings, **asked)
     with app.database.read() as connection:
         return chunk_size.by_speed(open_work.mean_speed(connection, lane, settings.lease_s), settings)
 

@@ -347,7 +347,7 @@ def test_a_value_that_a_database_cannot_hold_is_no_fault_of_the_service(
     ids=["tenant", "items", "bytes", "disk"],
 )
 def test_what_would_be_too_much_is_put_off_until_there_is_room(
-    limits: dict[str, int],
+    limits: dict[str, Any],
     status: int,
     code: str,
     few: dict[str, bytes],

@@ -56,7 +56,7 @@ def chunks(app: Application, batch_id: str) -> list[tuple[str, int, int]]:
         .order_by(Chunk.id)
     )
     with app.database.read() as connection:
-        return [tuple(row) for row in connection.execute(query)]
+        return [(row.status, row.first_seq, row.last_seq) for row in connection.execute(query)]
 
 
 def claimed_model(app: Application, lane: str) -> str | None:

@@ -258,7 +258,7 @@ class Machine(RuleBasedStateMachine):
     def at_most_one_completion_event(self) -> None:
         with self.database.read() as connection:
             owed = dict(
-                connection.execute(select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)).all()  # type: ignore[arg-type]
+                connection.execute(select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)).all()
             )
             rows = connection.execute(select(Batch.id, Batch.finished_at)).all()
         for row in rows:

@@ -232,7 +232,8 @@ def test_the_last_two_chunks_recorded_at_once_still_complete_the_batch(
     for _ in range(5):
         batch_id = make_batch(database, model_id, items=2, per_chunk=1, webhook=WEBHOOK)
         helds = [must_claim(database, "a"), must_claim(database, "b")]
-        start, won = threading.Barrier(2), []
+        start = threading.Barrier(2)
+        won: list[str] = []
 
         def finish(held: Claim, start: Any = start, won: Any = won, batch_id: str = batch_id) -> None:
             start.wait(30)

@@ -42,14 +42,14 @@ def listeners(app: Application) -> int:
     return int(app.runtime.broker.pubsub_numsub("gonogo:batches")[0][1])
 
 
-def poll(app: Application, path: str, before: Callable[[], Any], **options: Any) -> tuple[float, Any]:
+def poll(app: Application, path: str, before: Callable[[], Any], **options: Any) -> tuple[Any, float]:
     """Begin a waiting poll, do something, and return how long after that its answer came."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(app.call, "GET", path, **options)
         until(lambda: app.service.waiting._events, 20, "the poll waits")
         before()
         began = time.monotonic()
-        return answer.result(90), time.monotonic() - began  # type: ignore[return-value]
+        return answer.result(90), time.monotonic() - began
 
 
 def submit(app: Application, images: dict[str, bytes]) -> str:
@@ -84,7 +84,7 @@ def test_listening_goes_on_when_the_broker_is_back(
     valkey.kill()
     valkey.wait(20)
     (tmp_path / "v").unlink()
-    again = subprocess.Popen(valkey.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # type: ignore[arg-type]
+    again = subprocess.Popen(valkey.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until((tmp_path / "v").exists, 20, "Valkey's socket")
         until(lambda: listeners(own) == 1, 40, "the waiting room listens again")

@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
     """Chunks of four. The bulk worker is killed whenever it decodes POISON, and one death is one too many."""
     folder = tmp_path_factory.mktemp("s")
     names = ("web", "interactive", "webhooks", "sweep")
-    changed = {"chunk_items": 4, "max_attempts": 1, "workers": 1, "drain_s": 3.0}
+    changed: dict[str, Any] = {"chunk_items": 4, "max_attempts": 1, "workers": 1, "drain_s": 3.0}
     with running(folder, [artifact], *names, **changed) as made:
         point = f"worker.decode:{hashlib.sha256(POISON).hexdigest()}"
         made.start("bulk", GONOGO_FAILPOINTS=f"{point}=kill", GONOGO_FAILPOINTS_DIR=str(folder))

@@ -9,13 +9,13 @@ from tests.harness.site import Site
 
 def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> None:
     batch = site.submit(["a.png"])
-    item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).json["data"][0]
-    key = site.client.get("/v1/api-keys", headers=site.bearer).json["data"][0]
+    item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()["data"][0]
+    key = site.client.get("/v1/api-keys", headers=site.bearer).get_json()["data"][0]
     ids = {"batch_id": batch["id"], "item_id": item["id"], "key_id": key["id"]}
     with site.service.database.write() as connection:
         _, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
     asked = 0
-    for path, methods in site.client.get("/openapi.json").json["paths"].items():
+    for path, methods in site.client.get("/openapi.json").get_json()["paths"].items():
         places = set(re.findall(r"{(\w+)}", path))
         if not places or "model_id" in places:  # model versions belong to all tenants
             continue
@@ -24,11 +24,11 @@ def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> N
             answer = site.client.open(
                 path.format(**ids), method=method, headers={"Authorization": f"Bearer {rival}"}
             )
-            assert (answer.status_code, answer.json["code"]) == (404, "not_found"), (method, path)
+            assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found"), (method, path)
             asked += 1
     assert asked >= 8
     mine = site.client.get(f"/v1/batches/{batch['id']}", headers=site.bearer)
-    assert mine.json["status"] == "queued"
+    assert mine.get_json()["status"] == "queued"
 
 
 def test_lists_hold_ones_own_alone(site: Site) -> None:
@@ -36,8 +36,8 @@ def test_lists_hold_ones_own_alone(site: Site) -> None:
     with site.service.database.write() as connection:
         identifier, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
     bearer = {"Authorization": f"Bearer {rival}"}
-    assert site.client.get("/v1/batches", headers=bearer).json["data"] == []
-    shown = site.client.get("/v1/api-keys", headers=bearer).json["data"]
+    assert site.client.get("/v1/batches", headers=bearer).get_json()["data"] == []
+    shown = site.client.get("/v1/api-keys", headers=bearer).get_json()["data"]
     assert [each["id"] for each in shown] == [identifier]
 
 
@@ -48,5 +48,5 @@ def test_one_idempotency_key_of_two_tenants_makes_two_batches(site: Site) -> Non
     for secret in (site.key, rival):
         headers = {"Authorization": f"Bearer {secret}", "Idempotency-Key": "same"}
         form = {"images": (io.BytesIO(b"x"), "a.png")}
-        made.add(site.client.post("/v1/batches", data=form, headers=headers).json["id"])
+        made.add(site.client.post("/v1/batches", data=form, headers=headers).get_json()["id"])
     assert len(made) == 2

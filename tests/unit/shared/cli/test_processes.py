@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from shared.cli.embedded import data_dir as data_dirs
-from shared.cli.embedded.processes import identity, kill, members, start, wait_until
+from shared.cli.embedded.processes import boot_id, identity, kill, members, start, wait_until
 
 SLEEP = ["sleep", "60"]
 
@@ -61,7 +61,7 @@ def test_a_record_of_another_boot_names_nobody(folder: Path) -> None:
         assert born is not None
         data_dirs.record(folder, {"web": born})
         target = folder / "pids.json"
-        target.write_text(target.read_text().replace(data_dirs.boot_id(), "another"))
+        target.write_text(target.read_text().replace(boot_id(), "another"))
         assert data_dirs.survivors(folder) == {}
         target.write_text("half a reco")
         assert data_dirs.survivors(folder) == {}

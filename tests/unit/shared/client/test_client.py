@@ -249,8 +249,12 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(
     grows, big = tmp_path / "grows.jpg", tmp_path / "big.jpg"
     big.write_bytes(b"B" * 500_000)
     grows.write_bytes(b"A" * 100)
+
+    def grow(_sent: int, _total: int) -> None:
+        grows.write_bytes(b"A" * 200)
+
     with pytest.raises(UnusableInput, match="changed while"):
-        client.submit([big, grows], progress=lambda sent, total: grows.write_bytes(b"A" * 200))
+        client.submit([big, grows], progress=grow)
 
 
 def test_unusable_input_is_named_before_anything_is_sent(
@@ -258,12 +262,13 @@ def test_unusable_input_is_named_before_anything_is_sent(
 ) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK")
     (tmp_path / "empty").mkdir()
-    for sources, said in [
+    cases: list[tuple[list[Any], str]] = [
         ([tmp_path / "gone.jpg"], "No such file"),
         ([tmp_path / "empty"], "no images"),
         ([tmp_path / "a.zip", ("b.jpg", b"B")], "by itself"),
         ([], "nothing to submit"),
-    ]:
+    ]
+    for sources, said in cases:
         with pytest.raises(UnusableInput, match=said):
             client.submit(sources)
     assert script.requests == []

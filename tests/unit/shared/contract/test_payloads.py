@@ -91,7 +91,7 @@ def test_a_failed_item_says_why() -> None:
 @pytest.mark.parametrize(("score", "confidence"), [(0.9, 0.9), (0.2, 0.8), (0.5, 0.5)])
 def test_confidence_is_in_the_prediction_whichever_it_is(score: float, confidence: float) -> None:
     shown = prediction_payload(item_row(score=score))
-    assert (shown["probability"], shown["confidence"]) == (score, pytest.approx(confidence))
+    assert [shown["probability"], shown["confidence"]] == [score, pytest.approx(confidence)]
     assert shown["prediction"] == shown["item"]["verdict"]
 
 
@@ -102,7 +102,7 @@ def test_a_webhook_body_is_type_time_and_data() -> None:
 
 
 def test_a_key_shows_its_secret_only_when_it_is_given() -> None:
-    row = SimpleNamespace(
+    row: Any = SimpleNamespace(
         id="key_1",
         tenant="t",
         name="n",

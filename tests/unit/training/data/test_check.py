@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def picture(seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
-def put(path: Path, image: Image.Image, **options: int) -> Path:
+def put(path: Path, image: Image.Image, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, **options)
     return path
@@ -48,24 +49,24 @@ def folder(tmp_path: Path) -> Path:
     ("bad", "good"),
     [("defect", "no_defect"), ("Positive", "Negative"), ("def_front", "ok_front"), ("1", "0")],
 )
-def test_known_folder_names_are_labels(tmp_path, bad, good):
+def test_known_folder_names_are_labels(tmp_path: Path, bad: str, good: str) -> None:
     put(tmp_path / bad / "a.jpg", picture(1))
     put(tmp_path / good / "b.JPG", picture(2), format="JPEG")
     assert {r.path.name: r.label for r in load(tmp_path)} == {"a.jpg": 1, "b.JPG": 0}
 
 
-def test_folders_above_the_label_name_the_split_and_numbers_below_it_mean_nothing(tmp_path):
+def test_folders_above_the_label_name_the_split_and_numbers_below_it_mean_nothing(tmp_path: Path) -> None:
     put(tmp_path / "train" / "ok_front" / "1" / "a.png", picture(1))
     put(tmp_path / "test" / "def_front" / "b.png", picture(2))
     assert {(r.label, r.split) for r in load(tmp_path)} == {(0, "train"), (1, "test")}
 
 
-def test_a_table_names_label_group_and_split(tmp_path):
+def test_a_table_names_label_group_and_split(tmp_path: Path) -> None:
     table(tmp_path, [{"file": "a.png", "label": "defect", "group": "p1", "split": "train"}])
     assert load(tmp_path) == load(tmp_path / "images.csv") == [Record(tmp_path / "a.png", 1, "p1", "train")]
 
 
-def test_what_is_no_set_is_refused_in_a_sentence(tmp_path):
+def test_what_is_no_set_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
         load(tmp_path / "nowhere")
     with pytest.raises(DataError, match="no pictures"):
@@ -75,13 +76,13 @@ def test_what_is_no_set_is_refused_in_a_sentence(tmp_path):
         load(tmp_path)
 
 
-def test_one_label_only_is_refused(tmp_path):
+def test_one_label_only_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "defect" / "a.png", picture(1))
     with pytest.raises(DataError, match="one label"):
         check(tmp_path)
 
 
-def test_a_sound_folder_has_no_findings(folder):
+def test_a_sound_folder_has_no_findings(folder: Path) -> None:
     report = check(folder)
     entry = report.as_json()
     assert (entry["images"], entry["defect"], entry["no_defect"], entry["groups"]) == (12, 4, 8, 12)
@@ -91,7 +92,7 @@ def test_a_sound_folder_has_no_findings(folder):
     assert all(r.identity == hashlib.sha256(r.path.read_bytes()).hexdigest() for r in report.records)
 
 
-def test_broken_odd_and_unlabelled_pictures_are_named(folder):
+def test_broken_odd_and_unlabelled_pictures_are_named(folder: Path) -> None:
     whole = (folder / "defect" / "0.png").read_bytes()
     (folder / "defect" / "cut.png").write_bytes(whole[: len(whole) // 2])
     (folder / "defect" / "text.jpg").write_text("no picture")
@@ -105,14 +106,14 @@ def test_broken_odd_and_unlabelled_pictures_are_named(folder):
     assert "unreadable, left out: 2 (defect/cut.png; defect/text.jpg)" in report.as_text()
 
 
-def test_a_small_broken_picture_is_found_though_it_needs_no_print(folder):
+def test_a_small_broken_picture_is_found_though_it_needs_no_print(folder: Path) -> None:
     put(folder / "defect" / "tiny.jpg", picture(7, (24, 40)), quality=95)
     data = (folder / "defect" / "tiny.jpg").read_bytes()
     (folder / "defect" / "tiny.jpg").write_bytes(data[: len(data) // 2])
     assert check(folder).unreadable == ["defect/tiny.jpg"]
 
 
-def test_bytes_that_the_table_does_not_name_are_reported(folder):
+def test_bytes_that_the_table_does_not_name_are_reported(folder: Path) -> None:
     files = sorted(folder.rglob("*.png"))
     rows = [
         {
@@ -127,14 +128,14 @@ def test_bytes_that_the_table_does_not_name_are_reported(folder):
     assert check(folder).changed == [rows[0]["file"]]
 
 
-def test_one_picture_with_both_labels_is_left_out_and_said(folder):
+def test_one_picture_with_both_labels_is_left_out_and_said(folder: Path) -> None:
     put(folder / "no_defect" / "again.png", picture(0))
     report = check(folder)
     assert report.contradictions == [["defect/0.png", "no_defect/again.png"]]
     assert len(report.records) == 11
 
 
-def test_the_same_bytes_on_both_sides_of_a_given_split_are_a_leak(tmp_path):
+def test_the_same_bytes_on_both_sides_of_a_given_split_are_a_leak(tmp_path: Path) -> None:
     for place in range(8):
         label = "defect" if place % 2 else "no_defect"
         put(tmp_path / ("train" if place < 4 else "test") / label / f"{place}.png", picture(place))
@@ -158,7 +159,7 @@ def test_the_same_bytes_on_both_sides_of_a_given_split_are_a_leak(tmp_path):
     ],
     ids=["smaller", "other light", "colour", "16 bits"],
 )
-def test_a_changed_copy_shares_the_group_of_its_original(folder, change):
+def test_a_changed_copy_shares_the_group_of_its_original(folder: Path, change: Any) -> None:
     put(folder / "defect" / "copy.png", change(picture(3)))
     report = check(folder)
     groups = {r.path.name: r.group for r in report.records}
@@ -167,13 +168,13 @@ def test_a_changed_copy_shares_the_group_of_its_original(folder, change):
     assert len(set(groups.values())) == 12
 
 
-def test_a_copy_in_another_format_is_found(folder):
+def test_a_copy_in_another_format_is_found(folder: Path) -> None:
     put(folder / "no_defect" / "copy.jpg", picture(3), quality=40)
     report = check(folder)
     assert (report.near_duplicates, report.near_with_both_labels) == (1, 1)
 
 
-def test_given_groups_are_kept_and_joined_by_the_same_bytes_alone(tmp_path):
+def test_given_groups_are_kept_and_joined_by_the_same_bytes_alone(tmp_path: Path) -> None:
     names = {"a.png": 1, "b.png": 2, "c.png": 1, "d.png": 3, "e.png": 4}
     for name, seed in names.items():
         put(tmp_path / name, picture(seed))
@@ -186,13 +187,13 @@ def test_given_groups_are_kept_and_joined_by_the_same_bytes_alone(tmp_path):
     assert len(set(found.values())) == 4  # a+c+d, b, e, like
 
 
-def test_blank_and_tiny_pictures_are_like_nothing():
+def test_blank_and_tiny_pictures_are_like_nothing() -> None:
     assert take_print(Image.new("L", (100, 100), 90)) is None
     assert take_print(picture(1, (24, 40))) is None
     assert take_print(Image.new("I;16", (100, 100), 5000)) is None
 
 
-def test_likeness_misses_no_pair_that_a_full_comparison_finds(monkeypatch):
+def test_likeness_misses_no_pair_that_a_full_comparison_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.likeness._BLOCK", 4)  # so that most pairs lie in different blocks
     prints = [np.asarray(picture(seed, (32, 32)), np.float64) for seed in range(60)]
     prints += [0.95 * prints[place] + 0.05 * prints[place + 1] for place in range(59)]
@@ -203,7 +204,7 @@ def test_likeness_misses_no_pair_that_a_full_comparison_finds(monkeypatch):
     assert len(wanted) >= 20
 
 
-def test_a_run_of_frames_does_not_become_one_giant_group(tmp_path):
+def test_a_run_of_frames_does_not_become_one_giant_group(tmp_path: Path) -> None:
     start, end = (np.asarray(picture(seed), np.float64) for seed in (1, 2))
     for place in range(140):
         frame = Image.fromarray((start + (end - start) * place / 139).astype(np.uint8))
@@ -214,7 +215,7 @@ def test_a_run_of_frames_does_not_become_one_giant_group(tmp_path):
     assert "give a group column" in report.as_text()
 
 
-def test_joining_is_transitive():
+def test_joining_is_transitive() -> None:
     groups = Groups(5)
     groups.join(3, 1)
     groups.join(3, 4)
@@ -236,7 +237,7 @@ def records() -> list[Record]:
     return found
 
 
-def test_a_grouped_split_keeps_groups_whole_and_labels_in_proportion(records):
+def test_a_grouped_split_keeps_groups_whole_and_labels_in_proportion(records: list[Record]) -> None:
     split = grouped_split(records, seed=3)
     parts = [split.train, split.validation, split.test]
     assert sorted(r.path for part in parts for r in part) == sorted(r.path for r in records)
@@ -249,30 +250,30 @@ def test_a_grouped_split_keeps_groups_whole_and_labels_in_proportion(records):
     assert grouped_split(records, seed=3) == split != grouped_split(records, seed=4)
 
 
-def test_folds_are_disjoint_whole_and_complete(records):
+def test_folds_are_disjoint_whole_and_complete(records: list[Record]) -> None:
     folds = grouped_folds(records, 5, seed=0)
     assert sum(map(len, folds)) == len(records)
     assert sum(len({r.group for r in fold}) for fold in folds) == 80
     assert all({r.label for r in fold} == {0, 1} for fold in folds)
 
 
-def test_a_random_split_disregards_groups(records):
+def test_a_random_split_disregards_groups(records: list[Record]) -> None:
     split = random_split(records, seed=0)
     assert {r.group for r in split.train} & {r.group for r in split.test}
     assert abs(len(split.test) / len(records) - 0.15) < 0.02
     assert all(r.group.startswith("g") for r in split.test)
 
 
-def test_a_set_that_names_no_test_part_has_no_given_split(records):
+def test_a_set_that_names_no_test_part_has_no_given_split(records: list[Record]) -> None:
     assert given_split(records, seed=0) is None
 
 
-def test_the_hash_of_a_part_is_of_its_pictures_not_of_their_order_or_place(records):
+def test_the_hash_of_a_part_is_of_its_pictures_not_of_their_order_or_place(records: list[Record]) -> None:
     moved = [Record(Path("elsewhere") / r.path, r.label, r.group, r.split, r.identity) for r in records]
     assert part_hash(records) == part_hash(moved[::-1]) != part_hash(records[1:])
 
 
-def test_solar_cells_become_a_folder_and_half_a_chance_is_a_defect(tmp_path):
+def test_solar_cells_become_a_folder_and_half_a_chance_is_a_defect(tmp_path: Path) -> None:
     source = tmp_path / "package"
     lines = []
     for place, chance in enumerate((0.0, 1 / 3, 2 / 3, 1.0)):
@@ -285,13 +286,13 @@ def test_solar_cells_become_a_folder_and_half_a_chance_is_a_defect(tmp_path):
     assert write_elpv(folder, source=tmp_path / "gone") == folder
 
 
-def test_a_missing_package_is_said(tmp_path, monkeypatch):
+def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.elpv.PACKAGE", "elpv_dataset_that_is_not_there")
     with pytest.raises(DataError, match="pip install elpv-dataset"):
         write_elpv(tmp_path / "set")
 
 
-def test_a_picture_too_large_to_open_fails_alone(folder, monkeypatch):
+def test_a_picture_too_large_to_open_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
     stream = io.BytesIO()
     Image.new("1", (400, 400)).save(stream, "PNG")

@@ -14,13 +14,13 @@ def _noise(count: int, seed: int) -> np.ndarray:
 LABELS = [0, 1] * 100
 
 
-def test_a_set_lit_by_its_label_is_told_by_the_histogram():
+def test_a_set_lit_by_its_label_is_told_by_the_histogram() -> None:
     images = _noise(200, 0)
     images[1::2] -= 40
     assert baselines(images[:120], LABELS[:120], images[120:], LABELS[120:])["histogram"] > 0.95
 
 
-def test_a_set_whose_label_is_a_place_is_told_by_the_pixels_only():
+def test_a_set_whose_label_is_a_place_is_told_by_the_pixels_only() -> None:
     images = _noise(200, 1)
     images[0::2, 3:9, 3:9], images[1::2, 15:21, 15:21] = 255, 255
     found = baselines(images[:120], LABELS[:120], images[120:], LABELS[120:])
@@ -28,19 +28,19 @@ def test_a_set_whose_label_is_a_place_is_told_by_the_pixels_only():
     assert found["histogram"] < 0.7
 
 
-def test_nothing_is_told_where_there_is_nothing():
+def test_nothing_is_told_where_there_is_nothing() -> None:
     images = _noise(600, 2)
     labels = (LABELS * 3)[:600]
     found = baselines(images[:300], labels[:300], images[300:], labels[300:])
     assert all(0.38 < accuracy < 0.62 for accuracy in found.values())
 
 
-def test_the_majority_is_that_of_the_training_part():
+def test_the_majority_is_that_of_the_training_part() -> None:
     images = _noise(8, 3)
     assert baselines(images, [0] * 6 + [1] * 2, images, [1] * 6 + [0] * 2)["majority"] == 0.25
 
 
-def test_features_come_from_grey_and_colour_of_any_size():
+def test_features_come_from_grey_and_colour_of_any_size() -> None:
     grey = _noise(1, 4)[0]
     colour = np.stack([grey] * 3, axis=2)
     for features, length in ((brightness_histogram, 32), (small_pixels, 256)):
@@ -49,12 +49,12 @@ def test_features_come_from_grey_and_colour_of_any_size():
         assert features(grey[:10, :13]).shape == (length,)
 
 
-def test_an_empty_part_is_refused():
+def test_an_empty_part_is_refused() -> None:
     with pytest.raises(ValueError, match="pictures"):
         baselines(_noise(2, 5), [0, 1], [], [])
 
 
-def test_rendered_parts_are_not_trivial():
+def test_rendered_parts_are_not_trivial() -> None:
     pictures = [draw(np.random.default_rng([6, place]), 64, defect=place % 2 == 1) for place in range(220)]
     images, labels = [p.image for p in pictures], [p.label for p in pictures]
     found = baselines(images[:140], labels[:140], images[140:], labels[140:])

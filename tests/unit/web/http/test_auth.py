@@ -10,7 +10,7 @@ from web.http import auth
 def test_a_keys_id_never_passes_for_its_secret(site: Site) -> None:
     browser = site.signed_in()
     assert browser.get("/v1/batches").status_code == 200
-    identifier = site.client.get("/v1/api-keys", headers=site.bearer).json["data"][0]["id"]
+    identifier = site.client.get("/v1/api-keys", headers=site.bearer).get_json()["data"][0]["id"]
     answer = site.client.get("/v1/batches", headers={"Authorization": f"Bearer {identifier}"})
     assert answer.status_code == 401
 
@@ -21,7 +21,9 @@ def test_a_secret_with_one_wrong_digit_is_refused(site: Site) -> None:
 
 
 def test_a_revoked_key_is_out_at_once_by_key_and_by_cookie(site: Site) -> None:
-    made = site.client.post("/v1/api-keys", json={"name": "x", "scopes": ["read"]}, headers=site.bearer).json
+    made = site.client.post(
+        "/v1/api-keys", json={"name": "x", "scopes": ["read"]}, headers=site.bearer
+    ).get_json()
     bearer = {"Authorization": f"Bearer {made['secret']}"}
     browser = site.app.test_client()
     browser.post("/v1/session", json={"key": made["secret"]})
@@ -42,7 +44,7 @@ def test_an_expired_key_is_out(site: Site) -> None:
 def test_a_cookie_writes_for_pages_of_this_service_alone(site: Site, origin: str | None) -> None:
     browser, headers = site.signed_in(), {"Origin": origin} if origin else {}
     answer = browser.post("/v1/api-keys", json={"name": "x"}, headers=headers)
-    assert (answer.status_code, answer.json["code"]) == (403, "foreign_origin")
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "foreign_origin")
     assert browser.post("/v1/api-keys", json={"name": "x"}, headers=ORIGIN).status_code == 201
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.fixture
 def document(site: Site) -> dict[str, Any]:
-    body: dict[str, Any] = site.client.get("/openapi.json").json
+    body: dict[str, Any] = site.client.get("/openapi.json").get_json()
     return body
 
 
@@ -70,7 +70,7 @@ def strict(schema: Any, components: dict[str, Any]) -> Any:
 
 def check(site: Site, method: str, path: str, template: str, expect: int = 200, **call: Any) -> Any:
     """Make a call and hold status, media type, headers and body against the document."""
-    document = site.client.get("/openapi.json").json
+    document = site.client.get("/openapi.json").get_json()
     headers = {**site.bearer, **call.pop("headers", {})}
     answer = site.client.open(path, method=method, headers=headers, **call)
     responses = document["paths"][template][method.lower()]["responses"]

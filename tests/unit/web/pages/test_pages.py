@@ -200,7 +200,7 @@ def test_an_unknown_address_is_a_page_for_a_browser_and_a_problem_for_a_program(
 
 def test_the_documentation_lists_every_operation_and_schema(site: Site) -> None:
     page = site.client.get("/docs").text
-    document = site.client.get("/openapi.json").json
+    document = site.client.get("/openapi.json").get_json()
     for path, methods in document["paths"].items():
         assert path in page
         for operation in methods.values():

@@ -30,6 +30,7 @@ def artifact_of(shape: Shape, folder: Path) -> Artifact:
         if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing at its neutral value
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+            assert module.running_mean is not None and module.running_var is not None
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
     return write_artifact(
