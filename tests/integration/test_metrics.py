@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import delete, select, update
 
 from shared.contract.states import Lane
-from shared.lifecycle import counters, workers
+from shared.lifecycle import counters, open_work, workers
 from shared.lifecycle.workers import Identity, Progress
 from shared.store.tables import Chunk, Delivery, Worker
 from tests.harness.application import Application
@@ -96,7 +96,6 @@ def test_every_judgement_of_a_worker_changes_at_the_same_moment(
     app: Application, tmp_path: Path, path: str
 ) -> None:
     """A worker heard of within a lease by the database's clock lives, for all of them; none uses another clock."""
-    from web.upload import chunk_size
 
     settings = app.service.settings
     who = Identity("wrk_edge", "h//", 1, ("interactive", "normal"), 1.0)
@@ -111,7 +110,7 @@ def test_every_judgement_of_a_worker_changes_at_the_same_moment(
         if path == "/metrics":
             return scrape(app)["gonogo_workers"] == 1
         with app.database.read() as connection:
-            return chunk_size.by_speed(connection, "normal", settings) != 256
+            return open_work.mean_speed(connection, "normal", settings.lease_s) is not None
 
     def last_seen(ago: float) -> None:
         with app.database.write() as connection:

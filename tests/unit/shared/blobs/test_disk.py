@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -47,13 +48,13 @@ def full_pack(folder: Path) -> Unavailable:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_every_full_disk_is_answered_alike(place: str, tmp_path: Path) -> None:
-    error: Exception = {
+    causes: dict[str, Callable[[], Exception]] = {
         "the system": lambda: OSError(errno.EDQUOT, "quota"),
         "SQLite": full_sqlite,
         "PostgreSQL": full_postgresql,
         "a pack": lambda: full_pack(tmp_path),
-    }[place]()
-    problem = as_problem(error)
+    }
+    problem = as_problem(causes[place]())
     assert (problem.status, problem.code, problem.retry_after_s) == (503, "storage_full", disk.RETRY_AFTER_S)
 
 
