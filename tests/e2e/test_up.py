@@ -80,6 +80,7 @@ def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> Non
     assert processes_of(up.data_dir) == []
 
 
+@pytest.mark.row(31)
 def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     start: Start, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     assert not socket_path.parent.exists()
 
 
+@pytest.mark.row(31)
 def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_path: Path) -> None:
     up = start(tmp_path / "data").wait_ready()
     with up.client() as client:

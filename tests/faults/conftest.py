@@ -1,4 +1,4 @@
-"""The rig that rows share: one installation for each kind of database, made anew after a row that left it ill."""
+"""The rig that rows share: one installation for each kind of database, replaced after a row that left it ill."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import Rig, rig
-from tests.faults.table import FAST
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is not in the fast set."""
+    """Mark each row of this folder as slow, except on the databases that its mark calls quick."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
-            kinds = FAST.get(item.originalname, ())
-            if not any(f"[{kind}" in item.name for kind in kinds):
-                item.add_marker(pytest.mark.slow)
+        row = item.get_closest_marker("row")
+        if row is None or item.path.parent != Path(__file__).parent:
+            continue
+        if not any(f"[{kind}" in item.name for kind in row.kwargs.get("quick", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 class _Shared:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.faults.mutants import MUTANTS
-from tests.faults.table import ELSEWHERE, ROWS
+from tests.faults.table import ROWS
 from tests.harness.hooks import child_environment
 from tests.harness.marked_page import put_table
 from tests.harness.processes import ROOT
@@ -23,17 +22,18 @@ _HEAD = (
     "| # | fault | tests | lost | doubled | extra inferences | back at work (reach) "
     "| how it is known to have fired |"
 )
-# The rows that each mechanism is there for: enough to show that its loss is seen, and not a whole run each.
-MUTANT_ROWS = {
-    "fence": [4],
-    "lease expiry": [4],
-    "renewal": [29],
-    "completion": [25],
-    "completion by the sweep": [28],
-    "completion guard": [28],
-    "claim guard": [25],
-    "republish": [3],
-    "attempts bound": [20],
+_WALKS = "no_walk"
+# For each mechanism, a part of the name of the tests that hold it; one is enough to show that its loss is seen.
+MUTANT_TESTS = {
+    "fence": "frozen_child_wakes",
+    "lease expiry": "frozen_child_wakes",
+    "renewal": "child_that_hangs or slow_child_keeps",
+    "completion": "every_message_two_to_five_times",
+    "completion by the sweep": "two_sweepers",
+    "completion guard": "two_sweepers",
+    "claim guard": "every_message_two_to_five_times",
+    "republish": "message_lost_between",
+    "attempts bound": "image_that_kills or in_one_micro_batch",
 }
 
 
@@ -53,9 +53,14 @@ class Collector:
 
     def __init__(self) -> None:
         self.rows: defaultdict[int, Row] = defaultdict(Row)
+        self.numbers: dict[str, list[int]] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            self.numbers[item.nodeid] = [mark.args[0] for mark in item.iter_markers("row")]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for number in _numbers(report.nodeid):
+        for number in self.numbers[report.nodeid]:
             row = self.rows[number]
             row.seconds += report.duration
             if report.when == "call" and report.passed:
@@ -68,20 +73,14 @@ class Collector:
                 row.saw += [json.loads(str(value)) for key, value in report.user_properties if key == "saw"]
 
 
-def _numbers(nodeid: str) -> list[int]:
-    found = re.search(r"::test_row_(\d+)_", nodeid)
-    if found:
-        return [int(found.group(1))]
-    return [number for number, nodes in ELSEWHERE.items() if any(nodeid.startswith(node) for node in nodes)]
-
-
 def run(arguments: list[str]) -> int:
     """All rows, or those that `arguments` pick; writes docs/faults.md where all were run."""
     started = time.monotonic()
     collector = Collector()
-    nodes = ["tests/faults", *(node for nodes in ELSEWHERE.values() for node in nodes)]
-    chosen = arguments or nodes
-    code = pytest.main([*chosen, "-q", "--no-header", "-p", "no:cacheprovider"], plugins=[collector])
+    chosen = arguments or ["tests"]
+    code = pytest.main(
+        [*chosen, "-m", "row", "-q", "--no-header", "-p", "no:cacheprovider"], plugins=[collector]
+    )
     lines = table(collector.rows)
     minutes = (time.monotonic() - started) / 60
     failed = sum(bool(row.failed) for row in collector.rows.values())
@@ -105,7 +104,7 @@ def table(rows: dict[int, Row]) -> list[str]:
         if row.skipped:
             state += f", {row.skipped} skipped"
         proofs = dict.fromkeys(f"{saw['fired']}" for saw in row.saw if saw.get("fired"))
-        elsewhere = "" if row.saw or number not in ELSEWHERE else "in its own tests"
+        elsewhere = "" if row.saw else "in its own tests"
         cells = [
             str(number), ROWS[number], state, _sum(row, "lost"), _sum(row, "doubled"), _sum(row, "extra"),
             _recovery(row), "; ".join(proofs) or elsewhere,
@@ -137,8 +136,7 @@ def run_mutants(names: list[str]) -> int:
     """Take out one mechanism after another and run its rows and the random walks: something must turn red."""
     unseen = []
     for name in names or list(MUTANTS):
-        expression = " or ".join(f"test_row_{number:02d}" for number in MUTANT_ROWS[name])
-        red, green = _run_mutant(name, expression)
+        red, green = _run_mutant(name, MUTANT_TESTS[name])
         sys.stdout.write(
             f"without {name}: red {', '.join(red) or 'NONE'}; green {', '.join(green) or 'none'}\n"
         )
@@ -155,7 +153,7 @@ def _run_mutant(name: str, expression: str) -> tuple[list[str], list[str]]:
     }
     command = [
         sys.executable, "-m", "pytest", "tests/faults", "tests/integration/test_state_machine.py", "-q", "-rA",
-        "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", f"({expression} or no_walk) and sqlite",
+        "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", f"({expression} or {_WALKS}) and sqlite",
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
@@ -164,8 +162,6 @@ def _run_mutant(name: str, expression: str) -> tuple[list[str], list[str]]:
     for line in done.stdout.splitlines():
         state, _, node = line.partition(" ")
         if state in outcome:
-            found = re.search(r"::test_row_(\d+)_|(no_walk)", node)
-            if found:
-                outcome[state].add(f"row {int(found.group(1))}" if found.group(1) else "the random walks")
+            outcome[state].add(node.partition("::")[2].partition("[")[0].partition(" ")[0])
     red = outcome["FAILED"] | outcome["ERROR"]
     return sorted(red), sorted(outcome["PASSED"] - red)

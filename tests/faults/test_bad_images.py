@@ -63,7 +63,8 @@ def corpus(count: int) -> list[bytes]:
     return made
 
 
-def test_row_21_thousands_of_broken_images(ill: Rig) -> None:
+@pytest.mark.row(21)
+def test_thousands_of_broken_images(ill: Rig) -> None:
     ill.restart("bulk")
     children = ill.stack.children("bulk")
     broken = corpus(4005)
@@ -93,7 +94,8 @@ def test_row_21_thousands_of_broken_images(ill: Rig) -> None:
     ill.check(most_extra=0)
 
 
-def test_row_21_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
+@pytest.mark.row(21)
+def test_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.decode=memory*2;worker.predict=memory*3")
     children = ill.stack.children("bulk")
     batch = ill.finish(ill.submit(many(6 * CHUNK_ITEMS)))
@@ -105,7 +107,8 @@ def test_row_21_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -
     ill.check(most_extra=0)
 
 
-def test_row_32_256_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
+@pytest.mark.row(32)
+def test_few_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
     port = free_port()
     command = [
         "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m gunicorn -c python:web.gunicorn_conf web.wsgi:app",

@@ -13,7 +13,8 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
 
 
-def test_row_24_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
+@pytest.mark.row(24)
+def test_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.claimed=sleep0.05")
     batch_id = ill.submit(many(10_000))
     until(lambda: ill.batch(batch_id).succeeded > 500, 90, "a part of it is done")
@@ -30,7 +31,8 @@ def test_row_24_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> Non
     ill.check(most_extra=0)
 
 
-def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
+@pytest.mark.row(25, quick=("sqlite",))
+def test_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     chunks = 40
     ill.restart("bulk")
     batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
@@ -43,7 +45,8 @@ def test_row_25_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     ill.check(most_extra=0)
 
 
-def test_row_28_two_sweepers(ill: Rig, many: Many) -> None:
+@pytest.mark.row(28)
+def test_two_sweepers(ill: Rig, many: Many) -> None:
     ill.restart("sweep-b")
     ill.restart("bulk", "worker.recorded=kill*3")
     batch_ids = [ill.submit(many(2 * CHUNK_ITEMS)) for _ in range(4)]

@@ -36,9 +36,10 @@ def _goes_on(ill: Rig, timeout_s: float = 60) -> float:
     return ill.time_until(lambda: ill.done() > before, timeout_s, "the next chunk is recorded")
 
 
+@pytest.mark.row(7)
 @one_kind
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_row_07_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Signals) -> None:
+def test_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Signals) -> None:
     batch_id = _under_way(ill, many, 60)
     ill.stack.kill_group("valkey", how)
     late = ill.submit(many(CHUNK_ITEMS))
@@ -51,8 +52,9 @@ def test_row_07_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: sign
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@pytest.mark.row(8, quick=("sqlite",))
 @one_kind
-def test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:
+def test_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 5000 // CHUNK_ITEMS)
     with ill.broker() as broker:
         waiting = broker.llen("normal")
@@ -65,8 +67,9 @@ def test_row_08_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: M
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@pytest.mark.row(8)
 @one_kind
-def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -> None:
+def test_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 60)
     ill.stack.kill_group("valkey")
     shutil.rmtree(ill.stack.folder / "valkey")
@@ -78,9 +81,10 @@ def test_row_08_the_broker_comes_back_with_an_empty_disk(ill: Rig, many: Many) -
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@pytest.mark.row(9)
 @one_kind
 @pytest.mark.parametrize("seconds", [40, 60])
-def test_row_09_the_broker_is_frozen(ill: Rig, many: Many, seconds: int) -> None:
+def test_the_broker_is_frozen(ill: Rig, many: Many, seconds: int) -> None:
     """After 40 s the messages in hand could not be acknowledged, and no link has failed since."""
     batch_id = _under_way(ill, many, 60)
     valkey, slowest, late = ill.stack.processes["valkey"], 0.0, []
@@ -105,7 +109,8 @@ def test_row_09_the_broker_is_frozen(ill: Rig, many: Many, seconds: int) -> None
     ill.check(most_extra=0)
 
 
-def test_row_10_the_link_to_the_broker_goes_half_open(
+@pytest.mark.row(10)
+def test_the_link_to_the_broker_goes_half_open(
     artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:
     broker_port, proxy_port = free_port(), free_port()
@@ -124,8 +129,9 @@ def test_row_10_the_link_to_the_broker_goes_half_open(
     proxy.stop()
 
 
+@pytest.mark.row(11)
 @one_kind
-def test_row_11_the_broker_is_full(ill: Rig, many: Many) -> None:
+def test_the_broker_is_full(ill: Rig, many: Many) -> None:
     ill.restart("bulk")
     with ill.broker() as broker:
         broker.config_set("maxmemory", broker.info("memory")["used_memory"] - 1)
@@ -146,8 +152,9 @@ def _all_ended(ill: Rig, batch_ids: list[str]) -> bool:
     return all(ill.batch(batch_id).finished_at is not None for batch_id in batch_ids)
 
 
+@pytest.mark.row(11)
 @one_kind
-def test_row_11_no_start_on_a_broker_that_evicts(ill: Rig, many: Many) -> None:
+def test_no_start_on_a_broker_that_evicts(ill: Rig, many: Many) -> None:
     with ill.broker() as broker:
         broker.config_set("maxmemory-policy", "allkeys-lru")
         try:

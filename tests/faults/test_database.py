@@ -33,8 +33,9 @@ def server() -> Iterator[Any]:
     made.cleanup()
 
 
+@pytest.mark.row(12)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_row_12_postgresql_ends_and_starts_again(
+def test_postgresql_ends_and_starts_again(
     server: Any,
     artifact: Path,
     many: Many,
@@ -88,8 +89,9 @@ def _answers(ill: Rig) -> bool:
     return True
 
 
+@pytest.mark.row(15)
 @pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
-def test_row_15_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
+def test_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.claimed=sleep0.2")
     # An upload that waits for the lock has its bytes on the disk and no row yet. By default such bytes have an hour;
     # the rig's four seconds are less than this lock.
@@ -157,13 +159,15 @@ def _fill(folder: Path) -> Path:
     return ballast
 
 
-def test_row_13_the_disk_of_the_blobs_fills_up(
+@pytest.mark.row(13)
+def test_the_disk_of_the_blobs_fills_up(
     small_disk: Path, artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:
     _fill_up(13, small_disk, artifact, many, tmp_path, report_rig)
 
 
-def test_row_14_the_disk_of_the_database_fills_up(
+@pytest.mark.row(14)
+def test_the_disk_of_the_database_fills_up(
     small_disk: Path, artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:
     _fill_up(14, small_disk, artifact, many, tmp_path, report_rig)

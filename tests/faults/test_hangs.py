@@ -17,9 +17,10 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
 
 
+@pytest.mark.row(29)
 @pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("how", ["sleeps", "stopped"])
-def test_row_29_a_child_that_hangs_is_ended(ill: Rig, many: Many, how: str) -> None:
+def test_a_child_that_hangs_is_ended(ill: Rig, many: Many, how: str) -> None:
     point = "worker.predict=hang*1" if how == "sleeps" else "worker.predict=sleep1*1"
     ill.restart("bulk", point, GONOGO_CHUNK_TIMEOUT_S="6")
     batch_id = ill.submit(many(6 * CHUNK_ITEMS))
@@ -37,7 +38,8 @@ def test_row_29_a_child_that_hangs_is_ended(ill: Rig, many: Many, how: str) -> N
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
-def test_row_29_a_slow_child_keeps_its_lease(ill: Rig, many: Many) -> None:
+@pytest.mark.row(29)
+def test_a_slow_child_keeps_its_lease(ill: Rig, many: Many) -> None:
     """The other side of the coin: who is slow and lives is not robbed."""
     ill.restart("bulk", "worker.predicted=sleep7*2")
     expired = ill.event("lease_expired")
@@ -50,9 +52,10 @@ def test_row_29_a_slow_child_keeps_its_lease(ill: Rig, many: Many) -> None:
     ill.check(most_extra=0)
 
 
+@pytest.mark.row(26)
 @pytest.mark.parametrize("shared", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("skew_s", [120, -120])
-def test_row_26_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew_s: int) -> None:
+def test_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew_s: int) -> None:
     """On SQLite there is one host and one clock; on PostgreSQL leases go by the server's."""
     ill.restart("bulk", "worker.claimed=sleep0.5", GONOGO_WORKERS="1")
     expired = ill.event("lease_expired")
@@ -74,8 +77,9 @@ def test_row_26_a_clock_that_is_wrong_steals_no_lease(ill: Rig, many: Many, skew
     ill.check(most_extra=0)
 
 
+@pytest.mark.row(27)
 @pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
-def test_row_27_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
+def test_a_rolling_restart_under_load(ill: Rig, many: Many) -> None:
     slow, grace_s = "worker.claimed=sleep0.2", ill.stack.settings.drain_s + 10
     for name in ("bulk-a", "bulk-b"):
         ill.restart(name, slow, GONOGO_WORKERS="1")

@@ -30,9 +30,8 @@ def model_file(ill: Rig) -> Iterator[Path]:
     path.write_bytes(whole)
 
 
-def test_row_34_a_truncated_model_gives_no_verdict_until_it_is_whole(
-    ill: Rig, many: Many, model_file: Path
-) -> None:
+@pytest.mark.row(34)
+def test_a_truncated_model_gives_no_verdict_until_it_is_whole(ill: Rig, many: Many, model_file: Path) -> None:
     whole = model_file.read_bytes()
     model_file.write_bytes(whole[: len(whole) // 2])
     refused = ill.event("model_refused")
@@ -49,7 +48,8 @@ def test_row_34_a_truncated_model_gives_no_verdict_until_it_is_whole(
     ill.check(most_extra=0)
 
 
-def test_row_34_a_model_swapped_in_the_middle_is_not_used(
+@pytest.mark.row(34)
+def test_a_model_swapped_in_the_middle_is_not_used(
     ill: Rig, many: Many, model_file: Path, tmp_path: Path
 ) -> None:
     whole = model_file.read_bytes()
@@ -72,7 +72,8 @@ def test_row_34_a_model_swapped_in_the_middle_is_not_used(
     ill.check(most_extra=0)
 
 
-def test_row_34_a_batch_of_a_corrupt_model_holds_up_no_other(ill: Rig, many: Many, tmp_path: Path) -> None:
+@pytest.mark.row(34)
+def test_a_batch_of_a_corrupt_model_holds_up_no_other(ill: Rig, many: Many, tmp_path: Path) -> None:
     path = write_untrained(tmp_path / "bad.gonogo", seed=34, name="bad")
     identifier = versions.register(ill.database, ill.blobs, read_artifact(path))
     stored = ill.blobs.artifact_path(read_artifact(path).sha256)

@@ -11,7 +11,8 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
 
 
-def test_row_20_an_image_that_kills_its_process_fails_alone(ill: Rig, many: Many) -> None:
+@pytest.mark.row(20)
+def test_an_image_that_kills_its_process_fails_alone(ill: Rig, many: Many) -> None:
     files = many(2 * CHUNK_ITEMS)
     poison = "part-00005.jpg"
     point = f"worker.decode:{hashlib.sha256(files[poison]).hexdigest()}"
@@ -26,7 +27,8 @@ def test_row_20_an_image_that_kills_its_process_fails_alone(ill: Rig, many: Many
     ill.check(most_extra=ill.fired(point) * CHUNK_ITEMS)
 
 
-def test_row_20_in_one_micro_batch_with_other_batches_only_its_own_fails(ill: Rig, many: Many) -> None:
+@pytest.mark.row(20)
+def test_in_one_micro_batch_with_other_batches_only_its_own_fails(ill: Rig, many: Many) -> None:
     """Claimed together the first time, alone after it: the others have tries left."""
     files = many(CHUNK_ITEMS)
     poison = "part-00005.jpg"

@@ -14,7 +14,8 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
 
 
-def test_row_05_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Many) -> None:
+@pytest.mark.row(5, quick=("sqlite",))
+def test_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Many) -> None:
     key = f"row-05-{ill.points.name}"
     content_type, body = multipart(many(10 * CHUNK_ITEMS), {"webhook": WEBHOOK})
     head = (
@@ -45,7 +46,8 @@ def test_row_05_the_web_is_killed_in_the_middle_of_an_upload(ill: Rig, many: Man
     ill.check(most_extra=0)
 
 
-def test_row_06_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Many) -> None:
+@pytest.mark.row(6, quick=("sqlite",))
+def test_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Many) -> None:
     ill.restart(
         "web", "Announcer.chunk_queued=kill*1", FAULTS_POINTS="web.live.announcer:Announcer.chunk_queued"
     )

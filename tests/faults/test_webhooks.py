@@ -14,8 +14,9 @@ pytestmark = pytest.mark.timeout(170)
 _HOOKS, _ITEMS, _PAIRS = 12, 100 * CHUNK_ITEMS, 3
 
 
+@pytest.mark.row(17)
 @pytest.mark.parametrize("shared", ["sqlite"], indirect=True)
-def test_row_17_inference_is_not_held_up_by_receivers_that_are_slow_on_purpose(ill: Rig, many: Many) -> None:
+def test_inference_is_not_held_up_by_receivers_that_are_slow_on_purpose(ill: Rig, many: Many) -> None:
     receiver = Receiver()
     head = b"HTTP/1.1 200 OK\r\n\r\n"
     receiver.replies = [dripping(b"x: y\r\n" * 100, 1.0), pouring(head, b"z" * 4096, 100_000_000)] * 100

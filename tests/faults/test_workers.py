@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(170)
 SLOW_CHUNK = "worker.claimed=sleep0.3"
 
 
-def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
+@pytest.mark.row(1, quick=("sqlite", "postgresql"))
+def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep6*2")
     batch_id = ill.submit(many(5000))
     held = ill.wait_held(batch_id)
@@ -32,7 +33,8 @@ def test_row_01_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) ->
     ill.check(most_extra=CHUNK_ITEMS)
 
 
-def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
+@pytest.mark.row(2)
+def test_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
     # Slow enough that the batch outlives the last kill: the worker that is left goes on while the other starts.
     one, kills, slow = {"GONOGO_WORKERS": "1"}, 20, "worker.claimed=sleep0.5"
     names, killed = ("bulk-a", "bulk-b"), Counter[str]()
@@ -61,7 +63,8 @@ def test_row_02_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None
     ill.check(most_extra=killed.total() * CHUNK_ITEMS)
 
 
-def test_row_02_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
+@pytest.mark.row(2)
+def test_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
     """What one worker claims together belongs to many batches: each must come back, and end once."""
     slow, killed = "worker.claimed=sleep0.1;worker.recorded=sleep0.1", []  # met on either side of a record
     ill.stack.kill_group("bulk")
@@ -82,7 +85,8 @@ def test_row_02_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> 
     ill.check(most_extra=2 * len(killed) * CHUNK_ITEMS)  # there are two children
 
 
-def test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:
+@pytest.mark.row(3, quick=("sqlite",))
+def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:
     env = {"FAULTS_POINTS": "kombu.transport.redis:QoS.append"}
     ill.restart("bulk", "QoS.append=kill*1", env=env)
     batch_id = ill.submit(many(CHUNK_ITEMS))
@@ -99,7 +103,8 @@ def test_row_03_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig,
     ill.check(most_extra=0)
 
 
-def test_row_04_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
+@pytest.mark.row(4, quick=("sqlite", "postgresql"))
+def test_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep1*1")
     fenced = ill.event("fenced")
     batch_id = ill.submit(many(8 * CHUNK_ITEMS))

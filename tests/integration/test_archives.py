@@ -10,6 +10,8 @@ import pytest
 
 from tests.harness.application import Application
 
+pytestmark = pytest.mark.row(23)
+
 
 @pytest.fixture(scope="module")
 def files(images: dict[str, bytes]) -> dict[str, bytes]:

@@ -113,6 +113,7 @@ def test_a_delivery_arrives_signed_and_byte_for_byte(
     assert deliver(database, settings, identifier) == "not_due"
 
 
+@pytest.mark.row(16)
 def test_a_receiver_that_is_down_for_an_hour_gets_it_at_2_h_35_m_under_the_same_id(
     database: Database, settings: Settings
 ) -> None:
@@ -250,6 +251,7 @@ def test_a_delivery_purged_while_it_is_posted_leaves_nothing(
     assert tries_of(database, identifier) == []
 
 
+@pytest.mark.row(18)
 def test_anything_but_2xx_is_tried_again(database: Database, settings: Settings, receiver: Receiver) -> None:
     for code in (199, 301, 302, 303, 307, 308, 400, 401, 404, 408, 429, 500, 502, 503, 504):
         receiver.replies = [status(code, location="/other")]
@@ -261,6 +263,7 @@ def test_anything_but_2xx_is_tried_again(database: Database, settings: Settings,
     assert {path for path, _, _ in receiver.posts} == {"/hook?line=A3"}
 
 
+@pytest.mark.row(18)
 def test_gone_ends_the_delivery_at_once_with_its_reason(
     database: Database, settings: Settings, receiver: Receiver
 ) -> None:
@@ -284,6 +287,7 @@ RETRY_AFTER = [
 ]
 
 
+@pytest.mark.row(18)
 def test_retry_after_is_honoured_within_bounds(
     database: Database, settings: Settings, receiver: Receiver
 ) -> None:

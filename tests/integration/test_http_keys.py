@@ -46,6 +46,7 @@ def test_every_path_of_the_api_asks_for_a_key(app: Application) -> None:
     assert asked >= 20
 
 
+@pytest.mark.row(33)
 def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str, Any]) -> None:
     foreign = app.make_key("somebody-else", *SCOPES)
     item = app.results(batch["id"])[0]

@@ -13,7 +13,7 @@ from shared.store.tables import Batch, Chunk, Item
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.row(32)]
 MB = 2**20
 
 

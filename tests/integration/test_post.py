@@ -28,6 +28,7 @@ def post_to(url: str, *, allowed: str = LOOPBACK, timeout_s: float = 3.0) -> Ans
     return post(url, {"webhook-id": "whd_1"}, b"{}", allowed=allowed, timeout_s=timeout_s)
 
 
+@pytest.mark.row(17)
 @pytest.mark.parametrize(
     ("name", "reply"),
     [
@@ -59,6 +60,7 @@ def test_a_body_that_comes_slowly_is_cut_too_and_its_status_counts(receiver: Rec
     assert answer.is_success and answer.kept.startswith(b"abcabc")
 
 
+@pytest.mark.row(17)
 @pytest.mark.parametrize(
     "head",
     [
@@ -140,6 +142,7 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.row(19)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_no_spelling_of_a_forbidden_address_is_connected_to(
     net: Net, receiver: Receiver, spelling: str
@@ -160,6 +163,7 @@ def test_these_spellings_do_reach_loopback_where_it_is_allowed(
     assert net.connected == ["127.0.0.1"]
 
 
+@pytest.mark.row(19)
 def test_a_name_that_answers_otherwise_the_second_time_gains_nothing(net: Net, receiver: Receiver) -> None:
     net.names["rebinding.example"] = [["93.184.215.14"], ["127.0.0.1"]]
     answer = post_to(f"http://rebinding.example:{receiver.port}/", allowed="")
@@ -186,6 +190,7 @@ def test_the_next_answer_is_tried_where_the_first_does_not_listen(net: Net, rece
     assert receiver.posts[0][1]["host"] == f"receiver.example:{receiver.port}"
 
 
+@pytest.mark.row(19)
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_a_redirect_to_a_private_address_is_not_followed(net: Net, receiver: Receiver, code: int) -> None:
     inner = Receiver()

@@ -3,8 +3,12 @@
 import io
 import re
 
+import pytest
+
 from shared.access import keys
 from tests.harness.site import Site
+
+pytestmark = pytest.mark.row(33)
 
 
 def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> None:

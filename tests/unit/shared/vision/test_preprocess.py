@@ -12,6 +12,8 @@ from shared.registry.artifact import Preprocessing
 from shared.vision.accepted import Limits
 from shared.vision.preprocess import decode
 
+pytestmark = pytest.mark.row(22)
+
 GREY = Preprocessing(width=8, height=8, channels=1)
 RGB = Preprocessing(width=8, height=8, channels=3)
 
