@@ -4,21 +4,21 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check
-# What pytest, or the program behind the target, is given: make test ARGS="-k cancel -x"
+# Arguments for pytest, or for the program behind the target: make test ARGS="-k cancel -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test test-slow check bench faults faults-long quality install install-dev clean
 
 help:
-	@echo "make demo         see it work: 1,000 pictures through the whole service"
+	@echo "make demo         see it work: 1,000 images through the whole service"
 	@echo "make up           start the service here (gonogo up)"
 	@echo "make test         install what the tests need and run all but the slow ones"
 	@echo "make test-slow    run the slow tests, half an hour"
 	@echo "make check        ruff, mypy and the import rules"
 	@echo "make bench        measure speed      make quality  measure the models"
 	@echo "make faults       break it on purpose, 20 minutes      make faults-long  an hour"
-	@echo "make clean        remove .venv, caches and the demo's pictures"
+	@echo "make clean        remove .venv, caches and the demo's images"
 
 demo: install
 	@$(PY) -m shared.cli.main demo $(ARGS)

@@ -29,12 +29,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all of them by default")
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "gonogo-bench",
-                        help="where pictures are kept between runs, and scratch lies")  # fmt: skip
+                        help="where images are kept between runs, and scratch lies")  # fmt: skip
     parser.add_argument("--peers-python", default=sys.executable, help="a Python that has the `bench` extra")
     parser.add_argument("--peer-seconds", type=float, default=5.0, help="of each peer's four settings")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--untrained", type=int, default=0, metavar="SIDE",
-                        help="measure with an untrained network for pictures of this side")  # fmt: skip
+                        help="measure with an untrained network for images of this side")  # fmt: skip
     parser.add_argument("--no-save", action="store_true", help="leave both files alone")
     asked = parser.parse_args()
     wanted = asked.parts or list(PARTS)

@@ -167,7 +167,7 @@ def _long_polls(stack: Stack, batch_id: str, *, count: int = 1000) -> list[Row]:
     if early or answered != count:
         raise RuntimeError(f"{early} of {count} polls were answered too early, {answered} after the change")
     return [
-        Row(f"{count:,} long polls on one web process: a submission of 100 pictures meanwhile",
+        Row(f"{count:,} long polls on one web process: a submission of 100 images meanwhile",
             float(np.median(submits)), "ms", note=f"slowest {max(submits):.0f}"),
         Row(f"{count:,} long polls: all answered after the change", woken, "s",
             note=f"another client's polls meanwhile {np.median(others):.1f} ms, slowest {max(others):.0f}"),

@@ -22,45 +22,45 @@ from shared.settings import Settings
 from shared.vision.preprocess import decode
 from worker.inference.engines.load import load_engine
 
-BLOCK = 64  # pictures that a thread takes at a time
+BLOCK = 64  # images that a thread takes at a time
 
 
 @dataclass(frozen=True)
 class Alone:
-    """Milliseconds a picture on one core."""
+    """Milliseconds an image on one core."""
 
     decode_ms: float
     infer_ms: float
 
     @property
     def ceiling(self) -> float:
-        """Pictures a second that all cores could do at most."""
+        """Images a second that all cores could do at most."""
         return 1000 * (os.cpu_count() or 1) / (self.decode_ms + self.infer_ms)
 
 
 class Yardstick:
-    """Decode and infer timed by themselves on one core, each time anew."""
+    """Decode and infer timed by themselves on one core, again at each call."""
 
-    def __init__(self, artifact: Path, pictures: Sequence[Path], count: int = 256) -> None:
+    def __init__(self, artifact: Path, images: Sequence[Path], count: int = 256) -> None:
         self._loaded = read_artifact(artifact)
         self._engine = load_engine(self._loaded, threads=1)
-        self._sources = [path.read_bytes() for path in pictures[:count]]
+        self._sources = [path.read_bytes() for path in images[:count]]
         self.measure()
 
     def measure(self) -> Alone:
-        """Each of the two over all pictures, once."""
+        """Each of the two over all images, once."""
         size, scale = Settings().micro_batch, 1000 / len(self._sources)
         started = time.perf_counter()
-        images = [decode(source, self._loaded.preprocessing) for source in self._sources]
+        arrays = [decode(source, self._loaded.preprocessing) for source in self._sources]
         between = time.perf_counter()
-        for first in range(0, len(images), size):
-            self._engine.predict(np.stack(images[first : first + size]))
+        for first in range(0, len(arrays), size):
+            self._engine.predict(np.stack(arrays[first : first + size]))
         return Alone(scale * (between - started), scale * (time.perf_counter() - between))
 
 
 @dataclass(frozen=True)
 class Loop:
-    """One run of the bare loop: pictures a second, and milliseconds of CPU a picture."""
+    """A run of the bare loop: images a second, and milliseconds of CPU per image."""
 
     speed: float
     cpu_ms: float
@@ -94,25 +94,25 @@ class BareLoop:
             child.join(10)
 
     def cpu_seconds(self) -> float:
-        """What the loop's processes have used so far."""
+        """CPU seconds that the loop's processes have used so far."""
         return cpu.seconds(child.pid for child in self._children)
 
-    def measure(self, pictures: Sequence[Path], count: int) -> Loop:
+    def measure(self, images: Sequence[Path], count: int) -> Loop:
         """A run with what it cost."""
         used = self.cpu_seconds()
-        speed = self.run(pictures, count)
+        speed = self.run(images, count)
         return Loop(speed, 1000 * (self.cpu_seconds() - used) / count)
 
-    def run(self, pictures: Sequence[Path], count: int) -> float:
-        """Pictures a second over `count` pictures, starting over where the list ends."""
+    def run(self, images: Sequence[Path], count: int) -> float:
+        """Images a second over `count` images, starting over where the list ends."""
         self._next.value = 0
         started = time.perf_counter()
         for end in self._ends:
-            end.send(([str(path) for path in pictures], count))
+            end.send(([str(path) for path in images], count))
         done = sum(end.recv() for end in self._ends)
         seconds = time.perf_counter() - started
         if done != count:
-            raise RuntimeError(f"the bare loop did {done} of {count} pictures")
+            raise RuntimeError(f"the bare loop did {done} of {count} images")
         return count / seconds
 
 
@@ -122,19 +122,17 @@ def _serve(artifact: Path, threads: int, shared_next: Any, orders: Connection) -
     engine.predict(np.zeros((2, *_shape(loaded.preprocessing)), np.uint8))
     orders.send("ready")
     while (order := orders.recv()) is not None:
-        pictures, count = order
+        images, count = order
         done = [0] * threads
 
-        def work(
-            place: int, pictures: list[str] = pictures, count: int = count, done: list[int] = done
-        ) -> None:
+        def work(place: int, images: list[str] = images, count: int = count, done: list[int] = done) -> None:
             while True:
                 with shared_next.get_lock():
                     first = shared_next.value
                     shared_next.value = last = min(first + BLOCK, count)
                 if first >= count:
                     return
-                done[place] += _infer(loaded.preprocessing, engine, pictures, first, last)
+                done[place] += _infer(loaded.preprocessing, engine, images, first, last)
 
         if threads == 1:
             work(0)
@@ -151,25 +149,25 @@ def _shape(spec: Any) -> tuple[int, int, int]:
     return spec.height, spec.width, spec.channels
 
 
-def _infer(spec: Any, engine: Any, pictures: list[str], first: int, last: int) -> int:
+def _infer(spec: Any, engine: Any, images: list[str], first: int, last: int) -> int:
     size, done = Settings.micro_batch, 0
     for start in range(first, last, size):
-        images = []
+        arrays = []
         for number in range(start, min(start + size, last)):
-            with open(pictures[number % len(pictures)], "rb", buffering=0) as file:  # noqa: PTH123
-                images.append(decode(file.readall(), spec))
-        done += len(engine.predict(np.stack(images)))
+            with open(images[number % len(images)], "rb", buffering=0) as file:  # noqa: PTH123
+                arrays.append(decode(file.readall(), spec))
+        done += len(engine.predict(np.stack(arrays)))
     return done
 
 
-def fastest(artifact: Path, pictures: Sequence[Path], count: int, *, repeats: int = 3) -> dict[str, float]:
-    """Pictures a second of 1 and 2 processes with 1 and 2 threads, by name; medians of interleaved runs."""
+def fastest(artifact: Path, images: Sequence[Path], count: int, *, repeats: int = 3) -> dict[str, float]:
+    """Images a second of 1 and 2 processes with 1 and 2 threads, by name; medians of interleaved runs."""
     loops = [BareLoop(artifact, processes=p, threads=t) for p in (1, 2) for t in (1, 2)]
     try:
         speeds: list[list[float]] = [[] for _ in loops]
         for _ in range(repeats):
             for loop, seen in zip(loops, speeds, strict=True):
-                seen.append(loop.run(pictures, count))
+                seen.append(loop.run(images, count))
     finally:
         for loop in loops:
             loop.__exit__()

@@ -1,4 +1,4 @@
-"""Bulk: one submission of 10,000 pictures through the real stack, against the bare loop in the same run."""
+"""Bulk: one submission of 10,000 images through the real stack, against the bare loop in the same run."""
 
 import contextlib
 import json
@@ -23,17 +23,17 @@ _ENDS_WITHIN_S = 600.0
 
 @dataclass(frozen=True)
 class Run:
-    """One submission. `cpu_ms` is each process's milliseconds of CPU a picture, the client's included."""
+    """A submission. `cpu_ms` is each process's milliseconds of CPU an image, the client's included."""
 
-    pictures: int
+    images: int
     seconds: float
     upload_s: float
     cpu_ms: dict[str, float]
 
     @property
     def speed(self) -> float:
-        """Pictures a second."""
-        return self.pictures / self.seconds
+        """Images a second."""
+        return self.images / self.seconds
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def service(folder: Path, artifact: Path, **changed: Any) -> Iterator[Stack]:
         yield stack
 
 
-def submit(stack: Stack, pictures: Path, count: int) -> Run:
+def submit(stack: Stack, images: Path, count: int) -> Run:
     """Send a folder as one batch from a process of its own and wait for the last verdict to be committed.
 
     The clock starts when the first block of bytes has left the client; its look into the folder is before that.
@@ -53,7 +53,7 @@ def submit(stack: Stack, pictures: Path, count: int) -> Run:
     families = {name: cpu.family(process.pid) for name, process in stack.processes.items()}
     before = {name: cpu.seconds(pids) for name, pids in families.items()}
     client = subprocess.run(
-        [sys.executable, "-m", "bench.bulk", stack.url, str(pictures)],
+        [sys.executable, "-m", "bench.bulk", stack.url, str(images)],
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "GONOGO_API_KEY": stack.key},
         capture_output=True,
@@ -66,7 +66,7 @@ def submit(stack: Stack, pictures: Path, count: int) -> Run:
     used = {name: cpu.seconds(pids) - before[name] for name, pids in families.items()}
     used["client"] = told["cpu_s"]
     return Run(
-        pictures=count,
+        images=count,
         seconds=finished_at - told["started_at"],
         upload_s=told["uploaded_at"] - told["started_at"],
         cpu_ms={name: 1000 * seconds / count for name, seconds in used.items()},
@@ -83,7 +83,7 @@ def _finished_at(stack: Stack, batch_id: str, count: int) -> float:
                 row = connection.execute(query).one()
             if row.finished_at is not None:
                 if row.succeeded != count:
-                    raise RuntimeError(f"{row.succeeded} of {count} pictures got a verdict")
+                    raise RuntimeError(f"{row.succeeded} of {count} images got a verdict")
                 return float(row.finished_at)
             time.sleep(0.1)
     finally:

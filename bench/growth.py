@@ -1,4 +1,4 @@
-"""Growth: 100,000 pictures against 1,000 in one stack: as fast, and in the same memory."""
+"""Growth: 100,000 images against 1,000 in one stack: as fast, and in the same memory."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from tests.harness.stack import Stack
 SMALL = 1000
 
 
-def measure(stack: Stack, pictures: list[Path], folder: Path, *, large: int = 100_000) -> list[Row]:
+def measure(stack: Stack, images: list[Path], folder: Path, *, large: int = 100_000) -> list[Row]:
     """Throughput of one large submission over the median of small ones before and after it; growth of memory.
 
-    Pictures repeat on disk, rows do not.
+    Images repeat on disk, rows do not.
     """
-    few = folder_of(pictures, SMALL, folder / "few")
-    many = folder_of(pictures, large, folder / "many")
+    few = folder_of(images, SMALL, folder / "few")
+    many = folder_of(images, large, folder / "many")
     small = [bulk.submit(stack, few, SMALL).speed for _ in range(4)]
     before = _memory(stack)
     run = bulk.submit(stack, many, large)
@@ -30,7 +30,7 @@ def measure(stack: Stack, pictures: list[Path], folder: Path, *, large: int = 10
     )
     return [
         Row(
-            f"growth: {large:,} pictures against {SMALL:,}", run.speed, "images/s", ratio=run.speed / base, reach=0.95
+            f"growth: {large:,} images against {SMALL:,}", run.speed, "images/s", ratio=run.speed / base, reach=0.95
         ),
         Row("growth: memory of web and workers after it", max(grown["web"], grown["bulk"]) / 2**20, "MB", note=note),
     ]  # fmt: skip

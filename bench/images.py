@@ -1,4 +1,4 @@
-"""The pictures and the model that everything here is measured with."""
+"""The images and the model that the bench measures with."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def rendered(data: Path, size: int) -> list[Path]:
 
 
 def solar(data: Path) -> list[Path] | None:
-    """The infrared solar modules, unpacked below `data`; None where the archive is not beside the checkout."""
+    """The infrared solar modules, unpacked below `data`; None if the archive is not next to the checkout."""
     archive = ROOT.parent / "shared" / "data" / f"{_SOLAR}.tar"
     folder = data / _SOLAR
     if not folder.is_dir():
@@ -35,17 +35,17 @@ def solar(data: Path) -> list[Path] | None:
     return sorted(folder.rglob("*.jpg"))
 
 
-def folder_of(pictures: list[Path], count: int, folder: Path) -> Path:
-    """A folder with `count` names for these pictures, as hard links: what repeats costs no disk."""
+def folder_of(images: list[Path], count: int, folder: Path) -> Path:
+    """A folder with `count` names for these images, as hard links, so that repeated images cost no disk."""
     folder.mkdir(parents=True)
-    for number, picture in zip(range(count), _endless(pictures), strict=False):
-        os.link(picture, folder / f"part-{number:06d}{picture.suffix}")
+    for number, image in zip(range(count), _endless(images), strict=False):
+        os.link(image, folder / f"part-{number:06d}{image.suffix}")
     return folder
 
 
-def _endless(pictures: list[Path]) -> Iterator[Path]:
+def _endless(images: list[Path]) -> Iterator[Path]:
     while True:
-        yield from pictures
+        yield from images
 
 
 def artifact(data: Path, *, published: str = "rendered-parts", size: int = 128) -> Artifact:

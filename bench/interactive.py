@@ -1,4 +1,4 @@
-"""One picture a request through /v1/predict: idle, and while a large batch runs."""
+"""Single images through /v1/predict: idle, and while a large batch runs."""
 
 import http.client
 import json
@@ -18,16 +18,16 @@ from worker.inference.engines.load import load_engine
 
 
 class Caller:
-    """One client on a kept connection."""
+    """A client on a kept connection."""
 
     def __init__(self, stack: Stack) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", stack.settings.port, timeout=60)
         self._headers = {"Authorization": f"Bearer {stack.key}", "Content-Type": "image/jpeg"}
 
-    def ask(self, picture: bytes) -> float:
+    def ask(self, image: bytes) -> float:
         """Milliseconds until the verdict is here."""
         started = time.perf_counter()
-        self._connection.request("POST", "/v1/predict", picture, self._headers)
+        self._connection.request("POST", "/v1/predict", image, self._headers)
         answer = self._connection.getresponse()
         body = answer.read()
         spent = 1000 * (time.perf_counter() - started)
@@ -36,22 +36,20 @@ class Caller:
         return spent
 
 
-def forward_ms(artifact: Artifact, pictures: Sequence[bytes]) -> float:
-    """Milliseconds of one picture's decode and forward pass with nothing around them; the median."""
+def forward_ms(artifact: Artifact, images: Sequence[bytes]) -> float:
+    """Milliseconds of one image's decode and forward pass with nothing around them; the median."""
     engine = load_engine(artifact, threads=1)
     seen = []
-    for picture in pictures:
+    for image in images:
         started = time.perf_counter()
-        engine.predict(decode(picture, artifact.preprocessing)[np.newaxis])
+        engine.predict(decode(image, artifact.preprocessing)[np.newaxis])
         seen.append(1000 * (time.perf_counter() - started))
     return float(np.median(seen[len(seen) // 10 :]))
 
 
-def measure(
-    stack: Stack, artifact: Artifact, pictures: Sequence[Path], folder: Path, count: int
-) -> list[Row]:
-    """Latencies over the bare forward when idle, and in all while a batch of `count` pictures runs."""
-    sources = [path.read_bytes() for path in pictures[:300]]
+def measure(stack: Stack, artifact: Artifact, images: Sequence[Path], folder: Path, count: int) -> list[Row]:
+    """Latencies over the bare forward when idle, and in all while a batch of `count` images runs."""
+    sources = [path.read_bytes() for path in images[:300]]
     bare = forward_ms(artifact, sources)
     caller = Caller(stack)
     for source in sources[:20]:

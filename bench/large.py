@@ -30,7 +30,7 @@ def _in_full() -> Iterator[None]:
         JpegImageFile.draft = draft  # type: ignore[method-assign]
 
 
-def _pictures() -> dict[str, bytes]:
+def _images() -> dict[str, bytes]:
     """In colour, as a camera of 12 megapixels takes them, whatever the model then looks at."""
     rng = np.random.default_rng(3)
     small = rng.integers(40, 215, (30, 40, 3), dtype=np.uint8)
@@ -38,9 +38,9 @@ def _pictures() -> dict[str, bytes]:
     noise = rng.normal(0, 12, (_HEIGHT, _WIDTH, 1))
     noisy = Image.fromarray(np.clip(np.asarray(smooth) + noise, 0, 255).astype(np.uint8))
     made = {}
-    for name, picture in (("noisy", noisy), ("smooth", smooth)):
+    for name, image in (("noisy", noisy), ("smooth", smooth)):
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=90)
+        image.save(buffer, "JPEG", quality=90)
         made[name] = buffer.getvalue()
     return made
 
@@ -48,7 +48,7 @@ def _pictures() -> dict[str, bytes]:
 def measure(artifact: Artifact, labelled: list[Path], *, repeats: int = 7) -> list[Row]:
     """Speed on 12 megapixels; accuracy on 512-pixel parts, where reduced scale is also used."""
     rows = []
-    for name, data in _pictures().items():
+    for name, data in _images().items():
         scaled, full = [], []
         for _ in range(repeats):
             scaled.append(_seconds(data, artifact))
@@ -71,7 +71,7 @@ def _seconds(data: bytes, artifact: Artifact) -> float:
 
 
 def _accuracy(artifact: Artifact, labelled: list[Path]) -> list[Row]:
-    """Points of accuracy between both decodes; every picture whose verdict changes is named."""
+    """Points of accuracy between both decodes; every image whose verdict changes is named."""
     if not artifact.card.get("metrics"):
         return []  # an untrained model has no accuracy to lose
     sources = [path.read_bytes() for path in labelled]

@@ -17,17 +17,17 @@ from training.fit.steps import batch_of
 _BATCH, _STEPS = 64, 8
 
 
-def measure(pictures: list[Path], *, repeats: int = 5) -> list[Row]:
-    """Pictures a second of both, step by step in turns; the loader's share includes augmentation."""
+def measure(images: list[Path], *, repeats: int = 5) -> list[Row]:
+    """Images a second of both, step by step in turns; the loader's share includes augmentation."""
     spec = preprocessing_for([(300, 300)], colour=False)
-    images = decode_files(pictures[: _BATCH * _STEPS], spec)
+    arrays = decode_files(images[: _BATCH * _STEPS], spec)
     net = build(shape_for(spec)).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(net.parameters(), 1e-3)
     augment = Augmentation(
         Liberties(mirror_sideways=True, mirror_upright=True, quarter_turns=True, any_turn=True)
     )
     places = [np.arange(step * _BATCH, (step + 1) * _BATCH) for step in range(_STEPS)]
-    ready = [augment(batch_of(images, chosen), None)[0] for chosen in places]
+    ready = [augment(batch_of(arrays, chosen), None)[0] for chosen in places]
     target = torch.arange(_BATCH).remainder(2).float()
 
     def learn(batch: torch.Tensor) -> None:
@@ -40,7 +40,7 @@ def measure(pictures: list[Path], *, repeats: int = 5) -> list[Row]:
     for _ in range(repeats):
         started = time.perf_counter()
         for chosen in places:
-            learn(augment(batch_of(images, chosen), None)[0])
+            learn(augment(batch_of(arrays, chosen), None)[0])
         between = time.perf_counter()
         for batch in ready:
             learn(batch)

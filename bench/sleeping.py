@@ -1,6 +1,6 @@
 """The pipeline's own ceiling: an engine that computes nothing and sleeps as long as a fast GPU would take.
 
-It says where the pipeline would hold such a GPU up. It is no GPU result: no picture is copied to a device, and no
+It says where the pipeline would hold such a GPU up. It is no GPU result: no image is copied to a device, and no
 kernel competes for the memory.
 """
 
@@ -56,7 +56,7 @@ def _installed() -> Iterator[None]:
 
 
 def measure(name: str, model: Artifact, found: list[Path], scratch: Path, count: int) -> list[Row]:
-    """One row: the pipeline with that engine, as a share of what the decoder alone allows on these cores."""
+    """A row: the pipeline with that engine, as a share of what the decoder alone allows on these cores."""
     yardstick = bare.Yardstick(model.path, found)
     folder = images.folder_of(found, count, scratch / "in")
     with _installed(), bulk.service(scratch / "stack", model.path) as stack:

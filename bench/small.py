@@ -1,4 +1,4 @@
-"""Many small requests at once: single predictions, and batches of one picture. Here the service's own work is most."""
+"""Many small requests at once: single predictions, and batches of one image. Here the service's own work is most."""
 
 import http.client
 import threading
@@ -20,9 +20,9 @@ from tests.harness.stack import Stack
 _PREDICTORS, _SUBMITTERS = 16, 8
 
 
-def measure(stack: Stack, pictures: Sequence[Path], *, seconds: float = 10.0) -> list[Row]:
+def measure(stack: Stack, images: Sequence[Path], *, seconds: float = 10.0) -> list[Row]:
     """Verdicts a second of each kind, with the CPU that each process spent on one."""
-    sources = [path.read_bytes() for path in pictures[:300]]
+    sources = [path.read_bytes() for path in images[:300]]
     _at_once(4, 2.0, lambda: Caller(stack).ask, sources)
     before = _spent(stack)
     began = time.perf_counter()
@@ -37,7 +37,7 @@ def measure(stack: Stack, pictures: Sequence[Path], *, seconds: float = 10.0) ->
     until(lambda: _open(stack) == 0, 300, "the batches end")
     speed = len(sent) / (time.perf_counter() - began)
     note = f"until the last verdict; {_each(stack, before, len(sent))}"
-    return [*rows, Row(f"batches of one picture, {_SUBMITTERS} clients", speed, "verdicts/s", note=note)]
+    return [*rows, Row(f"batches of one image, {_SUBMITTERS} clients", speed, "verdicts/s", note=note)]
 
 
 def _at_once(
@@ -70,9 +70,9 @@ def _at_once(
 def _submitter(stack: Stack) -> Callable[[bytes], float]:
     connection = http.client.HTTPConnection("127.0.0.1", stack.settings.port, timeout=60)
 
-    def submit(picture: bytes) -> float:
+    def submit(image: bytes) -> float:
         """Milliseconds until the batch is accepted."""
-        content_type, body = multipart({"one.jpg": picture}, {})
+        content_type, body = multipart({"one.jpg": image}, {})
         headers = {"Authorization": f"Bearer {stack.key}", "Content-Type": content_type}
         began = time.perf_counter()
         connection.request("POST", "/v1/batches", body, headers)

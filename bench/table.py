@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `reach` is meant for `ratio` where there is one, else for `value`."""
+    """A figure. `reach` is meant for `ratio` where there is one, else for `value`."""
 
     name: str
     value: float

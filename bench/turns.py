@@ -23,7 +23,7 @@ _CHILD = Path(__file__).with_name("turns_child.py")
 
 
 class Side:
-    """One checkout: its service and its bare loop run in a process of their own."""
+    """A checkout: its service and its bare loop run in a process of their own."""
 
     def __init__(self, root: Path, scratch: Path, **asked: Any) -> None:
         scratch.mkdir()
@@ -44,7 +44,7 @@ class Side:
         return self._answer()
 
     def turn(self) -> None:
-        """One submission between two bare loops."""
+        """A submission between two bare loops."""
         before = self.ask("bare")["speed"]
         run = self.ask("bulk")
         after = self.ask("bare")["speed"]

@@ -1,4 +1,4 @@
-"""One checkout's side of bench.turns: does what a line on stdin names, and prints a line of JSON.
+"""The side of bench.turns in one checkout: each line on stdin names a measurement, each line on stdout answers it.
 
 It runs with the modules of the checkout that is its working directory, so it uses only what both sides have.
 """
@@ -39,7 +39,7 @@ def trips(engine: Engine) -> dict[str, int]:
 
 
 def chunk_costs(folder: Path, model: Path, broker_url: str, files: dict[str, bytes]) -> dict[str, float]:
-    """Statements and commits per chunk: of the upload, and of the work on it. No process runs beside it."""
+    """Statements and commits per chunk: of the upload, and of the work on it. No other process runs meanwhile."""
     application = module("tests.harness.application", "tests.application").application
     with application(folder, model, broker_url) as app:
         app.finished(dict(list(files.items())[:2]), {"metadata": {}})

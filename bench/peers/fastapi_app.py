@@ -1,4 +1,4 @@
-"""FastAPI, one picture a request. PEER_KIND: `original` (its network and its own preprocessing, torch), `eager`
+"""FastAPI, one image a request. PEER_KIND: `original` (its network and its own preprocessing, torch), `eager`
 (our network in eager torch) or `engine` (our engine). `uvicorn bench.peers.fastapi_app:app`."""
 
 import io
@@ -30,8 +30,8 @@ else:
 
 def _score(data: bytes) -> float:
     if kind == "original":
-        picture = Image.open(io.BytesIO(data)).convert("RGB").resize((224, 224))
-        pixels = torch.from_numpy(np.array(picture))[None]
+        image = Image.open(io.BytesIO(data)).convert("RGB").resize((224, 224))
+        pixels = torch.from_numpy(np.array(image))[None]
     elif kind == "eager":
         pixels = torch.from_numpy(np.array(decode(data, artifact.preprocessing)))[None]
     else:
@@ -42,7 +42,7 @@ def _score(data: bytes) -> float:
 
 @app.post("/predict")
 async def predict(file: UploadFile) -> dict[str, object]:
-    """As the original was written: the picture is read and scored inside the request."""
+    """As the original was written: the image is read and scored inside the request."""
     probability = 1 / (1 + np.exp(-_score(await file.read())))
     return {
         "filename": file.filename,

@@ -1,4 +1,4 @@
-"""Clients with kept connections, each sending one picture a request; one event loop for all of them."""
+"""Clients with kept connections, each sending one image a request; one event loop for all of them."""
 
 import asyncio
 import json
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 
 class Load:
-    """`clients` connections that send pictures until the time is over."""
+    """`clients` connections that send images until the time is over."""
 
     def __init__(
-        self, port: int, pictures: Sequence[bytes], *, path: str = "/predict", clients: int = 8
+        self, port: int, images: Sequence[bytes], *, path: str = "/predict", clients: int = 8
     ) -> None:
         self._port, self._clients = port, clients
-        self._requests = [_request(path, picture) for picture in pictures]
+        self._requests = [_request(path, image) for image in images]
         self._next = 0
 
     def run(self, seconds: float, *, poll: bool = False) -> float:
-        """Pictures a second that were answered with 2xx. With `poll` each answer names a task to ask for."""
+        """Images a second that were answered with 2xx. With `poll` each answer names a task to ask for."""
         return asyncio.run(self._run(seconds, poll))
 
     async def _run(self, seconds: float, poll: bool) -> float:
@@ -39,10 +39,10 @@ class Load:
         return done
 
 
-def _request(path: str, picture: bytes) -> bytes:
+def _request(path: str, image: bytes) -> bytes:
     body = (
         b'--peer\r\nContent-Disposition: form-data; name="file"; filename="part.jpg"\r\n'
-        b"Content-Type: image/jpeg\r\n\r\n" + picture + b"\r\n--peer--\r\n"
+        b"Content-Type: image/jpeg\r\n\r\n" + image + b"\r\n--peer--\r\n"
     )
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=peer\r\n"

@@ -25,9 +25,9 @@ class Inspection:
         self.engine = OnnxEngine(self.artifact, threads=int(os.environ["PEER_THREADS"]))
 
     @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.01)
-    async def score(self, pictures: list[bytes]) -> list[float]:
-        images = [decode(picture, self.artifact.preprocessing) for picture in pictures]
-        return [float(logit) for logit in self.engine.predict(np.stack(images))]
+    async def score(self, images: list[bytes]) -> list[float]:
+        arrays = [decode(image, self.artifact.preprocessing) for image in images]
+        return [float(logit) for logit in self.engine.predict(np.stack(arrays))]
 
     async def __call__(self, request: Request) -> dict[str, float]:
         form = await request.form()

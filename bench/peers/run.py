@@ -132,16 +132,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def fastest(
-    peer: Peer, python: str, artifact: Path, pictures: Sequence[bytes], folder: Path, *, seconds: float = 5.0
+    peer: Peer, python: str, artifact: Path, images: Sequence[bytes], folder: Path, *, seconds: float = 5.0
 ) -> dict[str, float]:
-    """Pictures a second with 1 and 2 processes and 1 and 2 threads."""
+    """Images a second with 1 and 2 processes and 1 and 2 threads."""
     speeds = {}
     for processes in (1, 2):
         for threads in (1, 2):
             with serving(
                 peer, python, artifact, folder / f"{processes}x{threads}", processes, threads
             ) as port:
-                load = Load(port, pictures, clients=peer.clients)
+                load = Load(port, images, clients=peer.clients)
                 _warm(load, peer)
                 speeds[f"{processes}x{threads}"] = load.run(seconds, poll=peer.poll)
     return speeds
@@ -162,11 +162,11 @@ def _warm(load: Load, peer: Peer) -> None:
 
 
 def measure(
-    peer: Peer, python: str, artifact: Path, pictures: Sequence[Path], folder: Path, *,
+    peer: Peer, python: str, artifact: Path, images: Sequence[Path], folder: Path, *,
     ours: float, bare: float, seconds: float,
 ) -> list[Row]:  # fmt: skip
-    """Our bulk speed over the peer's best. `bare` over the peer is the ceiling. One that does not run has no row."""
-    sources = [path.read_bytes() for path in pictures[:200]]
+    """Our bulk speed over the peer's best. `bare` over the peer is the ceiling. A peer that does not run has no row."""
+    sources = [path.read_bytes() for path in images[:200]]
     try:
         speeds = fastest(peer, python, artifact, sources, folder, seconds=seconds)
     except (RuntimeError, AssertionError, OSError, EOFError) as error:

@@ -1,4 +1,4 @@
-"""The tutorial: Flask takes the picture, Celery scores it, one task a picture, and the client asks for the result.
+"""The tutorial: Flask takes the image, Celery scores it, one task an image, and the client asks for the result.
 
 `gunicorn bench.peers.tutorial_app:flask_app` and `celery -A bench.peers.tutorial_app:celery_app worker`.
 """
@@ -28,16 +28,16 @@ def _model() -> Any:
 
 
 @celery_app.task(name="predict")
-def predict(picture: str) -> dict[str, object]:
+def predict(image: str) -> dict[str, object]:
     artifact, engine = _model()
-    logit = float(engine.predict(decode(base64.b64decode(picture), artifact.preprocessing)[None])[0])
+    logit = float(engine.predict(decode(base64.b64decode(image), artifact.preprocessing)[None])[0])
     return {"prediction": "defect" if logit >= 0 else "no_defect", "logit": logit}
 
 
 @flask_app.post("/predict")
 def submit() -> Any:
-    picture = base64.b64encode(request.files["file"].read()).decode()
-    return jsonify(task_id=predict.delay(picture).id), 202
+    image = base64.b64encode(request.files["file"].read()).decode()
+    return jsonify(task_id=predict.delay(image).id), 202
 
 
 @flask_app.get("/result/<task_id>")

@@ -35,7 +35,7 @@ _SQL = re.compile(r"\b(?:SELECT|INSERT|UPDATE|CREATE|PRAGMA|DELETE FROM|ALTER)\b
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence, the line on which its paragraph begins, and why it is hard to read (empty: it is not)."""
+    """A sentence and the line on which its paragraph begins. `fault` says why it is hard to read; empty: it is not."""
 
     path: str
     line: int

@@ -21,7 +21,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def table() -> str:
-    """One row for each setting, in their order."""
+    """The Markdown table: a row for each setting, in their order."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
     for entry in fields(Settings):
         about = entry.metadata["about"].replace("|", "\\|")

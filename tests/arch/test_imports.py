@@ -1,4 +1,4 @@
-"""Who imports whom, and what a process that needs no torch really loads."""
+"""The import contracts hold, and a process that needs no torch does not load it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Nothing is sent where nobody listens."""
+"""Every queue that the service sends to has a consumer."""
 
 import ast
 from pathlib import Path

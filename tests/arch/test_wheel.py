@@ -1,4 +1,4 @@
-"""What is installed is what is needed: the wheel, built from this tree."""
+"""The wheel, built from this tree, holds everything that is needed and nothing else."""
 
 import subprocess
 import sys

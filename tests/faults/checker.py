@@ -42,7 +42,7 @@ _POSTGRESQL = (
 
 @dataclass
 class Seen:
-    """What the checker found: all of `troubles` is red, `extra` (inferences beyond one an item) is a figure."""
+    """Findings of the checker: any of `troubles` is red; `extra` counts inferences beyond one per item."""
 
     batches: int = 0
     items: int = 0

@@ -1,4 +1,4 @@
-"""Runs the rows and prints what each saw: recovery beside its reach, extra inferences, the proof of the fault."""
+"""Runs the rows and prints what each saw: recovery next to its goal, extra inferences, the proof of the fault."""
 
 import json
 import os
@@ -39,7 +39,7 @@ MUTANT_TESTS = {
 
 @dataclass
 class Row:
-    """What the tests of one row saw, over both databases."""
+    """Results of the tests of a row, over both databases."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)

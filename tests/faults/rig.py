@@ -32,7 +32,7 @@ _numbers = itertools.count()
 
 @dataclass
 class Rig:
-    """One installation. A row that ends without `check` having found all well leaves it marked as spoilt."""
+    """An installation. A row that ends without `check` having found all well leaves it marked as spoilt."""
 
     stack: Stack
     kind: str
@@ -50,7 +50,7 @@ class Rig:
     # -- faults -----------------------------------------------------------------------------------------------
 
     def fresh_points(self) -> None:
-        """Count failpoints from nought."""
+        """Count failpoints from zero."""
         self.points = self.stack.folder / f"points-{next(_numbers)}"
         self.points.mkdir()
 
@@ -67,7 +67,7 @@ class Rig:
         self.saw["fired"] = what
 
     def recovered(self, seconds: float, reach_s: float) -> None:
-        """Note how long it took to be back at work, beside what is to be reached."""
+        """Note the seconds until work went on, and the goal."""
         self.saw["recovery_s"], self.saw["reach_s"] = round(seconds, 1), reach_s
 
     # -- processes --------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Ma
     ill.restart(
         "web", "Announcer.chunk_queued=kill*1", FAULTS_POINTS="web.live.announcer:Announcer.chunk_queued"
     )
-    # One chunk that is not full is committed with the batch's seal, in one transaction.
+    # A single chunk that is not full is committed with the batch's seal, in one transaction.
     content_type, body = multipart(many(CHUNK_ITEMS - 1), {"webhook": WEBHOOK})
     headers = {"Content_Type": content_type, "Idempotency_Key": f"row-06-{ill.points.name}"}
     with pytest.raises(OSError):

@@ -65,7 +65,7 @@ def test_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
 
 @pytest.mark.row(2)
 def test_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
-    """What one worker claims together belongs to many batches: each must come back, and end once."""
+    """Chunks that one worker claims together belong to many batches: each must come back, and end once."""
     slow, killed = "worker.claimed=sleep0.1;worker.recorded=sleep0.1", []  # met on either side of a record
     ill.stack.kill_group("bulk")
     batch_ids = [ill.submit({name: data}) for name, data in many(10 * CHUNK_ITEMS).items()]

@@ -27,7 +27,7 @@ from worker.inference.runtime import Runtime
 
 @dataclass
 class Application:
-    """One installation. `key` may do everything in the tenant `default`."""
+    """An installation. `key` may do everything in the tenant `default`."""
 
     flask: Flask
     runtime: Runtime
@@ -49,7 +49,7 @@ class Application:
             return keys.create_key(connection, tenant=tenant, name="test", scopes=scopes)[1]
 
     def call(self, method: str, path: str, *, key: str | None = None, **options: Any) -> TestResponse:
-        """One request; an empty key sends none. Headers may be given by name, as in `If_None_Match=…`."""
+        """Send a request; an empty key sends none. Headers may be given by name, as in `If_None_Match=…`."""
         known = {"data", "json", "content_type", "input_stream", "environ_overrides"}
         headers = {name.replace("_", "-"): value for name, value in options.items() if name not in known}
         key = self.key if key is None else key

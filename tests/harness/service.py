@@ -30,7 +30,7 @@ def gonogo(
 
 
 class Up:
-    """One `gonogo up`. `lines` has its output after it is ready or has ended."""
+    """A `gonogo up`. `lines` has its output after it is ready or has ended."""
 
     def __init__(self, data_dir: Path, *, port: int | None = None, **extra: str) -> None:
         self.data_dir, self.port = data_dir, port or free_port()

@@ -44,7 +44,7 @@ COMMANDS = {
 
 @dataclass
 class Stack:
-    """One installation in a folder. Each process can be started, stopped, signalled and killed by name."""
+    """An installation in a folder. Each process can be started, stopped, signalled and killed by name."""
 
     folder: Path
     settings: Settings
@@ -147,7 +147,7 @@ class Stack:
     def request(
         self, method: str, path: str, body: bytes | None = None, /, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
-        """One plain HTTP request: status, headers (lower case), body."""
+        """Send a plain HTTP request and return status, headers (lower case), body."""
         asked = urllib.request.Request(self.url + path, data=body, method=method)
         asked.add_header("Authorization", f"Bearer {self.key}")
         for name, value in headers.items():

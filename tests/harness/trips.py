@@ -1,4 +1,4 @@
-"""What a submission costs in round trips: counted, not timed, so that a test can hold it."""
+"""Round trips to the database: a test can hold their count, as it could not hold a time."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

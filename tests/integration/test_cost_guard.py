@@ -1,4 +1,4 @@
-"""What an image costs may not grow unnoticed: round trips are counted by chunk, and CPU compared very widely."""
+"""The cost of an image must not grow unnoticed: tests count round trips per chunk and compare CPU with a margin."""
 
 import time
 from pathlib import Path
