@@ -5,6 +5,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
 
@@ -16,6 +18,7 @@ def listening(stack: Stack) -> bool:
         return False
 
 
+@pytest.mark.pace
 def test_a_web_that_is_told_to_stop_answers_waiting_polls_at_once(
     tmp_path: Path, artifact: Path, images: dict[str, bytes]
 ) -> None:

@@ -11,11 +11,12 @@ from tests.faults.rig import Rig, rig
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each row of this folder as slow, except on the databases that its mark calls quick."""
+    """Mark each row of this folder as dependent on pace, and as slow where its mark does not call it quick."""
     for item in items:
         row = item.get_closest_marker("row")
         if row is None or item.path.parent != Path(__file__).parent:
             continue
+        item.add_marker(pytest.mark.pace)
         if not any(f"[{kind}" in item.name for kind in row.kwargs.get("quick", ())):
             item.add_marker(pytest.mark.slow)
 

@@ -13,6 +13,7 @@ HOW = {
 }
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked `pace` may fail once: a defect fails twice, a stall of the machine does not."""
     for item in items:

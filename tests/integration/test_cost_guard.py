@@ -82,6 +82,7 @@ def test_bytes_are_written_once_and_read_once(app: Application, images: dict[str
     assert working == [pytest.approx(1, abs=0.1), pytest.approx(0, abs=0.1)], "read, written"
 
 
+@pytest.mark.pace
 def test_the_whole_way_costs_an_image_little_more_than_its_decode_and_forward(
     app: Application, artifact: Path, images: dict[str, bytes]
 ) -> None:

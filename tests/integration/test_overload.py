@@ -214,6 +214,7 @@ def has_a_worker(stack: Stack) -> bool:
         return False
 
 
+@pytest.mark.pace
 def test_a_real_service_refuses_predicts_meanwhile_and_ends_all_it_accepted(
     stack: Stack, images: dict[str, bytes]
 ) -> None:

@@ -28,6 +28,7 @@ def post_to(url: str, *, allowed: str = LOOPBACK, timeout_s: float = 3.0) -> Ans
     return post(url, {"webhook-id": "whd_1"}, b"{}", allowed=allowed, timeout_s=timeout_s)
 
 
+@pytest.mark.pace
 @pytest.mark.row(17)
 @pytest.mark.parametrize(
     ("name", "reply"),
@@ -48,6 +49,7 @@ def test_a_receiver_that_is_slow_on_purpose_is_cut_at_the_total_deadline(
     assert answer.error == "no answer within 1 s in all"
 
 
+@pytest.mark.pace
 def test_a_body_that_comes_slowly_is_cut_too_and_its_status_counts(receiver: Receiver) -> None:
     receiver.replies = [
         lambda handler: (status(200)(handler), dripping(b"x" * 100, 0.1)(handler))[0],
@@ -60,6 +62,7 @@ def test_a_body_that_comes_slowly_is_cut_too_and_its_status_counts(receiver: Rec
     assert answer.is_success and answer.kept.startswith(b"abcabc")
 
 
+@pytest.mark.pace
 @pytest.mark.row(17)
 @pytest.mark.parametrize(
     "head",
@@ -80,6 +83,7 @@ def test_of_a_body_without_end_64_kb_are_read_and_500_bytes_kept(receiver: Recei
     assert receiver.server.poured < 20_000_000
 
 
+@pytest.mark.pace
 @pytest.mark.parametrize(
     "reply",
     [
@@ -214,6 +218,7 @@ def test_proxy_settings_are_not_read(net: Net, receiver: Receiver, monkeypatch: 
     assert proxy.server.connections == 0
 
 
+@pytest.mark.pace
 def test_a_name_server_that_does_not_answer_is_cut_at_the_deadline(net: Net) -> None:
     net.delay_s = 3.0
     net.names["slow.example"] = [["93.184.215.14"]]
@@ -280,6 +285,7 @@ def test_https_refuses_a_certificate_that_nobody_vouches_for(
     assert receiver.posts == []
 
 
+@pytest.mark.pace
 def test_a_tls_handshake_that_stalls_is_cut_at_the_deadline(net: Net) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         started = time.monotonic()

@@ -56,6 +56,7 @@ def submit(app: Application, images: dict[str, bytes]) -> str:
     return str(app.submit(dict(list(images.items())[:2]))["id"])
 
 
+@pytest.mark.pace
 def test_a_wake_up_call_answers_a_poll_long_before_the_slow_look(
     own: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

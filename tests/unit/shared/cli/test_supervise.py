@@ -59,6 +59,7 @@ def test_who_does_not_end_in_time_is_killed_with_what_it_started(children: Child
     assert said == ["worker did not end in time and is killed"]
 
 
+@pytest.mark.pace
 def test_a_second_signal_shortens_the_grace(children: Children) -> None:
     child = children.add(Child("worker", STUBBORN))
     time.sleep(0.3)

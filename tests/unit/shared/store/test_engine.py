@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from shared.store.engine import Database
@@ -44,6 +45,7 @@ def test_a_read_begins_no_transaction_and_sees_each_commit(tmp_path: Path) -> No
     database.dispose()
 
 
+@pytest.mark.pace
 def test_a_thread_that_waits_to_write_goes_on_as_soon_as_another_has_ended(tmp_path: Path) -> None:
     """Left to SQLite it would sleep up to a tenth of a second more, in steps; here it would be 88 ms."""
     database = Database(f"sqlite:///{tmp_path}/a.db")
@@ -68,6 +70,7 @@ def test_a_thread_that_waits_to_write_goes_on_as_soon_as_another_has_ended(tmp_p
     database.dispose()
 
 
+@pytest.mark.pace
 def test_a_thread_that_holds_its_turn_for_long_shuts_nobody_out(tmp_path: Path) -> None:
     """A turn is a courtesy of one process: whether another may write, SQLite alone says."""
     database = Database(f"sqlite:///{tmp_path}/a.db")
