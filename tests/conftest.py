@@ -18,6 +18,8 @@ from tests.harness.suite import *  # noqa: F403 -- pytest finds its hooks by the
 # Every connection beyond loopback fails, here and in the processes that tests start.
 guard.install()
 os.environ.update(with_hooks("tests.harness.guard:install"))
+# Threads of OpenMP spin while they wait for each other, which costs minutes as soon as another process runs.
+os.environ["OMP_NUM_THREADS"] = "1"
 # A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
 # that send it to one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
