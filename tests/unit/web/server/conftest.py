@@ -143,7 +143,7 @@ def site(limits: Limits) -> Iterator[Site]:
     seen: list[str] = []
     wakes, app = Wakes(), application(seen)
     bridge = Bridge(app, wakes, lambda method, path: path in ("/upload", "/refuse"), limits)
-    config = uvicorn.Config(bridge, host="127.0.0.1", port=0, **uvicorn_options())  # type: ignore[arg-type]
+    config = uvicorn.Config(bridge, host="127.0.0.1", port=0, **uvicorn_options())
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
