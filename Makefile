@@ -17,6 +17,7 @@ help:
 	@echo "make test-slow    run the slow tests, half an hour"
 	@echo "make check        ruff, mypy and the import rules"
 	@echo "make bench        measure speed      make quality  measure the models"
+	@echo "make damage       harm image files of every format and see which are still judged"
 	@echo "make faults       break it on purpose, 20 minutes      make faults-long  an hour"
 	@echo "make clean        remove .venv, caches and the demo's images"
 
@@ -51,6 +52,9 @@ faults-long: install-dev
 quality: install-dev
 	@$(PIP) -q -c .ci/constraints.txt -e '.[dev,quality]'
 	@$(PY) -m training.proof.quality $(ARGS)
+
+damage: install-dev
+	@$(PY) -m tests.damage $(ARGS)
 
 install: $(VENV)/.installed
 

@@ -20,7 +20,8 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 MAX_SCANS = 64
 # Each scan of a progressive image visits every block: 0.6 to 0.9 ns a pixel and scan were measured for grey.
 MAX_SCANNED_PIXELS = 1_000_000_000
-_HUFFMAN_DCT = (0xC0, 0xC1, 0xC2)
+_PROGRESSIVE = 0xC2
+_HUFFMAN_DCT = (0xC0, 0xC1, _PROGRESSIVE)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 _SCAN = 0xDA
@@ -52,7 +53,28 @@ def inspect(data: bytes, limits: Limits) -> Jpeg:
     """Read the header and refuse every JPEG that is not accepted. Raises ItemError."""
     if not data.startswith(START):
         data = data[data.index(START) :]
-    exif, xmp, frame, scan = b"", b"", b"", 0
+    kind, frame, scan, exif, xmp = _header(data)
+    if kind not in _HUFFMAN_DCT:
+        raise unsupported("a JPEG of a rare kind: neither baseline nor progressive with Huffman codes")
+    layout = Layout(int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]), frame[5], bits=frame[0])
+    if layout.bits != 8:
+        raise unsupported(f"{layout.bits} bits a sample; a JPEG may have 8")
+    if layout.channels not in (1, 3, 4):
+        raise unsupported(f"{layout.channels} colour components; a JPEG may have 1, 3 or 4")
+    check_size(layout, limits, bytes_per_pixel=10 if layout.channels == 4 else 8)
+    if kind == _PROGRESSIVE:
+        _check_scans(data, scan, layout)
+    # The start of an image cannot occur in coded data. Searching backwards is the fastest of Python's searches.
+    if data.rfind(b"\xff\xd8\xff") > scan:
+        check_frames([(layout.width, layout.height), *_later_images(data, scan)])
+    if "jpeg_missing_end" in limits.tolerated and END not in data[scan:]:
+        data += END  # the strict decoder then tells whether the image data are whole
+    return Jpeg(data, layout, exif, xmp, "jpeg_bytes_before_end" in limits.tolerated)
+
+
+def _header(data: bytes) -> tuple[int, bytes, int, bytes, bytes]:
+    """The frame's marker code and body, the place of the first scan, the EXIF data and the XMP data."""
+    exif, xmp, frame, scan, kind = b"", b"", b"", 0, 0
     for code, first, after in _segments(data):
         if code == 0xE1:
             body = data[first:after]
@@ -61,26 +83,12 @@ def inspect(data: bytes, limits: Limits) -> Jpeg:
             elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
                 xmp = body
         elif code in _FRAMES:
-            if code not in _HUFFMAN_DCT:
-                raise unsupported(
-                    "a JPEG of a rare kind: neither baseline nor progressive with Huffman codes"
-                )
-            frame = data[first:after]
+            frame, kind = data[first:after], code
         elif code == _SCAN:
             scan = first
     if not scan or len(frame) < 6:
         raise corrupt("the JPEG ends before its image data begin")
-    layout = Layout(int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]), frame[5], bits=frame[0])
-    if layout.bits != 8:
-        raise unsupported(f"{layout.bits} bits a sample; a JPEG may have 8")
-    if layout.channels not in (1, 3, 4):
-        raise unsupported(f"{layout.channels} colour components; a JPEG may have 1, 3 or 4")
-    check_size(layout, limits, bytes_per_pixel=10 if layout.channels == 4 else 8)
-    _check_scans(data, scan, layout)
-    check_frames([(layout.width, layout.height), *_later_images(data, scan)])
-    if "jpeg_missing_end" in limits.tolerated and END not in data[scan:]:
-        data += END  # the strict decoder then tells whether the image data are whole
-    return Jpeg(data, layout, exif, xmp, "jpeg_bytes_before_end" in limits.tolerated)
+    return kind, frame, scan, exif, xmp
 
 
 def read(jpeg: Jpeg, mode: str, target: tuple[int, int]) -> Image.Image:

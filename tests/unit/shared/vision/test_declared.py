@@ -227,3 +227,39 @@ def test_several_frames_are_refused(kind: str, count: int) -> None:
         assert decode(data, RGB).shape == (100, 100, 3)
     else:
         assert refusal(data).code == "multiple_frames"
+
+
+def test_twelve_packed_bits_are_read() -> None:
+    """Bytes of 0x40 hold the 12-bit values 0x404 and 0x040 in turns."""
+    pixels = decode(tiff(bits=12, sample_format=1), Preprocessing(32, 32, 1, full_scale=4095))
+    assert set(np.unique(pixels)) == {round(0x404 * 255 / 4095), round(0x040 * 255 / 4095)}
+
+
+@pytest.mark.parametrize("compression", ["zstd", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_a_compressed_tiff_has_the_pixels_of_an_uncompressed_one(mode: str, compression: str) -> None:
+    ramp = Image.linear_gradient("L").resize((40, 40))
+    image = (
+        Image.fromarray(np.asarray(ramp).astype(np.uint16) * 257) if mode == "I;16" else ramp.convert(mode)
+    )
+    spec = Preprocessing(40, 40, 1, full_scale=65535 if mode == "I;16" else 255)
+    expected = decode(encoded(image, "TIFF"), spec)
+    assert np.array_equal(decode(encoded(image, "TIFF", compression=compression), spec), expected)
+    assert expected.std() > 60
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4"])
+def test_a_fax_compressed_tiff_is_unsupported(compression: str) -> None:
+    data = encoded(Image.new("1", (32, 32)), "TIFF", compression=compression)
+    assert refusal(data).code == "unsupported_media"
+
+
+def test_an_image_that_costs_too_much_memory_is_refused_before_decoding() -> None:
+    assert refusal(encoded(Image.new("RGB", (6000, 5000)), "WEBP")).code == "too_costly"
+    huge_tile = tiff(bits=8, sample_format=1).replace(
+        struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 324, 4, 1)
+    )
+    huge_tile = huge_tile.replace(
+        struct.pack("<HHIHH", 278, 3, 1, 32, 0), struct.pack("<HHIHH", 322, 3, 1, 40000, 0)
+    ).replace(struct.pack("<HHIHH", 284, 3, 1, 1, 0), struct.pack("<HHIHH", 323, 3, 1, 40000, 0))
+    assert refusal(huge_tile).code == "too_costly"
