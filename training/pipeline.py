@@ -148,7 +148,7 @@ def _preprocessing(looked: Report, options: Options) -> Preprocessing:
 
 
 def _shape(spec: Preprocessing, freedom: Liberties, few_parts: bool, options: Options) -> Shape:
-    limit = int(options.speed * 1e6) if options.speed else recipe.MAX_MULTIPLICATIONS
+    limit = int(options.speed * 1e6) if options.speed else None
     mirrors = options.mirrors or recipe.mirrors_for(
         spec, freedom.mirror_sideways, freedom.mirror_upright, few_parts
     )

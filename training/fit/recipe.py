@@ -15,8 +15,9 @@ from PIL import Image
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape, multiplications
 
-# What one core does at about 700 pictures a second in ONNX Runtime, measured on AVX-512 cores.
-MAX_MULTIPLICATIONS = 64_000_000
+# Multiply-adds an image, the first convolution included, which is a larger part of them in large images.
+MAX_MULTIPLICATIONS_SMALL = 67_000_000
+MAX_MULTIPLICATIONS = 86_000_000
 LARGEST_SIDE = 160  # a hole of 3 pixels in 300 is still seen; more pixels cost epochs that bring more
 SMALL_SIDE = 64  # up to here the first stage works at full size
 MAX_EPOCHS = 400
@@ -98,8 +99,14 @@ def mirrors_for(spec: Preprocessing, sideways: bool, upright: bool, few_parts: b
     return 4 if upright else 2
 
 
-def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int = MAX_MULTIPLICATIONS) -> Shape:
-    """The richest network of the family that stays within `limit` multiply-adds a picture."""
+def limit_for(spec: Preprocessing) -> int:
+    """The most multiply-adds that a network for images of this size may take."""
+    return MAX_MULTIPLICATIONS_SMALL if max(spec.width, spec.height) <= SMALL_SIDE else MAX_MULTIPLICATIONS
+
+
+def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int | None = None) -> Shape:
+    """The richest network of the family that stays within `limit` multiply-adds an image."""
+    limit = limit_for(spec) if limit is None else limit
     small = max(spec.width, spec.height) <= SMALL_SIDE
     family = _SMALL_FAMILY if small else _LARGE_FAMILY
     candidates = [

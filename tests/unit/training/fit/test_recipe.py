@@ -6,8 +6,8 @@ from PIL import Image
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import build, multiplications
 from training.fit.recipe import (
-    MAX_MULTIPLICATIONS,
     has_colour,
+    limit_for,
     mirrors_for,
     plan_for,
     preprocessing_for,
@@ -35,14 +35,14 @@ def test_the_size_follows_the_median_picture(sizes: list[tuple[int, int]], expec
 )
 def test_every_network_keeps_to_the_speed_limit(spec: tuple[int, int, int]) -> None:
     shape = shape_for(Preprocessing(*spec))
-    assert multiplications(shape) <= MAX_MULTIPLICATIONS
+    assert multiplications(shape) <= limit_for(Preprocessing(*spec))
     build(shape)
 
 
 def test_mirrors_are_paid_for_with_a_slimmer_network() -> None:
     spec = Preprocessing(24, 40, 1)
     assert shape_for(spec, mirrors=4).widths < shape_for(spec).widths
-    assert multiplications(shape_for(spec, mirrors=4)) <= MAX_MULTIPLICATIONS
+    assert multiplications(shape_for(spec, mirrors=4)) <= limit_for(spec)
 
 
 def test_the_plan_fills_the_budget_and_no_more() -> None:
