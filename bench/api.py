@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from bench import cpu
 from bench.table import Row
-from shared.broker.connection import connect
+from shared.broker.connection import open_broker
 from shared.broker.wake import wake
 from shared.clock import now
 from shared.ids import new_id
@@ -158,7 +158,7 @@ def _long_polls(stack: Stack, batch_id: str, *, count: int = 1000) -> list[Row]:
         with database.write() as connection:
             connection.execute(update(Batch).where(Batch.id == batch_id).values(version=Batch.version + 1))
         database.dispose()
-        wake(connect(stack.settings), batch_id)
+        wake(open_broker(stack.settings), batch_id)
         answered = _read_all(waiting)
         woken = time.perf_counter() - changed
     finally:

@@ -45,6 +45,9 @@ class Settings:
     database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in the data dir")
     broker_url: str = _setting("", "Redis or Valkey URL; empty: the embedded Valkey's socket in the data dir")
     blob_url: str = _setting("", "where picture bytes are kept (file:///…); empty: `blobs/` in the data dir")
+    installation: str = _setting(
+        "", "name of this installation in the broker's keys; empty: an id kept in the database"
+    )
     host: str = _setting("127.0.0.1", "address the web service listens on")
     port: int = _setting(8000, "port the web service listens on")
     web_threads: int = _setting(64, "requests one web process answers at a time, waiting polls included")

@@ -17,6 +17,7 @@ from shared.errors import SettingsError
 from shared.logs import log_requests_as
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.installation import named
 from shared.version import installed_version
 from web.api import api_keys, batches, health, items, models, predict, session, workers
 from web.http import problems
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
     """The WSGI application of one installation; its database must have been migrated."""
     app = Flask(__name__, static_folder=None)
     database = Database(settings.database, pool_size=settings.web_threads)
+    settings = named(settings, database)
     _refuse_evicting_broker(settings)
     celery = celery_app(settings)
     blobs = BlobStore(settings.blobs)

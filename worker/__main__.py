@@ -1,7 +1,9 @@
 """`python -m worker ROLE`: bulk, interactive, webhooks, all or sweep. All but the sweep become a Celery worker."""
 
 import argparse
+import multiprocessing
 import os
+from multiprocessing.connection import Connection
 
 from shared.broker import queues
 from shared.errors import SettingsError
@@ -32,6 +34,26 @@ def served(role: str, lanes: str) -> list[str]:
     return left
 
 
+def _installation(settings: Settings) -> str:
+    """The id in the database, read by a child: this process only hands messages on and needs no SQLAlchemy."""
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=_send_installation, args=(settings, there))
+    child.start()
+    there.close()  # so that the death of the child ends the wait, with EOFError
+    identifier = str(here.recv())
+    child.join()
+    return identifier
+
+
+def _send_installation(settings: Settings, to: Connection) -> None:
+    from shared.store.engine import Database, retrying
+    from shared.store.installation import named
+
+    database = Database(settings.database, durable=False, pool_size=1)
+    to.send(retrying(lambda: named(settings, database)).installation)
+
+
 def main() -> None:
     """Start one role; settings come from the environment."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
@@ -40,11 +62,10 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings.from_env()
     if asked.role == "sweep":
-        from shared.broker.tasks import celery_app
         from worker.upkeep import sweep
 
         configure(settings.log_level)
-        sweep.run(settings, celery_app(settings))
+        sweep.run(settings)
         return
     try:
         mine = served(asked.role, settings.lanes)
@@ -53,6 +74,7 @@ def main() -> None:
     # Two deliverers, since one slow receiver would hold up all others.
     usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
     concurrency = asked.concurrency or usual.get(asked.role, 1)
+    os.environ["GONOGO_INSTALLATION"] = settings.installation or _installation(settings)
     os.environ["GONOGO_LANES"] = ",".join(queue for queue in mine if queue in queues.LANES)
     # prefork: only it honours time limits. SIGTERM begins its warm shutdown, which finishes the chunks in hand; the
     # supervisor bounds it by its own grace (`gonogo up` by drain_s). Celery's soft shutdown would sleep all that time.

@@ -1,16 +1,16 @@
 """How a worker and the sweep tell of a batch that ended."""
 
-import redis
 from celery import Celery
 
 from shared.broker import messages, queues
+from shared.broker.connection import Broker
 from shared.broker.wake import wake
 from shared.lifecycle.endings import Tell
 
 
-def teller(app: Celery, client: redis.Redis) -> Tell:
+def teller(app: Celery, broker: Broker) -> Tell:
     """A message for each delivery that is owed, a wake-up call for each batch that changed."""
     return Tell(
         delivery_owed=lambda delivery_id: messages.send(app, queues.DELIVER, [delivery_id], queues.WEBHOOKS),
-        batch_changed=lambda batch_id: wake(client, batch_id),
+        batch_changed=lambda batch_id: wake(broker, batch_id),
     )

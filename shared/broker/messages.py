@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import redis
 from celery import Celery
 
 from shared.broker import queues
-from shared.broker.connection import UNREACHABLE
+from shared.broker.connection import UNREACHABLE, Broker
 
 log = logging.getLogger(__name__)
 _TASK_ID, _DELIVERY_TAG = "the-task-id", "the-delivery-tag"
@@ -22,10 +21,10 @@ class ChunkMessages:
 
     The messages of a lane differ only in their ids. Celery spends 0.6 ms on each (2 ms in a process that has slept),
     part of it on a new Redis client. So Celery makes one message, into a broker in memory, and copies of it are
-    pushed (docs/decisions/0006).
+    pushed (docs/decisions/0010).
     """
 
-    def __init__(self, broker: "redis.Redis") -> None:
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._made: dict[str, str] = {}
 
@@ -37,7 +36,7 @@ class ChunkMessages:
         try:
             for _ in range(messages):
                 copy = made.replace(_TASK_ID, str(uuid.uuid4())).replace(_DELIVERY_TAG, str(uuid.uuid4()))
-                self._broker.lpush(lane, copy)
+                self._broker.client.lpush(self._broker.key(lane), copy)
         except UNREACHABLE as error:
             log.warning("the broker is away, the sweep will announce %d chunks: %s", messages, error)
             return False
@@ -64,13 +63,13 @@ def send(app: Celery, task: str, args: list[Any], queue: str) -> bool:
     return True
 
 
-def take_back(client: "redis.Redis", lanes: Sequence[str]) -> None:
+def take_back(broker: Broker, lanes: Sequence[str]) -> None:
     """Take one message out of the queue for each of these lanes.
 
     A worker that claims further chunks with the one it was told of leaves their messages without work.
     """
     try:
         for lane, messages in Counter(lanes).items():
-            client.rpop(lane, messages)
+            broker.client.rpop(broker.key(lane), messages)
     except UNREACHABLE as error:
         log.debug("messages of chunks that are claimed stay in the queue: %s", error)

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery
 
+from shared.broker.queues import prefix
 from shared.settings import Settings
 
 
@@ -29,6 +30,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
+            "global_keyprefix": prefix(settings),
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": not settings.broker.startswith("unix://"),

@@ -4,22 +4,20 @@ import logging
 import threading
 from collections.abc import Iterator
 
-import redis
-
 from shared.broker import queues
-from shared.broker.connection import UNREACHABLE, connect
+from shared.broker.connection import UNREACHABLE, Broker, open_broker
 from shared.settings import Settings
 
 _LONGEST_PAUSE_S = 5.0
 log = logging.getLogger(__name__)
 
 
-def wake(client: "redis.Redis", *ids: str) -> None:
+def wake(broker: Broker, *ids: str) -> None:
     """Tell every web process that these batches have changed, or that these items have a thumbnail."""
     try:
-        with client.pipeline(transaction=False) as calls:
+        with broker.client.pipeline(transaction=False) as calls:
             for identifier in ids:
-                calls.publish(queues.EVENTS_CHANNEL, identifier)
+                calls.publish(broker.key(queues.EVENTS_CHANNEL), identifier)
             calls.execute()
     except UNREACHABLE as error:
         log.debug("no wake-up call for %s: %s", ", ".join(ids), error)
@@ -30,9 +28,9 @@ def listen(settings: Settings, stop: threading.Event) -> Iterator[str]:
     pause = 0.5
     while not stop.is_set():
         try:
-            client = connect(settings, timeout_s=15.0)
-            with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
-                subscription.subscribe(queues.EVENTS_CHANNEL)
+            broker = open_broker(settings, timeout_s=15.0)
+            with broker.client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
+                subscription.subscribe(broker.key(queues.EVENTS_CHANNEL))
                 pause = 0.5
                 while not stop.is_set():
                     message = subscription.get_message(timeout=5.0)

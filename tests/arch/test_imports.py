@@ -101,7 +101,11 @@ REPORT = "\nimport sys; print(*[name for name in sys.argv[2].split(',') if name 
 def test_a_process_loads_nothing_that_it_can_do_without(
     code: str, unwanted: tuple[str, ...], artifact: Path, tmp_path: Path
 ) -> None:
-    settings = {"GONOGO_DATA_DIR": str(tmp_path), "GONOGO_BROKER_URL": "unix:///nowhere.sock"}
+    settings = {
+        "GONOGO_DATA_DIR": str(tmp_path),
+        "GONOGO_BROKER_URL": "unix:///nowhere.sock",
+        "GONOGO_INSTALLATION": "test",
+    }
     loaded = run(code + REPORT, str(artifact), ",".join(unwanted), **settings)
     assert loaded.splitlines()[-1].split() == []
 

@@ -9,7 +9,6 @@ from shared.broker import queues
 from shared.contract.states import Lane
 from shared.errors import SettingsError
 from worker.__main__ import _ROLES, served
-from worker.app import app
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("bulk", "interactive", "webhooks")  # the roles of an embedded stack
@@ -39,7 +38,10 @@ def test_a_role_without_a_lane_and_an_unknown_lane_are_refused(lanes: str) -> No
         served("bulk", lanes)
 
 
-def test_every_task_that_is_named_is_registered() -> None:
+def test_every_task_that_is_named_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GONOGO_INSTALLATION", "test")
+    from worker.app import app
+
     app.loader.import_default_modules()
     named = {queues.INFER, queues.THUMBNAIL, queues.DELIVER}
     assert named == {name for name in app.tasks if not name.startswith("celery.")}

@@ -13,6 +13,7 @@ import redis
 from sqlalchemy import Row, func, select
 
 from shared.blobs.store import BlobStore
+from shared.broker.queues import prefix
 from shared.client.client import Webhook
 from shared.lifecycle import counters
 from shared.settings import Settings
@@ -122,6 +123,10 @@ class Rig:
 
     def broker(self) -> "redis.Redis":
         return redis.Redis.from_url(self.stack.settings.broker, socket_timeout=10)
+
+    def key(self, queue: str) -> str:
+        """A queue as this installation names it in the broker."""
+        return prefix(self.stack.settings) + queue
 
     # -- work -------------------------------------------------------------------------------------------------
 

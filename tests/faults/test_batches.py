@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.broker import messages
+from shared.broker.connection import open_broker
 from tests.faults.rig import CHUNK_ITEMS, Rig
 from tests.harness.processes import until
 
@@ -38,9 +39,9 @@ def test_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
     extra = sum(2 + number % 4 for number in range(chunks)) - chunks
     with ill.broker() as broker:
-        assert messages.ChunkMessages(broker).send("normal", extra)
+        assert messages.ChunkMessages(open_broker(ill.stack.settings)).send("normal", extra)
         ill.finish(batch_id)
-        until(lambda: broker.llen("normal") == 0, 60, "every message was taken")
+        until(lambda: broker.llen(ill.key("normal")) == 0, 60, "every message was taken")
     ill.proof(f"{extra} messages more than {chunks} chunks")
     ill.check(most_extra=0)
 

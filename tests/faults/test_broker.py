@@ -57,7 +57,7 @@ def test_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Sign
 def test_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 5000 // CHUNK_ITEMS)
     with ill.broker() as broker:
-        waiting = broker.llen("normal")
+        waiting = broker.llen(ill.key("normal"))
         broker.flushall()
     assert waiting > 0
     ill.restart("bulk")

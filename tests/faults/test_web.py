@@ -58,7 +58,7 @@ def test_the_web_dies_after_the_commit_and_before_the_message(ill: Rig, many: Ma
         ill.stack.request("POST", "/v1/batches", body, **headers)
     assert ill.fired("Announcer.chunk_queued") == 1
     with ill.broker() as broker:
-        assert broker.llen("normal") == 0, "a message had been sent"
+        assert broker.llen(ill.key("normal")) == 0, "a message had been sent"
     [batch_id] = ill.sealed() - ill.accepted.keys()
     took = ill.time_until(lambda: ill.batch(batch_id).finished_at is not None, 60, "the sweep announces it")
     ill.proof("the process was killed at the first call of the announcer")

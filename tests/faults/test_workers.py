@@ -94,7 +94,7 @@ def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: 
     process = ill.stack.processes.pop("bulk")
     assert process.wait(30) == -signal.SIGKILL
     with ill.broker() as broker:
-        assert broker.llen("normal") == 0, "the message was put back: the narrow hole was missed"
+        assert broker.llen(ill.key("normal")) == 0, "the message was put back: the narrow hole was missed"
     ill.restart("bulk")
     took = ill.time_until(lambda: ill.batch(batch_id).finished_at is not None, 60, "the sweep sends it again")
     ill.proof("the broker held no copy of the message when its worker was dead")

@@ -115,7 +115,8 @@ def application(
         _, key = keys.create_key(connection, tenant="default", name="test", scopes=SCOPES)
     database.dispose()
     flask = create_app(settings)
-    made = Application(flask, Runtime(settings, flask.extensions["gonogo"].celery), key, model_id)
+    here: Service = flask.extensions["gonogo"]
+    made = Application(flask, Runtime(here.settings, here.celery), key, model_id)
     try:
         yield made
     finally:

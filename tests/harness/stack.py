@@ -20,6 +20,7 @@ from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.installation import named
 from shared.store.migrations import migrate
 from tests.harness.broker import valkey_command, wait_for_valkey
 from tests.harness.forms import multipart
@@ -64,6 +65,7 @@ class Stack:
         """Migrate the database, register models (the first is active) and make an admin key."""
         database = self.database
         migrate(database)
+        self.settings = named(self.settings, database)
         for path in artifacts:
             identifier = versions.register(database, BlobStore(self.settings.blobs), read_artifact(path))
             with database.write() as connection:

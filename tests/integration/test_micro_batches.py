@@ -26,7 +26,7 @@ LANES = ("normal", "low")
 
 @pytest.fixture(autouse=True)
 def empty_queue(app: Application) -> Iterator[None]:
-    app.runtime.broker.flushall()
+    app.runtime.broker.client.flushall()
     yield
     with app.database.write() as connection:
         for table in (Chunk, Item, Batch):
@@ -225,10 +225,12 @@ def test_one_forward_pass_and_one_message_serve_what_waits(
 
     monkeypatch.setattr(engine, "predict", predict)
     batches = [submit(1) for _ in range(6)]
-    until(lambda: app.runtime.broker.llen("normal") == 7, 10, "a message a chunk, and one of the first batch")
+    until(
+        lambda: app.runtime.broker.length("normal") == 7, 10, "a message a chunk, and one of the first batch"
+    )
     app.work()
     assert passes == [6]
-    assert app.runtime.broker.llen("normal") == 2, "the message of the oldest chunk is Celery's to take"
+    assert app.runtime.broker.length("normal") == 2, "the message of the oldest chunk is Celery's to take"
     assert [app.get(f"/v1/batches/{batch_id}")["status"] for batch_id in batches] == ["completed"] * 6
 
 

@@ -36,8 +36,10 @@ def app(
 @pytest.fixture
 def site(app: Application) -> Iterator[Site]:
     app.work()
-    app.runtime.broker.flushall()
-    made = open_site(app.service.settings, app.service.celery)
+    app.runtime.broker.client.flushall()
+    with app.database.write() as connection:
+        connection.execute(delete(Delivery))  # of earlier tests: their messages are flushed
+    made = open_site(app.service.settings)
     list(program.repair(made, dry_run=False))
     yield made
     made.database.dispose()
@@ -79,7 +81,7 @@ def submit(app: Application, files: dict[str, bytes]) -> tuple[str, int]:
     batch_id = app.submit(files)["id"]
     with app.database.read() as connection:
         chunks = len(connection.execute(select(Chunk.id).where(Chunk.batch_id == batch_id)).all())
-    until(lambda: app.runtime.broker.llen("normal") >= chunks, 30, "a message for each chunk")
+    until(lambda: app.runtime.broker.length("normal") >= chunks, 30, "a message for each chunk")
     return batch_id, chunks
 
 
@@ -124,7 +126,7 @@ def test_the_sweep_tells_of_a_batch_that_ended_miscounted(
     change(app, Batch, Batch.id == batch_id, defect=7)
     with app.database.read() as connection:
         before = counters.read(connection, "miscounted")
-    sweep = Sweep(app.service.settings, app.service.celery)
+    sweep = Sweep(app.service.settings)
     sweep.run_once()
     sweep.run_once()  # not again within the minute
     sweep.site.database.dispose()
@@ -148,7 +150,7 @@ def test_items_that_no_chunk_holds_get_one_and_their_verdicts(
 
 def test_leases_messages_and_workers(app: Application, site: Site, four: dict[str, bytes]) -> None:
     batch_id, chunks = submit(app, four)
-    app.runtime.broker.flushall()
+    app.runtime.broker.client.flushall()
     with app.database.write() as connection:
         claims.claim(connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=-1)
         connection.execute(

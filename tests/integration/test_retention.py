@@ -40,7 +40,7 @@ def app(
 @pytest.fixture
 def sweep(app: Application) -> Iterator[Sweep]:
     app.work()
-    made = Sweep(app.service.settings, app.service.celery)
+    made = Sweep(app.service.settings)
     yield made
     made.site.database.dispose()
 

@@ -42,8 +42,8 @@ def app(
 def sweep(app: Application) -> Iterator[Sweep]:
     """A sweep over an installation in which nothing is left of earlier tests, messages included."""
     app.work()
-    app.runtime.broker.flushall()
-    made = Sweep(app.service.settings, app.service.celery)
+    app.runtime.broker.client.flushall()
+    made = Sweep(app.service.settings)
     yield made
     made.site.database.dispose()
 
@@ -144,20 +144,20 @@ def test_messages_that_were_lost_are_sent_again_as_many_as_are_missing(
     app: Application, sweep: Sweep, four: dict[str, bytes]
 ) -> None:
     app.submit(four)
-    app.runtime.broker.flushall()
+    app.runtime.broker.client.flushall()
     sweep.run_once()
-    assert app.runtime.broker.llen("normal") == 2
+    assert app.runtime.broker.length("normal") == 2
     sweep.run_once()
-    assert app.runtime.broker.llen("normal") == 2
+    assert app.runtime.broker.length("normal") == 2
 
 
 def test_a_due_delivery_is_sent_again(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
     with app.database.write() as connection:
         connection.execute(Delivery.__table__.delete())  # type: ignore[attr-defined]
     app.finished(four, WEBHOOK)
-    app.runtime.broker.flushall()
+    app.runtime.broker.client.flushall()
     sweep.run_once()
-    assert app.runtime.broker.llen("webhooks") == 1
+    assert app.runtime.broker.length("webhooks") == 1
 
 
 def test_a_batch_past_its_deadline_expires(app: Application, sweep: Sweep, four: dict[str, bytes]) -> None:
@@ -231,7 +231,7 @@ def test_two_sweeps_at_once_do_no_harm(app: Application, sweep: Sweep, four: dic
     for _ in range(8):
         claim(app, lease_s=-1)
     before = counted(app, "lease_expired")
-    others = [Sweep(app.service.settings, app.service.celery) for _ in range(2)]
+    others = [Sweep(app.service.settings) for _ in range(2)]
     start = threading.Barrier(2)
 
     def run(one: Sweep) -> None:
@@ -262,7 +262,7 @@ def test_a_step_that_fails_does_not_keep_the_others_from_running(
     batch_id = app.finished(four)["id"]
     change_batch(app, batch_id, retain_until=now() - 1)
     app.submit(four)
-    sweep.site.broker.connection_pool.disconnect()
-    sweep.site.broker.connection_pool.connection_kwargs["path"] = "/nowhere.sock"
+    sweep.site.broker.client.connection_pool.disconnect()
+    sweep.site.broker.client.connection_pool.connection_kwargs["path"] = "/nowhere.sock"
     sweep.run_once()
     assert app.call("GET", f"/v1/batches/{batch_id}").status_code == 404

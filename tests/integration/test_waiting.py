@@ -39,7 +39,8 @@ def own(tmp_path: Path, artifact: Path, valkey: subprocess.Popen[bytes]) -> Iter
 
 
 def listeners(app: Application) -> int:
-    return int(app.runtime.broker.pubsub_numsub("gonogo:batches")[0][1])
+    broker = app.runtime.broker
+    return int(broker.client.pubsub_numsub(broker.key("batches"))[0][1])
 
 
 def poll(app: Application, path: str, before: Callable[[], Any], **options: Any) -> tuple[Any, float]:

@@ -6,7 +6,7 @@ import threading
 from celery import Celery
 
 from shared.broker import messages
-from shared.broker.connection import connect
+from shared.broker.connection import open_broker
 from shared.settings import Settings
 
 
@@ -19,7 +19,7 @@ class Announcer:
 
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self._celery = celery
-        self._chunks = messages.ChunkMessages(connect(settings))
+        self._chunks = messages.ChunkMessages(open_broker(settings))
         self._jobs: queue.SimpleQueue[tuple[str, str, list[object]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
         self._thread.start()

@@ -3,12 +3,11 @@
 import logging
 import os
 
-import redis
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
 
 from shared.blobs.store import BlobStore
-from shared.broker.connection import connect
+from shared.broker.connection import open_broker
 from shared.clock import now
 from shared.errors import ArtifactError
 from shared.ids import new_id
@@ -33,7 +32,7 @@ class Runtime:
         self.celery = celery
         self.database = Database(settings.database, durable=False, pool_size=3)
         self.blobs = BlobStore(settings.blobs)
-        self.broker: redis.Redis = connect(settings)
+        self.broker = open_broker(settings)
         self.tell = teller(celery, self.broker)
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.broker.tasks import celery_app
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.steps.every import LOSSES, STEPS
@@ -66,7 +65,7 @@ def main() -> None:
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
     settings = Settings.from_env()
-    for finding in repair(open_site(settings, celery_app(settings)), dry_run=asked.dry_run):
+    for finding in repair(open_site(settings), dry_run=asked.dry_run):
         sys.stdout.write(json.dumps(asdict(finding)) + "\n")
         sys.stdout.flush()
 

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass
 
-import redis
 from celery import Celery
 
 from shared.blobs.store import BlobStore
-from shared.broker.connection import connect
+from shared.broker.connection import Broker, open_broker
 from shared.broker.messages import ChunkMessages
+from shared.broker.tasks import celery_app
 from shared.lifecycle.endings import Tell
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.installation import named
 from worker.telling import teller
 
 
@@ -22,18 +23,20 @@ class Site:
     celery: Celery
     database: Database
     blobs: BlobStore
-    broker: "redis.Redis"
+    broker: Broker
     chunk_messages: ChunkMessages
     tell: Tell
 
 
-def open_site(settings: Settings, celery: Celery) -> Site:
+def open_site(settings: Settings) -> Site:
     """Connect to an installation; close it with `site.database.dispose()`."""
-    broker: redis.Redis = connect(settings)
+    database = Database(settings.database, durable=False, pool_size=2)
+    settings = named(settings, database)
+    celery, broker = celery_app(settings), open_broker(settings)
     return Site(
         settings=settings,
         celery=celery,
-        database=Database(settings.database, durable=False, pool_size=2),
+        database=database,
         blobs=BlobStore(settings.blobs),
         broker=broker,
         chunk_messages=ChunkMessages(broker),

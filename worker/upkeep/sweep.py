@@ -12,7 +12,6 @@ from collections.abc import Callable
 from types import FrameType
 
 import redis
-from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.settings import Settings
@@ -51,8 +50,8 @@ log = logging.getLogger(__name__)
 class Sweep:
     """One sweep process: its connections, and when it last took the slow steps."""
 
-    def __init__(self, settings: Settings, celery: Celery) -> None:
-        self.site: Site = open_site(settings, celery)
+    def __init__(self, settings: Settings) -> None:
+        self.site: Site = open_site(settings)
         self._taken_at: dict[str, float] = {}
 
     def run_once(self) -> None:
@@ -86,7 +85,7 @@ def heal(site: Site, step: Step, most: int) -> None:
         step.mend(site, found)
 
 
-def run(settings: Settings, celery: Celery) -> None:
+def run(settings: Settings) -> None:
     """Sweep until SIGTERM."""
     stop = threading.Event()
 
@@ -95,7 +94,7 @@ def run(settings: Settings, celery: Celery) -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    sweep = Sweep(settings, celery)
+    sweep = Sweep(settings)
     while not stop.is_set():
         sweep.run_once()
         stop.wait(settings.sweep_s)

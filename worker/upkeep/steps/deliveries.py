@@ -15,7 +15,7 @@ def find(site: Site, most: int) -> Sequence[str]:
     """Due deliveries, less the messages in the queue."""
     with site.database.read() as connection:
         due = owed.due(connection, most, now())
-    return due[: max(0, len(due) - int(site.broker.llen(queues.WEBHOOKS)))] if due else []
+    return due[: max(0, len(due) - site.broker.length(queues.WEBHOOKS))] if due else []
 
 
 def mend(site: Site, found: Sequence[str]) -> None:

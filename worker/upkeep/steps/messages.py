@@ -23,7 +23,7 @@ def find(site: Site, most: int) -> Sequence[str]:
     query = select(Chunk.lane, func.count()).where(*overdue).group_by(Chunk.lane)
     with site.database.read() as connection:
         waiting = connection.execute(query).all()
-    missing = {lane: chunks - int(site.broker.llen(lane)) for lane, chunks in waiting}
+    missing = {lane: chunks - site.broker.length(lane) for lane, chunks in waiting}
     return [lane for lane, number in sorted(missing.items()) for _ in range(min(number, most))]
 
 
