@@ -21,6 +21,7 @@ from shared.store.installation import named
 from shared.version import installed_version
 from web.api import api_keys, batches, health, items, models, predict, session, workers
 from web.http import problems
+from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
 from web.openapi import document
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> Flask:
         announcer=Announcer(settings, celery),
         waiting=WaitingRoom(settings),
         capacity=Capacity(settings, database, blobs),
+        known_keys=KnownKeys(database),
         model_refs={},
     )
     with database.write() as connection:

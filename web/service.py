@@ -15,6 +15,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
+from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
 from web.upload.capacity import Capacity
@@ -29,6 +30,7 @@ class Service:
     announcer: Announcer
     waiting: WaitingRoom
     capacity: Capacity
+    known_keys: KnownKeys
     model_refs: dict[str, ModelRef]
 
     def model_ref(self, model_id: str) -> ModelRef:

@@ -1,9 +1,11 @@
 """A batch as the contract shows it."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from shared.clock import now, rfc3339
-from shared.contract.fields import Time
+from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import BatchStatus, Lane, Outcome
 from shared.store.records import BatchRecord
@@ -35,7 +37,7 @@ class ModelRef(TypedDict):
 
 class Eta(TypedDict):
     finish_at: Time
-    items_per_second: Annotated[float, "the batch's mean so far"]
+    items_per_second: Annotated[float, About("the batch's mean so far")]
 
 
 class BatchPayload(TypedDict):
@@ -43,23 +45,25 @@ class BatchPayload(TypedDict):
 
     id: str
     object: Literal["batch"]
-    status: Annotated[str, BatchStatus]
-    outcome: Annotated[str | None, Outcome, "how it ended; null while it runs"]
+    status: Annotated[str, OneOf(BatchStatus)]
+    outcome: Annotated[Annotated[str, OneOf(Outcome)] | None, About("how it ended; null while it runs")]
     model: ModelRef | None
     operating_point: OperatingPointPayload
     counts: BatchCounts
     verdicts: VerdictCounts
-    progress: Annotated[float, "share of items that have ended, 0 to 1"]
+    progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Eta | None
-    priority: Annotated[str, Lane]
-    metadata: Annotated[dict[str, Any], "what the client sent along"]
+    priority: Annotated[str, OneOf(Lane)]
+    metadata: Annotated[dict[str, Any], About("what the client sent along")]
     created_at: Time
     started_at: Time
     finished_at: Time
     deadline_at: Time
     retain_until: Time
     links: dict[str, str]
-    webhook_secret: NotRequired[Annotated[str, "in the answer to its submission only, where we made it"]]
+    webhook_secret: NotRequired[
+        Annotated[str, About("in the answer to its submission only, where we made it")]
+    ]
 
 
 def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:

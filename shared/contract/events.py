@@ -1,19 +1,20 @@
 """Events that a client may be told about, and the body of a webhook."""
 
-from typing import Literal, TypedDict, get_args
+from typing import Annotated
+
+from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.batches import BatchPayload
-from shared.contract.fields import Time
+from shared.contract.fields import OneOf, Time
 
-Event = Literal["batch.completed", "batch.failed", "batch.cancelled", "batch.expired"]
-EVENTS: tuple[str, ...] = get_args(Event)
+EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
 
 
 class EventPayload(TypedDict):
     """The body of a webhook, as Standard Webhooks lays it out."""
 
-    type: str
+    type: Annotated[str, OneOf(EVENTS)]
     timestamp: Time
     data: BatchPayload
 

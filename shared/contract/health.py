@@ -1,6 +1,10 @@
 """Liveness and readiness."""
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
+
+from typing_extensions import TypedDict
+
+from shared.contract.fields import About
 
 
 class LivenessPayload(TypedDict):
@@ -9,4 +13,4 @@ class LivenessPayload(TypedDict):
 
 class ReadinessPayload(TypedDict):
     status: Literal["ready", "not_ready"]
-    checks: Annotated[dict[str, str], "`ok`, or what is wrong, for each part"]
+    checks: Annotated[dict[str, str], About("`ok`, or what is wrong, for each part")]

@@ -1,9 +1,11 @@
 """An item as the contract shows it."""
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, get_args
+
+from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
-from shared.contract.fields import Time
+from shared.contract.fields import About, OneOf, Time
 from shared.contract.states import ItemStatus, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
@@ -19,7 +21,7 @@ class Timings(TypedDict):
 class ItemErrorPayload(TypedDict):
     """Why an item has no verdict; each code is explained in /docs/errors."""
 
-    code: Annotated[str, ItemErrorCode]
+    code: Annotated[str, OneOf(get_args(ItemErrorCode))]
     detail: str
 
 
@@ -32,10 +34,10 @@ class ItemPayload(TypedDict):
     custom_id: str | None
     filename: str
     sha256: str | None
-    status: Annotated[str, ItemStatus]
-    verdict: Annotated[str | None, Verdict]
-    score: Annotated[float | None, "calibrated probability of a defect, 0 to 1"]
-    threshold: Annotated[float | None, "the one that this verdict used"]
+    status: Annotated[str, OneOf(ItemStatus)]
+    verdict: Annotated[str, OneOf(Verdict)] | None
+    score: Annotated[float | None, About("calibrated probability of a defect, 0 to 1")]
+    threshold: Annotated[float | None, About("the one that this verdict used")]
     model_sha256: str | None
     attempts: int
     cached: bool

@@ -1,9 +1,13 @@
 """An API key as the contract shows it."""
 
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
+
+from annotated_types import MaxLen, MinLen
+from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
-from shared.contract.fields import Time
+from shared.contract.fields import NO_CONTROL, About, Moment, OneOf, Time, closed
+from shared.contract.scopes import SCOPES
 from shared.store.records import ApiKeyRecord
 
 
@@ -17,7 +21,29 @@ class ApiKeyPayload(TypedDict):
     created_at: Time
     last_used_at: Time
     expires_at: Time
-    secret: NotRequired[Annotated[str, "only in the answer that made the key"]]
+    secret: NotRequired[Annotated[str, About("only in the answer that made the key")]]
+
+
+@closed
+class ApiKeyRequest(TypedDict):
+    name: Annotated[
+        str, MinLen(1), MaxLen(200), NO_CONTROL, About("what people call the key", examples=["line 3"])
+    ]
+    scopes: NotRequired[
+        Annotated[
+            list[Annotated[str, OneOf(SCOPES)]],
+            MinLen(1),
+            About("what the key may do", default=["submit", "read"], examples=[["read"]]),
+        ]
+    ]
+    expires_at: NotRequired[
+        Annotated[
+            Moment | None,
+            About(
+                "RFC 3339 with an offset; from then on the key is refused", examples=["2126-11-24T10:00:00Z"]
+            ),
+        ]
+    ]
 
 
 def key_payload(row: ApiKeyRecord, secret: str | None = None) -> ApiKeyPayload:

@@ -1,6 +1,8 @@
 """A model version as the contract shows it."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import Time

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated
 
+from typing_extensions import TypedDict
+
+from shared.contract.fields import About
 from shared.errors import GonogoError
 
 
@@ -15,8 +18,8 @@ class InvalidOperatingPoint(GonogoError):
 
 
 class OperatingPointPayload(TypedDict):
-    threshold: Annotated[float, "a score from here on is a defect"]
-    review_band: Annotated[list[float], "lowest and highest score that a person must look at"]
+    threshold: Annotated[float, About("a score from here on is a defect")]
+    review_band: Annotated[list[float], About("lowest and highest score that a person must look at")]
 
 
 @dataclass(frozen=True, slots=True)

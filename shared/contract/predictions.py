@@ -1,7 +1,10 @@
 """The answer of `/predict`."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
+from typing_extensions import TypedDict
+
+from shared.contract.fields import About, OneOf
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.states import Verdict
 from shared.store.records import ItemRecord
@@ -9,9 +12,9 @@ from shared.store.records import ItemRecord
 
 class PredictionPayload(TypedDict):
     filename: str
-    prediction: Annotated[str, Verdict]
-    probability: Annotated[float, "of a defect"]
-    confidence: Annotated[float, "in the prediction"]
+    prediction: Annotated[str, OneOf(Verdict)]
+    probability: Annotated[float, About("of a defect")]
+    confidence: Annotated[float, About("in the prediction")]
     item: ItemPayload
 
 

@@ -1,6 +1,10 @@
 """An error as RFC 9457 lays it out."""
 
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, NotRequired
+
+from typing_extensions import TypedDict
+
+from shared.contract.fields import About
 
 
 class ErrorEntry(TypedDict, total=False):
@@ -21,4 +25,4 @@ class Problem(TypedDict):
     instance: str
     code: str
     request_id: str
-    errors: NotRequired[Annotated[list[ErrorEntry], "one entry for each bad part"]]
+    errors: NotRequired[Annotated[list[ErrorEntry], About("one entry for each bad part")]]

@@ -1,6 +1,3 @@
-"""The scopes of an API key."""
+"""The scopes of an API key: what it may do."""
 
-from typing import Literal, get_args
-
-Scope = Literal["submit", "read", "review", "admin"]
-SCOPES: tuple[str, ...] = get_args(Scope)
+SCOPES = ("submit", "read", "review", "admin")

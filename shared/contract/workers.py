@@ -1,6 +1,8 @@
 """A live worker as the contract shows it."""
 
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import Time

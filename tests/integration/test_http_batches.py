@@ -82,7 +82,7 @@ BAD_OPTIONS = [
     ({"webhook": "x"}, "/options/webhook"),
     ({"webhook": {"url": "ftp://x"}}, "/options/webhook/url"),
     ({"webhook": {"url": "https://x.example", "secret": "short"}}, "/options/webhook/secret"),
-    ({"webhook": {"url": "https://x.example", "events": ["no.such"]}}, "/options/webhook/events"),
+    ({"webhook": {"url": "https://x.example", "events": ["no.such"]}}, "/options/webhook/events/0"),
     ({"deadline": -1}, "/options/deadline"),
     ({"retention": True}, "/options/retention"),
     ({"on_error": "explode"}, "/options/on_error"),

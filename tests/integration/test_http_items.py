@@ -157,7 +157,33 @@ def test_results_of_a_running_batch_are_readable_and_say_so(
 
 def test_results_in_an_unknown_form_are_refused(app: Application, batch: dict[str, Any]) -> None:
     response = app.call("GET", f"/v1/batches/{batch['id']}/results?format=xlsx")
-    assert (response.status_code, response.get_json()["code"]) == (406, "unsupported_format")
+    assert (response.status_code, response.get_json()["code"]) == (400, "invalid_parameter")
+    assert response.get_json()["errors"][0]["pointer"] == "/query/format"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("text/csv", "text/csv"),
+        ("text/csv;q=0.4, application/x-ndjson;q=0.8", "application/x-ndjson"),
+        ("text/csv;q=0.8, application/x-ndjson;q=0.4", "text/csv"),
+        ("text/csv, */*;q=0.1", "text/csv"),
+        ("application/x-ndjson;q=0, */*", "text/csv"),
+        ("text/*", "text/csv"),
+        ("*/*", "application/x-ndjson"),
+        ("image/png", None),
+        ("text/csv;q=0", None),
+    ],
+)
+def test_results_come_in_the_form_that_accept_weighs_most(
+    app: Application, batch: dict[str, Any], accept: str, media_type: str | None
+) -> None:
+    response = app.call("GET", f"/v1/batches/{batch['id']}/results", Accept=accept)
+    if media_type is None:
+        assert (response.status_code, response.get_json()["code"]) == (406, "unsupported_format")
+    else:
+        assert (response.status_code, response.mimetype) == (200, media_type)
+        assert response.headers["Vary"] == "Accept"
 
 
 @pytest.mark.parametrize("name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg"])

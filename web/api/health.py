@@ -11,7 +11,7 @@ from shared.broker.connection import UNREACHABLE, connect
 from shared.contract.health import LivenessPayload, ReadinessPayload
 from shared.lifecycle import workers
 from shared.store.tables import Event
-from web.openapi.operations import operation
+from web.http.operations import operation
 from web.service import Service, service
 
 blueprint = Blueprint("health", __name__)

@@ -8,14 +8,14 @@ from flask import Blueprint, request
 from sqlalchemy import Connection
 
 from shared.contract.models import ModelPayload, model_payload
-from shared.contract.pages import page
+from shared.contract.pages import Page, page
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.records import ModelRecord
-from web.api.batches import base_url
 from web.http.auth import require
+from web.http.headers import base_url
+from web.http.operations import operation
 from web.http.problems import HttpProblem, not_found
-from web.openapi.operations import operation
 from web.service import Service, service
 
 blueprint = Blueprint("models", __name__)
@@ -24,12 +24,12 @@ _MAX_ARTIFACT = 512 * 2**20
 
 @blueprint.get("/v1/models")
 @require("read")
-@operation("List model versions, newest first", {200: list[ModelPayload]})
+@operation("List model versions, newest first", {200: Page[ModelPayload]})
 def list_models() -> dict[str, Any]:
     with service().database.read() as connection:
         active = versions.active_id(connection)
         rows = versions.listing(connection)
-    data = [model_payload(row, active=row.id == active, base=base_url()) for row in rows]
+    data = [model_payload(row, active=row.id == active, base=base_url(request)) for row in rows]
     return dict(page(data, None))
 
 
@@ -86,7 +86,9 @@ def rollback_model(model_id: str) -> dict[str, Any]:
 
 @blueprint.get("/v1/models/<model_id>/card")
 @require("read")
-@operation("The model's card: metrics, data, operating point, training", {200: dict}, problems=(404,))
+@operation(
+    "The model's card: metrics, data, operating point, training", {200: dict[str, Any]}, problems=(404,)
+)
 def get_card(model_id: str) -> dict[str, Any]:
     with service().database.read() as connection:
         return dict(_existing(connection, model_id).card)
@@ -103,4 +105,4 @@ def _shown(here: Service, model_id: str) -> dict[str, Any]:
     with here.database.read() as connection:
         active = versions.active_id(connection)
         row = _existing(connection, model_id)
-    return dict(model_payload(row, active=row.id == active, base=base_url()))
+    return dict(model_payload(row, active=row.id == active, base=base_url(request)))

@@ -3,14 +3,16 @@
 from flask import Blueprint, Response, g, json, request
 from sqlalchemy import bindparam, select
 
+from shared.contract.options import PredictForm
 from shared.contract.predictions import PredictionPayload, prediction_payload
+from shared.contract.queries import PredictQuery
 from shared.contract.states import FINISHED_ITEM, Lane
 from shared.store.records import ItemRecord
 from shared.store.tables import Item
 from web.http.auth import require
+from web.http.headers import traceparent
+from web.http.operations import operation
 from web.http.problems import HttpProblem
-from web.openapi import request_bodies
-from web.openapi.operations import operation
 from web.service import Service, service
 from web.upload.body import Body
 from web.upload.intake import Intake
@@ -31,18 +33,16 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 @operation(
     "One picture, its verdict in the answer",
     {200: PredictionPayload},
-    query={"model": "a model's id or name; the active one by default"},
-    body={"multipart/form-data": request_bodies.PredictForm, "image/*": "the picture itself"},
+    query=PredictQuery,
+    body={"multipart/form-data": PredictForm, "image/*": "the picture itself"},
     problems=(400, 413, 415, 422, 429, 503),
     headers={"X-Filename": "the name of a picture that is sent by itself"},
 )
-def predict() -> Response:
+def predict(query: PredictQuery) -> Response:
     here = service()
     here.capacity.check_prediction(request.content_length or 0)
-    options = Options(priority=Lane.INTERACTIVE.value, model=request.args.get("model"))
-    intake = Intake(
-        here, g.tenant, origin="predict", options=options, traceparent=request.headers.get("traceparent")
-    )
+    options = Options(priority=Lane.INTERACTIVE.value, model=query.get("model"))
+    intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
     submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
     row = _wait_for_verdict(here, intake.batch_id)
     if row is None:

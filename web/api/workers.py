@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Blueprint
 
-from shared.contract.pages import page
+from shared.contract.pages import Page, page
 from shared.contract.workers import WorkerPayload, worker_payload
 from shared.lifecycle import workers
 from web.http.auth import require
-from web.openapi.operations import operation
+from web.http.operations import operation
 from web.service import service
 
 blueprint = Blueprint("workers", __name__)
@@ -16,7 +16,7 @@ blueprint = Blueprint("workers", __name__)
 
 @blueprint.get("/v1/workers")
 @require("read")
-@operation("Live inference processes", {200: list[WorkerPayload]})
+@operation("Live inference processes", {200: Page[WorkerPayload]})
 def list_workers() -> dict[str, Any]:
     here = service()
     with here.database.read() as connection:

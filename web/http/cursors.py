@@ -1,61 +1,56 @@
-"""Keyset cursors: the sort key of the last row, in base64, so that pages stay stable while a batch runs."""
+"""Keyset cursors: the sort key of the last row, bound to the list, filters and sort that made the cursor."""
 
 import base64
 import binascii
+import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from flask import request
-
+from web.http import json_text
 from web.http.problems import HttpProblem
 
-
-def encode(values: list[Any]) -> str:
-    """The cursor after a row with these sort values."""
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+_WITHOUT = {"cursor", "limit"}  # a client may change the size of its pages
 
 
-def decode(*kinds: type) -> list[Any] | None:
-    """The sort values of the request's `cursor`, or None for the first page; raises 400 unless it holds one
-    value of each of these types, in this order."""
-    text = request.args.get("cursor")
-    if not text:
-        return None
-    try:
-        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error):
-        values = None
-    if (
-        not isinstance(values, list)
-        or [type(value) for value in values] != list(kinds)
-        or any(isinstance(value, int | float) and not abs(value) < 2**31 for value in values)
-    ):
-        raise HttpProblem(400, "invalid_cursor", "this cursor is not one of ours")
-    return values
+class Cursors:
+    """The cursors of one list with one set of filters; another list, filter or sort refuses them."""
+
+    def __init__(self, *listed: str, query: Mapping[str, Any]) -> None:
+        kept = {name: value for name, value in query.items() if name not in _WITHOUT}
+        text = json.dumps([listed, kept], sort_keys=True)
+        self._binding = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self._given = query.get("cursor")
+
+    def encode(self, *values: Any) -> str:
+        """The cursor after a row with these sort values."""
+        text = json.dumps([self._binding, *values])
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def decode(self, *kinds: type) -> list[Any] | None:
+        """The sort values of the cursor in the query, or None for the first page.
+
+        Raises 400 unless the cursor is of this list and holds one value of each of these types, in this order.
+        """
+        if not self._given:
+            return None
+        padded = self._given + "=" * (-len(self._given) % 4)
+        try:
+            values = json_text.parse(base64.urlsafe_b64decode(padded))
+        except (ValueError, binascii.Error):
+            values = None
+        if not isinstance(values, list) or not _fit(values[1:], kinds):
+            raise HttpProblem(400, "invalid_cursor", "this cursor is not one of ours")
+        if values[0] != self._binding:
+            raise HttpProblem(
+                400, "invalid_cursor", "this cursor is of another list, or of other filters or another sort"
+            )
+        return values[1:]
 
 
-def limit(default: int, most: int) -> int:
-    """The request's `limit`; raises 400 where it is no number from 1 to `most`."""
-    value = request.args.get("limit", default)
-    try:
-        number = int(value)
-    except ValueError:
-        number = 0
-    if not 1 <= number <= most:
-        raise HttpProblem(400, "invalid_parameter", f"limit is a number from 1 to {most}")
-    return number
-
-
-def number(name: str) -> float | None:
-    """A numeric query parameter."""
-    value = request.args.get(name)
-    if value is None:
-        return None
-    try:
-        given = float(value)
-    except ValueError:
-        given = math.nan
-    if not math.isfinite(given):
-        raise HttpProblem(400, "invalid_parameter", f"{name} is a number")
-    return given
+def _fit(values: list[Any], kinds: tuple[type, ...]) -> bool:
+    if [type(value) for value in values] != list(kinds) or next(json_text.faults(values), None):
+        return False
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return all(math.isfinite(value) and abs(value) < 2**40 for value in numbers)

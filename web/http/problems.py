@@ -48,10 +48,12 @@ class HttpProblem(Exception):
         *,
         errors: list[ErrorEntry] | None = None,
         retry_after_s: int | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail = status, code, detail
         self.errors, self.retry_after_s = errors, retry_after_s
+        self.headers = headers or {}
 
 
 def not_found(what: str) -> HttpProblem:
@@ -75,6 +77,7 @@ def respond(problem: HttpProblem) -> Response:
     response = Response(json.dumps(body), problem.status, content_type="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)
+    response.headers.update(problem.headers)
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -92,7 +95,9 @@ def as_problem(error: Exception) -> HttpProblem:
         return HttpProblem(_STATUS.get(type(error), 400), error.code, error.detail)
     if isinstance(error, HTTPException):
         status = error.code or 500
-        return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "")
+        allowed = getattr(error, "valid_methods", None)
+        headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+        return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "", headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError) or (
         isinstance(error, DBAPIError) and is_away(error)
     ):

@@ -1,16 +1,16 @@
 """The API's own description, OpenAPI 3.1, made from the routes, their operations and the payload types."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Blueprint, Flask, current_app, render_template
 from werkzeug.routing import Rule
 
-from shared.contract.events import EventPayload
+from shared.contract.events import EVENTS, EventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
-from web.openapi.operations import Operation
-from web.openapi.request_bodies import WebhookRequest
+from web.http.operations import Operation
 from web.openapi.schemas import Schemas
 from web.pages.security import harden
 
@@ -81,15 +81,17 @@ def document() -> dict[str, Any]:
 
 
 def _document(app: Flask) -> dict[str, Any]:
-    schemas, paths = Schemas(), dict[str, dict[str, Any]]()
-    schemas.of(Problem)
-    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        view = app.view_functions[rule.endpoint]
-        described = getattr(view, "operation", None)
-        if described is not None:
-            path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
-            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                path[method.lower()] = _operation(rule, described, getattr(view, "scope", None), schemas)
+    views: dict[str, Any] = dict(app.view_functions)
+    rules = [
+        (rule, views[rule.endpoint])
+        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        if hasattr(views[rule.endpoint], "operation")
+    ]
+    schemas, paths = Schemas(_kinds(view.operation for _, view in rules)), dict[str, dict[str, Any]]()
+    for rule, view in rules:
+        path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path[method.lower()] = _operation(rule, view.operation, getattr(view, "scope", None), schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gonogo", "version": app.config["GONOGO_VERSION"], "description": _INTRODUCTION},
@@ -98,7 +100,7 @@ def _document(app: Flask) -> dict[str, Any]:
         "paths": paths,
         "webhooks": _webhooks(schemas),
         "components": {
-            "schemas": dict(sorted(schemas.named.items())),
+            "schemas": schemas.named,
             "headers": {
                 "X-Request-Id": {"description": "yours, or one of ours", "schema": {"type": "string"}}
             },
@@ -115,18 +117,28 @@ def _document(app: Flask) -> dict[str, Any]:
     }
 
 
+def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
+    """Every type that a body, an answer or a query has."""
+    yield from (Problem, EventPayload)
+    for described in operations:
+        yield described.query
+        for kind in (*described.answers.values(), *described.body.values()):
+            if kind is not None and not isinstance(kind, str | tuple):
+                yield kind
+
+
 def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
     tag, _, name = rule.endpoint.partition(".")
     made: dict[str, Any] = {"operationId": name, "tags": [tag], "summary": described.summary}
     parameters = [
-        {"name": place, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": place, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for place in rule.arguments
     ]
-    parameters += [_parameter(each, "query", about) for each, about in described.query.items()]
+    parameters += [_query(each, schema) for each, schema in schemas.properties(described.query).items()]
     request_headers = dict(described.headers)
     if 304 in described.answers:
         request_headers["If-None-Match"] = "the ETag you know: 304 where nothing has changed since"
-    parameters += [_parameter(each, "header", about) for each, about in request_headers.items()]
+    parameters += [_header(each, about) for each, about in request_headers.items()]
     if parameters:
         made["parameters"] = parameters
     if described.body:
@@ -137,15 +149,33 @@ def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Sch
     return made
 
 
-def _parameter(name: str, place: str, about: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "description": about, "schema": {"type": "string"}}
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter; a list is written comma-separated."""
+    made: dict[str, Any] = {
+        "name": name,
+        "in": "query",
+        "description": schema.get("description", ""),
+        "schema": schema,
+    }
+    if schema.get("type") == "array":
+        made |= {"style": "form", "explode": False}
+    if "examples" in schema:
+        made["example"] = schema["examples"][0]
+    return made
+
+
+def _header(name: str, about: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
 
 
 def _part(kind: Any, schemas: Schemas) -> dict[str, Any]:
     """A request body: a form or object by its type, bytes by a sentence."""
     if isinstance(kind, str):
         return {"schema": {"description": kind}}
-    return {"schema": schemas.of(kind)}
+    part: dict[str, Any] = {"schema": schemas.of(kind)}
+    if (example := schemas.example(kind)) is not None:
+        part["example"] = example
+    return part
 
 
 def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
@@ -183,8 +213,6 @@ def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
         return {}
     if isinstance(kind, str | tuple):
         return {media: {} for media in ((kind,) if isinstance(kind, str) else kind)}
-    if getattr(kind, "__origin__", None) is list:
-        return {"application/json": {"schema": schemas.page_of(kind.__args__[0])}}
     return {"application/json": {"schema": schemas.of(kind)}}
 
 
@@ -195,17 +223,16 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         "webhook-timestamp": "seconds since the epoch, of this try",
         "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says",
     }
-    events: list[str] = schemas.of(WebhookRequest.__annotations__["events"])["items"]["enum"]
     body = {"application/json": {"schema": schemas.of(EventPayload)}}
     return {
         event: {
             "post": {
                 "operationId": event.replace(".", "_"),
                 "summary": f"A batch is {event.partition('.')[2]}",
-                "parameters": [_parameter(name, "header", about) for name, about in headers.items()],
+                "parameters": [_header(name, about) for name, about in headers.items()],
                 "requestBody": {"required": True, "content": body},
                 "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
             }
         }
-        for event in events
+        for event in EVENTS
     }

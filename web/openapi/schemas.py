@@ -1,124 +1,72 @@
-"""JSON Schemas (draft 2020-12, as OpenAPI 3.1 uses them) of the payload types.
+"""JSON Schemas of the contract's types, as pydantic generates them, with shared definitions as components."""
 
-`Annotated[str, BatchStatus]` is a string that is one of an enumeration's values, `Annotated[float, "…"]` a
-value with a sentence for the document.
-"""
+import re
+from collections.abc import Iterable
+from typing import Any
 
-import types
-from enum import StrEnum
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from web.http.validators import adapter
 
 Schema = dict[str, Any]
-_PLAIN: dict[Any, Schema] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    bytes: {"type": "string", "contentMediaType": "application/octet-stream"},
-    dict: {"type": "object"},
-    type(None): {"type": "null"},
-    Any: {},
-}
 _PREFIX = "#/components/schemas/"
 
 
-class Schemas:
-    """Turns types into schemas and gathers the named ones, each once."""
+class _Generator(GenerateJsonSchema):
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> Schema:
+        """Bytes are the body of a part, not text in base64."""
+        return {"type": "string", "contentMediaType": "application/octet-stream"}
 
-    def __init__(self) -> None:
-        self.named: dict[str, Schema] = {}
+
+class Schemas:
+    """The schemas of a set of types; `named` holds the components that they refer to."""
+
+    def __init__(self, kinds: Iterable[Any]) -> None:
+        inputs: list[Any] = [(kind, "validation", adapter(kind)) for kind in dict.fromkeys(kinds)]
+        found, rest = TypeAdapter.json_schemas(
+            inputs, ref_template=_PREFIX + "{model}", schema_generator=_Generator
+        )
+        self._found = {kind: _plain(schema) for (kind, _), schema in found.items()}
+        definitions: dict[str, Schema] = rest.get("$defs", {})
+        self.named = {_name(name): _plain(schema) for name, schema in sorted(definitions.items())}
 
     def of(self, kind: Any) -> Schema:
-        """The schema of a type; a TypedDict becomes a reference. TypeError for a type no payload may use."""
-        origin, arguments = get_origin(kind), get_args(kind)
-        if origin is not None:
-            return self._generic(kind, origin, arguments)
-        if is_typeddict(kind):
-            return self._reference(kind)
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            return {"type": "string", "enum": [member.value for member in kind]}
-        if kind not in _PLAIN:
-            raise TypeError(f"no JSON Schema for {kind!r}")
-        return dict(_PLAIN[kind])
-
-    def page_of(self, kind: Any) -> Schema:
-        """One page of a list of these, as shared.contract.pages makes it."""
-        name = f"{_name(kind)}List"
-        if name not in self.named:
-            self.named[name] = {
-                "type": "object",
-                "description": "A page of a list; `next_cursor` is the `cursor` of the next one.",
-                "required": ["object", "data", "has_more", "next_cursor"],
-                "properties": {
-                    "object": {"type": "string", "enum": ["list"]},
-                    "data": {"type": "array", "items": self.of(kind)},
-                    "has_more": {"type": "boolean"},
-                    "next_cursor": {"type": ["string", "null"]},
-                },
-            }
-        return {"$ref": _PREFIX + name}
-
-    def _generic(self, kind: Any, origin: Any, arguments: tuple[Any, ...]) -> Schema:
-        if origin is Annotated:
-            schema = self._annotated(arguments[0], *arguments[1:])
-        elif origin is NotRequired:
-            schema = self.of(arguments[0])
-        elif origin is Literal:
-            schema = {"type": "string", "enum": list(arguments)}
-        elif origin is list:
-            schema = {"type": "array", "items": self.of(arguments[0])}
-        elif origin is dict:
-            schema = {"type": "object", "additionalProperties": self.of(arguments[1]) or True}
-        elif origin in (Union, types.UnionType):
-            schema = _union([self.of(argument) for argument in arguments])
-        else:
-            raise TypeError(f"no JSON Schema for {kind!r}")
+        """The schema of one of the types; for a TypedDict a reference to its component."""
+        schema: Schema = self._found[kind]
         return schema
 
-    def _reference(self, kind: Any) -> Schema:
-        name = _name(kind)
-        if name not in self.named:
-            self.named[name] = {}  # the place is taken first: a type may hold itself
-            hints = get_type_hints(kind, include_extras=True)
-            schema: Schema = {
-                "type": "object",
-                "properties": {entry: self.of(hint) for entry, hint in hints.items()},
-            }
-            if kind.__required_keys__:
-                schema["required"] = [entry for entry in hints if entry in kind.__required_keys__]
-            if kind.__doc__:
-                schema["description"] = kind.__doc__.strip()
-            self.named[name] = schema
-        return {"$ref": _PREFIX + name}
-
-    def _annotated(self, kind: Any, *notes: Any) -> Schema:
+    def properties(self, kind: Any) -> dict[str, Schema]:
+        """The schemas of a TypedDict's members."""
         schema = self.of(kind)
-        for note in notes:
-            if isinstance(note, str):
-                schema["description"] = note
-            elif isinstance(note, dict):
-                schema.update(note)
-            else:
-                schema["enum"] = self.of(note)["enum"] + ([None] if "null" in schema["type"] else [])
-        return schema
+        if "$ref" in schema:
+            schema = self.named[schema["$ref"].removeprefix(_PREFIX)]
+        members: dict[str, Schema] = schema.get("properties", {})
+        return members
+
+    def example(self, kind: Any) -> dict[str, Any] | None:
+        """A request made of the first example of each member; None if a required member has none."""
+        members = self.properties(kind)
+        made = {name: member["examples"][0] for name, member in members.items() if "examples" in member}
+        return made if set(getattr(kind, "__required_keys__", ())) <= made.keys() else None
 
 
-def _name(kind: Any) -> str:
-    return str(kind.__name__).removesuffix("Payload")
+def _plain(value: Any) -> Any:
+    """A schema without pydantic's titles, and with the components' own names."""
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    made = {
+        name: _plain(entry) for name, entry in value.items() if name != "title" or isinstance(entry, dict)
+    }
+    if isinstance(made.get("$ref"), str):
+        made["$ref"] = _PREFIX + _name(made["$ref"].removeprefix(_PREFIX))
+    return made
 
 
-def _union(options: list[Schema]) -> Schema:
-    """`X | None` as one schema with two types where that is possible, else `anyOf`."""
-    if all(set(option) == {"type"} for option in options):
-        return {"type": [option["type"] for option in options]}
-    return {"anyOf": options}
+def _name(definition: str) -> str:
+    """`BatchPayload` is the component Batch, and a page of them is BatchList."""
+    name = re.sub(r"^Page_(\w+)_$", r"\1List", definition)
+    return name.replace("Payload", "")

@@ -1,20 +1,21 @@
 """The pages a person sees: sign in, the list of batches, one batch with its worst parts first."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from shared.contract.queries import BatchListQuery, BatchPageQuery, HomePageQuery, ItemListQuery
 from shared.contract.states import FINISHED_BATCH, ItemStatus
-from web.api import batches, items
-from web.api.session import sign_in
-from web.http import problems
-from web.http.auth import require
+from web.http import problems, validators
+from web.http.auth import may, require, sign_in
+from web.http.headers import base_url
 from web.http.problems import HttpProblem
 from web.pages.security import harden
 from web.pages.words import FILTERS
+from web.resources import batches, items
 from web.service import service
 
 blueprint = Blueprint(
@@ -37,10 +38,11 @@ def _install(state: Any) -> None:
 def home() -> str:
     """Sending pictures, and the batches there are."""
     here = service()
-    page = batches.page_of(here, _ROWS)
+    asked = validators.read_query(HomePageQuery, request)
+    query = validators.with_defaults(BatchListQuery, {**asked, "limit": _ROWS})
+    page = batches.page_of(here, g.tenant, cast(BatchListQuery, query), base_url(request))
     active = next((batch for batch in page["data"] if batch["finished_at"] is None), None)
-    watched = batches.find(here, active["id"]) if active else None
-    tag = batches.etag(watched.id, watched.version) if watched is not None else None
+    tag = f'"{batches.version(here, g.tenant, active["id"])[0]}"' if active else None
     return render_template("home.html", page=page, watched=active, etag=tag, may_submit=_may("submit"))
 
 
@@ -49,17 +51,21 @@ def home() -> str:
 def batch(batch_id: str) -> str:
     """One batch: progress, counts, and its items, the highest score first."""
     here = service()
-    row = batches.find(here, batch_id)
-    page = items.page_of(here, batch_id, "-score", _TILES)
+    row = batches.find(here, g.tenant, batch_id)
+    asked = validators.read_query(BatchPageQuery, request)
+    query = validators.with_defaults(ItemListQuery, {**asked, "limit": _TILES, "sort": "-score"})
+    page = items.page_of(here, row, cast(ItemListQuery, query))
+    filters = {name: request.args[name] for name in ("verdict", "status") if name in request.args}
     shown = [item for item in page["data"] if item["status"] not in _OPEN_ITEM]
     return render_template(
         "batch.html",
         batch=here.batch_payload(row, ""),
-        etag=batches.etag(batch_id, row.version),
+        etag=f'"{batches.tag(row.id, row.version)}"',
         running=row.status not in FINISHED_BATCH,
         shown=shown,
         following=page["next_cursor"] if len(shown) == len(page["data"]) else None,
-        chosen=request.args.get("verdict") or request.args.get("status") or "",
+        filters=filters,
+        chosen=filters.get("verdict") or filters.get("status") or "",
         may_submit=_may("submit"),
     )
 
@@ -68,7 +74,7 @@ def batch(batch_id: str) -> str:
 @require("submit")
 def cancel(batch_id: str) -> AnyResponse:
     """Cancel, and show the batch again."""
-    batches.cancel_batch(batch_id)
+    batches.cancel(service(), g.tenant, batch_id)
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
 
@@ -82,7 +88,7 @@ def ask_for_key() -> str:
 def take_key() -> AnyResponse | tuple[str, int]:
     """A key for a cookie."""
     try:
-        sign_in(request.form.get("key"))
+        sign_in(request.form.get("key", ""))
     except HttpProblem as problem:
         return render_template("sign_in.html", next=_next(), trouble=problem.detail), problem.status
     return redirect(_next(), 303)
@@ -96,7 +102,7 @@ def sign_out() -> AnyResponse:
 
 
 def _may(scope: str) -> bool:
-    return scope in g.key.scopes or "admin" in g.key.scopes
+    return may(g.key, scope)
 
 
 def _next() -> str:

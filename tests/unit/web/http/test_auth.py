@@ -4,7 +4,6 @@ import pytest
 
 from shared.access import keys
 from tests.harness.site import ORIGIN, Site
-from web.http import auth
 
 
 def test_a_keys_id_never_passes_for_its_secret(site: Site) -> None:
@@ -56,7 +55,7 @@ def test_a_forged_cookie_is_nobody(site: Site) -> None:
 
 def test_what_was_remembered_does_not_outlive_the_process_forgetting_it(site: Site) -> None:
     site.client.get("/v1/batches", headers=site.bearer)
-    auth.forget()
+    site.service.known_keys.forget()
     with site.service.database.write() as connection:
         connection.exec_driver_sql("UPDATE api_keys SET revoked_at = 1")
     assert site.client.get("/v1/batches", headers=site.bearer).status_code == 401

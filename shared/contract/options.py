@@ -1,0 +1,133 @@
+"""The options of a submission: the one definition that requests, the OpenAPI document, client and CLI help use."""
+
+import base64
+import json
+from typing import Annotated, Any, NotRequired, Required, get_type_hints
+
+from annotated_types import Gt, Le, Len, MaxLen, MinLen
+from typing_extensions import TypedDict
+
+from shared.contract.events import EVENTS
+from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
+from shared.contract.states import Lane
+
+MAX_METADATA_BYTES = 16_384
+_TEN_YEARS_S = 10 * 366 * 86_400
+
+
+def _band_is_ordered(band: list[float]) -> str | None:
+    return None if band[0] <= band[1] else "the lower end comes first"
+
+
+def _is_secret(secret: str) -> str | None:
+    wrong = "a secret is whsec_ and 24 to 64 bytes in base64"
+    if not secret.startswith("whsec_"):
+        return wrong
+    try:
+        return None if 24 <= len(base64.b64decode(secret[6:], validate=True)) <= 64 else wrong
+    except ValueError:  # binascii.Error, and the error of letters beyond ASCII
+        return wrong
+
+
+def _is_small(metadata: dict[str, Any]) -> str | None:
+    small = len(json.dumps(metadata)) <= MAX_METADATA_BYTES
+    return None if small else f"metadata may have {MAX_METADATA_BYTES} bytes of JSON"
+
+
+def _is_http(url: str) -> str | None:
+    return None if url.startswith(("https://", "http://")) else "an http or https URL is required"
+
+
+Duration = Annotated[float, Gt(0), Le(_TEN_YEARS_S)]
+
+
+@closed
+class OperatingPointOptions(TypedDict, total=False):
+    """In place of the model's own; a part that is absent comes from the model, and low <= threshold <= high."""
+
+    threshold: Annotated[Share | None, About("a score from here on is a defect", examples=[0.5])]
+    review_band: Annotated[
+        Annotated[list[Share], Len(2, 2), Rule(_band_is_ordered)] | None,
+        About("lowest and highest score that a person must look at", examples=[[0.4, 0.6]]),
+    ]
+
+
+@closed
+class WebhookOptions(TypedDict, total=False):
+    """Where to tell how the batch ended."""
+
+    url: Required[
+        Annotated[
+            str,
+            MaxLen(2000),
+            Rule(_is_http, pattern="^https?://"),
+            About("http or https", examples=["https://receiver.example/gonogo"]),
+        ]
+    ]
+    secret: Annotated[
+        Annotated[str, Rule(_is_secret, pattern="^whsec_[A-Za-z0-9+/]{32,}={0,2}$")] | None,
+        About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
+    ]
+    events: Annotated[
+        list[Annotated[str, OneOf(EVENTS)]] | None, About("the events to send; all of them where absent")
+    ]
+
+
+@closed
+class Options(TypedDict, total=False):
+    """The `options` of a submission. An unknown name is refused."""
+
+    name: Annotated[
+        Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL] | None,
+        About("what people call the batch", examples=["line A3, lot 4711"]),
+    ]
+    priority: Annotated[
+        str, OneOf(Lane), About("the lane: how urgent the batch is", default=Lane.NORMAL.value)
+    ]
+    model: Annotated[
+        Annotated[str, MaxLen(200)] | None, About("a model version's id or name; the active one where absent")
+    ]
+    operating_point: Annotated[
+        OperatingPointOptions | None, About("threshold and review band in place of the model's")
+    ]
+    metadata: Annotated[
+        dict[str, Any],
+        Rule(_is_small),
+        About("yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"line": "A3"}]),
+    ]
+    webhook: Annotated[WebhookOptions | None, About("where to tell how the batch ended")]
+    deadline: Annotated[
+        Duration | None, About("seconds after which items that have not begun expire", examples=[3600])
+    ]
+    retention: Annotated[
+        Duration | None, About("seconds the finished batch is kept; the service's own setting where absent")
+    ]
+    on_error: Annotated[
+        str,
+        OneOf(("continue", "abort")),
+        About("abort: the first failed item ends the batch", default="continue"),
+    ]
+
+
+def descriptions() -> dict[str, str]:
+    """Each option's name and its sentence, for help texts."""
+    hints = get_type_hints(Options, include_extras=True)
+    return {
+        name: note.keywords["description"]
+        for name, hint in hints.items()
+        for note in hint.__metadata__
+        if isinstance(note, About)
+    }
+
+
+class SubmissionForm(TypedDict, total=False):
+    """The parts of a multipart submission: `images`, or one `archive`."""
+
+    options: Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
+    images: Annotated[list[bytes], About("any number of images: JPEG, PNG, WebP, BMP or TIFF")]
+    archive: Annotated[bytes, About("in place of images: one zip, tar or tar.gz")]
+
+
+class PredictForm(TypedDict):
+    file: Annotated[bytes, About("one image")]
+    options: NotRequired[Annotated[Options, About("as in a submission")]]

@@ -1,0 +1,89 @@
+"""The query parameters of each path. A list is written comma-separated; an unknown or repeated name is refused."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Le, Len, MaxLen
+from typing_extensions import TypedDict
+
+from shared.contract.fields import About, Moment, OneOf, Share, closed
+from shared.contract.states import BatchStatus, ItemStatus, Verdict
+
+Cursor = Annotated[
+    str, MaxLen(1000), About("`next_cursor` of the page before, with the same filters and sort")
+]
+
+
+@closed
+class NoQuery(TypedDict):
+    """A path without query parameters."""
+
+
+@closed
+class BatchListQuery(TypedDict, total=False):
+    status: Annotated[
+        list[Annotated[str, OneOf(BatchStatus)]], Len(1), About("these states, comma-separated")
+    ]
+    created_after: Annotated[Moment, About("RFC 3339 with an offset", examples=["2026-11-24T10:00:00Z"])]
+    created_before: Annotated[Moment, About("RFC 3339 with an offset", examples=["2126-11-24T10:00:00Z"])]
+    origin: Annotated[
+        str,
+        OneOf(("batch", "predict")),
+        About("predict: the single images that were sent to /v1/predict", default="batch"),
+    ]
+    limit: Annotated[int, Ge(1), Le(100), About("batches on a page", default=20)]
+    cursor: Cursor
+
+
+@closed
+class BatchQuery(TypedDict, total=False):
+    wait: Annotated[
+        float,
+        Ge(0),
+        About("seconds to hold the answer until the batch changes or ends; 60 at most", default=0),
+    ]
+
+
+@closed
+class ItemListQuery(TypedDict, total=False):
+    status: Annotated[list[Annotated[str, OneOf(ItemStatus)]], Len(1), About("these states, comma-separated")]
+    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
+    min_score: Annotated[Share, About("the lowest score, included")]
+    max_score: Annotated[Share, About("the highest score, included")]
+    custom_id: Annotated[str, About("the item with this custom_id")]
+    sort: Annotated[
+        str,
+        OneOf(("seq", "score", "-score")),
+        About(
+            "seq: as submitted; -score: the highest score first. A list by score shows the scores of its first "
+            "page's time, and an item that is decided later keeps the place of an undecided one",
+            default="seq",
+        ),
+    ]
+    limit: Annotated[int, Ge(1), Le(1000), About("items on a page", default=100)]
+    cursor: Cursor
+
+
+@closed
+class ResultsQuery(TypedDict, total=False):
+    format: Annotated[str, OneOf(("ndjson", "csv")), About("in place of the Accept header")]
+
+
+@closed
+class PredictQuery(TypedDict, total=False):
+    model: Annotated[str, MaxLen(200), About("a model version's id or name; the active one where absent")]
+
+
+@closed
+class HomePageQuery(TypedDict, total=False):
+    """The page of all batches."""
+
+    cursor: Cursor
+
+
+@closed
+class BatchPageQuery(TypedDict, total=False):
+    """The page of one batch."""
+
+    status: Annotated[list[Annotated[str, OneOf(ItemStatus)]], Len(1)]
+    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1)]
+    cursor: Cursor

@@ -1,0 +1,145 @@
+"""Checks requests against the contract's types: the query, a JSON body, a form, and the `options` part."""
+
+import functools
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.contract.problems import ErrorEntry
+from web.http import json_text
+from web.http.problems import HttpProblem
+
+_MAX_ERRORS = 50
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the values stand in a request, and the codes of a refusal and of each of its errors."""
+
+    pointer: str
+    code: str
+    error_code: str
+    refusal: str
+
+
+QUERY = Place(
+    "/query",
+    code="invalid_parameter",
+    error_code="invalid_parameter",
+    refusal="a query parameter can't be used",
+)
+BODY = Place("", code="bad_request", error_code="invalid_member", refusal="the body can't be used")
+OPTIONS = Place(
+    "/options", code="invalid_options", error_code="invalid_option", refusal="`options` can't be used"
+)
+
+
+@functools.cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The validator and schema of a type, made at the first use."""
+    return TypeAdapter(kind)
+
+
+@functools.cache
+def properties(kind: Any) -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each member of a TypedDict."""
+    found: dict[str, dict[str, Any]] = adapter(kind).json_schema().get("properties", {})
+    return found
+
+
+def with_defaults(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The members given, and the defaults of those that are absent."""
+    absent = {
+        name: schema["default"]
+        for name, schema in properties(kind).items()
+        if name not in given and "default" in schema
+    }
+    return {**absent, **given}
+
+
+def check(kind: Any, value: Any, place: Place) -> Any:
+    """The value as this type; raises 400 with an entry for each bad member."""
+    faults = itertools.islice(json_text.faults(value), _MAX_ERRORS)
+    errors = [_entry(pointer, fault, place) for pointer, fault in faults]
+    if not errors:
+        try:
+            return adapter(kind).validate_python(value)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            errors = [_of_pydantic(each, place) for each in details[:_MAX_ERRORS]]
+    shown = "; ".join(f"{entry['pointer']}: {entry['detail']}" for entry in errors[:3])
+    raise HttpProblem(400, place.code, f"{place.refusal}: {shown}", errors=errors)
+
+
+def _of_pydantic(error: ErrorDetails, place: Place) -> ErrorEntry:
+    pointer = "".join(f"/{json_text.escaped(part)}" for part in error["loc"])
+    detail = {"extra_forbidden": "unknown name", "missing": "it is required"}.get(error["type"], error["msg"])
+    return _entry(pointer, detail.removeprefix("Value error, "), place)
+
+
+def _entry(pointer: str, detail: str, place: Place) -> ErrorEntry:
+    return {"code": place.error_code, "pointer": place.pointer + pointer, "detail": detail}
+
+
+def read_json(kind: Any, text: bytes | str, place: Place) -> Any:
+    """The value of a JSON text as this type, defaults filled in."""
+    if len(text) > json_text.MAX_BYTES:
+        raise HttpProblem(413, "request_too_large", f"JSON may have {json_text.MAX_BYTES} bytes")
+    try:
+        value = json_text.parse(text)
+    except json_text.NotJson as error:
+        raise HttpProblem(400, place.code, f"{place.refusal}: it is not JSON: {error}") from error
+    return with_defaults(kind, check(kind, value, place))
+
+
+def read_query(kind: Any, request: Request) -> dict[str, Any]:
+    """The query parameters as this type, defaults filled in. Unknown and repeated names are refused."""
+    schemas, given, errors = properties(kind), dict[str, Any](), list[ErrorEntry]()
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            errors.append(_entry(f"/{json_text.escaped(name)}", "it is repeated", QUERY))
+        given[name] = _of_text(values[0], schemas.get(name, {}))
+    if errors:
+        raise HttpProblem(400, QUERY.code, "a query parameter is repeated", errors=errors)
+    return with_defaults(kind, check(kind, given, QUERY))
+
+
+def _of_text(text: str, schema: dict[str, Any]) -> Any:
+    """A parameter's text as the type that its schema asks for; unchanged where it is not spelled as that."""
+    kind = schema.get("type")
+    if kind == "integer" and _INTEGER.fullmatch(text):
+        return int(text)
+    if kind == "number" and _NUMBER.fullmatch(text):
+        return float(text)
+    if kind == "array":
+        return text.split(",")
+    if schema.get("format") == "date-time":
+        return text.replace(" ", "+")  # a plus sign that the client did not escape
+    return text
+
+
+def read_body(kind: Any, request: Request, media_types: Mapping[str, Any]) -> Any:
+    """The body, JSON or a form where `media_types` has it, as this type, defaults filled in."""
+    if request.mimetype not in media_types:
+        raise HttpProblem(415, "unsupported_media_type", f"send {' or '.join(sorted(media_types))}")
+    if request.mimetype == "application/json":
+        return read_json(kind, _bounded(request), BODY)
+    request.max_content_length = request.max_form_memory_size = json_text.MAX_BYTES
+    given = {name: values[0] if len(values) == 1 else values for name, values in request.form.lists()}
+    return with_defaults(kind, check(kind, given, BODY))
+
+
+def _bounded(request: Request) -> bytes:
+    """The body, read no further than the bound of a JSON text."""
+    taken = bytearray()
+    while len(taken) <= json_text.MAX_BYTES and (block := request.stream.read(2**16)):
+        taken += block
+    return bytes(taken)

@@ -1,0 +1,92 @@
+"""Batches of a tenant: find one, list a page, cancel. The API and the pages share these functions."""
+
+from typing import Any
+
+from sqlalchemy import and_, bindparam, false, or_, select
+
+from shared.contract.batches import BatchPayload
+from shared.contract.pages import ListPayload, page
+from shared.contract.queries import BatchListQuery
+from shared.contract.states import BatchStatus
+from shared.lifecycle import closing
+from shared.store.records import BatchRecord
+from shared.store.tables import Batch
+from web.http.cursors import Cursors
+from web.http.problems import HttpProblem, not_found
+from web.service import Service
+
+_ROWS = Batch.__table__
+_VISIBLE = and_(Batch.id == bindparam("id"), Batch.tenant == bindparam("tenant"), Batch.sealed.is_(True))
+_GET = select(_ROWS).where(_VISIBLE)
+_VERSION = select(Batch.version, Batch.finished_at).where(_VISIBLE)
+
+
+def find(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+    """A batch of the tenant; raises 404."""
+    with here.database.read() as connection:
+        row = connection.execute(_GET, {"id": batch_id, "tenant": tenant}).first()
+    if row is None:
+        raise not_found(f"batch {batch_id}")
+    return BatchRecord._make(row)
+
+
+def version(here: Service, tenant: str, batch_id: str) -> tuple[str, bool]:
+    """The entity tag of a batch, and whether the batch has ended; raises 404. Cheaper than `find`."""
+    with here.database.read() as connection:
+        row = connection.execute(_VERSION, {"id": batch_id, "tenant": tenant}).first()
+    if row is None:
+        raise not_found(f"batch {batch_id}")
+    return tag(batch_id, row.version), row.finished_at is not None
+
+
+def tag(batch_id: str, version: int) -> str:
+    """The entity tag of one version of a batch, without its quotes."""
+    return f"{batch_id}-{version}"
+
+
+def shown(here: Service, row: BatchRecord, base: str) -> BatchPayload:
+    """A batch as the contract shows it; `base` is the service's URL, for the links."""
+    return here.batch_payload(row, base)
+
+
+def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> ListPayload:
+    """A page of the tenant's batches: running ones first, newest first."""
+    ended, limit = Batch.finished_at.is_not(None), query["limit"]
+    cursors = Cursors("batches", tenant, query=query)
+    rows = select(_ROWS).where(
+        Batch.tenant == tenant, Batch.sealed.is_(True), Batch.origin == query["origin"], *_filters(query)
+    )
+    if (cursor := cursors.decode(bool, str)) is not None:
+        was_ended, last_id = cursor
+        same = and_(ended if was_ended else ~ended, Batch.id < last_id)
+        rows = rows.where(or_(same, false() if was_ended else ended))
+    with here.database.read() as connection:
+        found = connection.execute(rows.order_by(ended, Batch.id.desc()).limit(limit + 1)).all()
+    records = [BatchRecord._make(row) for row in found[:limit]]
+    following = None
+    if len(found) > limit:
+        following = cursors.encode(records[-1].finished_at is not None, records[-1].id)
+    return page([shown(here, record, base) for record in records], following)
+
+
+def _filters(query: BatchListQuery) -> list[Any]:
+    filters: list[Any] = []
+    if "status" in query:
+        filters.append(Batch.status.in_(query["status"]))
+    if "created_after" in query:
+        # Answers show milliseconds: the batch whose own created_at is sent back is not after it.
+        filters.append(Batch.created_at >= query["created_after"] + 0.001)
+    if "created_before" in query:
+        filters.append(Batch.created_at < query["created_before"])
+    return filters
+
+
+def cancel(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+    """Cancel the items that no worker has begun; returns the batch after that. Raises 404, or 409 once it has ended."""
+    row = find(here, tenant, batch_id)
+    with here.database.write() as connection:
+        cancelled = closing.cancel(connection, batch_id)
+    if not cancelled and row.status not in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
+        raise HttpProblem(409, "wrong_state", f"a batch that is {row.status} can't be cancelled")
+    here.complete(batch_id)
+    return find(here, tenant, batch_id)

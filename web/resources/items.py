@@ -1,0 +1,107 @@
+"""Items of a batch: find one, list a page. The API and the pages share these functions."""
+
+from typing import Any
+
+from sqlalchemy import Select, and_, case, or_, select
+
+from shared.contract.items import item_payload
+from shared.contract.pages import ListPayload, page
+from shared.contract.queries import ItemListQuery
+from shared.ids import split_item_id
+from shared.store.engine import clock
+from shared.store.records import BatchRecord, ItemRecord
+from shared.store.tables import Item
+from web.http.cursors import Cursors
+from web.http.problems import not_found
+from web.resources import batches
+from web.service import Service
+
+_ROWS = Item.__table__
+_UNDECIDED = -1.0
+# A verdict whose time is less than this before the first page's may be committed after it: it counts as a later one.
+_SETTLED_S = 2.0
+
+
+def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
+    """An item of the tenant; raises 404."""
+    place = split_item_id(item_id)
+    if place is None:
+        raise not_found(f"item {item_id}")
+    batches.version(here, tenant, place[0])
+    with here.database.read() as connection:
+        row = connection.execute(select(_ROWS).where(Item.batch_id == place[0], Item.seq == place[1])).first()
+    if row is None:
+        raise not_found(f"item {item_id}")
+    return ItemRecord._make(row)
+
+
+def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
+    """A page of the batch's items by place, or by score."""
+    rows = select(_ROWS).where(Item.batch_id == batch.id, *_filters(query))
+    cursors = Cursors("items", batch.id, query=query)
+    if query["sort"] == "seq":
+        return _by_place(here, rows, cursors, query["limit"])
+    return _by_score(here, batch, rows, cursors, query)
+
+
+def _filters(query: ItemListQuery) -> list[Any]:
+    filters: list[Any] = []
+    if "status" in query:
+        filters.append(Item.status.in_(query["status"]))
+    if "verdict" in query:
+        filters.append(Item.verdict.in_(query["verdict"]))
+    if "min_score" in query:
+        filters.append(Item.score >= query["min_score"])
+    if "max_score" in query:
+        filters.append(Item.score <= query["max_score"])
+    if "custom_id" in query:
+        filters.append(Item.custom_id == query["custom_id"])
+    return filters
+
+
+def _by_place(here: Service, rows: Select[Any], cursors: Cursors, limit: int) -> ListPayload:
+    if (cursor := cursors.decode(int)) is not None:
+        rows = rows.where(Item.seq > cursor[0])
+    found = _fetch(here, rows.order_by(Item.seq), limit)
+    following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
+    return page([item_payload(row) for row in found[:limit]], following)
+
+
+def _by_score(
+    here: Service, batch: BatchRecord, rows: Select[Any], cursors: Cursors, query: ItemListQuery
+) -> ListPayload:
+    """Items in the order of their scores at the time of the first page, which each cursor carries.
+
+    A verdict that comes later must not move an item past the reader: such an item keeps the place that an undecided
+    item has.
+    """
+    limit, falling = query["limit"], query["sort"] == "-score"
+    cursor = cursors.decode(float, float, int)
+    as_of = cursor[0] if cursor is not None else _settled(here, batch)
+    decided = Item.finished_at <= as_of
+    score: Any = case((and_(decided, Item.score.is_not(None)), Item.score), else_=_UNDECIDED)
+    if cursor is not None:
+        _, last_score, last_seq = cursor
+        beyond = score < last_score if falling else score > last_score
+        rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
+    found = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
+    following = None
+    if len(found) > limit:
+        last = found[limit - 1]
+        is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= as_of
+        following = cursors.encode(as_of, last.score if is_decided else _UNDECIDED, last.seq)
+    return page([item_payload(row) for row in found[:limit]], following)
+
+
+def _settled(here: Service, batch: BatchRecord) -> float:
+    """The time up to which this batch's verdicts are settled, by the database's clock."""
+    if batch.finished_at is not None:
+        return float(2**39)  # no verdict of an ended batch comes later
+    with here.database.read() as connection:
+        return float(connection.scalar(select(clock())) or 0.0) - _SETTLED_S
+
+
+def _fetch(here: Service, rows: Select[Any], limit: int) -> list[ItemRecord]:
+    """A page's rows, and one more where there are more."""
+    with here.database.read() as connection:
+        return [ItemRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
