@@ -15,6 +15,7 @@ from typing import cast
 import click
 
 from shared.cli.commands import training
+from shared.cli.output import printable
 from shared.errors import GonogoError
 
 REFUSED, USAGE, UNREACHABLE, INCOMPLETE, INTERRUPTED = 1, 2, 3, 4, 130
@@ -63,7 +64,7 @@ class _Commands(click.Group):
         except GonogoError as error:
             _say(error)
             for entry in getattr(error, "errors", [])[:_SHOWN_ERRORS]:
-                print(f"  {_entry(entry)}", file=sys.stderr)
+                print(f"  {printable(_entry(entry))}", file=sys.stderr)
             return _STATUS.get(error.code, REFUSED)
         except TimeoutError as error:
             _say(error)
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(error: Exception) -> None:
-    print(f"gonogo: {error}", file=sys.stderr)
+    print(f"gonogo: {printable(error)}", file=sys.stderr)
 
 
 def _entry(entry: dict[str, object]) -> str:

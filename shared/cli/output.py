@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, aligned columns for people, progress on stderr."""
+"""Printing: JSON for programs, aligned columns for people, progress on stderr."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns; control characters of a filename never reach the terminal."""
+    """Aligned columns; control characters, as a file name may hold, do not reach the terminal."""
     cells = [list(titles), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     for row in cells:
@@ -35,7 +35,7 @@ def printable(value: object) -> str:
 
 
 class Progress:
-    """One line that is drawn over and over on a terminal, or a line now and then in a log."""
+    """One line that is redrawn on a terminal, or a line every few seconds in a log."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -44,7 +44,7 @@ class Progress:
         self._width = 0
 
     def show(self, share: float, text: str, *, final: bool = False) -> None:
-        """Draw, unless the last drawing is too young; `share` is 0 to 1."""
+        """Draw, unless the last drawing is too recent; `share` is 0 to 1."""
         now = time.monotonic()
         if not final and now - self._last < (_DRAW_EVERY_S if self._drawn else _LINE_EVERY_S):
             return

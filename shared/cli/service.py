@@ -66,16 +66,20 @@ def data_dir_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def open_client(where: Where, *, patience_s: float = 15.0) -> Client:
-    """A client for the service that the options or else the environment name; raises Usage without a key."""
+    """A client for the service that the options or else the environment name; raises Usage without a key.
+
+    A data dir names the service that runs in it and its admin key. An option comes before the environment, so that
+    `--data-dir` wins over GONOGO_URL and GONOGO_API_KEY.
+    """
     from shared.client.client import Client
 
-    url = where.url or os.environ.get("GONOGO_URL") or DEFAULT_URL
-    key = where.key or os.environ.get("GONOGO_API_KEY")
-    if not key:
+    set_url, set_key = os.environ.get("GONOGO_URL"), os.environ.get("GONOGO_API_KEY")
+    url = where.url or (None if where.data_dir else set_url)
+    key = where.key or (None if where.data_dir else set_key)
+    if not (url and key):
         data_dir = where.data_dir or Settings.from_env().data_dir
-        key = data_dirs.admin_key(data_dir)
-        if not key:
-            raise Usage(
-                f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})"
-            )
-    return Client(url, key, patience_s=patience_s)
+        url = url or data_dirs.service_url(data_dir) or set_url
+        key = key or data_dirs.admin_key(data_dir) or set_key
+    if not key:
+        raise Usage(f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})")
+    return Client(url or DEFAULT_URL, key, patience_s=patience_s)

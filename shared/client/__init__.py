@@ -1,6 +1,6 @@
 """The typed Python client of the HTTP API: `from shared.client import Client`."""
 
 from shared.client.client import Client, Options
-from shared.client.errors import ApiError, Unreachable, UnusableInput
+from shared.client.errors import ApiError, ResultsCut, Unreachable, UnusableInput
 
-__all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
+__all__ = ["ApiError", "Client", "Options", "ResultsCut", "Unreachable", "UnusableInput"]

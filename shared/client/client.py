@@ -17,7 +17,8 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
 from urllib.parse import quote, urlencode
@@ -47,7 +48,7 @@ class Webhook(TypedDict, total=False):
 
 
 class Options(TypedDict, total=False):
-    """What a submission may ask for; the API documentation describes each."""
+    """The options of a submission; the API documentation describes each."""
 
     priority: Literal["interactive", "normal", "low"]
     model: str
@@ -57,6 +58,14 @@ class Options(TypedDict, total=False):
     deadline: float
     retention: float
     on_error: Literal["continue", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFile:
+    """`incomplete`: the batch still runs, so that some items have no verdict yet. `blocks` raise ResultsCut."""
+
+    incomplete: bool
+    blocks: Iterator[bytes]
 
 
 class Client:
@@ -115,7 +124,7 @@ class Client:
         return cast("BatchPayload", answer.json())
 
     def batch(self, batch_id: str, *, wait: float | None = None) -> BatchPayload:
-        """The batch now; with `wait` (seconds, at most 60), when it has changed since the last read here."""
+        """The batch now; with `wait` (seconds, at most 60), once it has changed since this client last read it."""
         path = f"/v1/batches/{quote(batch_id, safe='')}"
         etag, known = self._seen.get(batch_id, ("", None))
         headers = {"If-None-Match": etag} if known is not None else {}
@@ -158,21 +167,25 @@ class Client:
         return cast("Iterator[ItemPayload]", self._pages(path, {"limit": 1000, **filters}))
 
     def results(self, batch_id: str, format: str = "ndjson") -> Iterator[bytes]:
-        """The result file as it is streamed: line by line (without its end) for ndjson and csv."""
+        """The result file as it is streamed: line by line (without its end) for ndjson and csv.
+
+        Raises ResultsCut where the file breaks off before its end.
+        """
         rest = b""
-        with contextlib.closing(self.results_blocks(batch_id, format)) as blocks:
-            for block in blocks:
+        with self.results_file(batch_id, format) as file:
+            for block in file.blocks:
                 lines = (rest + block).split(_LINE_END)
                 rest = lines.pop()
                 yield from lines
         if rest:
             yield rest
 
-    def results_blocks(self, batch_id: str, format: str = "ndjson") -> Generator[bytes, None, None]:
-        """The result file in blocks, as it is streamed (csv or ndjson)."""
+    @contextlib.contextmanager
+    def results_file(self, batch_id: str, format: str = "ndjson") -> Iterator[ResultsFile]:
+        """The result file in blocks (csv or ndjson), and whether the batch still runs."""
         path = f"/v1/batches/{quote(batch_id, safe='')}/results?format={quote(format)}"
-        with self._wire.stream(path, {"Accept": "*/*"}) as (_, blocks):
-            yield from blocks
+        with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
+            yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)
 
     def cancel(self, batch_id: str) -> BatchPayload:
         """Stop a batch; ApiError 409 when it has finished."""

@@ -37,6 +37,12 @@ class Unreachable(GonogoError):
     code = "unreachable"
 
 
+class ResultsCut(Unreachable):
+    """A result file broke off before its end: the batch was deleted meanwhile, or the service stopped."""
+
+    code = "results_cut"
+
+
 class UnusableInput(GonogoError):
     """A file to be sent is missing, unreadable, or changed while it was being sent."""
 

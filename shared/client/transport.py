@@ -6,6 +6,7 @@ are off: they count tries, while a caller of ours states how many seconds all tr
 """
 
 import contextlib
+import itertools
 import json
 import random
 import ssl
@@ -20,7 +21,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import wait_for_read
 
-from shared.client.errors import ApiError, Unreachable, read_problem
+from shared.client.errors import ApiError, ResultsCut, Unreachable, read_problem
 from shared.client.multipart import Multipart
 
 Progress = Callable[[int, int], None]
@@ -116,13 +117,47 @@ class Transport:
         `repeatable`: sending it twice has the effect of sending it once. `hold_s`: how long the service may
         keep the answer back on purpose. `patience_s`: how long tries go on, if not as long as usual.
         """
+
+        def exchange() -> urllib3.BaseHTTPResponse:
+            sent: Any = body
+            more = dict(headers or {})
+            if isinstance(body, Multipart):
+                more |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
+                sent = body.blocks(progress)
+            response = self._open(method, path, sent, headers=more, hold_s=hold_s)
+            _ = response.data  # read here, so that an answer that breaks off is asked for again
+            return response
+
+        response = self._try(exchange, repeatable=repeatable, patience_s=patience_s)
+        return Answer(response.status, response.headers, response.data)
+
+    @contextlib.contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """A long answer, block by block, on a connection of its own.
+
+        Raises ApiError or Unreachable before the first block. The blocks raise ResultsCut when the answer breaks off
+        before its end, so that a cut file never looks like a whole one.
+        """
+        response = self._try(lambda: self._open("GET", path, headers=headers))
+        try:
+            yield Answer(response.status, response.headers, b""), self._blocks(response)
+        finally:
+            response.close()
+
+    def _try(
+        self,
+        exchange: Callable[[], urllib3.BaseHTTPResponse],
+        *,
+        repeatable: bool = True,
+        patience_s: float | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """The response of the first exchange that succeeds; raises the last error when the patience ends."""
         began = time.monotonic()
         ends_at = began + (self._patience_s if patience_s is None else patience_s)
-        tries = 0
-        while True:
-            tries += 1
+        for tries in itertools.count(1):
             try:
-                answer = self._exchange(method, path, body, headers or {}, hold_s=hold_s, progress=progress)
+                response = exchange()
+                data = response.data if response.status >= 300 else b""
             except HTTPError as error:
                 connected = not isinstance(error, NewConnectionError | ConnectTimeoutError)
                 if connected:
@@ -135,9 +170,9 @@ class Transport:
                 time.sleep(pause)
                 continue
             self._was_there = True
-            if answer.status < 300 or answer.status == 304:
-                return answer
-            problem = read_problem(answer.status, answer.headers, answer.data)
+            if response.status < 300 or response.status == 304:
+                break
+            problem = read_problem(response.status, response.headers, data)
             again = (
                 problem.status in {429, 503}
                 or (problem.status == 409 and problem.retry_after_s is not None)
@@ -147,46 +182,18 @@ class Transport:
             if not again or time.monotonic() + pause > ends_at:
                 raise problem
             time.sleep(pause)
-
-    @contextlib.contextmanager
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-        """A long answer, block by block, on a connection of its own.
-
-        Raises Unreachable when the answer breaks off before its end: a cut file never looks like a whole one.
-        """
-        try:
-            response = self._open("GET", path, headers=headers)
-        except HTTPError as error:
-            raise self._unreachable(error) from error
-        try:
-            if response.status >= 300:
-                raise read_problem(response.status, response.headers, response.data)
-            yield Answer(response.status, response.headers, b""), self._blocks(response)
-        finally:
-            response.close()
+        return response
 
     def _blocks(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        received = 0
         try:
-            yield from response.stream(_BLOCK, decode_content=False)
+            for block in response.stream(_BLOCK, decode_content=False):
+                yield block
+                received += len(block)
         except HTTPError as error:
-            raise self._unreachable(error) from error
-
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: Multipart | bytes | None,
-        headers: Mapping[str, str],
-        *,
-        hold_s: float,
-        progress: Progress | None,
-    ) -> Answer:
-        sent: Any = body
-        if isinstance(body, Multipart):
-            headers = {**headers, "Content-Type": body.content_type, "Content-Length": str(body.length)}
-            sent = body.blocks(progress)
-        response = self._open(method, path, sent, headers=headers, hold_s=hold_s)
-        return Answer(response.status, response.headers, response.data)
+            raise ResultsCut(
+                f"the results broke off after {received} bytes: was the batch deleted? ({self._unreachable(error)})"
+            ) from error
 
     def _open(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str], hold_s: float = 0.0

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import signal
+import subprocess
 import tarfile
 import time
 import zipfile
@@ -13,7 +15,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.harness.images import jpegs
-from tests.harness.service import Up, gonogo
+from tests.harness.processes import ROOT, environment
+from tests.harness.service import GONOGO, Up, gonogo
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,66 @@ def test_a_waiting_batch_can_be_cancelled(run: Run, up: Up) -> None:
         assert run("cancel", batch_id).returncode == 0
         assert client.wait(batch_id, timeout_s=60)["status"] == "cancelled"
     assert run("watch", batch_id).returncode == 4
+
+
+def test_results_of_a_running_batch_are_announced_as_partial(run: Run, up: Up, tmp_path: Path) -> None:
+    target = tmp_path / "out.ndjson"
+    with up.client() as client:
+        batch_id = client.submit(jpegs(1500, seed=13), {"priority": "low"})["id"]
+        partial = run("results", batch_id, "--output", str(target))
+        assert client.batch(batch_id)["finished_at"] is None  # or this test has shown nothing
+        client.wait(batch_id, timeout_s=90)
+    assert partial.returncode == 4
+    assert "these results are not final" in partial.stderr
+    assert len(target.read_text().splitlines()) == 1500
+    whole = run("results", batch_id, "--output", str(target))
+    assert (whole.returncode, whole.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--output", "x.parquet"),
+        ("--output", "x.parquet", "--format", "csv"),
+        ("--output", "x.csv", "--json"),
+        ("--output", "x"),
+    ],
+)
+def test_a_file_does_not_hold_another_format_than_its_name_says(
+    run: Run, tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    argv = tuple(str(tmp_path / word) if word.startswith("x") else word for word in argv)
+    assert "--output" in one_line(refused := run("results", "bat_1", *argv))
+    assert refused.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_waiting_says_that_the_batch_goes_on(up: Up, folder: Path) -> None:
+    for name, data in jpegs(1500, seed=14):
+        (folder / name).write_bytes(data)
+    command = [*GONOGO, "submit", str(folder), "--wait", "--priority", "low", "--data-dir", str(up.data_dir)]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("batch "):
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    batch_id = line.split()[1].rstrip(":")
+    assert process.returncode == 130
+    assert f"gonogo watch {batch_id}" in said
+    assert f"gonogo cancel {batch_id}" in said
+    with up.client() as client:
+        assert client.wait(batch_id, timeout_s=90)["counts"]["succeeded"] == 1506
+
+
+def test_a_data_dir_names_its_service_and_wins_over_the_environment(up: Up) -> None:
+    elsewhere = {"GONOGO_URL": "http://127.0.0.1:1", "GONOGO_API_KEY": "gng_of_another_service"}
+    assert gonogo("workers", "--data-dir", str(up.data_dir), **elsewhere).returncode == 0
+    assert gonogo("workers", GONOGO_DATA_DIR=str(up.data_dir)).returncode == 0
+    assert gonogo("workers", GONOGO_DATA_DIR=str(up.data_dir), **elsewhere).returncode == 3
 
 
 def test_model_versions_and_workers_are_listed_and_switched(run: Run, up: Up, tmp_path: Path) -> None:

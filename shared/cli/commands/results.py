@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -13,38 +13,69 @@ from shared.cli import service
 if TYPE_CHECKING:
     from shared.client.client import Client
 
+INCOMPLETE = 4
+FORMATS = ("csv", "ndjson")
+_OTHER_FORMATS = (".parquet", ".json", ".xlsx", ".xls", ".tsv")  # a file of this name must not hold CSV
 
-@click.command(short_help="every item of a batch with its verdict")
+
+@click.command(
+    short_help="every item of a batch with its verdict",
+    epilog="Exit status: 0 every item has ended; 4 the batch still runs, or its results broke off.",
+)
 @click.argument("batch")
-@click.option("--format", type=click.Choice(["csv", "ndjson"]), help="By the suffix of --output, else csv.")
+@click.option("--format", type=click.Choice(FORMATS), help="By the suffix of --output, else csv.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout."
 )
 @service.options
 @click.option("--json", "as_json", is_flag=True, help="The same as --format ndjson.")
-def results(where: service.Where, as_json: bool, batch: str, format: str | None, output: Path | None) -> None:
-    """Every item of a batch with its verdict."""
-    suffix = output.suffix[1:] if output else ""
+def results(where: service.Where, as_json: bool, batch: str, format: str | None, output: Path | None) -> int:
+    """Every item of a batch with its verdict.
+
+    While the batch runs, items without a verdict are in the file too, and the exit status is 4.
+    """
     chosen = "ndjson" if as_json else format
-    kind = chosen or (suffix if suffix in {"csv", "ndjson"} else "csv")
+    kind = format_of(output, chosen) if output else chosen or "csv"
     with service.open_client(where) as client:
         if output:
-            save_results(client, batch, kind, output)
-            return
-        for block in client.results_blocks(batch, kind):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
+            whole = save_results(client, batch, kind, output)
+        else:
+            whole = _copy(client, batch, kind, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+    return 0 if whole else INCOMPLETE
 
 
-def save_results(client: Client, batch_id: str, format: str, output: Path) -> None:
-    """Stream the results into a file that appears whole or not at all."""
+def format_of(output: Path, asked: str | None = None) -> str:
+    """The format of an output file, by its suffix or as asked; raises Usage where these differ, or for neither."""
+    suffix = output.suffix.lower()
+    by_suffix = suffix[1:] if suffix[1:] in FORMATS else None
+    if suffix in _OTHER_FORMATS or not (by_suffix or asked):
+        raise service.Usage(f"--output must end in .csv or .ndjson, not {output.name!r}")
+    if by_suffix and asked and by_suffix != asked:
+        raise service.Usage(f"--output {output.name!r} is to hold {by_suffix}, but {asked} is asked for")
+    return by_suffix or asked or ""
+
+
+def save_results(client: Client, batch_id: str, format: str, output: Path) -> bool:
+    """Stream the results into a file that appears whole or not at all; False where the batch still runs."""
     written = output.with_name(f".{output.name}.part")
     try:
         with written.open("wb") as file:
-            for block in client.results_blocks(batch_id, format):
-                file.write(block)
+            whole = _copy(client, batch_id, format, file)
         written.replace(output)
     except OSError as error:
         raise service.Usage(f"{output}: {error.strerror}") from error
     finally:
         written.unlink(missing_ok=True)
+    return whole
+
+
+def _copy(client: Client, batch_id: str, format: str, target: BinaryIO) -> bool:
+    with client.results_file(batch_id, format) as found:
+        for block in found.blocks:
+            target.write(block)
+    if found.incomplete:
+        print(
+            f"{batch_id} still runs: these results are not final (gonogo watch {batch_id})", file=sys.stderr
+        )
+    return not found.incomplete

@@ -11,14 +11,13 @@ import click
 
 from shared.cli import service
 from shared.cli.batch_text import describe, follow, outcome_status
-from shared.cli.commands.results import save_results
+from shared.cli.commands.results import format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
 
 if TYPE_CHECKING:
-    from shared.client.client import Options
-
-_FORMATS = (".csv", ".ndjson")
+    from shared.client.client import Client, Options
+    from shared.contract.batches import BatchPayload
 
 
 @click.command(
@@ -56,8 +55,7 @@ def submit(
     In a folder, files are images by their content or their extension; the others are counted and named on stderr.
     """
     options = _options(**asked)
-    if output is not None and output.suffix not in _FORMATS:
-        raise service.Usage(f"--output must end in .csv or .ndjson, not {output.name!r}")
+    format = format_of(output) if output is not None else ""
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
         try:
@@ -65,12 +63,26 @@ def submit(
         finally:
             left_out.say()
         if wait or output is not None:
-            print(f"batch {batch['id']}: {batch['counts']['total']} items", file=sys.stderr)
-            batch = follow(client, batch["id"], timeout_s=timeout)
+            batch = _wait(client, batch, timeout)
         if output is not None:
-            save_results(client, batch["id"], output.suffix[1:], output)
+            save_results(client, batch["id"], format, output)
     print_json(batch) if as_json else print(describe(batch))
     return outcome_status(batch)
+
+
+def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> BatchPayload:
+    """Follow the batch; when the person or the timeout ends the waiting, say that the service goes on."""
+    batch_id = batch["id"]
+    try:
+        print(f"batch {batch_id}: {batch['counts']['total']} items", file=sys.stderr)
+        return follow(client, batch_id, timeout_s=timeout_s)
+    except (KeyboardInterrupt, TimeoutError):
+        print(
+            f"\nThe service goes on with {batch_id}. Follow it: gonogo watch {batch_id}. "
+            f"Stop it: gonogo cancel {batch_id}.",
+            file=sys.stderr,
+        )
+        raise
 
 
 def _sent() -> Any:

@@ -25,7 +25,7 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 
 _START_S = 120.0
-_EARLY_DEATHS = 4  # of one child before the stack is ready: then something is wrong with the setup
+_EARLY_DEATHS = 4  # deaths of one child before the stack is ready, after which the setup is at fault
 
 
 class _Stopped(Exception):
@@ -50,10 +50,11 @@ def up(**asked: Any) -> int:
         raise SettingsError("--workers must be 1 or more")
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has asked not to be told
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked us to ignore it
             signal.signal(number, lambda received, _: signals.append(received))
     held = data_dirs.lock(settings.data_dir)
     try:
+        (settings.data_dir / "service-url").unlink(missing_ok=True)  # of a supervisor that was killed
         for name in data_dirs.end_survivors(settings.data_dir):
             _say(f"ended {name}, left by a supervisor that was killed")
         address.check_port(settings)
@@ -69,6 +70,7 @@ def _supervise(settings: Settings, signals: list[int]) -> int:
     children = Children(settings.data_dir, stack.environment(settings), _say)
     try:
         key = _start(settings, children, valkey_socket, signals)
+        data_dirs.keep_service_url(settings.data_dir, address.url(settings))
         _say(f"ready: {address.url(settings)} ({time.monotonic() - began:.1f} s)")
         if key:
             _say(f"admin key (shown once, kept in {settings.data_dir / 'admin-key'}): {key}")
@@ -90,7 +92,7 @@ def _supervise(settings: Settings, signals: list[int]) -> int:
 def _start(
     settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]
 ) -> str | None:
-    """Start everything in order and wait until it is ready; the first key, where one was made."""
+    """Start everything in order and wait until it is ready; returns the first key if it was made now."""
     if valkey_socket is not None:
         children.add(stack.valkey(settings, valkey_socket))
     migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
@@ -131,7 +133,8 @@ def _stop(settings: Settings, children: Children, valkey_socket: Path | None, si
     middle = [child for child in named.values() if child not in first and child not in last]
     for group in (first, middle, last):
         children.stop(group, settings.drain_s + 5.0, hurry)
-    (settings.data_dir / "pids.json").unlink(missing_ok=True)
+    for noted in ("pids.json", "service-url"):
+        (settings.data_dir / noted).unlink(missing_ok=True)
     if valkey_socket is not None and settings.data_dir not in valkey_socket.parents:
         with suppress(OSError):
             valkey_socket.parent.rmdir()

@@ -1,4 +1,4 @@
-"""The data dir of an embedded stack: one user at a time, what runs in it, and the first key."""
+"""The data dir of an embedded stack: its lock, its running processes, its first key and its URL."""
 
 import fcntl
 import hashlib
@@ -14,7 +14,7 @@ from shared.cli.embedded.processes import Identity, boot_id, kill, members, wait
 from shared.errors import GonogoError
 from shared.settings import Settings
 
-_SOCKET_PATH_BYTES = 107  # what sockaddr_un holds, less the closing zero
+_SOCKET_PATH_BYTES = 107  # the room in sockaddr_un, less the closing zero
 _SURVIVOR_GRACE_S = 8.0
 
 
@@ -64,12 +64,12 @@ def is_locked(data_dir: Path) -> bool:
 
 
 def mark(data_dir: Path) -> str:
-    """What every process of this stack has in its environment."""
+    """The variable that every process of this stack has in its environment."""
     return f"GONOGO_DATA_DIR={data_dir}"
 
 
 def record(data_dir: Path, running: dict[str, Identity]) -> None:
-    """Write down who runs, so that the next start can end what a killed supervisor left."""
+    """Write down the running processes, so that the next start can end those that a killed supervisor left."""
     known = {name: asdict(one) for name, one in running.items()}
     target = data_dir / "pids.json"
     written = target.with_suffix(".new")
@@ -78,7 +78,7 @@ def record(data_dir: Path, running: dict[str, Identity]) -> None:
 
 
 def survivors(data_dir: Path) -> dict[str, list[Identity]]:
-    """What still runs of the stack written down here, by name, children of children included."""
+    """The recorded processes that still run, by name, with their descendants."""
     try:
         known = json.loads((data_dir / "pids.json").read_text())
         if known["boot_id"] != boot_id():
@@ -91,7 +91,7 @@ def survivors(data_dir: Path) -> dict[str, list[Identity]]:
 
 
 def end_survivors(data_dir: Path) -> list[str]:
-    """End what a killed supervisor left behind, gently and then not; the names of what was there."""
+    """End the processes that a killed supervisor left, with SIGTERM and then SIGKILL; returns their names."""
     names = list(survivors(data_dir))
     for number, grace_s in ((signal.SIGTERM, _SURVIVOR_GRACE_S), (signal.SIGKILL, 2.0)):
         for alive in survivors(data_dir).values():
@@ -106,7 +106,7 @@ def end_survivors(data_dir: Path) -> list[str]:
 def with_broker(settings: Settings) -> tuple[Settings, Path | None]:
     """The settings for the stack's processes, and the embedded Valkey's socket (None: a broker is given).
 
-    A data dir too deep for a socket's name has it in a private folder among the temporary files.
+    The path of a Unix socket is short; a data dir too deep for it has its socket in a private temporary folder.
     """
     if settings.broker_url:
         return settings, None
@@ -120,7 +120,7 @@ def with_broker(settings: Settings) -> tuple[Settings, Path | None]:
 
 
 def make_private(folder: Path) -> None:
-    """Make the socket's folder, or see that nobody else has made it; raises DataDirUnusable."""
+    """Make the socket's folder, or check that it is this user's alone; raises DataDirUnusable."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -143,3 +143,18 @@ def keep_admin_key(data_dir: Path, key: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{key}\n")
     written.replace(data_dir / "admin-key")
+
+
+def keep_service_url(data_dir: Path, url: str) -> None:
+    """Note where the service of this data dir listens, for commands that are given the data dir."""
+    (data_dir / "service-url").write_text(f"{url}\n")
+
+
+def service_url(data_dir: Path) -> str | None:
+    """Where the service of this data dir listens; None unless it runs."""
+    if not is_locked(data_dir):
+        return None
+    try:
+        return (data_dir / "service-url").read_text().strip() or None
+    except OSError:
+        return None

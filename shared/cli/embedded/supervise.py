@@ -1,4 +1,4 @@
-"""Keep a set of children running, and end them in order. Knows nothing of what they are."""
+"""Keep a set of children running, and end them in order, whatever programs they are."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from pathlib import Path
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.processes import Identity, identity, kill, members, start, wait_until
 
-_STEADY_S = 30.0  # a child that lived this long has started well: its next death is its first
+_STEADY_S = 30.0  # a child that lived this long has started well: its failures count from zero
 _LONGEST_PAUSE_S = 30.0
 _LOG_BYTES = 32 * 2**20
 
 
 @dataclass
 class Child:
-    """One process that should be there."""
+    """One process to keep running."""
 
     name: str
     argv: list[str]
@@ -50,7 +50,7 @@ class Children:
         return child
 
     def run(self, name: str, argv: list[str], timeout_s: float, hurry: Callable[[], bool]) -> int:
-        """Run a child to its end, its words in its log; its exit status, or 124 if it was ended for us."""
+        """Run a child to its end, with its output in its log; returns its exit status, or 124 if we ended it."""
         process = start(argv, self.environment, log=self.log(name))
         try:
             wait_until(lambda: process.poll() is not None or hurry(), timeout_s, pause_s=0.02)
@@ -60,7 +60,7 @@ class Children:
             process.wait()
 
     def look_after(self) -> None:
-        """Start again what died, each time a little later."""
+        """Start dead children again, after a pause that grows with each failure."""
         now = time.monotonic()
         for child in self.all:
             if child.process is None:
@@ -77,7 +77,7 @@ class Children:
                 )
 
     def stop(self, children: Iterable[Child], grace_s: float, hurry: Callable[[], bool]) -> None:
-        """Ask these to end; kill what is left after the grace, or as soon as `hurry` says so."""
+        """Ask children to end; kill those that are left after the grace, or as soon as `hurry` says so."""
         asked = [child for child in children if child.process is not None]
         for child in asked:
             assert child.process is not None
@@ -97,16 +97,16 @@ class Children:
             child.process = None
 
     def trim_logs(self) -> None:
-        """Bound each log, keeping one before it; children append, so the file may be cut under them."""
+        """Move the content of a long log to `.log.1`; children append, so they go on in the emptied file."""
         for child in self.all:
             log = self.log(child.name)
-            with suppress(OSError):  # a full disk: better a long log than no supervisor
+            with suppress(OSError):  # on a full disk, a long log is better than no supervisor
                 if log.stat().st_size > _LOG_BYTES:
                     log.with_suffix(".log.1").write_bytes(log.read_bytes())
                     os.truncate(log, 0)
 
     def _start(self, child: Child) -> None:
-        """Start a child; what the system refuses now (no room, no memory) is tried again later."""
+        """Start a child; if the system refuses (no room, no memory), try again later."""
         try:
             child.process = start(
                 child.argv, self.environment, log=self.log(child.name), death_signal=child.death_signal
@@ -126,7 +126,7 @@ class Children:
         return pause
 
     def _end_rest(self, child: Child) -> None:
-        """End what a dead child left of its own children: they would hold its port and its work."""
+        """End the children that a dead child left: they would hold its port and its leases."""
         if child.born is not None:
             for one in members(child.born, data_dirs.mark(self.data_dir)):
                 kill(one, signal.SIGKILL)

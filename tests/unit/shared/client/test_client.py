@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from werkzeug.formparser import parse_form_data
 
-from shared.client import ApiError, Client, Unreachable, UnusableInput
+from shared.client import ApiError, Client, ResultsCut, Unreachable, UnusableInput
 
 JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
 
@@ -237,9 +238,30 @@ def test_pages_are_followed_to_the_end(script: Script, client: Client) -> None:
 def test_results_come_line_by_line_and_a_cut_file_is_an_error(script: Script, client: Client) -> None:
     script.answer(200, b'{"a":1}\n{"a":2}\n')
     assert list(client.results("bat_1")) == [b'{"a":1}', b'{"a":2}']
+    time.sleep(0.1)  # until the server is done with the first answer, which must not be cut
     script.cut_after = 10
-    with pytest.raises(Unreachable):
+    with pytest.raises(ResultsCut, match="broke off after 10 bytes"):
         list(client.results("bat_1"))
+    assert issubclass(ResultsCut, Unreachable)
+
+
+def test_a_stream_begins_on_a_new_connection_where_the_kept_one_has_gone(
+    script: Script, client: Client
+) -> None:
+    script.answer(200, {"id": "bat_1", "status": "completed"})
+    script.answer(0)
+    script.answer(503, {"code": "busy"}, Retry_After="0")
+    script.answer(200, b'{"a":1}\n')
+    client.batch("bat_1")
+    assert list(client.results("bat_1")) == [b'{"a":1}']
+
+
+def test_results_of_a_running_batch_say_so(script: Script, client: Client) -> None:
+    script.answer(200, b"", X_Incomplete="true")
+    script.answer(200, b"")
+    for expected in (True, False):
+        with client.results_file("bat_1") as file:
+            assert file.incomplete is expected
 
 
 def test_a_file_that_changes_while_it_is_sent_is_refused(
