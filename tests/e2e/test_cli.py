@@ -191,9 +191,10 @@ def test_ctrl_c_while_waiting_says_that_the_batch_goes_on(up: Up, folder: Path) 
 
 def test_a_data_dir_names_its_service_and_wins_over_the_environment(up: Up) -> None:
     elsewhere = {"GONOGO_URL": "http://127.0.0.1:1", "GONOGO_API_KEY": "gng_of_another_service"}
-    assert gonogo("workers", "--data-dir", str(up.data_dir), **elsewhere).returncode == 0
-    assert gonogo("workers", GONOGO_DATA_DIR=str(up.data_dir)).returncode == 0
-    assert gonogo("workers", GONOGO_DATA_DIR=str(up.data_dir), **elsewhere).returncode == 3
+    here = {"GONOGO_DATA_DIR": str(up.data_dir)}
+    assert gonogo("workers", "--data-dir", str(up.data_dir), env=elsewhere).returncode == 0
+    assert gonogo("workers", env=here).returncode == 0
+    assert gonogo("workers", env={**here, **elsewhere}).returncode == 3
 
 
 def test_model_versions_and_workers_are_listed_and_switched(run: Run, up: Up, tmp_path: Path) -> None:
