@@ -74,9 +74,14 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/pyvenv.cfg
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml .ci/constraints.txt | $(VENV)/pyvenv.cfg
+$(VENV)/.installed-dev: pyproject.toml .ci/constraints.txt .ci/lock/dev.txt | $(VENV)/pyvenv.cfg
 	@echo "installing what tests and training need into $(VENV) (some minutes, about 6 GB with torch)"
+ifdef CI
+	@$(PIP) --require-hashes -r .ci/lock/dev.txt
+	@$(PIP) --no-deps -e .
+else
 	@$(PIP) -c .ci/constraints.txt -e '.[dev]'
+endif
 	@touch $@ $(VENV)/.installed
 
 clean:
