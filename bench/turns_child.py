@@ -79,6 +79,7 @@ def main() -> None:
                 run = bulk.submit(stack, folder, asked["count"])
                 answer = {"speed": run.speed, "cpu_ms": sum(run.cpu_ms.values())}
             else:
+                (scratch / "costs").mkdir()
                 files = {path.name: path.read_bytes() for path in found[:300]}
                 answer = chunk_costs(scratch / "costs", model, asked["broker"], files)
             print(json.dumps(answer), flush=True)

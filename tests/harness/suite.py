@@ -52,3 +52,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("left out")
         for line in lines:
             terminalreporter.line(line)
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        seed = config.getoption("randomly_seed", None)
+        terminalreporter.line(f"to repeat this order: --randomly-seed={seed}")
