@@ -53,6 +53,7 @@ class BatchPayload(TypedDict):
     verdicts: VerdictCounts
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Eta | None
+    name: Annotated[str | None, About("what people call the batch")]
     priority: Annotated[str, OneOf(Lane)]
     metadata: Annotated[dict[str, Any], About("what the client sent along")]
     created_at: Time
@@ -88,6 +89,7 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": _eta(row, done),
+        "name": row.name,
         "priority": row.lane,
         "metadata": row.metadata,
         "created_at": rfc3339(row.created_at),

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import Annotated, Any, NotRequired, Required, get_type_hints
+from typing import Annotated, Any, Required, get_type_hints
 
 from annotated_types import Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -130,4 +130,3 @@ class SubmissionForm(TypedDict, total=False):
 
 class PredictForm(TypedDict):
     file: Annotated[bytes, About("one image")]
-    options: NotRequired[Annotated[Options, About("as in a submission")]]

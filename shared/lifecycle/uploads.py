@@ -53,6 +53,7 @@ class Terms:
     on_error: str = "continue"
     webhook: dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
         "on_error": terms.on_error,
         "deadline_at": None if terms.deadline_s is None else at + terms.deadline_s,
         "retention_s": terms.retention_s,
+        "name": terms.name,
     }
 
 

@@ -68,6 +68,7 @@ class BatchRecord(NamedTuple):
     deadline_at: float | None
     retention_s: float
     retain_until: float | None
+    name: str | None
 
 
 class ChunkRecord(NamedTuple):

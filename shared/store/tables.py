@@ -116,6 +116,7 @@ class Batch(Base):
     deadline_at: Mapped[float | None]
     retention_s: Mapped[float]
     retain_until: Mapped[float | None]
+    name: Mapped[str | None] = mapped_column(String(200))
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),

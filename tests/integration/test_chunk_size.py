@@ -13,7 +13,7 @@ from shared.store.tables import Chunk, Worker
 from tests.harness.application import Application
 from web.upload import chunk_size
 from web.upload.intake import Intake
-from web.upload.options import Options
+from web.upload.options import read_options
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_an_upload_that_does_not_say_its_length_is_taken_to_go_on(app: Applicati
 
 def cut(app: Application, *, images: int, length: int | None) -> list[int]:
     """The chunks that an upload of so many images, of a byte each, was cut into before its end."""
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     intake.expect(length)
     for number in range(images):
         intake.begin(f"{number}.jpg")

@@ -70,7 +70,31 @@ def test_every_count_adds_up_and_every_item_has_a_verdict(app: Application, few:
     assert batch["retain_until"] > batch["finished_at"]
 
 
+@pytest.mark.parametrize("name", ["line A3", "Linie Süd, 4711", "列", "x" * 200])
+def test_a_batch_shows_the_name_it_was_given(app: Application, few: dict[str, bytes], name: str) -> None:
+    made = app.submit(few, {"name": name})
+    assert made["name"] == app.get(f"/v1/batches/{made['id']}")["name"] == name
+    assert app.submit(few)["name"] is None
+
+
+def test_a_webhook_secret_that_the_service_made_is_shown_at_each_answer_to_the_submission(
+    app: Application, few: dict[str, bytes]
+) -> None:
+    asked, key = {"webhook": {"url": "https://receiver.example"}}, {"Idempotency_Key": "shows its secret"}
+    first, again = (app.submit(few, asked, **key) for _ in range(2))
+    assert first["webhook_secret"].startswith("whsec_")
+    assert again["webhook_secret"] == first["webhook_secret"]
+    assert "webhook_secret" not in app.get(f"/v1/batches/{first['id']}")
+    asked["webhook"]["secret"] = first["webhook_secret"]
+    assert "webhook_secret" not in app.submit(few, asked)
+
+
 BAD_OPTIONS = [
+    ({"name": "x" * 201}, "/options/name"),
+    ({"name": ""}, "/options/name"),
+    ({"name": "a\nb"}, "/options/name"),
+    ({"operating_point": {"treshold": 0.5}}, "/options/operating_point/treshold"),
+    ({"webhook": {"url": "https://x.example", "filters": {}}}, "/options/webhook/filters"),
     ({"priority": "urgent"}, "/options/priority"),
     ({"colour": "red"}, "/options/colour"),
     ({"model": 7}, "/options/model"),

@@ -18,7 +18,7 @@ from tests.harness.artifacts import write_untrained
 from tests.harness.databases import empty_database_url
 from web.http.problems import HttpProblem, as_problem
 from web.upload.intake import Intake
-from web.upload.options import Options, read_options
+from web.upload.options import read_options
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -74,7 +74,7 @@ def empty_queue(app: Application) -> Iterator[None]:
 
 
 def test_rows_name_only_bytes_that_are_there(app: Application) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, b"one", b"twoo", b"three")
     with app.database.read() as connection:
         rows = connection.execute(select(Item.__table__).where(Item.batch_id == intake.batch_id)).all()
@@ -117,7 +117,7 @@ def test_no_chunk_starts_under_another_model_than_the_one_asked_for(
 def test_a_batch_under_way_keeps_its_model_when_another_is_activated(
     app: Application, other_model: str
 ) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
         versions.activate(connection, other_model)
@@ -131,7 +131,7 @@ def test_a_batch_under_way_keeps_its_model_when_another_is_activated(
 
 
 def test_an_image_over_the_limit_fails_alone_and_leaves_no_bytes(app: Application) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, b"a" * 1000, b"b" * 1001, b"c")
     intake.seal()
     with app.database.read() as connection:
@@ -145,14 +145,14 @@ def test_an_image_over_the_limit_fails_alone_and_leaves_no_bytes(app: Applicatio
 
 
 def test_a_batch_over_its_bound_is_refused(app: Application) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, *[b"x"] * 50)
     with pytest.raises(HttpProblem, match="at most 50"):
         intake.begin("one too many")
 
 
 def test_abandoning_leaves_neither_rows_nor_bytes(app: Application) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, b"a", b"b", b"c")
     intake.begin("half.jpg")
     intake.write(b"half")
@@ -164,7 +164,7 @@ def test_abandoning_leaves_neither_rows_nor_bytes(app: Application) -> None:
 
 
 def test_an_unfinished_upload_is_not_seen(app: Application) -> None:
-    intake = Intake(app.service, "default", options=Options())
+    intake = Intake(app.service, "default", options=read_options())
     take(intake, b"a", b"b", b"c")
     assert app.call("GET", f"/v1/batches/{intake.batch_id}").status_code == 404
     assert app.get("/v1/batches")["data"] == []
@@ -173,7 +173,7 @@ def test_an_unfinished_upload_is_not_seen(app: Application) -> None:
 
 
 def test_an_upload_that_was_given_up_meanwhile_cannot_be_sealed(app: Application) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
         assert purging.purge_rows(connection, intake.batch_id)
@@ -208,7 +208,7 @@ def test_the_fingerprint_is_names_bytes_and_options(app: Application) -> None:
 def test_a_commit_whose_answer_never_comes_keeps_rows_and_bytes_together(
     app: Application, monkeypatch: pytest.MonkeyPatch, files: tuple[bytes, ...], committed: bool
 ) -> None:
-    intake = Intake(app.service, "t", options=Options())
+    intake = Intake(app.service, "t", options=read_options())
     take(intake, *files)
     intact = app.service.database.write
 

@@ -46,8 +46,8 @@ def submit() -> Response:
     )
     row = batches.find(here, g.tenant, accepted.batch_id)
     payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
-    if accepted.webhook_secret is not None:
-        payload["webhook_secret"] = accepted.webhook_secret
+    if accepted.shows_secret and row.webhook is not None:
+        payload["webhook_secret"] = row.webhook["secret"]
     response = Response(json.dumps(payload), 202, content_type="application/json")
     response.headers["Location"] = payload["links"]["self"]
     response.headers["Retry-After"] = "1"

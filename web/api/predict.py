@@ -16,7 +16,7 @@ from web.http.problems import HttpProblem
 from web.service import Service, service
 from web.upload.body import Body
 from web.upload.intake import Intake
-from web.upload.options import Options
+from web.upload.options import read_options
 from web.upload.single import submit_one
 
 blueprint = Blueprint("predict", __name__)
@@ -41,7 +41,9 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 def predict(query: PredictQuery) -> Response:
     here = service()
     here.capacity.check_prediction(request.content_length or 0)
-    options = Options(priority=Lane.INTERACTIVE.value, model=query.get("model"))
+    options = read_options()
+    options["priority"] = Lane.INTERACTIVE.value
+    options["model"] = query.get("model")
     intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
     submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
     row = _wait_for_verdict(here, intake.batch_id)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from shared.lifecycle.uploads import ReceivedItem
@@ -17,7 +18,7 @@ class Fingerprint:
         """The next image; its name's length keeps a name from passing for a name and a hash."""
         self._hash.update(f"{len(item.filename)}:{item.filename}:{item.sha256}\n".encode())
 
-    def of(self, options: dict[str, Any]) -> str:
+    def of(self, options: Mapping[str, Any]) -> str:
         """The fingerprint of the images so far with these options."""
         whole = self._hash.copy()
         whole.update(json.dumps(options, sort_keys=True).encode())

@@ -9,6 +9,7 @@ import time
 
 from shared.blobs.packs import PackWriter
 from shared.clock import now
+from shared.contract.options import Options
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.lifecycle import idempotency, open_work, uploads
@@ -19,7 +20,7 @@ from web.service import Service
 from web.upload import chunk_size
 from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
-from web.upload.options import Options
+from web.upload.options import read_options
 from web.upload.terms import terms_of
 
 _MEASURE_EVERY_S = 1.0
@@ -121,7 +122,7 @@ class Intake:
 
     def fingerprint(self) -> str:
         """Names, bytes and options of this submission as one hash."""
-        return self._fingerprint.of((self.options or Options()).canonical())
+        return self._fingerprint.of(self.options or read_options())
 
     def seal(self) -> None:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
@@ -148,7 +149,7 @@ class Intake:
         if self._writer is not None:
             self._writer.close()
         piece = Piece(self._pack, self._writer.size if self._writer else 0, self._items)
-        options, settings, at = self.options or Options(), self.settings, now()
+        options, settings, at = self.options or read_options(), self.settings, now()
         # Set before the commit: if the connection drops, the commit may still have succeeded.
         opening, self._opened = not self._opened, True
         if opening:
@@ -159,17 +160,17 @@ class Intake:
         with self.service.database.write() as connection:
             terms = None
             if opening or (seal and not self._opened_with_options):
-                terms = terms_of(options, versions.find(connection, options.model), settings)
+                terms = terms_of(options, versions.find(connection, options.get("model")), settings)
             if opening and terms is not None:
                 lease_s = None if seal else settings.upload_lease_s
                 uploads.open_batch(connection, self.batch, terms, piece, at=at, lease_s=lease_s, hold=hold)
             else:
-                lane, lease_s = options.priority, settings.upload_lease_s
+                lane, lease_s = options["priority"], settings.upload_lease_s
                 uploads.append(connection, self.batch_id, piece, lane, at=at, lease_s=lease_s, hold=hold)
                 if seal:
                     sealed = uploads.seal(connection, self.batch_id, terms, at=at)
             if not seal and time.monotonic() - self._measured > _MEASURE_EVERY_S:
-                speed = open_work.mean_speed(connection, options.priority, settings.lease_s)
+                speed = open_work.mean_speed(connection, options["priority"], settings.lease_s)
                 self._progress.most_items = chunk_size.by_speed(speed, settings)
                 self._measured = time.monotonic()
             if seal and self.key is not None:
@@ -178,7 +179,7 @@ class Intake:
                     raise UploadLost("a retry of this request has taken over its key")
         # One message for each chunk that this commit made claimable.
         for _ in range((0 if hold or not piece.good else 1) + sealed.released):
-            self.service.announcer.chunk_queued(options.priority)
+            self.service.announcer.chunk_queued(options["priority"])
         self._items, self._writer = [], None
         self._pack += 1
         return sealed.open if seal else 0

@@ -1,56 +1,28 @@
-"""The `options` part of a submission, read and checked."""
+"""The `options` part of a submission, checked against the contract."""
 
 import base64
 import secrets
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from shared.contract import options as contract
-from shared.contract.states import Lane
+from shared.contract.options import Options
 from web.http import validators
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a client may ask of a batch; None means the model's or the service's own value."""
-
-    priority: str = Lane.NORMAL.value
-    model: str | None = None
-    threshold: float | None = None
-    review_band: tuple[float, float] | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    webhook: dict[str, Any] | None = None
-    deadline: float | None = None
-    retention: float | None = None
-    on_error: str = "continue"
-    asked: dict[str, Any] = field(default_factory=dict)
-
-    def canonical(self) -> dict[str, Any]:
-        """The options as the client spelled them, for comparing two submissions."""
-        return self.asked
-
-    def made_secret(self) -> str | None:
-        """The webhook secret, where the client sent none and must learn the one we made."""
-        if self.webhook is None or self.asked["webhook"].get("secret"):
-            return None
-        return str(self.webhook["secret"])
+def read_options(text: bytes | str = b"{}") -> Options:
+    """The options of a JSON text, defaults filled in; raises 400 naming each bad entry by its pointer."""
+    return cast(Options, validators.read_json(Options, text, validators.OPTIONS))
 
 
-def read_options(text: bytes | str | None) -> Options:
-    """The options of a JSON text; raises 400 naming each bad entry by its pointer."""
-    asked = validators.read_json(contract.Options, text or b"{}", validators.OPTIONS)
-    point = asked.get("operating_point") or {}
-    webhook = asked.get("webhook")
+def webhook_of(options: Options) -> dict[str, Any] | None:
+    """The receiver to store with the batch: a secret is made where the client sent none."""
+    asked = options.get("webhook")
+    if asked is None:
+        return None
     made = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    return Options(
-        priority=asked["priority"],
-        model=asked.get("model"),
-        threshold=point.get("threshold"),
-        review_band=point.get("review_band"),
-        metadata=asked["metadata"],
-        webhook=webhook and {"events": None, **webhook, "secret": webhook.get("secret") or made},
-        deadline=asked.get("deadline"),
-        retention=asked.get("retention"),
-        on_error=asked["on_error"],
-        asked=asked,
-    )
+    return {"url": asked["url"], "secret": asked.get("secret") or made, "events": asked.get("events")}
+
+
+def makes_secret(options: Options | None) -> bool:
+    """Whether the answer must show the webhook's secret, since the client sent none."""
+    webhook = options.get("webhook") if options else None
+    return webhook is not None and not webhook.get("secret")

@@ -98,10 +98,10 @@ class _Parts:
             self._intake.end()
         elif self._name == "options":
             options = read_options(bytes(self._field))
-            if options.webhook is not None:
+            if (webhook := options.get("webhook")) is not None:
                 # Refused now rather than at the first delivery, which judges the address again after DNS.
                 allowed = self._intake.settings.webhook_allowed_networks
-                addresses.check_url(options.webhook["url"], allowed)
+                addresses.check_url(webhook["url"], allowed)
             self._intake.set_options(options)
 
     def read_archive(self) -> None:

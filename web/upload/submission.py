@@ -9,16 +9,20 @@ from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload.body import Body
 from web.upload.intake import Intake
+from web.upload.options import makes_secret
 from web.upload.receive import receive
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The batch of a submission; `replayed` if an earlier submission with the same key made it."""
+    """The batch of a submission; `replayed` if an earlier submission with the same key made it.
+
+    `shows_secret` if the answer must show the secret of the webhook, since the service made it.
+    """
 
     batch_id: str
     replayed: bool
-    webhook_secret: str | None = None
+    shows_secret: bool = False
 
 
 def submit(
@@ -44,7 +48,7 @@ def submit(
         if first is None:
             _undo(service, intake)
         raise
-    return Accepted(intake.batch_id, False, intake.options.made_secret() if intake.options else None)
+    return Accepted(intake.batch_id, False, makes_secret(intake.options))
 
 
 def _undo(service: Service, intake: Intake) -> None:
@@ -84,4 +88,4 @@ def _claim(service: Service, intake: Intake) -> First | None:
 def _replay(intake: Intake, first: First) -> Accepted:
     if intake.fingerprint() != first.fingerprint:
         raise HttpProblem(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
-    return Accepted(first.batch_id, True)
+    return Accepted(first.batch_id, True, makes_secret(intake.options))

@@ -1,10 +1,11 @@
 """The terms of a batch: the client's options, completed by the model and the settings."""
 
 from shared.contract.operating_point import OperatingPoint
+from shared.contract.options import Options
 from shared.lifecycle.uploads import Terms
 from shared.registry.versions import ModelPoint
 from shared.settings import Settings
-from web.upload.options import Options
+from web.upload.options import webhook_of
 
 
 def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
@@ -12,14 +13,16 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
 
     Raises InvalidOperatingPoint if a part that the options give does not fit the model's other part.
     """
+    asked, retention = options.get("operating_point") or {}, options.get("retention")
     point = OperatingPoint(model.threshold, model.review_low, model.review_high)
     return Terms(
-        lane=options.priority,
+        lane=options["priority"],
         model_id=model.id,
-        point=point.changed(options.threshold, options.review_band),
-        retention_s=settings.retention_s if options.retention is None else options.retention,
-        deadline_s=options.deadline,
-        on_error=options.on_error,
-        webhook=options.webhook,
-        metadata=options.metadata,
+        point=point.changed(asked.get("threshold"), asked.get("review_band")),
+        retention_s=settings.retention_s if retention is None else retention,
+        deadline_s=options.get("deadline"),
+        on_error=options["on_error"],
+        webhook=webhook_of(options),
+        metadata=options["metadata"],
+        name=options.get("name"),
     )
