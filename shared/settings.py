@@ -87,6 +87,8 @@ class Settings:
     orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")
     upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
     predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
+    trial_s: float = _setting(60.0, "seconds the trial load of an uploaded model may take", at_least=1)
+    trial_memory_bytes: int = _setting(2 * 2**30, "memory the trial load of an uploaded model may take")
     drain_s: float = _setting(20.0, "seconds running work may take to end at shutdown")
     webhook_allowed_networks: str = _setting(
         "", "private networks webhooks may reach: CIDRs, comma-separated"

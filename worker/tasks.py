@@ -52,3 +52,11 @@ def deliver_webhook(delivery_id: str) -> None:
     from worker.webhooks.deliver import deliver
 
     deliver(runtime().database, runtime().settings, delivery_id)
+
+
+@_task(queues.TRIAL)
+def trial(model_id: str) -> None:
+    """Load an uploaded model version by trial. Repeated, it claims nothing, since a claim moves the due time."""
+    from worker.trials import begin_trial
+
+    begin_trial(runtime().database, runtime().blobs, runtime().settings, model_id)

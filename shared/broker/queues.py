@@ -16,6 +16,7 @@ QUEUES = (*LANES, WEBHOOKS, UPKEEP)
 INFER = "worker.infer"
 THUMBNAIL = "worker.thumbnail"
 DELIVER = "worker.deliver"
+TRIAL = "worker.trial"
 
 EVENTS_CHANNEL = "batches"
 

@@ -204,23 +204,25 @@ class Client:
 
     # Model versions
 
-    def models(self) -> Iterator[ModelPayload]:
-        """Every model version this key may use."""
-        return cast("Iterator[ModelPayload]", self._pages("/v1/models", {}))
+    def models(self, *, tenant: str | None = None) -> Iterator[ModelPayload]:
+        """Every model version this key may use; an operator may name a tenant, or `*` for the installation."""
+        return cast("Iterator[ModelPayload]", self._pages("/v1/models", {"tenant": tenant} if tenant else {}))
 
-    def upload_model(self, artifact: Path) -> ModelPayload:
-        """Upload an artifact; uploading the same bytes again names the same version."""
+    def upload_model(self, artifact: Path, *, tenant: str | None = None) -> ModelPayload:
+        """Upload an artifact, to be loaded by trial; uploading the same bytes again names the same version."""
         headers = {"Content-Type": "application/octet-stream"}
-        answer = self._wire.call("POST", "/v1/models", body=_read(artifact), headers=headers)
+        answer = self._wire.call("POST", "/v1/models" + _of(tenant), body=_read(artifact), headers=headers)
         return cast("ModelPayload", answer.json())
 
-    def activate_model(self, model_id: str) -> ModelPayload:
-        """Let new batches use this version."""
-        return cast("ModelPayload", self._post(f"/v1/models/{quote(model_id, safe='')}/activate"))
+    def activate_model(self, model_id: str, *, tenant: str | None = None) -> ModelPayload:
+        """Let new batches use this version, which must be ready."""
+        path = f"/v1/models/{quote(model_id, safe='')}/activate" + _of(tenant)
+        return cast("ModelPayload", self._post(path))
 
-    def rollback_model(self, model_id: str) -> ModelPayload:
-        """Back to the version that was active before this one."""
-        return cast("ModelPayload", self._post(f"/v1/models/{quote(model_id, safe='')}/rollback", once=True))
+    def rollback_model(self, model_id: str, *, tenant: str | None = None) -> ModelPayload:
+        """Go back to this version, which was active before."""
+        path = f"/v1/models/{quote(model_id, safe='')}/rollback" + _of(tenant)
+        return cast("ModelPayload", self._post(path, once=True))
 
     # Keys, workers, health
 
@@ -248,6 +250,10 @@ class Client:
         except (ApiError, Unreachable):
             return False
 
+    def readiness(self) -> dict[str, str]:
+        """The checks of /readyz: `ok`, or what is wrong, for each part; raises Unreachable or ApiError."""
+        return dict(self._wire.call("GET", "/readyz", patience_s=0.0).json()["checks"])
+
     def _post(self, path: str, asked: Mapping[str, Any] | None = None, *, once: bool = False) -> Any:
         body = b"" if asked is None else json.dumps(asked).encode()
         headers = {"Content-Type": "application/json"}
@@ -261,6 +267,10 @@ class Client:
             if not page.get("has_more"):
                 return
             query["cursor"] = page["next_cursor"]
+
+
+def _of(tenant: str | None) -> str:
+    return "" if tenant is None else f"?tenant={quote(tenant, safe='')}"
 
 
 def _read(path: Path) -> bytes:

@@ -40,6 +40,15 @@ class Eta(TypedDict):
     items_per_second: Annotated[float, About("the batch's mean so far")]
 
 
+BLOCKED_CODES = ("model_refused", "store_missing", "no_worker")
+
+
+class Blocked(TypedDict):
+    code: Annotated[str, OneOf(BLOCKED_CODES)]
+    detail: str
+    since: Time
+
+
 class BatchPayload(TypedDict):
     """One submission: the unit of completion and of webhooks."""
 
@@ -51,6 +60,7 @@ class BatchPayload(TypedDict):
     operating_point: OperatingPointPayload
     counts: BatchCounts
     verdicts: VerdictCounts
+    blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Eta | None
     name: Annotated[str | None, About("what people call the batch")]
@@ -87,6 +97,7 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
             "expired": row.expired,
         },
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
+        "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": _eta(row, done),
         "name": row.name,
@@ -110,6 +121,11 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "cancel": f"{this}/cancel",
         "page": f"{base}/batches/{batch_id}",
     }
+
+
+def _blocked(row: BatchRecord) -> Blocked | None:
+    why = row.blocked
+    return None if why is None else {"code": why["code"], "detail": why["detail"], "since": why["since"]}
 
 
 def _eta(row: BatchRecord, done: int) -> Eta | None:

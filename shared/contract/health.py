@@ -12,5 +12,5 @@ class LivenessPayload(TypedDict):
 
 
 class ReadinessPayload(TypedDict):
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready", "degraded", "not_ready"]
     checks: Annotated[dict[str, str], About("`ok`, or what is wrong, for each part")]

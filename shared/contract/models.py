@@ -1,12 +1,14 @@
 """A model version as the contract shows it."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
-from shared.contract.fields import Time
+from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
+from shared.contract.states import ModelStatus
 from shared.store.records import ModelRecord
 
 
@@ -15,7 +17,13 @@ class ModelPayload(TypedDict):
     object: Literal["model"]
     name: str
     sha256: str
-    active: bool
+    active: Annotated[bool, About("the version that the caller's new batches use where they name none")]
+    tenant: Annotated[str, About("its owner; `*` is the installation")]
+    status: Annotated[str, OneOf(ModelStatus), About("only a `ready` one can be activated")]
+    reason: Annotated[str | None, About("why it was refused")]
+    activated_at: Annotated[
+        list[Time], About("when it became active for the caller's tenant or for all, oldest first")
+    ]
     operating_point: OperatingPointPayload
     input: dict[str, Any]
     metrics: dict[str, Any]
@@ -23,14 +31,20 @@ class ModelPayload(TypedDict):
     links: dict[str, str]
 
 
-def model_payload(row: ModelRecord, *, active: bool, base: str = "") -> ModelPayload:
-    """A model version from its row."""
+def model_payload(
+    row: ModelRecord, *, active: bool, activated: Sequence[float] = (), base: str = ""
+) -> ModelPayload:
+    """A model version from its row, and the times at which it was activated."""
     return {
         "id": row.id,
         "object": "model",
         "name": row.name,
         "sha256": row.sha256,
         "active": active,
+        "tenant": row.tenant,
+        "status": row.status,
+        "reason": row.reason,
+        "activated_at": [rfc3339(at) for at in activated],
         "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
         "input": row.card.get("preprocessing", {}),
         "metrics": row.card.get("metrics", {}),
@@ -38,5 +52,6 @@ def model_payload(row: ModelRecord, *, active: bool, base: str = "") -> ModelPay
         "links": {
             "card": f"{base}/v1/models/{row.id}/card",
             "activate": f"{base}/v1/models/{row.id}/activate",
+            "rollback": f"{base}/v1/models/{row.id}/rollback",
         },
     }

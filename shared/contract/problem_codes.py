@@ -11,6 +11,8 @@ REQUEST_CODES = {
     "idempotency_key_in_use": "An upload with this Idempotency-Key is still running. Ask again after Retry-After.",
     "idempotency_key_reused": "This Idempotency-Key has been used with other content. Use a new key.",
     "incomplete_body": "The body ended before its last part. Nothing was kept: send it again.",
+    "invalid_model_name": "A model's name has 1 to 100 printable characters and does not look like an id.",
+    "model_not_ready": "The model version is still to be loaded by trial, or was refused; `reason` says why.",
     "internal_error": "A fault of the service. It is in the log under the request id.",
     "invalid_archive": "The archive is no readable zip, tar or tar.gz.",
     "invalid_artifact": "The file is no model artifact, or its hashes don't agree.",

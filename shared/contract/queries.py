@@ -69,6 +69,17 @@ class ResultsQuery(TypedDict, total=False):
 
 
 @closed
+class TenantQuery(TypedDict, total=False):
+    tenant: Annotated[
+        str,
+        Len(1, 64),
+        About(
+            "with the scope `operator`: act for this tenant; `*` is the installation", examples=["default"]
+        ),
+    ]
+
+
+@closed
 class PredictQuery(TypedDict, total=False):
     model: Annotated[str, MaxLen(200), About("a model version's id or name; the active one where absent")]
 

@@ -1,4 +1,4 @@
-"""The states a batch, an item, a chunk and a delivery can be in. Transitions are in transitions.py."""
+"""The statuses of batches, items, chunks, deliveries and model versions."""
 
 from enum import StrEnum
 
@@ -35,6 +35,12 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
+
+
+class ModelStatus(StrEnum):
+    TESTING = "testing"  # uploaded; a worker has yet to load it by trial
+    READY = "ready"
+    REFUSED = "refused"
 
 
 class Verdict(StrEnum):

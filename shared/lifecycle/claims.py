@@ -39,6 +39,7 @@ class Claim:
     review_low: float
     review_high: float
     items: tuple[ClaimedItem, ...]
+    hand_backs: int = 0
 
 
 _LEASED = {
@@ -185,6 +186,7 @@ def claim(
             lane=chunk.lane,
             attempt=chunk.attempts,
             enqueued_at=chunk.enqueued_at,
+            hand_backs=chunk.hand_backs,
             items=tuple(ClaimedItem(*row) for row in sorted(rows)),
             **batches[chunk.batch_id]._mapping,
         )

@@ -8,7 +8,7 @@ Statements are built once, at import: building a statement costs more than runni
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, case, update
+from sqlalchemy import Connection, bindparam, case, null, update
 
 from shared.contract.states import BatchStatus, Outcome
 from shared.store.engine import Database, clock
@@ -53,6 +53,7 @@ _COMPLETE = (
             else_=Outcome.PARTIAL,
         ),
         finished_at=clock(),
+        blocked=null(),
         retain_until=clock() + Batch.retention_s,
         version=Batch.version + 1,
     )

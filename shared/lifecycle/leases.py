@@ -6,7 +6,7 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
 from shared.contract.states import ChunkStatus, ItemStatus
-from shared.lifecycle import counters
+from shared.lifecycle import blocked, counters
 from shared.lifecycle.claims import Claim
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
@@ -25,21 +25,31 @@ def renew(connection: Connection, chunk_id: int, token: str, lease_s: float) -> 
     return done.rowcount == 1
 
 
-def release(connection: Connection, held: Claim, wait_s: float = 5.0) -> bool:
+def release(
+    connection: Connection, held: Claim, code: str, detail: str, *, wait_s: float | None = None
+) -> bool:
     """Hand a chunk back untouched, since the worker lacks a part: no attempt is counted.
 
-    The chunk is claimable again after `wait_s`: claimed at once, it would keep its whole lane waiting.
+    The chunk is claimable again after `wait_s`, by default longer at each hand-back: claimed at once, it would keep
+    its whole lane waiting. The batch says `code` and `detail` once a chunk of it has come back a few times.
     """
+    wait_s = blocked.wait_s(held.hand_backs) if wait_s is None else wait_s
     changed = connection.execute(
         update(Chunk)
         .where(Chunk.id == held.chunk_id, Chunk.token == held.token, Chunk.status == ChunkStatus.LEASED)
         .values(
-            status=ChunkStatus.QUEUED, token=None, lease_until=clock() + wait_s, attempts=Chunk.attempts - 1
+            status=ChunkStatus.QUEUED,
+            token=None,
+            lease_until=clock() + wait_s,
+            attempts=Chunk.attempts - 1,
+            hand_backs=Chunk.hand_backs + 1,
         )
     )
     if changed.rowcount != 1:
         return False
     requeue_items(connection, held.batch_id, held.items[0].seq, held.items[-1].seq, attempts=-1)
+    if held.hand_backs + 1 >= blocked.TOLD_AFTER:
+        blocked.block(connection, held.batch_id, code, detail)
     return True
 
 

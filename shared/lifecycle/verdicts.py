@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, null, update
 
 from shared.contract.states import ChunkStatus, ItemStatus
 from shared.lifecycle.claims import Claim
@@ -69,6 +69,7 @@ _COUNT = (
         defect=Batch.defect + bindparam("n_defect"),
         no_defect=Batch.no_defect + bindparam("n_no_defect"),
         review=Batch.review + bindparam("n_review"),
+        blocked=null(),
         version=Batch.version + 1,
     )
     .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed)

@@ -1,38 +1,50 @@
-"""Model versions: registering an artifact, which one is active, and finding one by id or name."""
+"""Model versions: who owns one, registering an artifact, and finding the version that a batch will use.
+
+A version belongs to one tenant, or to the installation (tenant `*`), which every tenant may use. Other tenants'
+versions do not exist for a caller.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared.blobs.store import BlobStore
 from shared.clock import now
+from shared.contract.states import ModelStatus
 from shared.errors import GonogoError
 from shared.ids import new_id
+from shared.registry import activations
+from shared.registry.activations import INSTALLATION
 from shared.registry.artifact import Artifact, read_artifact
-from shared.store.engine import Database
+from shared.store.engine import Database, clock
 from shared.store.records import ModelRecord
 from shared.store.tables import ModelActivation, ModelVersion
 
+ID_PREFIX = "mdl_"
+_LONGEST_NAME = 100
 _VERSIONS = ModelVersion.__table__
-# Built once, since building one costs more than running it; without the card, which is long.
-_POINT = (
-    select(
-        ModelVersion.id,
-        ModelVersion.name,
-        ModelVersion.threshold,
-        ModelVersion.review_low,
-        ModelVersion.review_high,
-    )
-    .order_by(ModelVersion.id.desc())
+# Built once, since building a statement costs more than running it; without the card, which is long.
+_POINT = select(
+    ModelVersion.id,
+    ModelVersion.name,
+    ModelVersion.threshold,
+    ModelVersion.review_low,
+    ModelVersion.review_high,
+    ModelVersion.status,
+)
+_BY_ID = _POINT.where(
+    ModelVersion.id == bindparam("wanted"), ModelVersion.tenant.in_((bindparam("of_tenant"), INSTALLATION))
+)
+# The tenant's own activation comes before the installation's, the newest first.
+_ACTIVE = (
+    _POINT.join(ModelActivation, ModelActivation.model_id == ModelVersion.id)
+    .where(ModelActivation.tenant.in_((bindparam("of_tenant"), INSTALLATION)))
+    .order_by(case((ModelActivation.tenant == INSTALLATION, 1), else_=0), ModelActivation.id.desc())
     .limit(1)
 )
-_ACTIVE = select(ModelActivation.model_id).order_by(ModelActivation.id.desc()).limit(1)
-_ACTIVE_POINT = _POINT.where(ModelVersion.id == _ACTIVE.scalar_subquery())
-_NAMED_POINT = _POINT.where(
-    or_(ModelVersion.id == bindparam("wanted"), ModelVersion.name == bindparam("wanted"))
-)
+_ACTIVE_OF_NAME = _ACTIVE.where(ModelVersion.name == bindparam("wanted"))
 
 
 class ModelPoint(NamedTuple):
@@ -43,30 +55,75 @@ class ModelPoint(NamedTuple):
     threshold: float
     review_low: float
     review_high: float
+    status: str
 
 
 class UnknownModel(GonogoError):
+    """No version that the caller may use has this id, or none is active under this name."""
+
     code = "unknown_model"
 
 
-def register(database: Database, store: BlobStore, artifact: Artifact) -> str:
-    """Keep an artifact and its row; the same bytes twice are one version. Returns the id."""
+class ModelNotReady(GonogoError):
+    """The version is still to be loaded by trial, or its trial failed."""
+
+    code = "model_not_ready"
+
+
+class InvalidModelName(GonogoError):
+    """The name in an artifact is empty, too long, unprintable, or looks like an id."""
+
+    code = "invalid_model_name"
+
+
+def register(
+    database: Database,
+    store: BlobStore,
+    artifact: Artifact,
+    *,
+    tenant: str = INSTALLATION,
+    status: ModelStatus = ModelStatus.READY,
+) -> str:
+    """Keep an artifact and its row; the same bytes twice are one version of a tenant. Returns the id.
+
+    A version that was refused is tried again. Raises InvalidModelName.
+    """
+    check_name(artifact.name)
     path = store.artifact_path(artifact.sha256)
     if not path.is_file():
         store.put_file(artifact.path, path)
     try:
         with database.write() as connection:
-            return _known(connection, artifact) or _insert(connection, artifact)
-    except IntegrityError:  # somebody registered the same bytes between our look and our insert
+            known = _known(connection, tenant, artifact)
+            if known is None:
+                return _insert(connection, tenant, artifact, status)
+            connection.execute(
+                update(ModelVersion)
+                .where(ModelVersion.id == known, ModelVersion.status == ModelStatus.REFUSED)
+                .values(status=status, reason=None, trials=0, trial_due_at=clock())
+            )
+            return known
+    except IntegrityError:  # another process registered the same bytes between the look and the insert
         with database.read() as connection:
-            return str(_known(connection, artifact))
+            return str(_known(connection, tenant, artifact))
 
 
-def _known(connection: Connection, artifact: Artifact) -> str | None:
-    return connection.scalar(select(ModelVersion.id).where(ModelVersion.sha256 == artifact.sha256))
+def check_name(name: str) -> None:
+    """Raise InvalidModelName unless a version may have this name; none may be taken for an id."""
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
+        raise InvalidModelName(
+            f"a model's name has 1 to {_LONGEST_NAME} printable characters, not {name[:120]!r}"
+        )
+    if name.startswith(ID_PREFIX):
+        raise InvalidModelName(f"a model's name must not begin with {ID_PREFIX}: it would be taken for an id")
 
 
-def _insert(connection: Connection, artifact: Artifact) -> str:
+def _known(connection: Connection, tenant: str, artifact: Artifact) -> str | None:
+    owned = (ModelVersion.tenant == tenant, ModelVersion.sha256 == artifact.sha256)
+    return connection.scalar(select(ModelVersion.id).where(*owned))
+
+
+def _insert(connection: Connection, tenant: str, artifact: Artifact, status: ModelStatus) -> str:
     identifier, point = new_id("mdl"), artifact.operating_point
     connection.execute(
         insert(ModelVersion).values(
@@ -78,60 +135,65 @@ def _insert(connection: Connection, artifact: Artifact) -> str:
             review_high=point.review_high,
             card=artifact.card,
             created_at=now(),
+            tenant=tenant,
+            status=status,
+            trials=0,
+            trial_due_at=clock(),
         )
     )
     return identifier
 
 
 def register_shipped(database: Database, store: BlobStore) -> None:
-    """Register the models that come with the product; the first of them is active in a new installation."""
-    folder = Path(__file__).parent / "published"
+    """Register the models that come with the product; the first of them is active in a new installation.
+
+    They are ready at once: the tests load each of them by the same trial.
+    """
     # rendered-parts sorts first on purpose: it is what the demo draws, so a new installation can be tried.
-    for path in sorted(folder.glob("*/*.gonogo")):
+    for path in shipped():
         identifier = register(database, store, read_artifact(path))
         with database.write() as connection:
-            if active_id(connection) is None:
-                activate(connection, identifier)
+            if activations.active_id(connection, INSTALLATION) is None:
+                activations.activate(connection, identifier)
 
 
-def active_id(connection: Connection) -> str | None:
-    """The version that new batches use, or None where none was ever activated."""
-    return connection.scalar(_ACTIVE)
+def shipped() -> list[Path]:
+    """The artifacts that come with the product, in order."""
+    return sorted((Path(__file__).parent / "published").glob("*/*.gonogo"))
 
 
-def activate(connection: Connection, model_id: str) -> None:
-    """Let new batches use this version; batches that run keep theirs."""
-    connection.execute(insert(ModelActivation).values(model_id=model_id, at=now()))
+def find(connection: Connection, wanted: str | None, tenant: str = INSTALLATION) -> ModelPoint:
+    """The version that a new batch of the tenant uses: by id; or active under this name; or, for None, the active one.
 
-
-def previous_id(connection: Connection) -> str | None:
-    """The version that was active before the active one."""
-    active = active_id(connection)
-    return connection.scalar(
-        select(ModelActivation.model_id)
-        .where(ModelActivation.model_id != active)
-        .order_by(ModelActivation.id.desc())
-        .limit(1)
-    )
-
-
-def find(connection: Connection, wanted: str | None) -> ModelPoint:
-    """Id, name and operating point of a version by id, by name (the newest of that name), or of the active one for
-    None; raises UnknownModel."""
-    query = _ACTIVE_POINT if wanted is None else _NAMED_POINT
-    row = connection.execute(query, {"wanted": wanted}).first()
+    The tenant's own activation comes before the installation's. Raises UnknownModel, or ModelNotReady.
+    """
+    if wanted is None:
+        row = connection.execute(_ACTIVE, {"of_tenant": tenant}).first()
+    elif wanted.startswith(ID_PREFIX):
+        row = connection.execute(_BY_ID, {"wanted": wanted, "of_tenant": tenant}).first()
+    else:
+        row = connection.execute(_ACTIVE_OF_NAME, {"wanted": wanted, "of_tenant": tenant}).first()
     if row is None:
-        raise UnknownModel("no model is active" if wanted is None else f"no model {wanted!r}")
-    return ModelPoint._make(row)
+        raise UnknownModel(
+            "no model is active" if wanted is None else f"no model {wanted!r} is there or active"
+        )
+    found = ModelPoint._make(row)
+    if found.status != ModelStatus.READY:
+        raise ModelNotReady(f"model {found.id} is {found.status}: only a ready one can be used")
+    return found
 
 
-def listing(connection: Connection) -> list[ModelRecord]:
-    """Every version, newest first."""
-    query = select(_VERSIONS).order_by(ModelVersion.id.desc())
+def _usable_by(tenant: str) -> ColumnElement[bool]:
+    return ModelVersion.tenant.in_((tenant, INSTALLATION))
+
+
+def listing(connection: Connection, tenant: str = INSTALLATION) -> list[ModelRecord]:
+    """The versions that a tenant may use, newest first."""
+    query = select(_VERSIONS).where(_usable_by(tenant)).order_by(ModelVersion.id.desc())
     return [ModelRecord._make(row) for row in connection.execute(query)]
 
 
-def get(connection: Connection, model_id: str) -> ModelRecord | None:
-    """The version with this id, or None."""
-    row = connection.execute(select(_VERSIONS).where(ModelVersion.id == model_id)).first()
+def get(connection: Connection, model_id: str, tenant: str = INSTALLATION) -> ModelRecord | None:
+    """The version with this id, or None where there is none that the tenant may use."""
+    row = connection.execute(select(_VERSIONS).where(ModelVersion.id == model_id, _usable_by(tenant))).first()
     return None if row is None else ModelRecord._make(row)

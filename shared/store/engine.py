@@ -91,6 +91,34 @@ class Database:
                 self._turn.release()
 
     @contextmanager
+    def altering(self) -> Iterator[Connection]:
+        """A transaction that may alter tables.
+
+        SQLite alters most things by copying a table and dropping the old one. With foreign keys enforced, dropping
+        deletes the rows first, which fails for rows that others refer to; and the pragma has no effect inside a
+        transaction. So it is off here, and the references are checked before the commit.
+        """
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                self._foreign_keys(connection, "OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    if self.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise RuntimeError(
+                            "the change of the tables would leave a reference to a missing row"
+                        )
+            finally:
+                if self.is_sqlite:
+                    self._foreign_keys(connection, "ON")
+
+    @staticmethod
+    def _foreign_keys(connection: Connection, state: str) -> None:
+        raw = connection.connection.driver_connection  # by SQLAlchemy, it would begin a transaction first
+        assert raw is not None
+        raw.execute(f"PRAGMA foreign_keys={state}")
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection whose statements each see the newest committed state; it takes no lock."""
         with self._reads.connect() as connection:

@@ -31,6 +31,11 @@ class ModelRecord(NamedTuple):
     review_high: float
     card: JsonObject
     created_at: float
+    tenant: str
+    status: str
+    reason: str | None
+    trials: int
+    trial_due_at: float | None
 
 
 class BatchRecord(NamedTuple):
@@ -69,6 +74,7 @@ class BatchRecord(NamedTuple):
     retention_s: float
     retain_until: float | None
     name: str | None
+    blocked: JsonObject | None
 
 
 class ChunkRecord(NamedTuple):
@@ -85,6 +91,7 @@ class ChunkRecord(NamedTuple):
     host: str | None
     pid: int | None
     enqueued_at: float
+    hand_backs: int
 
     @property
     def size(self) -> int:

@@ -51,28 +51,45 @@ class ServiceSecret(Base):
 
 
 class ModelVersion(Base):
-    """An immutable published artifact; its bytes are in the blob store under its sha256."""
+    """An immutable published artifact of one tenant, or of the installation (tenant `*`).
+
+    Its bytes are in the blob store under its sha256. `reason` says why it was refused. `trial_due_at` is when a
+    worker may (again) try to load it, while it is `testing`.
+    """
 
     __tablename__ = "model_versions"
 
     id: Mapped[str] = mapped_column(_Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
     card: Mapped[JsonObject] = mapped_column(JSON)
     created_at: Mapped[float]
+    tenant: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(_Word)
+    reason: Mapped[str | None] = mapped_column(Text)
+    trials: Mapped[int] = mapped_column(default=0)
+    trial_due_at: Mapped[float | None]
+
+    __table_args__ = (UniqueConstraint("tenant", "sha256", name="uq_model_versions_owner"),)
 
 
 class ModelActivation(Base):
-    """Which version new batches use: the newest row. Nothing is overwritten, so a rollback is one more row."""
+    """The version that new batches of a tenant use: its newest row, else the installation's (tenant `*`).
+
+    Nothing is overwritten, so a rollback is one more row.
+    """
 
     __tablename__ = "model_activations"
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
     model_id: Mapped[str] = mapped_column(_Id, ForeignKey("model_versions.id"))
     at: Mapped[float]
+    tenant: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index("ix_model_activations_tenant", "tenant", "id"),)
 
 
 class Batch(Base):
@@ -117,6 +134,7 @@ class Batch(Base):
     retention_s: Mapped[float]
     retain_until: Mapped[float | None]
     name: Mapped[str | None] = mapped_column(String(200))
+    blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
@@ -150,6 +168,7 @@ class Chunk(Base):
     host: Mapped[str | None] = mapped_column(String(255))
     pid: Mapped[int | None]
     enqueued_at: Mapped[float]
+    hand_backs: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
         Index("ix_chunks_batch", "batch_id", "first_seq"),

@@ -43,7 +43,7 @@ def test_every_task_that_is_named_is_registered(monkeypatch: pytest.MonkeyPatch)
     from worker.app import app
 
     app.loader.import_default_modules()
-    named = {queues.INFER, queues.THUMBNAIL, queues.DELIVER}
+    named = {queues.INFER, queues.THUMBNAIL, queues.DELIVER, queues.TRIAL}
     assert named == {name for name in app.tasks if not name.startswith("celery.")}
 
 

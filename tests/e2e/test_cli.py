@@ -203,7 +203,10 @@ def test_model_versions_and_workers_are_listed_and_switched(run: Run, up: Up, tm
     assert json.loads(run("models", "activate", active["id"], "--json").stdout)["active"] is True
     assert json.loads(run("workers", "--json").stdout)
     artifact = next((up.data_dir / "blobs").rglob(f"*{active['sha256']}*"))
-    assert json.loads(run("models", "upload", str(artifact), "--json").stdout)["id"] == active["id"]
+    assert (
+        json.loads(run("models", "upload", str(artifact), "--tenant", "*", "--json").stdout)["id"]
+        == active["id"]
+    )
     (tmp_path / "no.gonogo").write_bytes(b"no artifact")
     assert "invalid_artifact" in one_line(run("models", "upload", str(tmp_path / "no.gonogo")))
 

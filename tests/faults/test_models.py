@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from shared.registry import versions
+from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import ModelVersion
 from tests.faults.rig import CHUNK_ITEMS, Rig
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.timeout(170), pytest.mark.parametrize("shared", ["sqli
 def model_file(ill: Rig) -> Iterator[Path]:
     """The file of the active model; put right again at the end."""
     with ill.database.read() as connection:
-        active = versions.active_id(connection)
+        active = activations.active_id(connection)
         sha256 = connection.scalar(select(ModelVersion.sha256).where(ModelVersion.id == active))
     path = ill.blobs.artifact_path(str(sha256))
     whole = path.read_bytes()

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from shared.access import keys
 from shared.blobs.store import BlobStore
 from shared.contract.scopes import SCOPES
-from shared.registry import versions
+from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -23,6 +23,7 @@ from web.app import create_app
 from web.service import Service
 from worker.inference.infer import infer_chunks
 from worker.inference.runtime import Runtime
+from worker.trials import try_model
 
 
 @dataclass
@@ -82,6 +83,11 @@ class Application:
         while infer_chunks(self.runtime, lane):
             pass
 
+    def try_model(self, model_id: str) -> None:
+        """Do what a worker does with an uploaded model version: load it by trial, and record the outcome."""
+        here = self.runtime
+        try_model(here.database, here.blobs, here.settings, model_id)
+
     def finished(self, files: dict[str, bytes], asked: dict[str, Any] | None = None, **options: Any) -> Any:
         """Submit a batch, work on it to its end and return it."""
         batch = self.submit(files, asked, **options)
@@ -111,7 +117,7 @@ def application(
     migrate(database)
     model_id = versions.register(database, BlobStore(settings.blobs), read_artifact(artifact))
     with database.write() as connection:
-        versions.activate(connection, model_id)
+        activations.activate(connection, model_id)
         _, key = keys.create_key(connection, tenant="default", name="test", scopes=SCOPES)
     database.dispose()
     flask = create_app(settings)

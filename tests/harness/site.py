@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from shared.access import keys
 from shared.contract.operating_point import OperatingPoint
 from shared.lifecycle import claims, endings, verdicts
-from shared.registry import versions
+from shared.registry import activations, versions
 from shared.registry.artifact import Calibration, Preprocessing, write_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -100,7 +100,7 @@ def made_site(folder: Path) -> Iterator[Site]:
     )
     identifier = versions.register(here.database, here.blobs, artifact)
     with here.database.write() as connection:
-        versions.activate(connection, identifier)
+        activations.activate(connection, identifier)
         _, secret = keys.create_key(connection, tenant="plant", name="test", scopes=["admin"])
         connection.execute(Worker.__table__.insert().values(_worker()))  # type: ignore[attr-defined]
     yield Site(app, app.test_client(use_cookies=False), secret)

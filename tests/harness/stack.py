@@ -16,7 +16,7 @@ from typing import Any
 from shared.access import keys
 from shared.blobs.store import BlobStore
 from shared.client.client import Client
-from shared.registry import versions
+from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -69,8 +69,8 @@ class Stack:
         for path in artifacts:
             identifier = versions.register(database, BlobStore(self.settings.blobs), read_artifact(path))
             with database.write() as connection:
-                if versions.active_id(connection) is None:
-                    versions.activate(connection, identifier)
+                if activations.active_id(connection) is None:
+                    activations.activate(connection, identifier)
         with database.write() as connection:
             _, self.key = keys.create_key(
                 connection, tenant="default", name="test", scopes=["admin", "submit", "read"]

@@ -27,6 +27,12 @@ def app(
         yield made
 
 
+@pytest.fixture(autouse=True)
+def same_start(app: Application) -> None:
+    """The first model is active before each test, whatever the test before left."""
+    assert app.call("POST", f"/v1/models/{app.model_id}/activate").status_code == 200
+
+
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a second model."""
@@ -35,6 +41,15 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def upload(app: Application, data: bytes) -> Any:
     return app.call("POST", "/v1/models", data=data, **OCTETS)
+
+
+def tried(app: Application, data: bytes) -> Any:
+    """A version that was uploaded and tried by a worker."""
+    answer = upload(app, data)
+    assert answer.status_code == 201, answer.text
+    app.try_model(answer.get_json()["id"])
+    versions = app.get("/v1/models")["data"]
+    return next(version for version in versions if version["id"] == answer.get_json()["id"])
 
 
 def active(app: Application) -> list[str]:
@@ -55,7 +70,7 @@ def test_new_batches_use_the_active_version_and_running_ones_keep_theirs(
     app: Application, other: bytes, images: dict[str, bytes]
 ) -> None:
     files = dict(list(images.items())[:3])
-    identifier = upload(app, other).get_json()["id"]
+    identifier = tried(app, other)["id"]
     before = app.submit(files)
     assert app.call("POST", f"/v1/models/{identifier}/activate").get_json()["active"] is True
     assert active(app) == [identifier]
@@ -71,14 +86,24 @@ def test_new_batches_use_the_active_version_and_running_ones_keep_theirs(
     app.work()
 
 
-def test_a_rollback_activates_the_version_before(app: Application, other: bytes) -> None:
-    identifier = upload(app, other).get_json()["id"]
-    app.call("POST", f"/v1/models/{app.model_id}/activate")
-    app.call("POST", f"/v1/models/{identifier}/activate")
-    assert app.call("POST", f"/v1/models/{app.model_id}/rollback").status_code == 409
-    back = app.call("POST", f"/v1/models/{identifier}/rollback")
-    assert (back.status_code, back.get_json()["id"]) == (200, app.model_id)
-    assert active(app) == [app.model_id]
+def test_a_rollback_goes_back_to_the_version_that_it_names(
+    app: Application, other: bytes, tmp_path: Path
+) -> None:
+    second = tried(app, other)["id"]
+    third = tried(app, write_untrained(tmp_path / "t.gonogo", seed=21, name="third").read_bytes())["id"]
+    never = tried(app, write_untrained(tmp_path / "n.gonogo", seed=22, name="never").read_bytes())["id"]
+    for identifier in (app.model_id, second, third):
+        assert app.call("POST", f"/v1/models/{identifier}/activate").status_code == 200
+    for _ in range(2):  # it does not toggle: each names its target
+        assert app.call("POST", f"/v1/models/{third}/rollback").get_json()["code"] == "wrong_state"
+        back = app.call("POST", f"/v1/models/{app.model_id}/rollback")
+        assert (back.status_code, back.get_json()["active"], active(app)) == (200, True, [app.model_id])
+        forth = app.call("POST", f"/v1/models/{third}/rollback")
+        assert (forth.status_code, active(app)) == (200, [third])
+    assert len(forth.get_json()["activated_at"]) == 3
+    refused = app.call("POST", f"/v1/models/{never}/rollback")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "wrong_state")
+    assert app.call("POST", f"/v1/models/{app.model_id}/rollback").status_code == 200
 
 
 def test_the_card_is_what_the_artifact_holds(app: Application) -> None:
@@ -112,7 +137,7 @@ def test_a_version_whose_bytes_are_gone_or_changed_is_not_activated(
     app: Application, tmp_path: Path, images: dict[str, bytes]
 ) -> None:
     data = write_untrained(tmp_path / "third.gonogo", seed=2, name="third").read_bytes()
-    model = upload(app, data).get_json()
+    model = tried(app, data)
     path = app.service.blobs.artifact_path(model["sha256"])
     path.write_bytes(data[:-100])
     assert app.call("POST", f"/v1/models/{model['id']}/activate").get_json()["code"] == "invalid_artifact"

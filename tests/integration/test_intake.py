@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from shared.lifecycle import claims, purging
 from shared.lifecycle.uploads import UploadLost
-from shared.registry import versions
+from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Batch, Chunk, Item
 from tests.harness.application import Application, application
@@ -120,14 +120,14 @@ def test_a_batch_under_way_keeps_its_model_when_another_is_activated(
     intake = Intake(app.service, "t", options=read_options())
     take(intake, b"a", b"b")
     with app.database.write() as connection:
-        versions.activate(connection, other_model)
+        activations.activate(connection, other_model)
     try:
         take(intake, b"c")
         intake.seal()
         assert [claimed_model(app, "normal") for _ in range(2)] == [app.model_id] * 2
     finally:
         with app.database.write() as connection:
-            versions.activate(connection, app.model_id)
+            activations.activate(connection, app.model_id)
 
 
 def test_an_image_over_the_limit_fails_alone_and_leaves_no_bytes(app: Application) -> None:

@@ -5,12 +5,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import delete, inspect, select
+from sqlalchemy.exc import IntegrityError
 
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
@@ -18,7 +20,7 @@ from shared.settings import Settings
 from shared.store import migrations
 from shared.store.engine import Database
 from shared.store.migrations import migrate, newest, revision
-from shared.store.tables import Base, ModelVersion, ServiceSecret
+from shared.store.tables import ApiKey, Base, Batch, Chunk, ModelVersion, ServiceSecret
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(migrations.__file__).parent
@@ -97,3 +99,55 @@ def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: 
     shipped = sorted((ROOT / "shared" / "registry" / "published").glob("*/*.gonogo"))
     assert len(models) == len(set(models)) == len(shipped)
     assert active == (read_artifact(shipped[0]).name if shipped else None)
+
+
+def test_a_database_of_the_second_revision_keeps_its_models_batches_and_first_key(database_url: str) -> None:
+    database = Database(database_url)
+    upgrade_to(database, "0002")
+    with database.write() as connection:
+        for statement in OLD_ROWS:
+            connection.exec_driver_sql(statement)
+    migrate(database)
+    with database.read() as connection:
+        for tenant in ("default", "another"):
+            assert versions.find(connection, None, tenant).id == "mdl_old"
+            assert versions.find(connection, "bolts", tenant).id == "mdl_old"
+        row = connection.execute(select(Batch.model_id, Batch.blocked)).one()
+        assert (row.model_id, row.blocked) == ("mdl_old", None)
+        assert connection.scalar(select(Chunk.hand_backs)) == 0
+        scopes = dict(connection.execute(select(ApiKey.id, ApiKey.scopes)).all())
+    assert scopes["key_1"] == ["admin", "metrics", "operator", "read", "review", "submit"]
+    assert scopes["key_2"] == ["admin"], "a tenant's admin is no operator"
+    with database.write() as connection:  # the references are enforced again, and the old constraint is gone
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            connection.execute(delete(ModelVersion))
+        connection.exec_driver_sql(
+            "INSERT INTO model_versions (id, name, sha256, threshold, review_low, review_high, card, created_at,"
+            " tenant, status, trials) VALUES ('mdl_own', 'bolts', 'a', 0.5, 0.4, 0.6, '{}', 1, 'default', 'ready', 0)"
+        )
+    database.dispose()
+
+
+OLD_ROWS = (
+    "INSERT INTO model_versions (id, name, sha256, threshold, review_low, review_high, card, created_at)"
+    " VALUES ('mdl_old', 'bolts', 'a', 0.5, 0.4, 0.6, '{}', 1)",
+    "INSERT INTO model_activations (model_id, at) VALUES ('mdl_old', 1)",
+    "INSERT INTO batches (id, tenant, status, origin, lane, sealed, version, model_id, threshold, review_low,"
+    " review_high, metadata, on_error, total, queued, processing, succeeded, failed, cancelled, expired, defect,"
+    " no_defect, review, bytes, created_at, retention_s) VALUES ('bat_1', 't', 'queued', 'batch', 'normal', true, 1,"
+    " 'mdl_old', 0.5, 0.4, 0.6, '{}', 'continue', 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 60)",
+    "INSERT INTO chunks (batch_id, first_seq, last_seq, pack, lane, status, attempts, enqueued_at)"
+    " VALUES ('bat_1', 0, 0, 0, 'normal', 'queued', 0, 1)",
+    "INSERT INTO api_keys (id, tenant, name, prefix, sha256, scopes, created_at) VALUES ('key_1', 'default', 'admin',"
+    ' \'p1\', \'s\', \'["admin", "submit", "read", "review"]\', 1)',
+    "INSERT INTO api_keys (id, tenant, name, prefix, sha256, scopes, created_at) VALUES ('key_2', 'other', 'admin',"
+    " 'p2', 's', '[\"admin\"]', 2)",
+)
+
+
+def upgrade_to(database: Database, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    with database.altering() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

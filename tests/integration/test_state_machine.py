@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
             connection.execute(
                 insert(ModelVersion).values(
                     id=_MODEL, name="m", sha256="0" * 64, threshold=0.5, review_low=0.5, review_high=0.5,
-                    card={}, created_at=0.0,
+                    card={}, tenant="*", status="ready", created_at=0.0,
                 )
             )  # fmt: skip
 
@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
         live = held in self._live_claims()
         with self.database.write() as connection:
             if data.draw(st.booleans()):
-                done = leases.release(connection, held, wait_s=0.0)
+                done = leases.release(connection, held, "model_refused", "as told", wait_s=0.0)
             else:
                 done = leases.renew(connection, held.chunk_id, held.token, _LEASE_S)
         assert done == live

@@ -10,10 +10,10 @@ from sqlalchemy import delete, insert, select, update
 
 from shared.clock import now
 from shared.ids import new_id
-from shared.lifecycle import claims, closing, endings, leases, purging, verdicts
+from shared.lifecycle import blocked, claims, closing, endings, leases, purging, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
-from shared.store.engine import Database
+from shared.store.engine import Database, clock
 from shared.store.migrations import migrate
 from shared.store.tables import Batch, Chunk, Delivery, Item, ModelVersion
 from tests.harness.databases import empty_database_url
@@ -48,7 +48,7 @@ def model_id(database: Database) -> str:
         connection.execute(
             insert(ModelVersion).values(
                 id=identifier, name="m", sha256="0" * 64, threshold=0.5, review_low=0.4, review_high=0.6,
-                card={}, created_at=now(),
+                card={}, tenant="*", status="ready", created_at=now(),
             )
         )  # fmt: skip
     return identifier
@@ -119,6 +119,11 @@ def run(database: Database, change: Callable[..., Any], *args: Any) -> Any:
         return change(connection, *args)
 
 
+def hand_back(database: Database, held: Claim, wait_s: float | None = None) -> bool:
+    with database.write() as connection:
+        return leases.release(connection, held, "model_refused", "it does not load", wait_s=wait_s)
+
+
 def batch_row(database: Database, batch_id: str) -> Any:
     """The batch, whose counts must agree with its items."""
     with database.read() as connection:
@@ -187,7 +192,7 @@ def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None
     assert heir.attempt == 2
     assert record(database, zombie, verdict="no_defect") is None
     assert not run(database, leases.renew, zombie.chunk_id, "zombie", 60)
-    assert not run(database, leases.release, zombie)
+    assert not hand_back(database, zombie)
     assert record(database, heir) is not None
     assert batch_row(database, batch_id).defect == 4
     with database.read() as connection:
@@ -330,7 +335,7 @@ def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id
 
 def test_a_chunk_handed_back_costs_no_attempt(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id)
-    assert run(database, leases.release, must_claim(database, "first"), 0.0)
+    assert hand_back(database, must_claim(database, "first"), 0.0)
     assert batch_row(database, batch_id).queued == 4
     held = must_claim(database, "second")
     assert held.attempt == 1
@@ -342,7 +347,7 @@ def test_a_chunk_handed_back_lets_others_go_first(database: Database, model_id: 
     make_batch(database, model_id)
     make_batch(database, model_id)
     back = must_claim(database, "first")
-    assert run(database, leases.release, back, 60.0)
+    assert hand_back(database, back, 60.0)
     assert must_claim(database, "second").chunk_id > back.chunk_id
 
 
@@ -350,9 +355,66 @@ def test_a_chunk_handed_back_does_not_keep_the_others_of_its_lane_waiting(
     database: Database, model_id: str
 ) -> None:
     make_batch(database, model_id, items=2, per_chunk=1)
-    assert run(database, leases.release, must_claim(database, "first"), 600.0)
+    assert hand_back(database, must_claim(database, "first"), 600.0)
     assert [item.seq for item in must_claim(database, "second").items] == [1]
     assert claim(database) is None
+
+
+def test_a_batch_says_why_once_its_chunk_has_come_back_a_few_times(database: Database, model_id: str) -> None:
+    batch_id = make_batch(database, model_id)
+    for hand_backs in range(blocked.TOLD_AFTER):
+        assert batch_row(database, batch_id).blocked is None
+        held = must_claim(database, f"t{hand_backs}")
+        assert held.hand_backs == hand_backs
+        assert hand_back(database, held, 0.0)
+    told = batch_row(database, batch_id).blocked
+    assert (told["code"], told["detail"]) == ("model_refused", "it does not load")
+    with database.read() as connection:
+        assert blocked.by_code(connection) == {"model_refused": 1}
+        assert blocked.blocked(connection, 10) == [batch_id]
+    record(database, must_claim(database, "at last"))
+    assert batch_row(database, batch_id).blocked is None
+
+
+def test_each_hand_back_waits_longer_up_to_a_bound(database: Database, model_id: str) -> None:
+    make_batch(database, model_id)
+    held = must_claim(database, "first")
+    assert hand_back(database, held)
+    with database.read() as connection:
+        wait = connection.scalar(select(Chunk.lease_until - clock()).where(Chunk.id == held.chunk_id))
+    assert wait == pytest.approx(5.0, abs=2.0)
+    waits = [blocked.wait_s(number) for number in range(20)]
+    assert waits == sorted(waits)
+    assert waits[:3] == [5.0, 10.0, 20.0]
+    assert waits[-1] == 300.0
+
+
+def test_a_batch_whose_lane_has_no_worker_says_so_until_one_serves_it(
+    database: Database, model_id: str
+) -> None:
+    batch_id = make_batch(database, model_id, created_at=now() - 100)
+    with database.write() as connection:
+        assert blocked.unserved(connection, {LANE}, 60.0, 10) == []
+        assert blocked.unserved(connection, {"low"}, 1000.0, 10) == []
+        assert blocked.unserved(connection, {"low"}, 60.0, 10) == [batch_id]
+        blocked.block(connection, batch_id, blocked.NO_WORKER, "no worker")
+        blocked.block(connection, batch_id, "model_refused", "the first reason stands")
+        assert blocked.unserved(connection, {"low"}, 60.0, 10) == []
+        assert blocked.served_again(connection, {"low"}, 10) == []
+        assert blocked.served_again(connection, {LANE}, 10) == [batch_id]
+        blocked.unblock(connection, batch_id, "model_refused")
+        assert blocked.by_code(connection) == {blocked.NO_WORKER: 1}
+        blocked.unblock(connection, batch_id, blocked.NO_WORKER)
+        assert blocked.by_code(connection) == {}
+
+
+def test_a_batch_that_ends_is_no_longer_blocked(database: Database, model_id: str) -> None:
+    batch_id = make_batch(database, model_id)
+    with database.write() as connection:
+        blocked.block(connection, batch_id, "model_refused", "it does not load")
+    assert run(database, closing.cancel, batch_id)
+    assert run(database, endings.complete, batch_id) is not None
+    assert batch_row(database, batch_id).blocked is None
 
 
 def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Database, model_id: str) -> None:

@@ -8,11 +8,12 @@ from sqlalchemy import select
 from shared.access import keys
 from shared.contract.keys import ApiKeyPayload, ApiKeyRequest, key_payload
 from shared.contract.pages import Page, page
+from shared.contract.scopes import may_grant
 from shared.store.records import ApiKeyRecord
 from shared.store.tables import ApiKey
 from web.http import auth
 from web.http.operations import operation
-from web.http.problems import not_found
+from web.http.problems import HttpProblem, not_found
 from web.service import service
 
 blueprint = Blueprint("api_keys", __name__)
@@ -33,9 +34,13 @@ def list_keys() -> dict[str, Any]:
     "Make a key; its secret is shown in this answer and never again",
     {201: ApiKeyPayload},
     body={"application/json": ApiKeyRequest},
-    problems=(400, 413, 415),
+    problems=(400, 403, 413, 415),
 )
 def create_key(body: ApiKeyRequest) -> tuple[dict[str, Any], int]:
+    if not may_grant(g.key.scopes, body["scopes"]):
+        raise HttpProblem(
+            403, "forbidden", "only a key with the scope 'operator' gives out metrics and operator"
+        )
     with service().database.write() as connection:
         identifier, secret = keys.create_key(
             connection,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.broker import checks
 from shared.broker.connection import UNREACHABLE, connect
 from shared.contract.health import LivenessPayload, ReadinessPayload
-from shared.lifecycle import workers
+from shared.lifecycle import blocked, workers
 from shared.store.tables import Event
 from web.http.operations import operation
 from web.service import Service, service
@@ -25,14 +25,17 @@ def livez() -> dict[str, Any]:
 
 @blueprint.get("/readyz")
 @operation(
-    "Database, broker and a live worker are there",
+    "Database, broker and a live worker are there; `degraded` where a batch waits that no worker can serve",
     {200: ReadinessPayload, 503: ReadinessPayload},
 )
 def readyz() -> Response:
     here = service()
     checks = {"database": _database(here), "broker": _broker(here), "worker": _worker(here)}
     ready = all(detail == "ok" for detail in checks.values())
-    body = {"status": "ready" if ready else "not_ready", "checks": checks}
+    # A blocked batch of one tenant must not take the service away from the others, so it is told and stays 200.
+    checks["blocked"] = _blocked(here)
+    status = "not_ready" if not ready else "ready" if checks["blocked"] == "ok" else "degraded"
+    body = {"status": status, "checks": checks}
     response = Response(json.dumps(body), 200 if ready else 503, content_type="application/json")
     if not ready:
         response.headers["Retry-After"] = "2"
@@ -64,6 +67,16 @@ def _worker(here: Service) -> str:
         return f"unknown: {type(error).__name__}"
     missing = sorted({"interactive", "normal"} - served)
     return f"no live worker for {', '.join(missing)}" if missing else "ok"
+
+
+def _blocked(here: Service) -> str:
+    try:
+        with here.database.read() as connection:
+            found = blocked.by_code(connection)
+    except SQLAlchemyError as error:
+        return f"unknown: {type(error).__name__}"
+    told = ", ".join(f"{number} {code}" for code, number in sorted(found.items()))
+    return f"batches that no worker can serve: {told}" if found else "ok"
 
 
 @blueprint.get("/metrics")

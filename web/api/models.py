@@ -1,21 +1,27 @@
 """Model versions over HTTP: list, upload, activate, roll back, card."""
 
 import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, request
 from sqlalchemy import Connection
 
+from shared.broker import queues
 from shared.contract.models import ModelPayload, model_payload
 from shared.contract.pages import Page, page
-from shared.registry import versions
+from shared.contract.queries import TenantQuery
+from shared.contract.states import ModelStatus
+from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.records import ModelRecord
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation
 from web.http.problems import HttpProblem, not_found
+from web.http.tenants import acting_tenant
 from web.service import Service, service
 
 blueprint = Blueprint("models", __name__)
@@ -24,25 +30,31 @@ _MAX_ARTIFACT = 512 * 2**20
 
 @blueprint.get("/v1/models")
 @require("read")
-@operation("List model versions, newest first", {200: Page[ModelPayload]})
-def list_models() -> dict[str, Any]:
+@operation(
+    "List the tenant's model versions and the installation's, newest first",
+    {200: Page[ModelPayload]},
+    query=TenantQuery,
+    problems=(403,),
+)
+def list_models(query: TenantQuery) -> dict[str, Any]:
+    tenant = acting_tenant(query)
     with service().database.read() as connection:
-        active = versions.active_id(connection)
-        rows = versions.listing(connection)
-    data = [model_payload(row, active=row.id == active, base=base_url(request)) for row in rows]
-    return dict(page(data, None))
+        rows = versions.listing(connection, tenant)
+        shown = _shown(connection, tenant, rows)
+    return dict(page(shown, None))
 
 
 @blueprint.post("/v1/models")
 @require("admin")
 @operation(
-    "Upload an artifact; it is loaded by trial by the workers before it can be activated",
+    "Upload an artifact; a worker loads it by trial, and only a `ready` version can be activated",
     {201: ModelPayload},
+    query=TenantQuery,
     body={"application/octet-stream": "the artifact, as `python -m training` wrote it"},
-    problems=(400, 413, 415),
+    problems=(400, 403, 413, 415, 422),
 )
-def upload_model() -> tuple[dict[str, Any], int]:
-    here = service()
+def upload_model(query: TenantQuery) -> tuple[dict[str, Any], int]:
+    here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
     here.capacity.check_disk(request.content_length or 0)
@@ -52,57 +64,92 @@ def upload_model() -> tuple[dict[str, Any], int]:
                 raise HttpProblem(413, "request_too_large", "an artifact may have 512 MB")
             file.write(block)
         file.flush()
-        identifier = versions.register(here.database, here.blobs, read_artifact(Path(file.name)))
-    return _shown(here, identifier), 201
+        artifact = read_artifact(Path(file.name))
+        identifier = versions.register(
+            here.database, here.blobs, artifact, tenant=tenant, status=ModelStatus.TESTING
+        )
+    here.announcer.send(queues.TRIAL, [identifier], queues.UPKEEP)
+    return _answer(here, tenant, identifier), 201
 
 
 @blueprint.post("/v1/models/<model_id>/activate")
 @require("admin")
-@operation("Let new batches use this version; no restart", {200: ModelPayload}, problems=(404, 409))
-def activate_model(model_id: str) -> dict[str, Any]:
-    here = service()
+@operation(
+    "Let the tenant's new batches use this version; no restart. An operator sets the installation's default",
+    {200: ModelPayload},
+    query=TenantQuery,
+    problems=(403, 404, 409),
+)
+def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
+    here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
-        model = _existing(connection, model_id)
-        if not here.blobs.artifact_path(model.sha256).is_file():
-            raise HttpProblem(409, "artifact_missing", "the bytes of this version are gone")
-        read_artifact(here.blobs.artifact_path(model.sha256))
-        versions.activate(connection, model.id)
-    return _shown(here, model_id)
+        _check_usable(here, _existing(connection, tenant, model_id))
+        activations.activate(connection, model_id, tenant)
+    return _answer(here, tenant, model_id)
 
 
 @blueprint.post("/v1/models/<model_id>/rollback")
 @require("admin")
-@operation("Activate the version that was active before this one", {200: ModelPayload}, problems=(404, 409))
-def rollback_model(model_id: str) -> dict[str, Any]:
-    here = service()
+@operation(
+    "Go back to this version, which was active before; its `activated_at` says when",
+    {200: ModelPayload},
+    query=TenantQuery,
+    problems=(403, 404, 409),
+)
+def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
+    here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
-        _existing(connection, model_id)
-        previous = versions.previous_id(connection)
-        if versions.active_id(connection) != model_id or previous is None:
-            raise HttpProblem(409, "wrong_state", "this version is not active, or none was active before it")
-        versions.activate(connection, previous)
-    return _shown(here, previous)
+        _check_usable(here, _existing(connection, tenant, model_id))
+        activations.roll_back(connection, model_id, tenant)
+    return _answer(here, tenant, model_id)
 
 
 @blueprint.get("/v1/models/<model_id>/card")
 @require("read")
 @operation(
-    "The model's card: metrics, data, operating point, training", {200: dict[str, Any]}, problems=(404,)
+    "The model's card: metrics, data, operating point, training",
+    {200: dict[str, Any]},
+    query=TenantQuery,
+    problems=(403, 404),
 )
-def get_card(model_id: str) -> dict[str, Any]:
+def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
+    tenant = acting_tenant(query)
     with service().database.read() as connection:
-        return dict(_existing(connection, model_id).card)
+        return dict(_existing(connection, tenant, model_id).card)
 
 
-def _existing(connection: Connection, model_id: str) -> ModelRecord:
-    row = versions.get(connection, model_id)
+def _existing(connection: Connection, tenant: str, model_id: str) -> ModelRecord:
+    """A version that the tenant may use; raises 404. For the installation only its own will do: its default must be
+    there for every tenant."""
+    row = versions.get(connection, model_id, tenant)
     if row is None:
         raise not_found(f"model {model_id}")
     return row
 
 
-def _shown(here: Service, model_id: str) -> dict[str, Any]:
+def _check_usable(here: Service, model: ModelRecord) -> None:
+    """Raise 409 unless the version has passed its trial and its bytes are there and whole."""
+    if model.status != ModelStatus.READY:
+        why = f": {model.reason}" if model.reason else ""
+        raise HttpProblem(409, "model_not_ready", f"model {model.id} is {model.status}{why}")
+    path = here.blobs.artifact_path(model.sha256)
+    if not path.is_file():
+        raise HttpProblem(409, "artifact_missing", "the bytes of this version are gone")
+    read_artifact(path)
+
+
+def _answer(here: Service, tenant: str, model_id: str) -> dict[str, Any]:
     with here.database.read() as connection:
-        active = versions.active_id(connection)
-        row = _existing(connection, model_id)
-    return dict(model_payload(row, active=row.id == active, base=base_url(request)))
+        [shown] = _shown(connection, tenant, [_existing(connection, tenant, model_id)])
+    return dict(shown)
+
+
+def _shown(connection: Connection, tenant: str, rows: Sequence[ModelRecord]) -> list[ModelPayload]:
+    active = activations.active_id(connection, tenant)
+    activated = defaultdict(list)
+    for model_id, at in activations.history(connection, tenant):
+        activated[model_id].append(at)
+    return [
+        model_payload(row, active=row.id == active, activated=activated[row.id], base=base_url(request))
+        for row in rows
+    ]

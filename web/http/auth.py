@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import g, request, session
 
+from shared.contract.scopes import allows
 from shared.store.records import ApiKeyRecord
 from web.http.problems import HttpProblem
 from web.service import service
@@ -36,8 +37,8 @@ def require(scope: str) -> Callable[[_View], _View]:
 
 
 def may(key: ApiKeyRecord, scope: str) -> bool:
-    """Whether the key has the scope; `admin` includes the others."""
-    return scope in key.scopes or "admin" in key.scopes
+    """Whether the key has the scope, or one that includes it."""
+    return allows(key.scopes, scope)
 
 
 def _bearer() -> ApiKeyRecord | None:

@@ -13,13 +13,17 @@ from shared.contract.operating_point import InvalidOperatingPoint
 from shared.contract.problems import ErrorEntry, Problem
 from shared.errors import GonogoError, Unavailable
 from shared.lifecycle.uploads import UploadLost
-from shared.registry.versions import UnknownModel
+from shared.registry.activations import NeverActive
+from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownModel
 from shared.store.engine import is_away
 
 log = logging.getLogger(__name__)
 
 _STATUS: dict[type[GonogoError], int] = {
     InvalidOperatingPoint: 422,
+    InvalidModelName: 422,
+    ModelNotReady: 409,
+    NeverActive: 409,
     UnknownModel: 422,
     UnknownScope: 422,
     Unavailable: 503,

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from shared.contract.states import ChunkStatus, DeliveryStatus, Lane
-from shared.lifecycle import counters, workers
+from shared.lifecycle import blocked, counters, workers
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Delivery, Event
 from web.service import Service
@@ -42,6 +42,10 @@ class _Figures(Collector):
             yield from _backlog(connection)
             yield from _workers(connection, here.settings.lease_s)
             yield from _deliveries(connection)
+            waiting: dict[tuple[str, ...], float] = {
+                (code,): float(number) for code, number in blocked.by_code(connection).items()
+            }
+            yield _gauge("blocked_batches", "Open batches that no worker can serve.", waiting, "code")
             yield from _events(connection)
 
 

@@ -160,7 +160,8 @@ class Intake:
         with self.service.database.write() as connection:
             terms = None
             if opening or (seal and not self._opened_with_options):
-                terms = terms_of(options, versions.find(connection, options.get("model")), settings)
+                model = versions.find(connection, options.get("model"), self.batch.tenant)
+                terms = terms_of(options, model, settings)
             if opening and terms is not None:
                 lease_s = None if seal else settings.upload_lease_s
                 uploads.open_batch(connection, self.batch, terms, piece, at=at, lease_s=lease_s, hold=hold)

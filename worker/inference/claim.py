@@ -34,7 +34,7 @@ def hand_back(runtime: Runtime, held: Sequence[Claim], event: counters.Name, why
 
     def release(one: Claim) -> None:
         with runtime.database.write() as connection:
-            leases.release(connection, one)
+            leases.release(connection, one, event, why)
             counters.count(connection, event)
 
     for one in held:

@@ -12,7 +12,7 @@ from shared.clock import now
 from shared.errors import ArtifactError
 from shared.ids import new_id
 from shared.lifecycle.workers import Identity
-from shared.registry import versions
+from shared.registry import activations
 from shared.settings import Settings
 from shared.store.engine import Database
 from worker import process
@@ -54,7 +54,7 @@ class Runtime:
 
     def _load_active(self) -> None:
         with self.database.read() as connection:
-            active = versions.active_id(connection)
+            active = activations.any_active_id(connection)
         if active is not None:
             try:
                 self.models.get(active)

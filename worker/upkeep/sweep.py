@@ -25,6 +25,8 @@ from worker.upkeep.steps import (
     messages,
     orphans,
     retention,
+    trials,
+    unserved,
     uploads,
     workers,
 )
@@ -40,6 +42,8 @@ _EVERY_PASS: tuple[Step, ...] = (
     completion,
     messages,
     deliveries,
+    trials,
+    unserved,
     uploads,
     retention,
     workers,

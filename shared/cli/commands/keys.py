@@ -12,9 +12,8 @@ from shared.cli import service
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded import stack
 from shared.cli.output import print_json, print_table
+from shared.contract.scopes import SCOPES
 from shared.settings import Settings
-
-SCOPES = ("submit", "read", "review", "admin")
 
 
 @click.group(short_help="list, create and delete API keys")

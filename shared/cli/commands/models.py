@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from shared.contract.models import ModelPayload
 
 
+_tenant = click.option("--tenant", help="As an operator: act for this tenant; * is the installation.")
+
+
 @click.group(short_help="list, upload and switch model versions")
 def models() -> None:
     """List, upload and switch model versions."""
@@ -24,10 +27,11 @@ def models() -> None:
 @models.command("list")
 @service.options
 @service.as_json
-def list_(where: service.Where, as_json: bool) -> None:
-    """Every model version."""
+@_tenant
+def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
+    """The tenant's model versions and the installation's."""
     with service.open_client(where) as client:
-        found = list(client.models())
+        found = list(client.models(tenant=tenant))
     print_json(found) if as_json else _print(found)
 
 
@@ -35,30 +39,33 @@ def list_(where: service.Where, as_json: bool) -> None:
 @click.argument("artifact", metavar="FILE", type=click.Path(path_type=Path))
 @service.options
 @service.as_json
-def upload(where: service.Where, as_json: bool, artifact: Path) -> None:
-    """Upload an artifact."""
+@_tenant
+def upload(where: service.Where, as_json: bool, tenant: str | None, artifact: Path) -> None:
+    """Upload an artifact; a worker loads it by trial, and a `ready` version can be activated."""
     with service.open_client(where) as client:
-        _show(client.upload_model(artifact), as_json)
+        _show(client.upload_model(artifact, tenant=tenant), as_json)
 
 
 @models.command()
 @click.argument("model")
 @service.options
 @service.as_json
-def activate(where: service.Where, as_json: bool, model: str) -> None:
+@_tenant
+def activate(where: service.Where, as_json: bool, tenant: str | None, model: str) -> None:
     """Let new batches use this version (its id)."""
     with service.open_client(where) as client:
-        _show(client.activate_model(model), as_json)
+        _show(client.activate_model(model, tenant=tenant), as_json)
 
 
 @models.command()
 @click.argument("model")
 @service.options
 @service.as_json
-def rollback(where: service.Where, as_json: bool, model: str) -> None:
-    """Back to the version that was active before."""
+@_tenant
+def rollback(where: service.Where, as_json: bool, tenant: str | None, model: str) -> None:
+    """Go back to this version (its id), which was active before."""
     with service.open_client(where) as client:
-        _show(client.rollback_model(model), as_json)
+        _show(client.rollback_model(model, tenant=tenant), as_json)
 
 
 def _show(version: ModelPayload, as_json: bool) -> None:
@@ -71,10 +78,12 @@ def _print(versions: Iterable[ModelPayload]) -> None:
             "*" if version["active"] else "",
             version["id"],
             version["name"],
+            version["status"],
+            "installation" if version["tenant"] == "*" else version["tenant"],
             version["operating_point"]["threshold"],
             version["sha256"][:16],
             version["created_at"],
         )
         for version in versions
     ]
-    print_table(["", "id", "name", "threshold", "sha256", "created"], rows)
+    print_table(["", "id", "name", "status", "owner", "threshold", "sha256", "created"], rows)

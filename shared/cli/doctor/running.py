@@ -38,5 +38,9 @@ def service(where: Where, settings: Settings) -> Iterator[Finding]:
             yield Finding("workers", "ok", f"{len(workers)} live, lanes {', '.join(lanes)}")
         if client.ready():
             yield Finding("ready", "ok", "/readyz")
+            waiting = client.readiness().get("blocked", "ok")
+            if waiting != "ok":
+                mend = "each batch says why in `blocked`: mend that, or cancel it"
+                yield Finding("blocked", "problem", waiting, mend)
         else:
             yield Finding("ready", "problem", "/readyz says no", "see the lines above and DATA_DIR/logs")

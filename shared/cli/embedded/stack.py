@@ -17,7 +17,7 @@ from shared.settings import Settings
 
 MIGRATIONS = [sys.executable, "-m", "shared.store.migrations"]
 _FIRST_KEY = [sys.executable, "-m", "web", "keys", "create", "--tenant", "default", "--name", "admin"]
-_FIRST_SCOPES = "admin,submit,read,review"
+_FIRST_SCOPES = "admin,operator,metrics,submit,read,review"
 
 
 class NotStarted(GonogoError):

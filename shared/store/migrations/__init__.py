@@ -19,7 +19,7 @@ def migrate(database: Database) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    with database.write() as connection:
+    with database.altering() as connection:
         if not database.is_sqlite:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4704)")
         config.attributes["connection"] = connection

@@ -2,6 +2,7 @@
 
 from worker.upkeep.steps import (
     artifacts,
+    blocked,
     claims,
     completion,
     counters,
@@ -13,7 +14,9 @@ from worker.upkeep.steps import (
     packs,
     retention,
     temporary,
+    trials,
     unclaimable,
+    unserved,
     uploads,
     workers,
 )
@@ -28,10 +31,12 @@ STEPS: tuple[Step, ...] = (
     completion,
     messages,
     deliveries,
+    trials,
+    unserved,
     uploads,
     claims,
     retention,
     orphans,
     temporary,
 )
-LOSSES: tuple[Look, ...] = (packs, artifacts)  # only a backup mends these
+LOSSES: tuple[Look, ...] = (packs, artifacts, blocked)  # a person mends these

@@ -27,7 +27,7 @@ def batch_row(**changed: Any) -> Any:
         "review_low": 0.3, "review_high": 0.6, "total": 1000, "queued": 604, "processing": 32, "succeeded": 360,
         "failed": 4, "cancelled": 0, "expired": 0, "defect": 21, "no_defect": 330, "review": 9, "lane": "normal",
         "metadata": {"line": "A3"}, "created_at": 1.0, "started_at": now() - 10, "finished_at": None,
-        "deadline_at": None, "retain_until": None, "name": "line A3",
+        "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
