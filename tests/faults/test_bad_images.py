@@ -161,7 +161,7 @@ def test_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
 def test_few_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
     port = free_port()
     command = [
-        "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m gunicorn -c python:web.gunicorn_conf web.wsgi:app",
+        "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m web.server",
     ]  # fmt: skip
     ill.stack.spawn("web-b", command, {"GONOGO_PORT": str(port)})
     limits = Path(f"/proc/{ill.stack.processes['web-b'].pid}/limits")

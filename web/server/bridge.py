@@ -1,8 +1,8 @@
 """An ASGI application that runs the Flask application in threads, and holds a thread only while there is work.
 
-No thread is held while headers or a small body arrive, while a request waits (waits.py), or while a client does not
-read its answer. A large body is the exception: its view reads it in a thread. Uploads therefore have slots of their
-own, and an upload that has gone quiet gives its slot up when another one needs it.
+No thread is held while headers or a small body arrive, while a request waits (web/live/waits.py), or while a client
+does not read its answer. A large body is the exception: its view reads it in a thread. Uploads therefore have slots of
+their own, and an upload that has gone quiet gives its slot up when another one needs it.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from web.live.waits import BRIDGED, PARKED, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
 from web.server.refusals import Refusal, refuse
-from web.server.waits import PARKED, SEQUENCE, Parked, Wakes, slow_check_s
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
@@ -148,7 +148,7 @@ class Bridge:
             self._queued -= 1
 
     def _run(self, environ: Environ) -> Answer:
-        environ[SEQUENCE] = self._wakes.sequence
+        environ[SEQUENCE], environ[BRIDGED] = self._wakes.sequence, True
         begun: list[tuple[str, list[tuple[str, str]]]] = []
         body = self._app(environ, lambda status, headers, *_: begun.append((status, headers)))
         status, headers = begun[-1]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.web.server.conftest import Site, read_all
 from web.server import connection
-from web.server.bridge import Limits
+from web.server.bridge import LOOKS_AT_ONCE, Limits
 
 MANY = 200  # fifty times the threads of the site
 
@@ -22,6 +22,16 @@ def test_a_request_that_waits_holds_no_thread(site: Site) -> None:
     site.wakes.tell("key")
     assert all(b"answered in call 2" in read_all(sock) for sock in waiting)
     assert site.wakes.waiting() == 0
+
+
+def test_of_the_many_that_a_change_wakes_a_few_look_at_a_time(site: Site) -> None:
+    waiting = [site.connect(30) for _ in range(20)]
+    for sock in waiting:
+        sock.sendall(b"GET /wait?s=20&work=0.02 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    until(lambda: site.wakes.waiting() == 20)
+    site.wakes.tell("key")
+    assert all(b"answered in call 2" in read_all(sock) for sock in waiting)
+    assert max(int(entry.removeprefix("looking: ")) for entry in site.seen) <= LOOKS_AT_ONCE
 
 
 def test_a_wait_ends_with_its_time(site: Site) -> None:
@@ -41,7 +51,7 @@ def test_a_key_that_is_told_between_the_look_and_the_wait_is_not_missed(site: Si
 def test_the_drain_answers_every_request_that_waits(site: Site) -> None:
     waiting = [site.connect(30) for _ in range(20)]
     for sock in waiting:
-        sock.sendall(b"GET /wait?s=20&looks=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"GET /wait?s=20 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     until(lambda: site.wakes.waiting() == 20)
     site.wakes.stop()
     assert all(b"answered" in read_all(sock) for sock in waiting)
