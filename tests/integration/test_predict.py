@@ -32,6 +32,13 @@ def image(images: dict[str, bytes]) -> bytes:
     return images["part-000.jpg"]
 
 
+def answers(stack: Stack) -> bool:
+    try:
+        return stack.get("/livez")[0] == 200
+    except OSError:
+        return False
+
+
 def workers(stack: Stack) -> list[dict[str, Any]]:
     try:
         return list(stack.get("/v1/workers")[1]["data"])
@@ -177,6 +184,7 @@ def test_without_a_verdict_in_time_the_answer_is_to_try_again(
 
 def test_readiness_misses_the_broker_while_reading_goes_on(tmp_path: Path, artifact: Path) -> None:
     with running(tmp_path, [artifact], "web") as own:
+        until(lambda: answers(own), 30, "the web process answers")
         own.kill("valkey")
         until(
             lambda: own.get("/readyz")[1]["checks"]["broker"].startswith("away"), 30, "the broker is missed"

@@ -1,6 +1,7 @@
 """The server holds a thread only while there is work, and ends connections that hold something back."""
 
 import hashlib
+import socket
 import threading
 import time
 
@@ -92,7 +93,15 @@ def test_an_upload_arrives_whole_while_its_view_reads_it(site: Site) -> None:
 def test_an_upload_whose_client_leaves_breaks_in_its_view(site: Site) -> None:
     with site.connect() as sock:
         sock.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + bytes(2**19))
-    until(lambda: any("client left" in entry for entry in site.seen))
+    until(lambda: any(entry.startswith("broken: ") for entry in site.seen))
+
+
+@pytest.mark.parametrize("size", [10, 2**20])
+def test_a_client_that_ends_its_body_early_and_still_reads_is_told_so(site: Site, size: int) -> None:
+    with site.connect() as sock:
+        sock.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + bytes(size))
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(2**16).startswith((b"HTTP/1.1 400", b"HTTP/1.1 408"))
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read_as_a_problem(site: Site) -> None:
