@@ -1,4 +1,4 @@
-"""From a network's logit to a verdict: the two lines of arithmetic that every path shares."""
+"""From a network's logit to a verdict: the arithmetic that every path shares."""
 
 import math
 
@@ -8,7 +8,7 @@ from shared.registry.artifact import Calibration
 
 
 def calibrated_score(logit: float, calibration: Calibration) -> float:
-    """The probability of a defect, 0 to 1. Raises ValueError on NaN, which must get no verdict."""
+    """The probability of a defect, 0 to 1. Raises ValueError on NaN, so that it gets no verdict."""
     z = calibration.scale * logit + calibration.offset
     if math.isnan(z):
         raise ValueError("the network gave no number")
@@ -20,7 +20,7 @@ def calibrated_score(logit: float, calibration: Calibration) -> float:
 
 
 def decide(score: float, point: OperatingPoint) -> Verdict:
-    """Review inside the band (both ends belong to it), else defect from the threshold on."""
+    """`review` inside the band, both ends included; else `defect` from the threshold on."""
     if point.review_low < point.review_high and point.review_low <= score <= point.review_high:
         return Verdict.REVIEW
     return Verdict.DEFECT if score >= point.threshold else Verdict.NO_DEFECT

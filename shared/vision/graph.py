@@ -1,4 +1,4 @@
-"""An artifact's ONNX graph on the CPU: what serves, and what `training evaluate` scores with."""
+"""An artifact's ONNX graph on the CPU. Workers serve with it and `training evaluate` scores with it."""
 
 import os
 from typing import Any
@@ -20,7 +20,7 @@ class Graph:
     """One session. Safe to call from several threads; `threads` cores work on each call."""
 
     def __init__(self, artifact: Artifact, *, threads: int) -> None:
-        """Raises ArtifactError where the graph cannot be loaded or has not the declared input and outputs."""
+        """Raises ArtifactError if the graph cannot be loaded or lacks the declared input and outputs."""
         import onnxruntime
 
         if hasattr(onnxruntime, "disable_telemetry_events"):
@@ -29,7 +29,7 @@ class Graph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A spinning thread takes the core from the process beside it, which has pictures to decode.
+        # A spinning thread takes the core from another process that has images to decode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
@@ -37,7 +37,7 @@ class Graph:
             )
         except ArtifactError:
             raise
-        except Exception as error:  # the library raises a family of its own, without a common root
+        except Exception as error:  # the library's exceptions have no common root
             raise ArtifactError(f"{artifact.name}: the graph cannot be loaded: {error}") from error
         self._check(artifact)
 

@@ -1,8 +1,7 @@
 """The networks. The only module in `shared` that imports torch.
 
-All of them take `images` uint8 (N, H, W, C), normalise inside, and return three float32 tensors: `logit`
-(N,), positive for a defect; `feature` (N, F), what the last layer sees; `activation` (N, h, w), where the
-logit comes from.
+Each takes `images` uint8 (N, H, W, C), normalises inside, and returns three float32 tensors: `logit` (N,), positive
+for a defect; `feature` (N, F), the last layer's input; `activation` (N, h, w), the logit's sources by place.
 """
 
 from collections.abc import Mapping
@@ -21,12 +20,12 @@ Outputs = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is built from; kept in the card under `network`, so that weights can be loaded again.
+    """The plan of a network, kept in the card under `network` so that weights can be loaded again.
 
-    `widths[i]` channels and `blocks[i]` residual blocks at stage i; the first stage works at 1/`stem_stride`
-    of the picture's size, each later one at half the size of the stage before. `mirrors` (1, 2 or 4) mirrored
-    copies of the picture are scored and averaged. `kind` "original" is the two-layer network, which takes
-    its size from height and width alone.
+    Stage i has `widths[i]` channels and `blocks[i]` residual blocks. The first stage works at 1/`stem_stride` of
+    the image's size, each later one at half the size of the stage before. The network scores `mirrors` (1, 2 or 4)
+    mirrored copies of the image and averages them. `kind` "original" is the two-layer network, which takes its
+    size from height and width alone.
     """
 
     kind: str
@@ -45,12 +44,12 @@ class Shape:
 
     @staticmethod
     def from_card(entry: Mapping[str, Any]) -> "Shape":
-        """Raises TypeError or KeyError on an entry that is not one of ours."""
+        """Raises TypeError or KeyError on an entry that `as_card` did not make."""
         return Shape(**{**entry, "widths": tuple(entry["widths"]), "blocks": tuple(entry["blocks"])})
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions and a way around them."""
+    """Two 3x3 convolutions and a shortcut around them."""
 
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
@@ -60,12 +59,12 @@ class _Block(nn.Module):
         self.second_norm = nn.BatchNorm2d(outside)
         self.around: nn.Module = nn.Identity()
         if stride != 1 or inside != outside:
-            # Averaging before the 1x1 keeps every pixel in the way around; a strided 1x1 drops three of four.
+            # Averaging before the 1x1 keeps every pixel in the shortcut; a strided 1x1 drops three of four.
             shrink: nn.Module = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
             self.around = nn.Sequential(
                 shrink, nn.Conv2d(inside, outside, 1, bias=False), nn.BatchNorm2d(outside)
             )
-        # The block starts as the way around alone: deep stacks train from the first step.
+        # The block starts as the shortcut alone, so that deep stacks train from the first step.
         nn.init.zeros_(self.second_norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,18 +73,20 @@ class _Block(nn.Module):
 
 
 class ResidualNet(nn.Module):
-    """A small residual network over two views of the picture: as it is, and freed of its mean and contrast.
+    """A small residual network over two views of the image: as stored, and freed of its mean and contrast.
 
-    Mean and maximum pooling side by side: a large stain moves the mean, a three-pixel hole only the maximum.
+    It pools by mean and by maximum: a large stain moves the mean, a hole of three pixels moves only the maximum.
     """
 
     shrink: Tensor
-    guided: Tensor  # the map before the last stage, as the latest training step saw it
+    guided: Tensor  # the map before the last stage in the latest training step
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.mirrors = shape.mirrors
-        self.step = 1 if shape.height * shape.width <= 4096 else 2  # a quarter of a big picture tells enough
+        self.step = (
+            1 if shape.height * shape.width <= 4096 else 2
+        )  # a quarter of a large image is sample enough
         stages: list[nn.Module] = []
         inside = shape.widths[0]
         for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
@@ -97,7 +98,7 @@ class ResidualNet(nn.Module):
             2 * shape.channels, shape.widths[0], kernel, shape.stem_stride, kernel // 2, bias=False
         )
         self.stem_norm = nn.BatchNorm2d(shape.widths[0])
-        # Pixels stay 0 to 255 and the weights that meet them shrink: a pass over the whole picture less.
+        # Pixels stay 0 to 255 and the first weights shrink instead, which saves a pass over the whole image.
         shrink = torch.cat([torch.full((shape.channels,), 1 / 64), torch.ones(shape.channels)])
         self.register_buffer("shrink", shrink.view(1, -1, 1, 1), persistent=False)
         self.stages = nn.Sequential(*stages)
@@ -154,12 +155,12 @@ class OriginalNet(nn.Module):
         x = F.max_pool2d(F.relu(self.first(x)), 2)
         x = F.max_pool2d(F.relu(self.second(x)), 2)
         feature = F.relu(self.hidden(x.flatten(1)))
-        # A dense layer has no place-by-place weights: the map shows where the convolutions answered.
+        # A dense layer has no weights by place, so the map shows where the convolutions answered.
         return self.head(feature).squeeze(1).float(), feature.float(), x.mean(1).float()
 
 
 def build(shape: Shape) -> nn.Module:
-    """A fresh network with random weights. Raises ValueError on an unknown kind."""
+    """A new network with random weights. Raises ValueError on an unknown kind."""
     if shape.kind == "residual":
         return ResidualNet(shape)
     if shape.kind == "original":
@@ -186,7 +187,7 @@ def weights_bytes(net: nn.Module) -> bytes:
 def load(weights: bytes, card: Mapping[str, Any]) -> nn.Module:
     """The network that an artifact's card describes, with its weights, on the CPU, ready to score.
 
-    Raises KeyError, TypeError, ValueError or RuntimeError where card and weights do not fit each other.
+    Raises KeyError, TypeError, ValueError or RuntimeError if card and weights do not fit each other.
     """
     net = build(Shape.from_card(card["network"]))
     try:

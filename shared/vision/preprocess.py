@@ -34,6 +34,10 @@ _OTHERS = {
     b"%PDF": "a PDF",
     b"\0\0\0\x0cjP  ": "a JPEG 2000",
     b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+    b"\xff\x0a": "a JPEG XL",
+    b"P5": "a PGM",
+    b"P6": "a PPM",
 }
 _BRANDS = {b"avif": "an AVIF", b"avis": "an AVIF", b"heic": "an HEIC", b"heix": "an HEIC", b"mif1": "an HEIC"}
 

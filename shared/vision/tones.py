@@ -41,11 +41,14 @@ def check_high_bytes(image: Image.Image, full_scale: int | None) -> None:
 def _over_white(image: Image.Image, mode: str) -> Image.Image:
     """Lay transparent pixels over white, strip by strip to save memory.
 
-    Alpha that hides the whole image is a slip of its writer: such an image is taken as opaque.
+    Alpha that hides the whole image is a slip of its writer: such an image is taken as opaque. A writer that takes
+    1 for opaque instead of 255 makes the same slip.
     """
     rows = max(1, _STRIP_BYTES // (4 * image.width))
     result = Image.new(mode, image.size)
-    hidden = all(strip.getchannel("A").getextrema()[1] == 0 for _, strip in _strips(image, rows))
+    hidden = all(
+        np.asarray(strip.getchannel("A")).max() < 256 * LEAST_PEAK for _, strip in _strips(image, rows)
+    )
     for top, strip in _strips(image, rows):
         if hidden:
             strip.putalpha(255)

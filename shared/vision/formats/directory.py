@@ -13,6 +13,7 @@ MAX_VALUES = 500_000
 class Tag(IntEnum):
     """The tags that are read; all hold whole numbers."""
 
+    KIND = 254  # a bit each for a reduced version, a page and a mask
     WIDTH = 256
     HEIGHT = 257
     BITS = 258
@@ -28,13 +29,14 @@ class Tag(IntEnum):
     TILE_HEIGHT = 323
     TILE_OFFSETS = 324
     TILE_LENGTHS = 325
+    INNER_IMAGES = 330
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     JPEG_TABLES = 347
 
 
-# TIFF's number for a type: BYTE, SHORT, LONG, UNDEFINED, LONG8.
-_TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
+# TIFF's number for a type: BYTE, SHORT, LONG, UNDEFINED, IFD, LONG8, IFD8.
+_TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 _READ = frozenset(Tag)
 
 

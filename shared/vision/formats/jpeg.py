@@ -18,6 +18,8 @@ from shared.vision.accepted import Layout, Limits, check_frames, check_size, cor
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 MAX_SCANS = 64
+MAX_SEGMENTS = 10_000
+MAX_EXIF_BYTES = 2**20
 # Each scan of a progressive image visits every block: 0.6 to 0.9 ns a pixel and scan were measured for grey.
 MAX_SCANNED_PIXELS = 1_000_000_000
 _PROGRESSIVE = 0xC2
@@ -56,7 +58,7 @@ def inspect(data: bytes, limits: Limits) -> Jpeg:
     kind, frame, scan, exif, xmp = _header(data)
     if kind not in _HUFFMAN_DCT:
         raise unsupported("a JPEG of a rare kind: neither baseline nor progressive with Huffman codes")
-    layout = Layout(int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]), frame[5], bits=frame[0])
+    layout = _layout(frame)
     if layout.bits != 8:
         raise unsupported(f"{layout.bits} bits a sample; a JPEG may have 8")
     if layout.channels not in (1, 3, 4):
@@ -72,13 +74,17 @@ def inspect(data: bytes, limits: Limits) -> Jpeg:
     return Jpeg(data, layout, exif, xmp, "jpeg_bytes_before_end" in limits.tolerated)
 
 
+def _layout(frame: bytes) -> Layout:
+    return Layout(int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3]), frame[5], bits=frame[0])
+
+
 def _header(data: bytes) -> tuple[int, bytes, int, bytes, bytes]:
     """The frame's marker code and body, the place of the first scan, the EXIF data and the XMP data."""
     exif, xmp, frame, scan, kind = b"", b"", b"", 0, 0
     for code, first, after in _segments(data):
         if code == 0xE1:
             body = data[first:after]
-            if body.startswith(b"Exif\0\0"):
+            if body.startswith(b"Exif\0\0") and len(exif) < MAX_EXIF_BYTES:
                 exif += body[6:] if exif else body
             elif body.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
                 xmp = body
@@ -123,8 +129,14 @@ def orientation(jpeg: Jpeg) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def verify(data: bytes) -> None:
-    """Decode a JPEG stream at the smallest scale; raises ItemError `corrupt_image` on any warning."""
+def verify(data: bytes, most_pixels: int) -> None:
+    """Decode a JPEG stream inside another format at the smallest scale. Raises ItemError."""
+    kind, frame, scan, _, _ = _header(data)
+    layout = _layout(frame)
+    if layout.width * layout.height > most_pixels:
+        raise corrupt("a part of the image declares more pixels than it has room for")
+    if kind == _PROGRESSIVE:
+        _check_scans(data, scan, layout)
     _decoded(data, "GRAY", 0, 0, 8)
 
 
@@ -162,7 +174,9 @@ _BEFORE_END = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker
 def _segments(data: bytes, place: int = 2) -> Iterator[tuple[int, int, int]]:
     """Marker code, first byte and end of each segment's body, up to the first scan."""
     size = len(data)
-    while place + 4 <= size:
+    for _ in range(MAX_SEGMENTS):
+        if place + 4 > size:
+            return
         if data[place] != 0xFF:
             place = data.find(b"\xff", place)  # libjpeg skips them with a warning, which the decoder raises
             if place < 0:
@@ -179,6 +193,7 @@ def _segments(data: bytes, place: int = 2) -> Iterator[tuple[int, int, int]]:
             if code in (_SCAN, 0xD9) or after < place + 4:
                 return
             place = after
+    raise ItemError("too_costly", f"more than {MAX_SEGMENTS} segments")
 
 
 def _check_scans(data: bytes, scan: int, layout: Layout) -> None:
@@ -191,10 +206,14 @@ def _check_scans(data: bytes, scan: int, layout: Layout) -> None:
 def _later_images(data: bytes, scan: int) -> Iterator[tuple[int, int]]:
     """Sizes of the JPEGs that follow the first one's end, such as the second image of a stereo camera."""
     place = data.find(END, scan)
-    while place >= 0 and (start := data.find(b"\xff\xd8\xff", place)) >= 0:
+    for _ in range(MAX_SEGMENTS):
+        start = data.find(b"\xff\xd8\xff", place) if place >= 0 else -1
+        if start < 0:
+            return
         place = start + 2
         for code, first, after in _segments(data, start + 2):
             if code in _FRAMES and after - first >= 6 and after <= len(data):
                 yield int.from_bytes(data[first + 3 : first + 5]), int.from_bytes(data[first + 1 : first + 3])
                 place = max(place, data.find(END, after))
                 break
+    raise ItemError("too_costly", f"more than {MAX_SEGMENTS} images")

@@ -9,7 +9,6 @@ from shared.vision.accepted import corrupt
 from shared.vision.formats import jpeg
 
 _INFLATED_AT_ONCE = 2**20
-_MOST_PADDING = 1000
 MAX_RUNS = 4_000_000  # of PackBits; each costs a step of a Python loop
 
 
@@ -22,34 +21,49 @@ class Strip:
     decoded: int
 
 
-def check(data: bytes, strips: Sequence[Strip], compression: str, jpeg_tables: bytes) -> None:
-    """Raises ItemError `corrupt_image` where a strip is cut or its contents contradict the header.
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Facts about all strips of an image. `pixels` and `decoded` are those of a full strip or tile."""
+
+    compression: str
+    jpeg_tables: bytes
+    pixels: int
+    decoded: int
+
+
+def check(data: bytes, strips: Sequence[Strip], whole: Whole) -> None:
+    """Raises ItemError where a strip is cut, its contents contradict the header, or the check costs too much.
 
     LZW and Zstandard strips are left to libtiff, which stops at their errors. Uncompressed strips carry no
     evidence but their length.
     """
+    # Strips that share bytes would let a small file cause the work of a large one.
+    if whole.compression != "none" and sum(strip.length for strip in strips) > len(data):
+        raise corrupt("the parts of the image overlap")
     runs = 0
     for strip in strips:
-        if strip.length < 1 or strip.offset < 8 or strip.offset + strip.length > len(data):
+        length = strip.decoded if whole.compression == "none" else strip.length
+        if strip.length < length:
+            raise corrupt("a part of the image is shorter than its lines")
+        if length < 1 or strip.offset < 8 or strip.offset + length > len(data):
             raise corrupt("a part of the image lies outside of the file")
-        if compression == "none":
-            if strip.length < strip.decoded:
-                raise corrupt("a part of the image is shorter than its lines")
+        if whole.compression == "none":
             continue
-        body = data[strip.offset : strip.offset + strip.length]
-        if compression == "Deflate":
-            _check_deflate(body, strip.decoded)
-        elif compression == "JPEG":
-            jpeg.verify(jpeg_tables[:-2] + body[2:] if jpeg_tables else body)
-        elif compression == "PackBits":
+        body = data[strip.offset : strip.offset + length]
+        if whole.compression == "Deflate":
+            _check_deflate(body, strip.decoded, whole.decoded)
+        elif whole.compression == "JPEG":
+            tables = whole.jpeg_tables
+            jpeg.verify(tables[:-2] + body[2:] if tables else body, whole.pixels)
+        elif whole.compression == "PackBits":
             runs += _check_packbits(body, strip.decoded, MAX_RUNS - runs)
 
 
-def _check_deflate(body: bytes, decoded: int) -> None:
-    # libtiff stops reading at the last line, before the checksum. A last strip may be padded with further lines.
+def _check_deflate(body: bytes, decoded: int, most: int) -> None:
+    # libtiff stops reading at the last line, before the checksum. A last strip may be padded to a full one.
     inflater, size, rest = zlib.decompressobj(), 0, body
     try:
-        while not inflater.eof and rest and size <= _MOST_PADDING * decoded:
+        while not inflater.eof and rest and size <= most:
             size += len(inflater.decompress(rest, _INFLATED_AT_ONCE))
             rest = inflater.unconsumed_tail
     except zlib.error as error:

@@ -20,6 +20,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3
 _COLOURS = {
     _WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3,
 }  # fmt: skip
+_NOT_THE_IMAGE = 0b101  # bits of the tag KIND: a reduced version, a mask
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _FORMATS = {_SIGNED: "signed", _FLOAT: "floating-point"}
 # Bits that each way to store colour may have.
@@ -46,6 +47,10 @@ def inspect(data: bytes, limits: Limits) -> Layout:
         if following > len(data):
             raise corrupt("the TIFF ends before its second page")
         raise ItemError("multiple_frames", "more than one page, and only one can be judged")
+    if tags.get(Tag.KIND, (0,))[0] & _NOT_THE_IMAGE or Tag.INNER_IMAGES in tags:
+        raise ItemError(
+            "multiple_frames", "a preview or a mask of another image in the file, or a raw photograph"
+        )
     layout = Layout(width, height, samples, bits[0], inverted=colour == _WHITE_IS_ZERO and bits[0] == 16)
     _check_samples(tags, colour, bits, samples, extra)
     check_size(layout, limits, bytes_per_pixel=_bytes_per_pixel(layout))
@@ -119,11 +124,14 @@ def _check_strips(data: bytes, tags: Mapping[int, tuple[int, ...]], layout: Layo
         rows = [min(high, layout.height - high * (i % per_plane)) for i in range(min(count, len(offsets)))]
     if count > MAX_STRIPS:
         raise ItemError("too_costly", f"{count} strips or tiles")
+    row_bytes = -(-wide * row_samples * layout.bits // 8)
+    if compression == "none" and not lengths:  # old writers leave them out
+        lengths = tuple(height * row_bytes for height in rows)
     if len(offsets) != count or len(lengths) != count:
         raise corrupt(f"the TIFF lists {len(offsets)} strips or tiles, and the image has {count}")
-    row_bytes = -(-wide * row_samples * layout.bits // 8)
     parts = [
         strips.Strip(offset, length, height * row_bytes)
         for offset, length, height in zip(offsets, lengths, rows, strict=True)
     ]
-    strips.check(data, parts, compression, bytes(tags.get(Tag.JPEG_TABLES, ())))
+    whole = strips.Whole(compression, bytes(tags.get(Tag.JPEG_TABLES, ())), wide * high, high * row_bytes)
+    strips.check(data, parts, whole)

@@ -50,6 +50,7 @@ def test_what_the_command_line_reads_is_no_unknown_name() -> None:
         ("GONOGO_DEVICE", "tpu"),
         ("GONOGO_PRECISION", "fp8"),
         ("GONOGO_LOG_LEVEL", "LOUD"),
+        ("GONOGO_TOLERATED_IMAGE_FAULTS", "jpeg_missing_end,everything"),
         ("GONOGO_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/99"),
     ],
 )

@@ -263,3 +263,66 @@ def test_an_image_that_costs_too_much_memory_is_refused_before_decoding() -> Non
         struct.pack("<HHIHH", 278, 3, 1, 32, 0), struct.pack("<HHIHH", 322, 3, 1, 40000, 0)
     ).replace(struct.pack("<HHIHH", 284, 3, 1, 1, 0), struct.pack("<HHIHH", 323, 3, 1, 40000, 0))
     assert refusal(huge_tile).code == "too_costly"
+
+
+def without_tag(data: bytes, tag: int, replacement: tuple[int, int, int]) -> bytes:
+    """The TIFF with a tag of one value replaced by another tag, type and value."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", data, place)[0] == tag:
+            number, kind, value = replacement
+            return data[:place] + struct.pack("<HHII", number, kind, 1, value) + data[place + 12 :]
+    raise AssertionError(tag)
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"), [((254, 4, 0), True), ((254, 4, 2), True), ((254, 4, 1), False), ((254, 4, 4), False),
+                           ((330, 4, 8), False), ((330, 13, 8), False)],
+)  # fmt: skip
+def test_a_preview_or_mask_of_another_image_is_not_judged(kind: tuple[int, int, int], accepted: bool) -> None:
+    data = without_tag(tiff(bits=8, sample_format=1), 339, kind)
+    if accepted:
+        assert decode(data, GREY).max() == 64
+    else:
+        assert refusal(data).code == "multiple_frames"
+
+
+def test_an_uncompressed_tiff_without_strip_lengths_is_judged_if_it_is_whole() -> None:
+    data = without_tag(tiff(bits=8, sample_format=1), 279, (305, 4, 0))
+    assert decode(data, GREY).max() == 64
+    short = without_tag(without_tag(data, 257, (257, 4, 900)), 278, (278, 4, 900))
+    assert refusal(short, Preprocessing(10, 100, 1)).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "packbits", "tiff_adobe_deflate"])
+def test_strips_that_share_bytes_are_refused(compression: str) -> None:
+    data = bytearray(encoded(Image.effect_noise((64, 4000), 60), "TIFF", compression=compression))
+    with Image.open(io.BytesIO(data)) as image:
+        tags = image.tag_v2  # type: ignore[attr-defined] # a TIFF has it
+        offsets, lengths = tags[273], tags[279]
+    assert len(offsets) > 2
+    packed = struct.pack(f"<{len(lengths)}I", *lengths)
+    assert packed in data
+    shared = data.replace(packed, struct.pack("<I", len(data) - max(offsets) - 8) * len(lengths))
+    assert refusal(bytes(shared), Preprocessing(20, 1000, 1)).code == "corrupt_image"
+
+
+def test_a_jpeg_inside_a_tiff_may_not_declare_more_pixels_than_its_strip() -> None:
+    data = encoded(Image.effect_noise((64, 64), 60), "TIFF", compression="jpeg")
+    frame = data.rindex(b"\xff\xc0")
+    assert data[frame + 5 : frame + 9] == struct.pack(">HH", 64, 64)
+    bomb = data[: frame + 5] + struct.pack(">HH", 65000, 65000) + data[frame + 9 :]
+    assert refusal(bomb).code == "corrupt_image"
+
+
+@pytest.mark.parametrize("alpha", [1, 15])
+def test_alpha_on_a_wrong_scale_is_ignored(alpha: int) -> None:
+    image = Image.open(io.BytesIO(PLAIN)).convert("RGB")
+    image.putalpha(alpha)
+    assert apart(decode(encoded(image, "PNG"), GREY), decode(PLAIN, GREY)) < 1.5
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x0cJXL \r\n\x87\n", b"P5\n640 480\n255\n", b"\0\0\0\x1cftypheic"])
+def test_other_formats_are_named(head: bytes) -> None:
+    assert re.match(r"an? [A-Z]", refusal(head + bytes(500)).detail)

@@ -3,6 +3,8 @@
 import io
 import itertools
 import random
+import struct
+import time
 from typing import Any
 
 import numpy as np
@@ -109,3 +111,13 @@ def test_rare_kinds_of_jpeg_are_unsupported(marker: int, code: str) -> None:
     data = encoded(textured(64, 64, "L"))
     place = data.index(b"\xff\xc0")
     assert refused(data[: place + 1] + bytes([marker]) + data[place + 2 :]).code == code
+
+
+def test_very_many_segments_or_images_are_refused_in_a_short_time() -> None:
+    data = encoded(textured(64, 64, "L"))
+    started = time.perf_counter()
+    assert refused(data[:2] + 1_000_000 * b"\xff\xe0\0\2" + data[2:]).code == "too_costly"
+    assert refused(data + 1_000_000 * b"\xff\xd8\xff").code == "too_costly"
+    exif = b"\xff\xe1" + struct.pack(">H", 65_002) + b"Exif\0\0" + bytes(64_994)
+    decode(data[:2] + 500 * exif + data[2:], GREY)
+    assert time.perf_counter() - started < 5
