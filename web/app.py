@@ -24,7 +24,6 @@ from web.http import problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
-from web.live.waits import PARKED, BlockingWaits, Parked
 from web.openapi import document
 from web.pages import views as pages
 from web.service import Service
@@ -41,14 +40,14 @@ def create_app(settings: Settings) -> Flask:
     settings = named(settings, database)
     _refuse_evicting_broker(settings)
     celery = celery_app(settings)
-    blobs, waiting = BlobStore(settings.blobs), WaitingRoom(settings)
+    blobs = BlobStore(settings.blobs)
     app.extensions["gonogo"] = Service(
         settings=settings,
         database=database,
         blobs=blobs,
         celery=celery,
         announcer=Announcer(settings, celery),
-        waiting=waiting,
+        waiting=WaitingRoom(settings),
         capacity=Capacity(settings, database, blobs),
         known_keys=KnownKeys(database),
         model_refs={},
@@ -67,8 +66,6 @@ def create_app(settings: Settings) -> Flask:
     for resource in _RESOURCES:
         app.register_blueprint(resource.blueprint)
     problems.install(app)
-    app.register_error_handler(Parked, _park)
-    app.wsgi_app = BlockingWaits(app.wsgi_app, waiting.wakes)  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(_end)
     return app
@@ -94,12 +91,6 @@ def _refuse_evicting_broker(settings: Settings) -> None:
         raise SettingsError(trouble)
 
 
-def _park(parked: Parked) -> Response:
-    """Hand a waiting request back to the server, which calls its view again; this answer is not sent."""
-    request.environ[PARKED] = parked
-    return Response(status=204)
-
-
 def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
@@ -109,8 +100,8 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    if request.path == "/readyz" or PARKED in request.environ:
-        return response  # asked twice a second while a stack starts; not answered yet
+    if request.path == "/readyz":
+        return response  # asked twice a second while a stack starts
     log_requests_as(
         log, request.method, request.path, response.status_code, g.get("started"), g.get("request_id", "")
     )

@@ -1,4 +1,4 @@
-"""The application for a plain WSGI server, under which a waiting request holds a thread (compare web/server)."""
+"""`gunicorn web.wsgi:app`."""
 
 from shared.logs import configure
 from shared.settings import Settings

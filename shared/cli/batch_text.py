@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.cli.output import Progress
+from shared.cli.output import Progress, printable
+from shared.contract.notices import notices
 
 if TYPE_CHECKING:
     from shared.client.client import Client
@@ -16,9 +17,12 @@ _INCOMPLETE = 4
 def describe(batch: BatchPayload) -> str:
     """A batch in a few lines."""
     counts, verdicts = batch["counts"], batch["verdicts"]
+    name = f"  {printable(batch['name'])}" if batch.get("name") else ""
     open_items = counts["queued"] + counts["processing"]
     lines = [
-        f"batch    {batch['id']}  {batch['status']}" + (f" ({batch['outcome']})" if batch["outcome"] else ""),
+        f"batch    {batch['id']}  {batch['status']}"
+        + (f" ({batch['outcome']})" if batch["outcome"] else "")
+        + name,
         f"items    {counts['total']}: {counts['succeeded']} decided, {open_items} open, "
         f"{counts['failed']} failed, {counts['cancelled']} cancelled, {counts['expired']} expired",
         "verdicts " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
@@ -27,6 +31,7 @@ def describe(batch: BatchPayload) -> str:
         lines.append(f"model    {batch['model']['name']}  {batch['model']['id']}")
     if page := batch["links"].get("page"):
         lines.append(f"page     {page}")
+    lines += [f"notice   {printable(sentence)}" for sentence in notices(batch)]
     return "\n".join(lines)
 
 

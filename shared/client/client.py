@@ -20,13 +20,14 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote, urlencode
 
 from shared.client.errors import ApiError, Unreachable, UnusableInput
 from shared.client.multipart import Multipart
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
+from shared.contract.options import Options
 from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:  # for the types alone: the client needs no database library
@@ -39,25 +40,6 @@ if TYPE_CHECKING:  # for the types alone: the client needs no database library
 
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 _LINE_END = b"\n"
-
-
-class Webhook(TypedDict, total=False):
-    url: str
-    secret: str
-    events: list[str]
-
-
-class Options(TypedDict, total=False):
-    """The options of a submission; the API documentation describes each."""
-
-    priority: Literal["interactive", "normal", "low"]
-    model: str
-    operating_point: dict[str, Any]
-    metadata: dict[str, Any]
-    webhook: Webhook
-    deadline: float
-    retention: float
-    on_error: Literal["continue", "abort"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +172,10 @@ class Client:
     def cancel(self, batch_id: str) -> BatchPayload:
         """Stop a batch; ApiError 409 when it has finished."""
         return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/cancel"))
+
+    def delete(self, batch_id: str) -> None:
+        """Remove a batch, its items and its bytes; ApiError 409 while it runs."""
+        self._wire.call("DELETE", f"/v1/batches/{quote(batch_id, safe='')}")
 
     def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
         """One image, through the interactive lane, answered with its verdict."""

@@ -37,7 +37,7 @@ class ModelRef(TypedDict):
 
 class Eta(TypedDict):
     finish_at: Time
-    items_per_second: Annotated[float, About("the batch's mean so far")]
+    items_per_second: Annotated[float, About("verdicts a second, the batch's mean so far")]
 
 
 BLOCKED_CODES = ("model_refused", "store_missing", "no_worker")
@@ -99,7 +99,7 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
         "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
-        "eta": _eta(row, done),
+        "eta": _eta(row),
         "name": row.name,
         "priority": row.lane,
         "metadata": row.metadata,
@@ -128,12 +128,16 @@ def _blocked(row: BatchRecord) -> Blocked | None:
     return None if why is None else {"code": why["code"], "detail": why["detail"], "since": why["since"]}
 
 
-def _eta(row: BatchRecord, done: int) -> Eta | None:
-    """When the batch will have ended, at its own mean speed so far."""
-    if row.started_at is None or not done:
+def _eta(row: BatchRecord) -> Eta | None:
+    """When the batch will have ended, and the speed of its verdicts so far.
+
+    A failed item has taken a worker's time and counts for the end; an image that got no verdict, like a cancelled
+    or expired one, does not count as judged.
+    """
+    looked_at = row.succeeded + row.failed
+    if row.started_at is None or not looked_at:
         return None
     ended = row.finished_at is not None
     elapsed = max((row.finished_at or now()) - row.started_at, 0.001)
-    speed = done / elapsed
-    finish = None if ended else rfc3339(now() + (row.queued + row.processing) / speed)
-    return {"finish_at": finish, "items_per_second": round(speed, 1)}
+    finish = None if ended else rfc3339(now() + (row.queued + row.processing) * elapsed / looked_at)
+    return {"finish_at": finish, "items_per_second": round(row.succeeded / elapsed, 1)}

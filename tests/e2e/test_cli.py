@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import signal
+import sqlite3
 import subprocess
 import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -148,6 +150,55 @@ def test_results_of_a_running_batch_are_announced_as_partial(run: Run, up: Up, t
     assert len(target.read_text().splitlines()) == 1500
     whole = run("results", batch_id, "--output", str(target))
     assert (whole.returncode, whole.stderr) == (0, "")
+
+
+def test_results_of_a_batch_that_is_deleted_meanwhile_break_off(run: Run, up: Up, tmp_path: Path) -> None:
+    with up.client() as client:
+        batch_id = client.wait(client.submit(jpegs(1, seed=15))["id"], timeout_s=60)["id"]
+        with closing(sqlite3.connect(up.data_dir / "gonogo.db", timeout=30)) as database, database:
+            _multiply(database, batch_id, 60_000)
+        argv = [*GONOGO, "results", batch_id, "--data-dir", str(up.data_dir)]
+        with subprocess.Popen(
+            argv, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.read(1)  # the stream has begun, and waits for its reader
+            client.delete(batch_id)
+            rest, said = process.communicate(timeout=60)
+    assert rest.count(b"\r\n") < 60_001  # or this test has shown nothing
+    assert b"the results broke off after" in said
+    assert process.returncode == 4
+
+
+def test_a_stream_that_breaks_off_leaves_no_file(up: Up, tmp_path: Path) -> None:
+    with up.client() as client:
+        batch_id = client.wait(client.submit(jpegs(1, seed=16))["id"], timeout_s=60)["id"]
+        with closing(sqlite3.connect(up.data_dir / "gonogo.db", timeout=30)) as database, database:
+            database.execute(
+                "UPDATE batches SET total = 2, succeeded = 2, no_defect = 2 WHERE id = ?", (batch_id,)
+            )
+        command = gonogo(
+            "results", batch_id, "--output", str(tmp_path / "x.csv"), "--data-dir", str(up.data_dir)
+        )
+        client.delete(batch_id)
+    assert command.returncode == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def _multiply(database: sqlite3.Connection, batch_id: str, count: int) -> None:
+    """Make a batch of one item a batch of many, so that no buffer holds its results."""
+    names = [row[1] for row in database.execute("PRAGMA table_info(items)")]
+    copied = ", ".join("number.n" if name == "seq" else f"items.{name}" for name in names)
+    database.execute(
+        f"WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?)"
+        f" INSERT INTO items ({', '.join(names)}) SELECT {copied} FROM items, number WHERE items.batch_id = ?",
+        (count - 1, batch_id),
+    )
+    counted = ("total", "succeeded", "defect", "no_defect", "review")
+    database.execute(
+        f"UPDATE batches SET {', '.join(f'{name} = {name} * ?' for name in counted)} WHERE id = ?",
+        (*[count] * len(counted), batch_id),
+    )
 
 
 @pytest.mark.parametrize(

@@ -134,13 +134,13 @@ def test_dropped_images_come_back_with_verdicts_worst_first(
     some = {name: images[name] for name in names} | {"broken <b>.jpg": b"not an image"}
     drop(browser, written(tmp_path / "parts", some))
     assert "41 images" in browser.find_element(By.ID, "chosen").text
-    browser.find_element(By.ID, "label").send_keys("Line A3")
+    browser.find_element(By.ID, "name").send_keys("Line A3")
     send(browser)
     wait(browser, ".state.completed")
 
     batch = stack.get(f"/v1/batches/{browser.current_url.rsplit('/', 1)[1]}")[1]
     assert batch["counts"]["succeeded"] == 40
-    assert batch["metadata"] == {"label": "Line A3"}
+    assert batch["name"] == "Line A3"
     truth = {item["filename"]: item for item in stack.items(batch["id"])}
     tiles = browser.find_elements(By.CSS_SELECTOR, ".tile")
     shown = [tile.find_element(By.CSS_SELECTOR, ".file").text for tile in tiles]

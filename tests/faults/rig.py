@@ -14,7 +14,7 @@ from sqlalchemy import Row, func, select
 
 from shared.blobs.store import BlobStore
 from shared.broker.queues import prefix
-from shared.client.client import Webhook
+from shared.contract.options import WebhookOptions
 from shared.lifecycle import counters
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -26,7 +26,7 @@ from tests.harness.processes import free_port, until
 from tests.harness.stack import FAST, Stack
 
 # A receiver that refuses at once: what counts here is that exactly one event is owed.
-WEBHOOK: Webhook = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
+WEBHOOK: WebhookOptions = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
 CHUNK_ITEMS = 16
 _numbers = itertools.count()
 

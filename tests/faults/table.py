@@ -35,5 +35,4 @@ ROWS = {
     32: "10,001 images, 1,001 parts, 256 file descriptors",
     33: "another tenant's ids on every route",
     34: "a model file corrupt, or swapped in the middle of a batch",
-    43: "PgBouncer in transaction mode",
 }

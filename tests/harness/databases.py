@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import functools
-import os
 import tempfile
 import uuid
 import warnings
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-
-from tests.harness.pooler import through_pooler
 
 
 def start_postgres() -> Any:
@@ -53,6 +50,6 @@ def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
         return
     uri = postgres_uri()
     name, url = create_database(uri)
-    yield through_pooler(url) if os.environ.get("TEST_POOLER") else url
+    yield url
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -35,7 +35,7 @@ FAST: dict[str, Any] = {
 }
 PYTHON = [sys.executable, "-m"]
 COMMANDS = {
-    "web": [*PYTHON, "web.server"],
+    "web": [*PYTHON, "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app"],
     "bulk": [*PYTHON, "worker", "bulk"],
     "interactive": [*PYTHON, "worker", "interactive"],
     "webhooks": [*PYTHON, "worker", "webhooks"],

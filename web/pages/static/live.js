@@ -24,7 +24,7 @@ function localTimes(root) {
   }
 }
 
-// Make `old` like `fresh` and keep every node that need not change, so that focus, scroll and pictures stay.
+// Make `old` like `fresh` and keep every node that need not change, so that focus, scroll and images stay.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh)) return;
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);

@@ -1,11 +1,16 @@
-// Sends pictures as one multipart request: `options` first, so that workers begin while the rest still comes.
+// Sends images as one multipart request: `options` first, so that workers begin while the rest still comes in.
 
 const at = (id) => document.getElementById(id);
 const form = at("upload");
 const drop = at("drop");
 const ARCHIVE = /\.(zip|tar|tgz|tar\.gz)$/i;
-const LITTER = /(^|\/)(\.[^/]*|Thumbs\.db|desktop\.ini)$/i;
+// The rule of shared/contract/image_files.py, for the files of a folder: an image's extension or first bytes.
+const EXTENSION = /\.(jpe?g|jpe|jfif|png|webp|bmp|tiff?)$/i;
+const SYSTEM = /(^|\/)(\._[^/]*|\.DS_Store|__MACOSX|(eh)?thumbs\.db|desktop\.ini)(\/|$)/i;
+const HIDDEN = /(^|\/)\.[^/]/;
+const MAGIC = [/^(\r\n)?\xff\xd8\xff/, /^\x89PNG\r\n\x1a\n/, /^RIFF[^]{4}WEBP/, /^BM[^]{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0/, /^(II[*+]\0|MM\0[*+])/];
 let files = []; // {file, name}
+let skipped = []; // file names of folders that are not sent, with the reason
 let request = null;
 let key = "";
 
@@ -46,7 +51,7 @@ function trouble(text, entries = []) {
 function choose(more) {
   const archives = more.filter(({ name }) => ARCHIVE.test(name));
   if (archives.length && (more.length > 1 || files.length)) {
-    trouble("An archive is sent by itself: choose one archive, or any number of pictures.");
+    trouble("An archive is sent by itself: choose one archive, or any number of images.");
     return;
   }
   const known = new Set(files.map(({ name, file }) => `${name}/${file.size}/${file.lastModified}`));
@@ -54,15 +59,52 @@ function choose(more) {
   trouble("");
   if (!files.length) return;
   key = newKey();
+  showSkipped();
   const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
   const one = files.length === 1;
-  at("chosen").textContent = `${one ? files[0].name : `${files.length.toLocaleString()} pictures`} · ${size(bytes)}`;
-  at("go").textContent = one ? "Inspect" : `Inspect ${files.length.toLocaleString()} pictures`;
+  at("chosen").textContent = `${one ? files[0].name : `${files.length.toLocaleString()} images`} · ${size(bytes)}`;
+  at("go").textContent = one ? "Inspect" : `Inspect ${files.length.toLocaleString()} images`;
   show("ready");
+}
+
+// Why a file of a folder is not sent, or "".
+async function reason({ file, name }) {
+  const inside = name.slice(name.indexOf("/") + 1); // the chosen folder itself may be a hidden one
+  if (SYSTEM.test(inside)) return "a file of the operating system";
+  if (HIDDEN.test(inside)) return "hidden";
+  if (EXTENSION.test(name)) return "";
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 32).arrayBuffer()));
+  if (!head) return "the file is empty";
+  return MAGIC.some((start) => start.test(head)) ? "" : "not a JPEG, PNG, WebP, BMP or TIFF image";
+}
+
+// Choose the images of a folder, and say how many of its files are left out, and why.
+async function chooseFolder(found) {
+  const wanted = [];
+  for (const each of found) {
+    const why = await reason(each);
+    if (why) skipped.push(`${each.name} (${why})`);
+    else wanted.push(each);
+  }
+  if (!wanted.length && !files.length) {
+    const count = skipped.length;
+    skipped = [];
+    trouble(`There are no images in this folder (${count.toLocaleString()} files were looked at).`);
+    return;
+  }
+  choose(wanted);
+}
+
+function showSkipped() {
+  const count = skipped.length;
+  const named = skipped.slice(0, 3).join(", ") + (count > 3 ? ", …" : "");
+  at("skipped").hidden = !count;
+  at("skipped").textContent = `${count === 1 ? "1 file is" : `${count.toLocaleString()} files are`} not sent: ${named}`;
 }
 
 function clear() {
   files = [];
+  skipped = [];
   at("files").value = at("folder").value = "";
   trouble("");
   show("");
@@ -91,13 +133,13 @@ async function dropped(transfer) {
   }
   const found = [];
   for (const entry of entries) found.push(...(await below(entry)));
-  choose(found.filter(({ name }) => !LITTER.test(name)));
+  await chooseFolder(found);
 }
 
 function body() {
   const made = new FormData();
-  const label = at("label").value.trim();
-  made.append("options", JSON.stringify({ metadata: label ? { label } : {} }));
+  const name = at("name").value.trim();
+  made.append("options", JSON.stringify(name ? { name } : {}));
   const part = files.length === 1 && ARCHIVE.test(files[0].name) ? "archive" : "images";
   for (const { file, name } of files) made.append(part, file, name);
   return made;
@@ -144,8 +186,9 @@ function send() {
 for (const id of ["files", "folder"]) {
   at(id).addEventListener("change", ({ target }) => {
     const picked = [...target.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
-    choose(id === "folder" ? picked.filter(({ name }) => !LITTER.test(name)) : picked);
     target.value = "";
+    if (id === "files") choose(picked);
+    else chooseFolder(picked).catch(({ message }) => trouble(`The folder can't be read: ${message}`));
   });
 }
 at("clear").addEventListener("click", clear);

@@ -57,7 +57,7 @@ def test_progress_is_the_share_of_items_that_have_ended() -> None:
 def test_the_eta_goes_by_the_speed_so_far() -> None:
     eta = batch_payload(batch_row())["eta"]
     assert eta is not None
-    assert eta["items_per_second"] == pytest.approx(36.4, abs=0.5)
+    assert eta["items_per_second"] == pytest.approx(36.0, abs=0.5)
     assert eta["finish_at"] is not None
 
 
@@ -67,7 +67,15 @@ def test_there_is_no_eta_before_the_first_item_and_no_finish_after_the_last() ->
     ended = batch_payload(
         batch_row(status="completed", started_at=10.0, finished_at=20.0, queued=0, processing=0, total=364)
     )
-    assert ended["eta"] == {"finish_at": None, "items_per_second": 36.4}
+    assert ended["eta"] == {"finish_at": None, "items_per_second": 36.0}
+
+
+def test_images_that_got_no_verdict_do_not_count_for_the_speed() -> None:
+    cut = batch_row(status="cancelled", started_at=10.0, finished_at=20.0, queued=0, processing=0)
+    cut.succeeded, cut.failed, cut.cancelled, cut.expired = 10, 0, 600, 26
+    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 1.0}
+    cut.succeeded, cut.failed = 0, 10
+    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 0.0}
 
 
 def test_links_lead_to_the_service_that_the_client_speaks_to() -> None:

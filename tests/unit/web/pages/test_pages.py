@@ -1,5 +1,6 @@
 """The pages as a browser gets them, script or no script."""
 
+import json
 import re
 from html import unescape
 from typing import Any
@@ -72,7 +73,7 @@ def test_signing_out_ends_the_session(site: Site) -> None:
 def test_the_list_shows_running_batches_first_and_watches_one(site: Site) -> None:
     client = site.signed_in()
     assert "No batch yet" in client.get("/").text
-    running = site.submit(["a.png"], metadata={"label": "Line A3"})
+    running = site.submit(["a.png"], name="Line A3")
     site.decide([("defect", 0.9, None)])
     waiting = site.submit(["b.png", "c.png"])
     page = client.get("/").text
@@ -112,6 +113,78 @@ def test_a_failed_item_names_its_code_and_where_that_is_explained(site: Site) ->
     assert 'id="corrupt_image"' in client.get("/docs/errors").text
 
 
+def test_an_empty_tab_does_not_read_like_a_verdict(site: Site) -> None:
+    batch = site.submit(["a.png", "b.png"])
+    site.decide([(None, None, "corrupt_image"), (None, None, "corrupt_image")])
+    page = site.signed_in().get(f"/batches/{batch['id']}?verdict=defect").text
+    assert "No item has the verdict “Defect”. 2 of 2 items have no verdict." in page
+
+
+@pytest.mark.parametrize(
+    "filter", ["verdict=defect", "verdict=review", "status=failed", "status=expired", ""]
+)
+def test_every_empty_tab_says_so_and_that_the_batch_still_runs(site: Site, filter: str) -> None:
+    batch = site.submit(["a.png"])
+    page = site.signed_in().get(f"/batches/{batch['id']}?{filter}").text
+    assert ("so far." if filter else "No verdict yet") in page
+
+
+def test_a_batch_in_which_everything_failed_is_not_done(site: Site) -> None:
+    batch = site.submit(["a.png", "b.png"])
+    site.decide([(None, None, "corrupt_image"), (None, None, "corrupt_image")])
+    client = site.signed_in()
+    for path in ("/", f"/batches/{batch['id']}"):
+        page = client.get(path).text
+        assert '<span class="state all_failed">All failed</span>' in page
+        assert "state completed" not in page
+        assert "images/s" not in page.lower()
+
+
+def test_a_batch_that_lacks_verdicts_says_how_many(site: Site) -> None:
+    batch = decided(site)
+    page = site.signed_in().get(f"/batches/{batch['id']}").text
+    assert '<span class="state partial">Done, 1 without a verdict</span>' in page
+
+
+def test_cancelled_items_have_a_tab_and_count_for_no_speed(site: Site) -> None:
+    batch = site.submit(["a.png", "b.png"])
+    client, path = site.signed_in(), f"/batches/{batch['id']}"
+    assert "status=cancelled" not in client.get(path).text
+    client.post(f"{path}/cancel", headers=ORIGIN)
+    page = client.get(path).text
+    assert "status=cancelled" in page
+    assert "images/s" not in page.lower()
+    listed = client.get(f"{path}?status=cancelled").text
+    assert re.findall(r"<bdi>(\w+\.png)</bdi>", listed) == ["a.png", "b.png"]
+    assert listed.count("The batch was cancelled before it was judged.") == 2
+
+
+def test_a_blocked_batch_says_so_and_why(site: Site) -> None:
+    batch = site.submit(["a.png"])
+    with site.service.database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE batches SET blocked = ?",
+            (
+                json.dumps(
+                    {"code": "no_worker", "detail": "no live worker serves <b>it</b>", "since": "2026-11-29"}
+                ),
+            ),
+        )
+    client = site.signed_in()
+    for path in ("/", f"/batches/{batch['id']}"):
+        page = client.get(path).text
+        assert '<span class="state blocked">Blocked</span>' in page
+        assert "no live worker serves &lt;b&gt;it&lt;/b&gt;" in page
+
+
+def test_results_of_a_running_batch_are_offered_as_partial(site: Site) -> None:
+    batch = site.submit(["a.png"])
+    client = site.signed_in()
+    assert "Results so far" in client.get(f"/batches/{batch['id']}").text
+    site.decide([("defect", 0.9, None)])
+    assert "Results so far" not in client.get(f"/batches/{batch['id']}").text
+
+
 def test_what_has_no_verdict_yet_is_not_shown_as_a_part(site: Site) -> None:
     batch = site.submit(["a.png"])
     page = site.signed_in().get(f"/batches/{batch['id']}").text
@@ -132,7 +205,7 @@ def test_the_next_page_goes_on_where_this_one_ends(site: Site) -> None:
 
 
 def test_names_and_labels_are_text_whatever_they_hold(site: Site) -> None:
-    batch = site.submit(["a.png"], metadata={"label": HOSTILE, "<b>": "</style><script>alert(1)</script>"})
+    batch = site.submit(["a.png"], name=HOSTILE, metadata={"<b>": "</style><script>alert(1)</script>"})
     database = site.service.database
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE items SET filename = ?", (HOSTILE,))
