@@ -14,7 +14,13 @@ class PredictionPayload(TypedDict):
     filename: str
     prediction: Annotated[str, OneOf(Verdict)]
     probability: Annotated[float, About("of a defect")]
-    confidence: Annotated[float, About("in the prediction")]
+    confidence: Annotated[
+        float,
+        About(
+            "calibrated probability that the prediction is right, whatever the threshold: `probability` for "
+            "defect, 1 - `probability` for no_defect; for review, the larger of the two"
+        ),
+    ]
     item: ItemPayload
 
 
@@ -27,6 +33,11 @@ def prediction_payload(row: ItemRecord) -> PredictionPayload:
         "filename": row.filename,
         "prediction": row.verdict,
         "probability": probability,
-        "confidence": max(probability, 1 - probability),
+        "confidence": _confidence(row.verdict, probability),
         "item": item_payload(row),
     }
+
+
+def _confidence(verdict: str, probability: float) -> float:
+    by_verdict = {Verdict.DEFECT.value: probability, Verdict.NO_DEFECT.value: 1 - probability}
+    return by_verdict.get(verdict, max(probability, 1 - probability))

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, null, update
 from shared.contract.states import ChunkStatus, ItemStatus
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import HELD
+from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
 
@@ -37,7 +38,10 @@ class Recorded:
     abort: bool
 
 
-_FINISH_CHUNK = update(Chunk).where(HELD).values(status=ChunkStatus.DONE, token=None, lease_until=None)
+# The verdicts bear the database's time, not the worker's: a list by score goes by these times (web/resources/items).
+_FINISH_CHUNK = (
+    update(Chunk).where(HELD).values(status=ChunkStatus.DONE, token=None, lease_until=None).returning(clock())
+)
 _RECORD_ITEM = (
     update(Item)
     .where(
@@ -77,7 +81,7 @@ _COUNT = (
 
 
 def record(
-    connection: Connection, done: Sequence[tuple[Claim, Sequence[Result]]], *, model_sha256: str, at: float
+    connection: Connection, done: Sequence[tuple[Claim, Sequence[Result]]], *, model_sha256: str
 ) -> tuple[list[Recorded], list[Claim]]:
     """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
 
@@ -88,23 +92,23 @@ def record(
     kept, lost = [], []
     # In the order of their ids, so that no two transactions wait for each other.
     for held, results in sorted(done, key=lambda entry: entry[0].chunk_id):
-        finished = connection.execute(_FINISH_CHUNK, {"chunk": held.chunk_id, "by_token": held.token})
-        if finished.rowcount == 1:
-            kept.append((held, results))
-        else:
+        at = connection.scalar(_FINISH_CHUNK, {"chunk": held.chunk_id, "by_token": held.token})
+        if at is None:
             lost.append(held)
+        else:
+            kept.append((held, results, float(at)))
     rows = [
         _item_row(held, result, model_sha256=model_sha256, at=at)
-        for held, results in kept
+        for held, results, at in kept
         for result in results
     ]
-    claimed = sum(len(held.items) for held, _ in kept)
+    claimed = sum(len(held.items) for held, *_ in kept)
     if rows:
         written = connection.execute(_RECORD_ITEM, rows).rowcount
         if not written == len(rows) == claimed:
-            raise AssertionError(f"{written} of {claimed} items written of {[held for held, _ in kept]}")
+            raise AssertionError(f"{written} of {claimed} items written of {[held for held, *_ in kept]}")
     by_batch: dict[str, list[Result]] = {}
-    for held, results in kept:
+    for held, results, _ in kept:
         by_batch.setdefault(held.batch_id, []).extend(results)
     recorded = [_count(connection, batch_id, results) for batch_id, results in sorted(by_batch.items())]
     return recorded, lost

@@ -69,9 +69,7 @@ class Site:
                 detail = "as told" if code else None
                 recorded.append(verdicts.Result(item.seq, verdict, score, code, detail, 1.0, 2.0))
             with self.service.database.write() as connection:
-                verdicts.record(
-                    connection, [(held, recorded)], model_sha256="0" * 64, at=held.enqueued_at + 1
-                )
+                verdicts.record(connection, [(held, recorded)], model_sha256="0" * 64)
             with self.service.database.write() as connection:
                 endings.complete(connection, held.batch_id)
 

@@ -2,12 +2,19 @@
 
 import csv
 import io
+import itertools
+import random
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from shared.contract.csv_columns import CSV_COLUMNS
+from shared.lifecycle import claims
+from shared.lifecycle.verdicts import Result, record
 from tests.harness.application import Application
+from web.resources.items import _SETTLED_S
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +64,58 @@ def test_pages_stay_stable_while_the_batch_runs(app: Application, files: dict[st
     app.work()
     second = app.get(f"/v1/batches/{running['id']}/items?limit=20&cursor={first['next_cursor']}")
     assert [item["filename"] for item in first["data"] + second["data"]] == list(files)
+
+
+def record_one_claim(app: Application, scores: Iterator[float]) -> int:
+    """Record these scores for the oldest queued chunk, as a worker would; returns how many."""
+    with app.database.write() as connection:
+        held = claims.claim(
+            connection, lanes=["normal"], micro_batch=1, token="t", host="h", pid=1, lease_s=30
+        )
+    results = [Result(item.seq, "defect", next(scores)) for one in held for item in one.items]
+    with app.database.write() as connection:
+        done = [(one, [r for r in results if r.seq in {item.seq for item in one.items}]) for one in held]
+        record(connection, done, model_sha256="f" * 64)
+    return len(results)
+
+
+@pytest.mark.parametrize("sort", ["score", "-score"])
+def test_pages_by_score_show_every_item_of_a_running_batch_once(app: Application, sort: str) -> None:
+    scores = (random.Random(7).random() for _ in itertools.count())
+    batch = app.submit({f"{number}.jpg": b"x" for number in range(400)})
+    early = record_one_claim(app, scores) + record_one_claim(app, scores)
+    time.sleep(_SETTLED_S + 0.1)
+    seen: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    pages_read = 0
+    while cursor is not None:
+        page = app.get(f"/v1/batches/{batch['id']}/items?limit=20&sort={sort}&cursor={cursor}")
+        seen, cursor, pages_read = seen + page["data"], page["next_cursor"], pages_read + 1
+        record_one_claim(app, scores)
+    assert pages_read == 20
+    assert sorted(item["id"] for item in seen) == [item["id"] for item in app.results(batch["id"])]
+    decided = seen[:early] if sort == "-score" else seen[-early:]
+    assert [item["score"] for item in decided] == sorted(
+        (item["score"] for item in decided), reverse=sort == "-score"
+    )
+    app.call("POST", f"/v1/batches/{batch['id']}/cancel")
+
+
+def test_a_cursor_belongs_to_its_list_filters_and_sort(app: Application, batch: dict[str, Any]) -> None:
+    path = f"/v1/batches/{batch['id']}/items"
+    cursor = app.get(f"{path}?limit=5&sort=-score&status=succeeded")["next_cursor"]
+    assert app.get(f"{path}?limit=7&sort=-score&status=succeeded&cursor={cursor}")["data"]
+    other = app.finished({"a.jpg": b"x"})
+    for refused in (
+        f"{path}?sort=-score&cursor={cursor}",
+        f"{path}?sort=score&status=succeeded&cursor={cursor}",
+        f"{path}?status=succeeded&cursor={cursor}",
+        f"{path}?sort=-score&status=succeeded&min_score=0.1&cursor={cursor}",
+        f"/v1/batches/{other['id']}/items?sort=-score&status=succeeded&cursor={cursor}",
+        f"/v1/batches?cursor={cursor}",
+    ):
+        problem = app.call("GET", refused).get_json()
+        assert (problem["status"], problem["code"]) == (400, "invalid_cursor"), refused
 
 
 def test_filters_agree_with_the_counts_of_the_batch(app: Application, batch: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import event, select, update
 
-from shared.clock import now
 from shared.lifecycle import claims, endings, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
@@ -57,7 +56,7 @@ def results(held: Claim) -> list[Result]:
 def record(app: Application, held: list[Claim]) -> tuple[list[verdicts.Recorded], list[Claim]]:
     done = [(claim, results(claim)) for claim in held]
     with app.database.write() as connection:
-        return verdicts.record(connection, done, model_sha256="f" * 64, at=now())
+        return verdicts.record(connection, done, model_sha256="f" * 64)
 
 
 def counts(app: Application, batch_id: str) -> tuple[int, int, int]:

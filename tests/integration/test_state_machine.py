@@ -168,11 +168,11 @@ class Machine(RuleBasedStateMachine):
         ]
         if crash:
             with pytest.raises(_Crash), self.database.write() as connection:
-                verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
+                verdicts.record(connection, done, model_sha256="0" * 64)
                 raise _Crash
             return
         with self.database.write() as connection:
-            recorded, lost = verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
+            recorded, lost = verdicts.record(connection, done, model_sha256="0" * 64)
         assert set(held) - set(lost) == live, "only who holds the lease may record, and it must be able to"
         assert {batch.batch_id for batch in recorded} == {claim.batch_id for claim in live}
         for batch in recorded:
@@ -278,7 +278,7 @@ class Machine(RuleBasedStateMachine):
                 break
             done = [(held, [_result(item.seq, 1) for item in held.items]) for held in taken]
             with self.database.write() as connection:
-                verdicts.record(connection, done, model_sha256="0" * 64, at=time.time())
+                verdicts.record(connection, done, model_sha256="0" * 64)
         self.sweep()
         for name in self.batches:
             row = self._row(name)

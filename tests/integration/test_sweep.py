@@ -132,7 +132,7 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
         held = claim(app)
         results = [Result(item.seq, verdict="defect", score=1.0) for item in held.items]
         with app.database.write() as connection:
-            verdicts.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
+            verdicts.record(connection, [(held, results)], model_sha256="f" * 64)
     assert batch(app, batch_id)["status"] == "processing"
     sweep.run_once()
     assert batch(app, batch_id)["status"] == "completed"

@@ -110,7 +110,7 @@ def record(database: Database, held: Claim, **changed: Any) -> verdicts.Recorded
     verdict = {"verdict": "defect", "score": 0.9, **changed}
     results = [Result(item.seq, **verdict) for item in held.items]
     with database.write() as connection:
-        recorded, _ = verdicts.record(connection, [(held, results)], model_sha256="f" * 64, at=now())
+        recorded, _ = verdicts.record(connection, [(held, results)], model_sha256="f" * 64)
     return recorded[0] if recorded else None
 
 
@@ -275,7 +275,7 @@ def test_a_completed_batch_may_hold_failed_items(
     held = must_claim(database)
     with database.write() as connection:
         made = [Result(item.seq, **result) for item, result in zip(held.items, results, strict=True)]
-        verdicts.record(connection, [(held, made)], model_sha256="f" * 64, at=now())
+        verdicts.record(connection, [(held, made)], model_sha256="f" * 64)
     run(database, endings.complete, batch_id)
     row = batch_row(database, batch_id)
     assert (row.status, row.outcome) == ("completed", outcome)
@@ -286,7 +286,7 @@ def test_a_record_that_lacks_an_item_is_refused_whole(database: Database, model_
     held = must_claim(database)
     with pytest.raises(AssertionError), database.write() as connection:
         some = [Result(item.seq, verdict="defect", score=0.9) for item in held.items[:3]]
-        verdicts.record(connection, [(held, some)], model_sha256="f" * 64, at=now())
+        verdicts.record(connection, [(held, some)], model_sha256="f" * 64)
     assert batch_row(database, batch_id).processing == 4
     assert record(database, held) is not None
 

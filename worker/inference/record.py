@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-from shared.clock import now
 from shared.lifecycle import closing, counters, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Recorded, Result
@@ -15,7 +14,7 @@ log = logging.getLogger(__name__)
 def record(runtime: Runtime, done: Sequence[tuple[Claim, Sequence[Result]]], sha256: str) -> list[Recorded]:
     """Write the results of claimed chunks, except of those whose lease was lost meanwhile."""
     with runtime.database.write() as connection:
-        recorded, lost = verdicts.record(connection, done, model_sha256=sha256, at=now())
+        recorded, lost = verdicts.record(connection, done, model_sha256=sha256)
         if lost:
             counters.count(connection, "fenced", len(lost))
     for held in lost:

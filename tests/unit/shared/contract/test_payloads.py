@@ -96,9 +96,21 @@ def test_a_failed_item_says_why() -> None:
     assert shown["error"] == {"code": "corrupt_image", "detail": ""}
 
 
-@pytest.mark.parametrize(("score", "confidence"), [(0.9, 0.9), (0.2, 0.8), (0.5, 0.5)])
-def test_confidence_is_in_the_prediction_whichever_it_is(score: float, confidence: float) -> None:
-    shown = prediction_payload(item_row(score=score))
+@pytest.mark.parametrize(
+    ("score", "verdict", "confidence"),
+    [
+        (0.9, "defect", 0.9),
+        (0.2, "no_defect", 0.8),
+        (0.5, "defect", 0.5),
+        (0.3, "defect", 0.3),  # a threshold of 0.2: most such parts are good
+        (0.7, "no_defect", 0.3),  # a threshold of 0.8
+        (0.45, "review", 0.55),
+    ],
+)
+def test_confidence_is_the_probability_that_the_prediction_is_right(
+    score: float, verdict: str, confidence: float
+) -> None:
+    shown = prediction_payload(item_row(score=score, verdict=verdict))
     assert [shown["probability"], shown["confidence"]] == [score, pytest.approx(confidence)]
     assert shown["prediction"] == shown["item"]["verdict"]
 
