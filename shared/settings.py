@@ -64,6 +64,9 @@ class Settings:
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")
     heartbeat_s: float = _setting(10.0, "seconds between two heartbeats")
     sweep_s: float = _setting(5.0, "seconds between two sweeps")
+    clock_settle_s: float = _setting(
+        60.0, "seconds that the clock must run evenly before anything is deleted for its age"
+    )
     republish_s: float = _setting(10.0, "seconds after which a queued chunk is announced again")
     max_attempts: int = _setting(3, "deaths a chunk survives before it is bisected, or its item failed")
     chunk_timeout_s: float = _setting(120.0, "seconds after which a hung inference process is killed")

@@ -50,6 +50,7 @@ _LEASED = {
     "host": bindparam("by_host"),
     "pid": bindparam("by_pid"),
 }
+_LONGEST_WAIT_S = 3600.0  # no chunk that was handed back waits longer
 _CLAIM_CHUNK = (
     update(Chunk)
     .where(
@@ -59,7 +60,11 @@ _CLAIM_CHUNK = (
         .where(
             Chunk.status == ChunkStatus.QUEUED,
             Chunk.lane == bindparam("in_lane"),
-            or_(Chunk.lease_until.is_(None), Chunk.lease_until <= clock()),
+            # A wait far ahead was set under a clock that has jumped back since.
+            or_(
+                Chunk.lease_until.is_(None),
+                ~Chunk.lease_until.between(clock(), clock() + _LONGEST_WAIT_S),
+            ),
         )
         .order_by(Chunk.id)
         .limit(1)

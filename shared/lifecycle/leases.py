@@ -78,11 +78,12 @@ def expired_leases(connection: Connection, limit: int) -> list[int]:
     return list(connection.scalars(query))
 
 
-def end_lease(connection: Connection, chunk_id: int, token: str) -> None:
-    """End the lease of a process that is known to be dead, so that its chunk need not wait for the time."""
+def end_lease(connection: Connection, chunk_id: int, token: str, until: float) -> None:
+    """End a lease before its time, if it still ends at `until`: a holder that has renewed it keeps it."""
     connection.execute(
         update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.token == token, Chunk.status == ChunkStatus.LEASED)
+        .where(Chunk.id == chunk_id, Chunk.token == token, Chunk.lease_until == until)
+        .where(Chunk.status == ChunkStatus.LEASED)
         .values(lease_until=literal(0.0))
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from shared.store.engine import clock
 from shared.store.records import WorkerRecord
@@ -17,7 +17,8 @@ from shared.store.tables import Worker
 
 def is_alive(lease_s: float) -> ColumnElement[bool]:
     """The condition on a worker's row."""
-    return Worker.last_seen_at > clock() - lease_s
+    # A heartbeat ahead of the clock was written under a clock that has jumped back since: it proves nothing.
+    return and_(Worker.last_seen_at > clock() - lease_s, Worker.last_seen_at < clock() + lease_s)
 
 
 def alive(connection: Connection, lease_s: float) -> Sequence[WorkerRecord]:

@@ -7,7 +7,7 @@ delivery in hand leaves a due time that passes: the sweep sends it again under t
 import json
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from shared.contract.batches import batch_payload
 from shared.contract.events import event_payload
@@ -18,6 +18,7 @@ from shared.store.records import BatchRecord, DeliveryRecord
 from shared.store.tables import Attempt, Batch, Delivery
 
 Outcome = Literal["delivered", "retry", "exhausted"]
+_BEYOND_ANY_WAIT_S = 2 * 86_400.0  # the longest wait between two tries is 1.2 days
 
 
 class Claimed(NamedTuple):
@@ -64,14 +65,15 @@ def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
     return (identifier,)
 
 
+def _is_due(now: float) -> ColumnElement[bool]:
+    # A time beyond any wait was set under a clock that has jumped back since.
+    is_time = or_(Delivery.due_at <= now, Delivery.due_at > now + _BEYOND_ANY_WAIT_S)
+    return and_(Delivery.status == DeliveryStatus.PENDING, is_time)
+
+
 def due(connection: Connection, limit: int, now: float) -> list[str]:
     """Ids of at most `limit` pending deliveries that are due at `now`, the longest due first."""
-    query = (
-        select(Delivery.id)
-        .where(Delivery.status == DeliveryStatus.PENDING, Delivery.due_at <= now)
-        .order_by(Delivery.due_at)
-        .limit(limit)
-    )
+    query = select(Delivery.id).where(_is_due(now)).order_by(Delivery.due_at).limit(limit)
     return list(connection.scalars(query))
 
 
@@ -79,7 +81,7 @@ def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -
     """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due."""
     row = connection.execute(
         update(Delivery)
-        .where(Delivery.id == delivery_id, Delivery.status == DeliveryStatus.PENDING, Delivery.due_at <= now)
+        .where(Delivery.id == delivery_id, _is_due(now))
         .values(attempts=Delivery.attempts + 1, due_at=now + hold_s)
         .returning(Delivery.__table__)
     ).first()

@@ -38,7 +38,8 @@ class Up:
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         self.output = data_dir.parent / f"{data_dir.name[-40:]}-{self.port}-{time.monotonic_ns()}.out"
         argv = [*GONOGO, "up", "--data-dir", str(data_dir), "--port", str(self.port), "--workers", "1"]
-        quick = {"GONOGO_LEASE_S": "4", "GONOGO_HEARTBEAT_S": "1", "GONOGO_SWEEP_S": "1", **extra}
+        quick = {"GONOGO_LEASE_S": "4", "GONOGO_HEARTBEAT_S": "1", "GONOGO_SWEEP_S": "1"}
+        quick |= {"GONOGO_CLOCK_SETTLE_S": "0", **extra}
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 argv, env=environment(**quick), stdout=output, stderr=subprocess.STDOUT, cwd=ROOT

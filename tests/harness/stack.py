@@ -30,6 +30,7 @@ FAST: dict[str, Any] = {
     "lease_s": 3.0,
     "heartbeat_s": 1.0,
     "sweep_s": 1.0,
+    "clock_settle_s": 0.0,
     "republish_s": 2.0,
     "upload_lease_s": 3.0,
 }

@@ -198,7 +198,9 @@ class Machine(RuleBasedStateMachine):
     def lease_ends(self, data: st.DataObject, swept: bool) -> None:
         held = data.draw(st.sampled_from(self.claims))
         with self.database.write() as connection:
-            leases.end_lease(connection, held.chunk_id, held.token)
+            query = select(Chunk.lease_until).where(Chunk.id == held.chunk_id)
+            until = connection.scalar(query)
+            leases.end_lease(connection, held.chunk_id, held.token, until or 0.0)
         if swept:
             self.sweep()
 

@@ -439,9 +439,13 @@ def test_a_chunk_that_kills_is_halved_until_the_poison_is_alone(database: Databa
 def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id: str) -> None:
     make_batch(database, model_id)
     held = must_claim(database)
-    run(database, leases.end_lease, held.chunk_id, "another")
+    with database.read() as connection:
+        until = connection.scalar(select(Chunk.lease_until).where(Chunk.id == held.chunk_id))
+    assert until is not None
+    run(database, leases.end_lease, held.chunk_id, "another", until)
+    run(database, leases.end_lease, held.chunk_id, "mine", until - 1)  # it was renewed meanwhile
     assert run(database, leases.expired_leases, 10) == []
-    run(database, leases.end_lease, held.chunk_id, "mine")
+    run(database, leases.end_lease, held.chunk_id, "mine", until)
     assert run(database, leases.expired_leases, 10) == [held.chunk_id]
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
+from worker.upkeep.steady import ClockInDoubt
 from worker.upkeep.steps.every import LOSSES, STEPS
 from worker.upkeep.steps.step import Look, Step
 
@@ -24,13 +25,14 @@ _MOST = 100_000  # at a time; a step is repeated while it makes progress
 
 @dataclass(frozen=True)
 class Finding:
-    """One step's run. `error` says why it was not possible, or why the mending broke off."""
+    """One step's run. `error` says why it was not possible, or why the mending broke off; `put_off` why it waits."""
 
     name: str
     detail: str
     found: int = 0
     mended: int = 0
     error: str = ""
+    put_off: str = ""
 
 
 def repair(site: Site, *, dry_run: bool) -> Iterator[Finding]:
@@ -43,7 +45,7 @@ def repair(site: Site, *, dry_run: bool) -> Iterator[Finding]:
 
 def _run(site: Site, look: Look, step: Step | None) -> Finding:
     found = left = 0
-    error = ""
+    error = put_off = ""
     try:
         damages = look.find(site, _MOST)
         found = left = len(damages)
@@ -53,9 +55,11 @@ def _run(site: Site, look: Look, step: Step | None) -> Finding:
             before, left = left, len(damages)
             if left >= before:
                 break
+    except ClockInDoubt as doubt:
+        put_off = str(doubt)
     except (SQLAlchemyError, redis.RedisError, OSError) as trouble:
         error = f"{type(trouble).__name__}: {trouble}".splitlines()[0]
-    return Finding(look.NAME, look.ABOUT, found, max(0, found - left), error)
+    return Finding(look.NAME, look.ABOUT, found, max(0, found - left), error, put_off)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
 from worker.telling import teller
+from worker.upkeep.steady import SteadyClock
+from worker.upkeep.unchanged import Unchanged
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Site:
     broker: Broker
     chunk_messages: ChunkMessages
     tell: Tell
+    clock: SteadyClock
+    unchanged: Unchanged
 
 
 def open_site(settings: Settings) -> Site:
@@ -41,4 +45,6 @@ def open_site(settings: Settings) -> Site:
         broker=broker,
         chunk_messages=ChunkMessages(broker),
         tell=teller(celery, broker),
+        clock=SteadyClock(database, settings.clock_settle_s),
+        unchanged=Unchanged(),
     )

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
+from worker.upkeep.steady import ClockInDoubt
 from worker.upkeep.steps import (
     completion,
     counters,
@@ -78,6 +79,8 @@ class Sweep:
     def _try(self, name: str, run: Callable[[], None]) -> None:
         try:
             run()
+        except ClockInDoubt as doubt:
+            log.debug("%s put off: %s", name, doubt)
         except (SQLAlchemyError, redis.RedisError, OSError) as error:
             log.warning("%s put off: %s", name, error)
 

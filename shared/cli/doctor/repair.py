@@ -52,6 +52,8 @@ def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
 
 def _finding(line: dict[str, Any], *, has_broker: bool) -> Finding:
     name, about = f"repair {line['name']}", line["detail"]
+    if line["put_off"]:
+        return Finding(name, "skipped", line["put_off"], "run it again later")
     if line["error"]:
         if line["name"] in _NEED_BROKER and not has_broker:
             return Finding(name, "skipped", "the embedded broker does not run", "`gonogo up` sends them")

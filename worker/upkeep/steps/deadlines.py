@@ -5,21 +5,19 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from shared.lifecycle import closing
-from shared.store.engine import clock
 from shared.store.tables import Batch
 from worker.upkeep.ending import end_batch
 from worker.upkeep.site import Site
 
 NAME = "deadlines"
 ABOUT = "batches past their deadline with items waiting: these expire"
-_PAST = select(Batch.id).where(
-    Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0, Batch.sealed.is_(True)
-)
+_OPEN = (Batch.finished_at.is_(None), Batch.queued > 0, Batch.sealed.is_(True))
 
 
 def find(site: Site, most: int) -> Sequence[str]:
+    now = site.clock.now()
     with site.database.read() as connection:
-        return connection.scalars(_PAST.limit(most)).all()
+        return connection.scalars(select(Batch.id).where(*_OPEN, Batch.deadline_at < now).limit(most)).all()
 
 
 def mend(site: Site, found: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import select
+
 from shared.broker import messages, queues
-from shared.clock import now
+from shared.store.engine import clock
 from shared.webhooks import owed
 from worker.upkeep.site import Site
 
@@ -14,7 +16,8 @@ ABOUT = "webhook deliveries that are due without a message to a worker: sent aga
 def find(site: Site, most: int) -> Sequence[str]:
     """Due deliveries, less the messages in the queue."""
     with site.database.read() as connection:
-        due = owed.due(connection, most, now())
+        now = float(connection.scalar(select(clock())) or 0.0)
+        due = owed.due(connection, most, now)
     return due[: max(0, len(due) - site.broker.length(queues.WEBHOOKS))] if due else []
 
 

@@ -14,12 +14,18 @@ from worker.upkeep.site import Site
 
 NAME = "messages"
 ABOUT = "waiting chunks without a message to a worker: announced"
+_AHEAD_S = 60.0
 log = logging.getLogger(__name__)
 
 
 def find(site: Site, most: int) -> Sequence[str]:
     """A lane for each message that is missing: chunks queued for a while, less the messages in the lane's queue."""
-    overdue = (Chunk.status == ChunkStatus.QUEUED, Chunk.enqueued_at < clock() - site.settings.republish_s)
+    # A time in the future comes from a clock that ran ahead: its chunk is overdue too.
+    wait_s = site.settings.republish_s
+    overdue = (
+        Chunk.status == ChunkStatus.QUEUED,
+        ~Chunk.enqueued_at.between(clock() - wait_s, clock() + _AHEAD_S),
+    )
     query = select(Chunk.lane, func.count()).where(*overdue).group_by(Chunk.lane)
     with site.database.read() as connection:
         waiting = connection.execute(query).all()

@@ -3,23 +3,27 @@
 import itertools
 import logging
 import math
+import secrets
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 
-from shared.clock import now
 from shared.store.tables import Batch
 from worker.upkeep.site import Site
 
 NAME = "orphans"
 ABOUT = "stored bytes that no batch owns: removed"
 _AT_ONCE = 500
+_CLOCK_DIFFERENCE_S = 60.0
 log = logging.getLogger(__name__)
 
 
 def find(site: Site, most: int) -> Sequence[str]:
     """Batches that have bytes and no row, and have had them for `orphan_s`."""
-    return list(itertools.islice(_orphans(site), most))
+    now = site.clock.now()
+    if not is_store_clock_right(site, now):
+        return []
+    return list(itertools.islice(_orphans(site, now - site.settings.orphan_s), most))
 
 
 def mend(site: Site, found: Sequence[str]) -> None:
@@ -28,13 +32,27 @@ def mend(site: Site, found: Sequence[str]) -> None:
         log.info("removed the bytes of %s, which no row names", batch_id)
 
 
-def _orphans(site: Site) -> Iterator[str]:
+def is_store_clock_right(site: Site, now: float) -> bool:
+    """Whether the clock that stamps files there is the database's, near enough to judge an age by."""
+    probe = site.blobs.spool_folder() / f"clock-{secrets.token_hex(8)}"
+    probe.touch()
+    try:
+        ahead = probe.stat().st_mtime - now
+    finally:
+        probe.unlink()
+    if abs(ahead) > _CLOCK_DIFFERENCE_S:
+        log.warning("the clock of the blob store differs by %.0f s: no file is deleted for its age", ahead)
+        return False
+    return True
+
+
+def _orphans(site: Site, before: float) -> Iterator[str]:
     stored = site.blobs.batch_ids()
     while some := list(itertools.islice(stored, _AT_ONCE)):
         with site.database.read() as connection:
             owned = set(connection.scalars(select(Batch.id).where(Batch.id.in_(some))))
         for batch_id in some:
-            if batch_id not in owned and _newest(site, batch_id) < now() - site.settings.orphan_s:
+            if batch_id not in owned and _newest(site, batch_id) < before:
                 yield batch_id
 
 

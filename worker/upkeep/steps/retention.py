@@ -6,7 +6,6 @@ from sqlalchemy import exists, select
 
 from shared.contract.states import DeliveryStatus
 from shared.lifecycle.purging import purge
-from shared.store.engine import clock
 from shared.store.tables import Batch, Delivery
 from worker.upkeep.site import Site
 
@@ -14,12 +13,13 @@ NAME = "retention"
 ABOUT = "batches kept past their time: removed"
 # A delivery goes with its batch, so a batch stays until its deliveries are made or given up.
 _OWES = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
-_OUTLIVED = select(Batch.id).where(Batch.retain_until < clock(), ~_OWES)  # NULL before the batch has ended
 
 
 def find(site: Site, most: int) -> Sequence[str]:
+    now = site.clock.now()
+    outlived = select(Batch.id).where(Batch.retain_until < now, ~_OWES)  # NULL before the batch has ended
     with site.database.read() as connection:
-        return connection.scalars(_OUTLIVED.limit(most)).all()
+        return connection.scalars(outlived.limit(most)).all()
 
 
 def mend(site: Site, found: Sequence[str]) -> None:

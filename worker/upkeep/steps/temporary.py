@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.clock import now
 from worker.upkeep.site import Site
+from worker.upkeep.steps.orphans import is_store_clock_right
 
 NAME = "temporary"
 ABOUT = "files left half written by a process that died: removed"
@@ -12,7 +12,10 @@ ABOUT = "files left half written by a process that died: removed"
 
 def find(site: Site, most: int) -> Sequence[Path]:
     """Those not written to for `orphan_s`."""
-    old = now() - site.settings.orphan_s
+    now = site.clock.now()
+    if not is_store_clock_right(site, now):
+        return []
+    old = now - site.settings.orphan_s
     found = set()
     for path in (*site.blobs.root.rglob("*.tmp"), *site.blobs.spool_folder().iterdir()):
         try:

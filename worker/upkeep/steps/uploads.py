@@ -5,18 +5,25 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from shared.lifecycle.purging import purge
-from shared.store.engine import clock
 from shared.store.tables import Batch
 from worker.upkeep.site import Site
 
 NAME = "uploads"
 ABOUT = "uploads that broke off: removed, the client sends them again"
-_ABANDONED = select(Batch.id).where(Batch.sealed.is_(False), Batch.upload_lease_until < clock())
 
 
 def find(site: Site, most: int) -> Sequence[str]:
+    """Uploads past their lease; while the clock is in doubt, those whose lease stays unchanged for its length."""
+    query = select(Batch.id, Batch.upload_lease_until).where(Batch.sealed.is_(False))
     with site.database.read() as connection:
-        return connection.scalars(_ABANDONED.limit(most)).all()
+        leases = {row.id: row.upload_lease_until for row in connection.execute(query)}
+    unchanged = site.unchanged.seconds(NAME, dict(leases))
+    now, lease_s = site.clock.read(), site.settings.upload_lease_s
+    return [
+        batch_id
+        for batch_id, until in leases.items()
+        if (now is not None and until is not None and until < now) or unchanged[batch_id] > lease_s
+    ][:most]
 
 
 def mend(site: Site, found: Sequence[str]) -> None:
