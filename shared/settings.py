@@ -42,7 +42,9 @@ class Settings:
     """All that may differ between two installations."""
 
     data_dir: Path = _setting(Path("gonogo-data"), "where the embedded stack keeps everything")
-    database_url: str = _setting("", "SQLAlchemy URL; empty: SQLite in the data dir")
+    database_url: str = _setting(
+        "", "SQLAlchemy URL, with `?pgbouncer=true` behind PgBouncer; empty: SQLite in the data dir"
+    )
     broker_url: str = _setting("", "Redis or Valkey URL; empty: the embedded Valkey's socket in the data dir")
     blob_url: str = _setting("", "where picture bytes are kept (file:///…); empty: `blobs/` in the data dir")
     installation: str = _setting(

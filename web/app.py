@@ -24,6 +24,7 @@ from web.http import problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
+from web.live.waits import PARKED, BlockingWaits, Parked
 from web.openapi import document
 from web.pages import views as pages
 from web.service import Service
@@ -40,14 +41,14 @@ def create_app(settings: Settings) -> Flask:
     settings = named(settings, database)
     _refuse_evicting_broker(settings)
     celery = celery_app(settings)
-    blobs = BlobStore(settings.blobs)
+    blobs, waiting = BlobStore(settings.blobs), WaitingRoom(settings)
     app.extensions["gonogo"] = Service(
         settings=settings,
         database=database,
         blobs=blobs,
         celery=celery,
         announcer=Announcer(settings, celery),
-        waiting=WaitingRoom(settings),
+        waiting=waiting,
         capacity=Capacity(settings, database, blobs),
         known_keys=KnownKeys(database),
         model_refs={},
@@ -66,6 +67,8 @@ def create_app(settings: Settings) -> Flask:
     for resource in _RESOURCES:
         app.register_blueprint(resource.blueprint)
     problems.install(app)
+    app.register_error_handler(Parked, _park)
+    app.wsgi_app = BlockingWaits(app.wsgi_app, waiting.wakes)  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(_end)
     return app
@@ -91,6 +94,12 @@ def _refuse_evicting_broker(settings: Settings) -> None:
         raise SettingsError(trouble)
 
 
+def _park(parked: Parked) -> Response:
+    """Hand a waiting request back to the server, which calls its view again; this answer is not sent."""
+    request.environ[PARKED] = parked
+    return Response(status=204)
+
+
 def _begin() -> None:
     g.started = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
@@ -100,8 +109,8 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    if request.path == "/readyz":
-        return response  # asked twice a second while a stack starts
+    if request.path == "/readyz" or PARKED in request.environ:
+        return response  # asked twice a second while a stack starts; not answered yet
     log_requests_as(
         log, request.method, request.path, response.status_code, g.get("started"), g.get("request_id", "")
     )

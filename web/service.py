@@ -50,6 +50,11 @@ class Service:
         tell = endings.Tell(delivery_owed=self._send_delivery, batch_changed=self.waiting.wake)
         endings.end(self.database, tell, [batch_id])
 
+    def stop(self) -> None:
+        """Answer all waiting requests and send what the announcer still holds: the process is about to end."""
+        self.waiting.stop()
+        self.announcer.stop()
+
     def _send_delivery(self, delivery_id: str) -> None:
         self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 

@@ -1,4 +1,4 @@
-"""`gunicorn web.wsgi:app`."""
+"""The application for a plain WSGI server, under which a waiting request holds a thread (compare web/server)."""
 
 from shared.logs import configure
 from shared.settings import Settings

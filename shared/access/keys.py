@@ -14,6 +14,7 @@ from shared.clock import now
 from shared.contract.scopes import SCOPES
 from shared.errors import GonogoError
 from shared.ids import new_id
+from shared.registry.activations import INSTALLATION
 from shared.store.records import ApiKeyRecord
 from shared.store.tables import ApiKey, ServiceSecret
 
@@ -24,10 +25,16 @@ class UnknownScope(GonogoError):
     code = "unknown_scope"
 
 
+class InvalidTenant(GonogoError):
+    code = "invalid_tenant"
+
+
 def create_key(
     connection: Connection, *, tenant: str, name: str, scopes: Iterable[str], expires_at: float | None = None
 ) -> tuple[str, str]:
     """Make a key; returns (id, secret). The secret is `gng_<prefix>_<random>` and can't be had again."""
+    if not 1 <= len(tenant) <= 64 or not tenant.isprintable() or tenant == INSTALLATION:
+        raise InvalidTenant(f"a tenant has 1 to 64 printable characters, and is not {INSTALLATION}")
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(SCOPES):
         raise UnknownScope(f"scopes are some of {', '.join(SCOPES)}")

@@ -104,7 +104,7 @@ def self_test(artifact: "Artifact") -> SelfTest | None:
             asked = json.loads(archive.read("manifest.json")).get("self_test")
             if asked is None:
                 return None
-            member = str(asked["member"])
+            member = asked if isinstance(asked, str) else str(asked["member"])
             if member not in artifact.members:
                 raise ArtifactError(f"the manifest names no sha256 of its self-test {member}")
             with np.load(io.BytesIO(archive.read(member)), allow_pickle=False) as arrays:

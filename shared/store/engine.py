@@ -56,6 +56,9 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+        # PgBouncer in transaction mode refuses start-up options and loses prepared statements between transactions.
+        pooled = "pgbouncer" in parsed.query
+        parsed = parsed.difference_update_query(["pgbouncer"])
         options: dict[str, Any] = {
             "pool_pre_ping": not self.is_sqlite,
             "pool_size": pool_size,
@@ -63,7 +66,9 @@ class Database:
             # The connection used last is warm. In turn, every one of them would fill a page cache of its own.
             "pool_use_lifo": True,
         }
-        if not self.is_sqlite:
+        if pooled:
+            options["connect_args"] = {"connect_timeout": 5, "prepare_threshold": None}
+        elif not self.is_sqlite:
             options["connect_args"] = {
                 "connect_timeout": 5,
                 "options": "-c statement_timeout=60000 -c lock_timeout=30000"

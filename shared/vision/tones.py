@@ -66,14 +66,21 @@ def _strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
 def _scaled(image: Image.Image, full_scale: int | None, inverted: bool) -> Image.Image:
     if full_scale is None:
         raise unsupported(f"more than 8 bits ({image.mode}), and the model declares no full scale")
-    values = np.asarray(image).astype(np.float32)
-    lowest, highest = float(values.min()), float(values.max())
+    stored = np.asarray(image)
+    lowest, highest = float(stored.min()), float(stored.max())
     if not (lowest >= 0 and highest <= full_scale):  # also refuses NaN
         raise unsupported(f"values {lowest:g} to {highest:g} lie outside 0 to {full_scale}")
     if highest <= full_scale * LEAST_PEAK:
         raise unsupported(
             f"no value is above {highest:g} under a full scale of {full_scale}: black, or stored with fewer bits"
         )
-    if inverted:
-        values = full_scale - values
-    return Image.fromarray(np.rint(values * (255.0 / full_scale)).astype(np.uint8))
+    result = np.empty(stored.shape, np.uint8)
+    rows = max(1, _STRIP_BYTES // (4 * image.width))
+    for top in range(
+        0, image.height, rows
+    ):  # in strips, since float32 takes four times the memory of the result
+        values = stored[top : top + rows].astype(np.float32)
+        if inverted:
+            values = full_scale - values
+        result[top : top + rows] = np.rint(values * (255.0 / full_scale))
+    return Image.fromarray(result)

@@ -36,4 +36,5 @@ ROWS = {
     33: "another tenant's ids on every route",
     34: "a model file corrupt, or swapped in the middle of a batch",
     36: "the wall clock of a process jumps by 400 days for some seconds, and back",
+    43: "PgBouncer in transaction mode",
 }

@@ -63,6 +63,56 @@ def corpus(count: int) -> list[bytes]:
     return made
 
 
+def costly() -> dict[str, bytes]:
+    """The largest images that are still decoded, and images that would cost more."""
+    buffers: dict[str, bytes] = {}
+    for name, image, kind, options in [
+        ("largest.webp", Image.new("RGB", (5000, 5000), (90, 60, 30)), "WEBP", {"method": 0}),
+        ("largest-rgba.png", Image.new("RGBA", (7000, 7000), (90, 60, 30, 99)), "PNG", {"compress_level": 1}),
+        ("largest-16-bit.png", Image.new("I;16", (7000, 7000), 900), "PNG", {"compress_level": 1}),
+        (
+            "largest-progressive.jpg",
+            Image.new("RGB", (7000, 7000)),
+            "JPEG",
+            {"progressive": True, "subsampling": 0},
+        ),
+        ("too-large.webp", Image.new("RGB", (6000, 6000)), "WEBP", {"method": 0}),
+    ]:
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        buffers[name] = buffer.getvalue()
+    jpeg = buffers["largest-progressive.jpg"]
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    return {**buffers, "many-scans.jpg": jpeg[:-2] + 200 * scan + jpeg[-2:]}
+
+
+@pytest.mark.row(21)
+def test_costly_images_stay_within_memory_and_time(ill: Rig) -> None:
+    ill.restart("bulk")
+    children = ill.stack.children("bulk")
+    files = costly()
+    largest = 0
+    batch_id = ill.submit(files)
+
+    def ended() -> bool:
+        nonlocal largest
+        largest = max(largest, *(psutil.Process(pid).memory_info().rss for pid in children))
+        return ill.batch(batch_id).finished_at is not None
+
+    until(ended, 120, "every image has an answer")
+    codes = {item.filename: item.error_code for item in ill.items(batch_id)}
+    assert codes == {
+        **dict.fromkeys(files, None),
+        "largest-16-bit.png": "unsupported_media",
+        "too-large.webp": "too_costly",
+        "many-scans.jpg": "too_costly",
+    }
+    assert ill.stack.children("bulk") == children, "a worker died"
+    assert largest < _RSS_LIMIT
+    ill.proof(f"the largest images of each kind: 0 deaths, {largest >> 20} MB")
+    ill.check(most_extra=0)
+
+
 @pytest.mark.row(21)
 def test_thousands_of_broken_images(ill: Rig) -> None:
     ill.restart("bulk")
@@ -111,7 +161,7 @@ def test_out_of_memory_in_decode_and_in_inference(ill: Rig, many: Many) -> None:
 def test_few_file_descriptors_suffice_for_300_large_files(ill: Rig) -> None:
     port = free_port()
     command = [
-        "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m gunicorn -c python:web.gunicorn_conf web.wsgi:app",
+        "sh", "-c", f"ulimit -n 256 && exec {sys.executable} -m web.server",
     ]  # fmt: skip
     ill.stack.spawn("web-b", command, {"GONOGO_PORT": str(port)})
     limits = Path(f"/proc/{ill.stack.processes['web-b'].pid}/limits")

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import os
 import tempfile
 import uuid
 import warnings
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from tests.harness.pooler import through_pooler
 
 
 def start_postgres() -> Any:
@@ -50,6 +53,6 @@ def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
         return
     uri = postgres_uri()
     name, url = create_database(uri)
-    yield url
+    yield through_pooler(url) if os.environ.get("TEST_POOLER") else url
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

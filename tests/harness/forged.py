@@ -55,8 +55,8 @@ def with_self_test(
         session = onnxruntime.InferenceSession(members["model.onnx"], providers=["CPUExecutionProvider"])
         [true] = session.run(["logit"], {"images": images})
         buffer = io.BytesIO()
-        np.savez(buffer, images=images, logits=logits(true))
+        np.savez(buffer, images=images, logits=np.asarray(logits(true), np.float32))
         members["self_test.npz"] = buffer.getvalue()
-        manifest["self_test"] = {"member": "self_test.npz"}
+        manifest["self_test"] = "self_test.npz"
 
     return change

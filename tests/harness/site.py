@@ -99,7 +99,7 @@ def made_site(folder: Path) -> Iterator[Site]:
     identifier = versions.register(here.database, here.blobs, artifact)
     with here.database.write() as connection:
         activations.activate(connection, identifier)
-        _, secret = keys.create_key(connection, tenant="plant", name="test", scopes=["admin"])
+        _, secret = keys.create_key(connection, tenant="plant", name="test", scopes=["admin", "metrics"])
         connection.execute(Worker.__table__.insert().values(_worker()))  # type: ignore[attr-defined]
     yield Site(app, app.test_client(use_cookies=False), secret)
     here.waiting.stop()

@@ -36,7 +36,7 @@ FAST: dict[str, Any] = {
 }
 PYTHON = [sys.executable, "-m"]
 COMMANDS = {
-    "web": [*PYTHON, "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app"],
+    "web": [*PYTHON, "web.server"],
     "bulk": [*PYTHON, "worker", "bulk"],
     "interactive": [*PYTHON, "worker", "interactive"],
     "webhooks": [*PYTHON, "worker", "webhooks"],

@@ -13,7 +13,7 @@ from shared.store.tables import ApiKey
 from tests.harness.application import Application
 from tests.harness.processes import until
 
-OPEN = {"/livez", "/readyz", "/metrics", "/docs", "/docs/errors", "/openapi.json"}
+OPEN = {"/livez", "/readyz", "/docs", "/docs/errors", "/openapi.json"}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
 def scrape(app: Application) -> dict[str, float]:
     """Every sample, as `name{label}`; the text must be of the type that it says it is."""
-    response = app.call("GET", "/metrics", key="")
+    assert app.call("GET", "/metrics", key="").status_code == 401
+    response = app.call("GET", "/metrics")
     assert response.status_code == 200
     assert response.content_type == "text/plain; version=0.0.4; charset=utf-8"
     found = {}

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from shared.access.keys import InvalidTenant
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.databases import empty_database_url
 from tests.harness.forged import forge, renamed
+from tests.harness.forms import image_parts, options_part
 
 OCTETS = {"content_type": "application/octet-stream"}
 
@@ -87,8 +89,6 @@ def test_another_tenants_version_does_not_exist(
     files = dict(list(images.items())[:1])
     form = ours.app.submit(files, {"model": foreign}, key=theirs.key)
     assert form["model"]["id"] == foreign
-    from tests.harness.forms import image_parts, options_part
-
     refused = ours.app.post_form(
         "/v1/batches", options_part({"model": foreign}), *image_parts(files), key=ours.key
     )
@@ -151,6 +151,26 @@ def test_a_tenants_own_version_cannot_be_the_installations_default(
 ) -> None:
     own = tenants[0].ready(made(tmp_path, 37))
     assert app.call("POST", f"/v1/models/{own}/activate?tenant=*").status_code == 404
+
+
+def test_the_list_of_workers_names_no_model_of_another_tenant(
+    app: Application, tenants: tuple[Tenant, Tenant], tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    ours, theirs = tenants
+    own = theirs.ready(made(tmp_path, 38))
+    theirs.used(images, {"model": own})
+    app.work()
+    app.runtime.heartbeat.register()
+    assert own in app.runtime.models.ids
+    shown = {tenant.name: app.get("/v1/workers", key=tenant.key)["data"][0]["models"] for tenant in tenants}
+    assert own in shown[theirs.name]
+    assert own not in shown[ours.name]
+
+
+def test_nobody_is_the_installation(app: Application) -> None:
+    for name in ("*", "", "x" * 65, "a\nb"):
+        with pytest.raises(InvalidTenant):
+            app.make_key(name, "admin")
 
 
 def test_only_an_operator_names_a_tenant(app: Application, tenants: tuple[Tenant, Tenant]) -> None:

@@ -32,6 +32,13 @@ def image(images: dict[str, bytes]) -> bytes:
     return images["part-000.jpg"]
 
 
+def answers(stack: Stack) -> bool:
+    try:
+        return stack.get("/livez")[0] == 200
+    except OSError:
+        return False
+
+
 def workers(stack: Stack) -> list[dict[str, Any]]:
     try:
         return list(stack.get("/v1/workers")[1]["data"])
@@ -76,7 +83,7 @@ def test_a_prediction_is_durable_before_it_is_answered(
     happened: list[str] = []
     fdatasync = os.fdatasync
     with application(tmp_path, artifact, broker_url) as app:
-        wait = app.service.waiting.wait
+        hold = app.service.waiting.hold
 
         def synced(descriptor: int) -> None:
             happened.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).suffix)
@@ -85,10 +92,10 @@ def test_a_prediction_is_durable_before_it_is_answered(
         def waiting(*arguments: Any, **named: Any) -> Any:
             happened.append("waits")
             app.work("interactive")
-            return wait(*arguments, **named)
+            return hold(*arguments, **named)
 
         monkeypatch.setattr(os, "fdatasync", synced)
-        monkeypatch.setattr(app.service.waiting, "wait", waiting)
+        monkeypatch.setattr(app.service.waiting, "hold", waiting)
         answer = app.call("POST", "/predict", data=image, content_type="image/jpeg")
     assert answer.status_code == 200, answer.text
     assert happened == [".tmp", "waits"]  # synced, then renamed to its final name
@@ -175,9 +182,12 @@ def test_without_a_verdict_in_time_the_answer_is_to_try_again(
         assert app.get("/v1/batches?origin=predict")["data"][0]["outcome"] == "all_succeeded"
 
 
-def test_readiness_misses_the_broker_while_reading_goes_on(stack: Stack) -> None:
-    """The last test of the module: it takes the broker away."""
-    stack.kill("valkey")
-    until(lambda: stack.get("/readyz")[1]["checks"]["broker"].startswith("away"), 30, "the broker is missed")
-    assert stack.get("/livez")[0] == 200
-    assert stack.get("/v1/batches?origin=predict")[0] == 200
+def test_readiness_misses_the_broker_while_reading_goes_on(tmp_path: Path, artifact: Path) -> None:
+    with running(tmp_path, [artifact], "web") as own:
+        until(lambda: answers(own), 30, "the web process answers")
+        own.kill("valkey")
+        until(
+            lambda: own.get("/readyz")[1]["checks"]["broker"].startswith("away"), 30, "the broker is missed"
+        )
+        assert own.get("/livez")[0] == 200
+        assert own.get("/v1/batches?origin=predict")[0] == 200

@@ -1,5 +1,6 @@
 """An uploaded model is `testing` until a worker has loaded it by trial, and only then of use."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -139,8 +140,6 @@ def test_a_real_worker_tries_uploads_and_survives_the_forged_ones(
                 "POST", "/v1/models", file.read_bytes(), Content_Type="application/octet-stream"
             )
             assert status == 201, body
-            import json
-
             identifier = json.loads(body)["id"]
 
             def ended() -> Any:

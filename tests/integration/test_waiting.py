@@ -1,7 +1,6 @@
 """A waiting poll is woken by a change, or by the slow look at the database where no call comes through."""
 
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,7 @@ from shared.cli.embedded.stack import valkey_binary
 from shared.lifecycle import closing
 from tests.harness.application import Application, application
 from tests.harness.processes import until
-from web.api import batches
-from web.live import waiting
+from web.live import waits
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def poll(app: Application, path: str, before: Callable[[], Any], **options: Any)
     """Begin a waiting poll, do something, and return how long after that its answer came."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(app.call, "GET", path, **options)
-        until(lambda: app.service.waiting._events, 20, "the poll waits")
+        until(app.service.waiting.wakes.waiting, 20, "the poll waits")
         before()
         began = time.monotonic()
         return answer.result(90), time.monotonic() - began
@@ -61,7 +59,7 @@ def submit(app: Application, images: dict[str, bytes]) -> str:
 def test_a_wake_up_call_answers_a_poll_long_before_the_slow_look(
     own: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "SLOW_CHECK_S", 60.0)
+    monkeypatch.setattr(waits, "SLOW_CHECK_S", 60.0)
     batch_id = submit(own, images)
     answer, took = poll(own, f"/v1/batches/{batch_id}?wait=50", own.work)
     assert answer.get_json()["counts"]["queued"] == 0
@@ -90,39 +88,12 @@ def test_listening_goes_on_when_the_broker_is_back(
     try:
         until((tmp_path / "v").exists, 20, "Valkey's socket")
         until(lambda: listeners(own) == 1, 40, "the waiting room listens again")
-        monkeypatch.setattr(waiting, "SLOW_CHECK_S", 60.0)
+        monkeypatch.setattr(waits, "SLOW_CHECK_S", 60.0)
         batch_id = submit(own, images)
         assert poll(own, f"/v1/batches/{batch_id}?wait=50", own.work)[1] < 25
     finally:
         again.kill()
         again.wait(20)
-
-
-def test_of_the_many_whom_a_change_wakes_only_a_few_answer_at_once(
-    app: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch_id, shown = submit(app, images), batches._shown
-    lock, now, most = threading.Lock(), 0, 0
-
-    def slowly(*arguments: Any) -> Any:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
-        time.sleep(0.02)
-        with lock:
-            now -= 1
-        return shown(*arguments)
-
-    monkeypatch.setattr(batches, "_shown", slowly)
-    with ThreadPoolExecutor(20) as pool:
-        asked = [pool.submit(app.call, "GET", f"/v1/batches/{batch_id}?wait=50") for _ in range(20)]
-        until(lambda: len(app.service.waiting._events[batch_id]) == 20, 20, "all polls wait")
-        app.work()
-        app.service.waiting.wake(batch_id)
-        statuses = {answer.result(60).status_code for answer in asked}
-    assert statuses == {200}
-    assert most <= 2
 
 
 def test_a_change_of_another_batch_is_not_an_answer(app: Application, images: dict[str, bytes]) -> None:
@@ -175,13 +146,10 @@ def test_a_wait_that_is_no_number_is_refused(app: Application, images: dict[str,
     assert (response.status_code, response.get_json()["code"]) == (400, "invalid_parameter")
 
 
-def test_a_process_that_ends_answers_its_polls(artifact: Path, broker_url: str, tmp_path: Path) -> None:
-    with application(tmp_path, artifact, broker_url) as made:
-        answers: list[Any] = []
-        room = made.service.waiting
-        thread = threading.Thread(target=lambda: answers.append(room.wait("bat_x", lambda: None, 60)))
-        thread.start()
-        until(lambda: room._events, 20, "somebody waits")
-        room.stop()
-        thread.join(20)
-        assert answers == [None]
+def test_a_process_that_ends_answers_its_polls(
+    own: Application, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "SLOW_CHECK_S", 60.0)
+    answer, took = poll(own, f"/v1/batches/{submit(own, images)}?wait=50", own.service.waiting.stop)
+    assert answer.get_json()["status"] == "queued"
+    assert took < 25

@@ -11,7 +11,7 @@ from shared.contract.queries import BatchListQuery, BatchQuery
 from shared.lifecycle.purging import purge
 from web.http.auth import require
 from web.http.headers import base_url, knows, traceparent
-from web.http.operations import operation
+from web.http.operations import operation, streams_body
 from web.http.problems import HttpProblem
 from web.resources import batches
 from web.service import Service, service
@@ -20,6 +20,7 @@ from web.upload.body import Body
 
 blueprint = Blueprint("batches", __name__)
 _LONGEST_WAIT_S = 60.0
+_FIRST_TAG = "gonogo.first_tag"
 
 
 @blueprint.post("/v1/batches")
@@ -35,6 +36,7 @@ _LONGEST_WAIT_S = 60.0
     },
     answer_headers={"Idempotent-Replayed": "`true` where this is the answer of an earlier submission"},
 )
+@streams_body
 def submit() -> Response:
     here = service()
     accepted = submission.submit(
@@ -71,17 +73,12 @@ def list_batches(query: BatchListQuery) -> dict[str, Any]:
 def get_batch(batch_id: str, query: BatchQuery) -> Response:
     here, tenant = service(), g.tenant
     tag, ended = batches.version(here, tenant, batch_id)
+    # A view that waits runs again from its start: the version that it saw first is kept in the environ.
+    first = request.environ.setdefault(_FIRST_TAG, tag)
     known = request.if_none_match
-    if not query["wait"] or ended or (known and not known.contains_weak(tag)):
-        return _shown(here, tenant, batch_id, tag, ended)
-
-    def changed() -> Response | None:
-        now, ended = batches.version(here, tenant, batch_id)
-        # The answer is made here, in turn: a thousand answers at once would keep everybody from the interpreter.
-        return _shown(here, tenant, batch_id, now, ended) if ended or now != tag else None
-
-    answer = here.waiting.wait(batch_id, changed, min(query["wait"], _LONGEST_WAIT_S), in_turn=True)
-    return answer or _shown(here, tenant, batch_id, tag, ended)
+    if query["wait"] and not ended and tag == first and (not known or known.contains_weak(tag)):
+        here.waiting.hold(request.environ, batch_id, min(query["wait"], _LONGEST_WAIT_S))
+    return _shown(here, tenant, batch_id, tag, ended)
 
 
 def _shown(here: Service, tenant: str, batch_id: str, tag: str, ended: bool) -> Response:

@@ -11,6 +11,7 @@ from shared.broker.connection import UNREACHABLE, connect
 from shared.contract.health import LivenessPayload, ReadinessPayload
 from shared.lifecycle import blocked, workers
 from shared.store.tables import Event
+from web.http.auth import require
 from web.http.operations import operation
 from web.service import Service, service
 
@@ -80,6 +81,7 @@ def _blocked(here: Service) -> str:
 
 
 @blueprint.get("/metrics")
+@require("metrics")
 @operation("Counters in the Prometheus text format", {200: "text/plain; version=0.0.4"})
 def metrics() -> Response:
     from web.live import metrics as live  # its library is loaded only where it is asked for

@@ -27,6 +27,7 @@ blueprint = Blueprint("items", __name__)
 _ROWS = Item.__table__
 _STREAM_ROWS = 2000
 _THUMBNAIL_WAIT_S = 10.0
+_ASKED = "gonogo.thumbnail_asked"
 _MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
@@ -55,13 +56,12 @@ def get_thumbnail(item_id: str) -> Response:
         raise not_found(f"picture to show of item {item_id}: {row.error_code}")
     path = here.blobs.thumbnail_path(row.batch_id, row.seq)
 
-    def look() -> bytes | None:
-        return path.read_bytes() if path.exists() else None
-
-    data = look()
+    data = path.read_bytes() if path.exists() else None
     if data is None:
-        here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
-        data = here.waiting.wait(item_id, look, _THUMBNAIL_WAIT_S)
+        if not request.environ.get(_ASKED):
+            request.environ[_ASKED] = True
+            here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
+        here.waiting.hold(request.environ, item_id, _THUMBNAIL_WAIT_S)
     if data is None:
         raise HttpProblem(503, "thumbnail_pending", "no worker has drawn it yet", retry_after_s=5)
     headers = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}

@@ -19,7 +19,7 @@ from shared.registry.artifact import read_artifact
 from shared.store.records import ModelRecord
 from web.http.auth import require
 from web.http.headers import base_url
-from web.http.operations import operation
+from web.http.operations import operation, streams_body
 from web.http.problems import HttpProblem, not_found
 from web.http.tenants import acting_tenant
 from web.service import Service, service
@@ -53,6 +53,7 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
     body={"application/octet-stream": "the artifact, as `python -m training` wrote it"},
     problems=(400, 403, 413, 415, 422),
 )
+@streams_body
 def upload_model(query: TenantQuery) -> tuple[dict[str, Any], int]:
     here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):

@@ -11,8 +11,9 @@ from shared.store.records import ItemRecord
 from shared.store.tables import Item
 from web.http.auth import require
 from web.http.headers import traceparent
-from web.http.operations import operation
+from web.http.operations import operation, streams_body
 from web.http.problems import HttpProblem
+from web.live.waits import DEADLINE
 from web.service import Service, service
 from web.upload.body import Body
 from web.upload.intake import Intake
@@ -23,7 +24,7 @@ blueprint = Blueprint("predict", __name__)
 _VERDICT = select(Item.__table__).where(
     Item.batch_id == bindparam("in_batch"), Item.status.in_(FINISHED_ITEM)
 )
-_FIRST_LOOK_S = 0.1
+_SUBMITTED = "gonogo.submitted"
 _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
 
 
@@ -38,30 +39,34 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
     problems=(400, 413, 415, 422, 429, 503),
     headers={"X-Filename": "the name of a picture that is sent by itself"},
 )
+@streams_body
 def predict(query: PredictQuery) -> Response:
-    here = service()
-    here.capacity.check_prediction(request.content_length or 0)
-    options = read_options()
-    options["priority"] = Lane.INTERACTIVE.value
-    options["model"] = query.get("model")
-    intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
-    submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
-    row = _wait_for_verdict(here, intake.batch_id)
+    here, environ = service(), request.environ
+    # A view that waits runs again from its start, without its body: the submission is kept in the environ.
+    batch_id = environ.get(_SUBMITTED) or environ.setdefault(_SUBMITTED, _submit(here, query))
+    # A verdict takes longer than the first call: to look for it then would only cost time.
+    row = _verdict(here, batch_id) if DEADLINE in environ else None
     if row is None:
-        raise HttpProblem(
-            503, "no_verdict_yet", f"no verdict in time: see {intake.batch_id}", retry_after_s=2
-        )
+        here.waiting.hold(environ, batch_id, here.settings.predict_wait_s)
+    if row is None:
+        raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {batch_id}", retry_after_s=2)
     if row.error_code is not None:
         status = 422 if row.error_code in _UNPROCESSABLE else 500
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
     return Response(json.dumps(prediction_payload(row)), content_type="application/json")
 
 
-def _wait_for_verdict(here: Service, batch_id: str) -> ItemRecord | None:
-    def look() -> ItemRecord | None:
-        with here.database.read() as connection:
-            row = connection.execute(_VERDICT, {"in_batch": batch_id}).first()
-        return None if row is None else ItemRecord._make(row)
+def _submit(here: Service, query: PredictQuery) -> str:
+    here.capacity.check_prediction(request.content_length or 0)
+    options = read_options()
+    options["priority"] = Lane.INTERACTIVE.value
+    options["model"] = query.get("model")
+    intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
+    submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
+    return intake.batch_id
 
-    # A verdict is never there at once: to look for it would only take the interpreter from the announcer's thread.
-    return here.waiting.wait(batch_id, look, here.settings.predict_wait_s, first_look_s=_FIRST_LOOK_S)
+
+def _verdict(here: Service, batch_id: str) -> ItemRecord | None:
+    with here.database.read() as connection:
+        row = connection.execute(_VERDICT, {"in_batch": batch_id}).first()
+    return None if row is None else ItemRecord._make(row)

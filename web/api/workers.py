@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, g
 
 from shared.contract.pages import Page, page
 from shared.contract.workers import WorkerPayload, worker_payload
 from shared.lifecycle import workers
+from shared.registry import versions
 from web.http.auth import require
 from web.http.operations import operation
 from web.service import service
@@ -21,4 +22,7 @@ def list_workers() -> dict[str, Any]:
     here = service()
     with here.database.read() as connection:
         rows = workers.alive(connection, here.settings.lease_s)
-    return dict(page([worker_payload(row) for row in rows], None))
+        usable = {model.id for model in versions.listing(connection, g.tenant)}
+    # A worker serves all tenants; the models of the others are none of the caller's business.
+    mine = [row._replace(models=[model for model in row.models if model in usable]) for row in rows]
+    return dict(page([worker_payload(row) for row in mine], None))

@@ -57,3 +57,9 @@ def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callabl
         return checked  # type: ignore[return-value]
 
     return describe
+
+
+def streams_body(view: _View) -> _View:
+    """Mark a view that reads its body as it arrives; the server bounds the bodies of the others (web/server)."""
+    view.streams_body = True  # type: ignore[attr-defined]
+    return view

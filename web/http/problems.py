@@ -7,7 +7,7 @@ from flask import Flask, Response, g, json, request
 from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from shared.access.keys import UnknownScope
+from shared.access.keys import InvalidTenant, UnknownScope
 from shared.blobs import disk
 from shared.contract.operating_point import InvalidOperatingPoint
 from shared.contract.problems import ErrorEntry, Problem
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _STATUS: dict[type[GonogoError], int] = {
     InvalidOperatingPoint: 422,
     InvalidModelName: 422,
+    InvalidTenant: 422,
     ModelNotReady: 409,
     NeverActive: 409,
     UnknownModel: 422,

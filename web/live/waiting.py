@@ -1,82 +1,42 @@
-"""The waiting room of long polls: a wake-up call ends a wait, and so does a slow look at the database."""
+"""The waiting room of one process: who waits for which batch or item, and the wake-up calls of all processes."""
 
-import contextlib
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 from shared.broker.wake import listen
 from shared.settings import Settings
-
-_T = TypeVar("_T")
-SLOW_CHECK_S = 3.0
-_LOOK_AT_ONCE = 2
+from web.live.waits import DEADLINE, Parked, Wakes
 
 
 class WaitingRoom:
-    """Holds requests until their batch changes. One thread listens for all of them."""
+    """Lets requests wait. One thread listens to the broker for all of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._events: defaultdict[str, set[threading.Event]] = defaultdict(set)
-        self._lock = threading.Lock()
-        self._turns = threading.Semaphore(_LOOK_AT_ONCE)
+        self.wakes = Wakes()
         self._stopping = threading.Event()
         threading.Thread(target=self._listen, name="waiting-room", daemon=True).start()
 
-    def wait(
-        self,
-        batch_id: str,
-        look: Callable[[], _T | None],
-        timeout_s: float,
-        *,
-        first_look_s: float = 0.0,
-        in_turn: bool = False,
-    ) -> _T | None:
-        """Call `look` now, or in `first_look_s`, and after each change of the batch until it answers or the time is
-        over.
+    def hold(self, environ: dict[str, Any], key: str, timeout_s: float) -> None:
+        """Park this request until the key is told, at most `timeout_s` after its first call: raises Parked.
 
-        `in_turn`: a few requests look at a time. A thousand that woke at once would keep all other requests from the
-        interpreter for seconds.
+        Returns when the time is over or the process is about to end: answer with what there is. The view runs again
+        from its start after each wake-up, so call this after a look that found nothing to answer.
         """
-        event = threading.Event()
-        deadline = time.monotonic() + timeout_s
-        with self._lock:
-            self._events[batch_id].add(event)
-        try:
-            if first_look_s:
-                event.wait(first_look_s)
-                event.clear()
-            while True:
-                with self._turns if in_turn else contextlib.nullcontext():
-                    found = look()
-                left = deadline - time.monotonic()
-                if found is not None or left <= 0 or self._stopping.is_set():
-                    return found
-                event.wait(min(left, SLOW_CHECK_S))
-                event.clear()
-        finally:
-            with self._lock:
-                self._events[batch_id].discard(event)
-                if not self._events[batch_id]:
-                    del self._events[batch_id]
+        until = environ.setdefault(DEADLINE, time.monotonic() + timeout_s)
+        if time.monotonic() < until and not self.wakes.stopping:
+            raise Parked(key, until)
+
+    def wake(self, key: str) -> None:
+        """Let the requests of this process that wait for the key look again."""
+        self.wakes.tell(key)
 
     def stop(self) -> None:
         """Answer all waiting requests now: the process is about to end."""
         self._stopping.set()
-        with self._lock:
-            for events in self._events.values():
-                for event in events:
-                    event.set()
-
-    def wake(self, batch_id: str) -> None:
-        """Let the requests of this process that wait for the batch look again."""
-        with self._lock:
-            for event in self._events.get(batch_id, ()):
-                event.set()
+        self.wakes.stop()
 
     def _listen(self) -> None:
         for identifier in listen(self._settings, self._stopping):
-            self.wake(identifier)
+            self.wakes.tell(identifier)

@@ -5,11 +5,15 @@ import threading
 import time
 from collections import deque
 
+from shared.errors import GonogoError
+
 _MOST_BUFFERED = 2**20
 
 
-class BodyBroken(OSError):
+class BodyBroken(GonogoError):
     """The body ended before its end: the client left, was too slow, or had to make room for another upload."""
+
+    code = "incomplete_body"
 
 
 class BodyPipe:

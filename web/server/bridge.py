@@ -1,8 +1,8 @@
 """An ASGI application that runs the Flask application in threads, and holds a thread only while there is work.
 
-No thread is held while headers or a small body arrive, while a request waits (waits.py), or while a client does not
-read its answer. A large body is the exception: its view reads it in a thread. Uploads therefore have slots of their
-own, and an upload that has gone quiet gives its slot up when another one needs it.
+No thread is held while headers or a small body arrive, while a request waits (web/live/waits.py), or while a client
+does not read its answer. A large body is the exception: its view reads it in a thread. Uploads therefore have slots of
+their own, and an upload that has gone quiet gives its slot up when another one needs it.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from web.live.waits import BRIDGED, PARKED, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
 from web.server.refusals import Refusal, refuse
-from web.server.waits import PARKED, SEQUENCE, Parked, Wakes, slow_check_s
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
@@ -96,12 +96,12 @@ class Bridge:
                 raise Refusal(
                     413, "request_too_large", f"this path takes {self._limits.small_body_bytes} bytes"
                 )
-        body = await self._whole_body(receive) if length or chunked else b""
+        body = await self._whole_body(scope["gonogo.protocol"], receive) if length or chunked else b""
         await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
 
-    async def _whole_body(self, receive: _Receive) -> bytes:
+    async def _whole_body(self, protocol: Any, receive: _Receive) -> bytes:
         body = bytearray()
-        async for block in self._blocks(receive):
+        async for block in self._blocks(protocol, receive):
             body += block
             if len(body) > self._limits.small_body_bytes:
                 raise Refusal(
@@ -109,7 +109,7 @@ class Bridge:
                 )
         return bytes(body)
 
-    async def _blocks(self, receive: _Receive) -> Any:
+    async def _blocks(self, protocol: Any, receive: _Receive) -> Any:
         """The blocks of a body. Raises Refusal where it goes quiet, ClientGone where the client leaves."""
         while True:
             try:
@@ -124,6 +124,8 @@ class Bridge:
                 yield message["body"]
             if not message["more_body"]:
                 return
+            if protocol.client_ended:
+                raise Refusal(400, "incomplete_body", "the body ended before its length")
 
     async def _call_until_answered(self, scope: dict[str, Any], environ: Environ, send: _Send) -> None:
         """Call the view, wait where it asks for that, and call it again."""
@@ -148,7 +150,7 @@ class Bridge:
             self._queued -= 1
 
     def _run(self, environ: Environ) -> Answer:
-        environ[SEQUENCE] = self._wakes.sequence
+        environ[SEQUENCE], environ[BRIDGED] = self._wakes.sequence, True
         begun: list[tuple[str, list[tuple[str, str]]]] = []
         body = self._app(environ, lambda status, headers, *_: begun.append((status, headers)))
         status, headers = begun[-1]
@@ -218,7 +220,7 @@ class Bridge:
 
     async def _serve_upload(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         """A body that its view reads as it arrives. The thread begins once WHOLE_BYTES have come, or all of it."""
-        blocks, first, whole = self._blocks(receive), bytearray(), True
+        blocks, first, whole = self._blocks(scope["gonogo.protocol"], receive), bytearray(), True
         async for block in blocks:
             first += block
             if len(first) >= WHOLE_BYTES:

@@ -23,6 +23,7 @@ class Connection(HttpToolsProtocol):
     _header_bytes = 0
     _unread = 0
     _in_headers = True
+    client_ended = False  # the client sends nothing more, and may still read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -69,6 +70,15 @@ class Connection(HttpToolsProtocol):
         if self._unread:
             self._clear_deadline()
         super().on_message_complete()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keep a half-closed connection while a request is answered; its body may have ended too early."""
+        self.client_ended = True
+        if self.cycle is None or self.cycle.response_complete:
+            return None
+        self.cycle.keep_alive = False
+        self.cycle.message_event.set()
+        return True
 
     def send_400_response(self, msg: str) -> None:
         body = problem_body(400, "bad_request", msg, "", "")

@@ -28,7 +28,7 @@ class NotStarted(GonogoError):
 
 def programs() -> Iterator[Child]:
     """The processes that the service needs to be ready, web first; they may start together."""
-    yield _program("web", "gunicorn", "-c", "python:web.gunicorn_conf", "web.wsgi:app")
+    yield _program("web", "web.server")
     yield _program("worker-interactive", "worker", "interactive")
     yield _program("worker-bulk", "worker", "bulk")
 

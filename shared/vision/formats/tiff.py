@@ -66,7 +66,7 @@ def inspect(data: bytes, limits: Limits) -> Layout:
 
 
 def _bytes_per_pixel(layout: Layout) -> float:
-    return 4 + 2 * layout.channels * layout.bits / 8 + (8 if layout.bits > 8 else 0)
+    return 6 + layout.channels * layout.bits / 8
 
 
 def _check_samples(

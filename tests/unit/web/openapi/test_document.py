@@ -45,7 +45,7 @@ def test_a_scope_is_asked_for_wherever_the_view_asks_for_it(document: dict[str, 
         for path, operations in document["paths"].items()
         if any(not operation["security"] for operation in operations.values())
     }
-    assert open_to_all == {"/livez", "/readyz", "/metrics", "/v1/session"}
+    assert open_to_all == {"/livez", "/readyz", "/v1/session"}
 
 
 def strict(schema: Any, components: dict[str, Any]) -> Any:
@@ -188,7 +188,7 @@ def _codes_of(node: ast.AST) -> Iterator[str]:
     found: list[ast.expr] = []
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        place = {"HttpProblem": 1, "ItemError": 0, "refuse": 0}.get(name, len(node.args))
+        place = {"HttpProblem": 1, "Refusal": 1, "ItemError": 0, "refuse": 0}.get(name, len(node.args))
         found = node.args[place : place + 1]
         found += [keyword.value for keyword in node.keywords if keyword.arg in ("code", "error_code")]
     elif isinstance(node, ast.Dict):

@@ -12,10 +12,10 @@ import pytest
 import uvicorn
 from flask import Flask, Response, request
 
+from web.live.waits import DEADLINE, PARKED, Parked, Wakes
 from web.server.bodies import BodyBroken
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
-from web.server.waits import DEADLINE, PARKED, Parked, Wakes
 
 
 @dataclass
@@ -54,9 +54,24 @@ def read_all(sock: socket.socket) -> bytes:
     return answer
 
 
+class Looks:
+    """How many views look at this moment."""
+
+    def __init__(self) -> None:
+        self.now, self._lock = 0, threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
 def application(site_seen: list[str]) -> Flask:
     """Views that wait, stream, read bodies and break."""
-    app = Flask("small")
+    app, look = Flask("small"), Looks()
 
     @app.errorhandler(Parked)
     def park(parked: Parked) -> tuple[str, int]:
@@ -76,7 +91,10 @@ def application(site_seen: list[str]) -> Flask:
     def wait() -> str:
         until = request.environ.setdefault(DEADLINE, time.monotonic() + float(request.args["s"]))
         request.environ["calls"] = calls = request.environ.get("calls", 0) + 1
-        if calls > int(request.args.get("looks", 1)) or time.monotonic() >= until:
+        if calls > 1 or time.monotonic() >= until:
+            with look:
+                site_seen.append(f"looking: {look.now}")
+                time.sleep(float(request.args.get("work", 0)))
             return f"answered in call {calls}"
         raise Parked(request.args.get("key", "key"), until)
 

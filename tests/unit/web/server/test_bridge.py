@@ -1,6 +1,7 @@
 """The server holds a thread only while there is work, and ends connections that hold something back."""
 
 import hashlib
+import socket
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.unit.web.server.conftest import Site, read_all
 from web.server import connection
-from web.server.bridge import Limits
+from web.server.bridge import LOOKS_AT_ONCE, Limits
 
 MANY = 200  # fifty times the threads of the site
 
@@ -22,6 +23,16 @@ def test_a_request_that_waits_holds_no_thread(site: Site) -> None:
     site.wakes.tell("key")
     assert all(b"answered in call 2" in read_all(sock) for sock in waiting)
     assert site.wakes.waiting() == 0
+
+
+def test_of_the_many_that_a_change_wakes_a_few_look_at_a_time(site: Site) -> None:
+    waiting = [site.connect(30) for _ in range(20)]
+    for sock in waiting:
+        sock.sendall(b"GET /wait?s=20&work=0.02 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    until(lambda: site.wakes.waiting() == 20)
+    site.wakes.tell("key")
+    assert all(b"answered in call 2" in read_all(sock) for sock in waiting)
+    assert max(int(entry.removeprefix("looking: ")) for entry in site.seen) <= LOOKS_AT_ONCE
 
 
 def test_a_wait_ends_with_its_time(site: Site) -> None:
@@ -41,7 +52,7 @@ def test_a_key_that_is_told_between_the_look_and_the_wait_is_not_missed(site: Si
 def test_the_drain_answers_every_request_that_waits(site: Site) -> None:
     waiting = [site.connect(30) for _ in range(20)]
     for sock in waiting:
-        sock.sendall(b"GET /wait?s=20&looks=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"GET /wait?s=20 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     until(lambda: site.wakes.waiting() == 20)
     site.wakes.stop()
     assert all(b"answered" in read_all(sock) for sock in waiting)
@@ -82,7 +93,15 @@ def test_an_upload_arrives_whole_while_its_view_reads_it(site: Site) -> None:
 def test_an_upload_whose_client_leaves_breaks_in_its_view(site: Site) -> None:
     with site.connect() as sock:
         sock.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + bytes(2**19))
-    until(lambda: any("client left" in entry for entry in site.seen))
+    until(lambda: any(entry.startswith("broken: ") for entry in site.seen))
+
+
+@pytest.mark.parametrize("size", [10, 2**20])
+def test_a_client_that_ends_its_body_early_and_still_reads_is_told_so(site: Site, size: int) -> None:
+    with site.connect() as sock:
+        sock.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + bytes(size))
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(2**16).startswith((b"HTTP/1.1 400", b"HTTP/1.1 408"))
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read_as_a_problem(site: Site) -> None:

@@ -1,6 +1,6 @@
 """How a request waits without holding a thread: its view raises Parked, and the server calls the view again later.
 
-The view runs from its start each time, in the same environ. `remember` keeps what a first run has decided. The server
+The view runs from its start each time, in the same environ, where it keeps what a first run has decided. The server
 wakes a parked request when its key is told (a batch or item has changed), when its time is over, or at the drain.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 DEADLINE, PARKED, SEQUENCE = "gonogo.deadline", "gonogo.parked", "gonogo.sequence"
+BRIDGED = "gonogo.bridged"  # the server of this request waits by itself
 SLOW_CHECK_S = 3.0
 _KEYS_REMEMBERED = 10_000
 
@@ -84,12 +85,14 @@ def slow_check_s(waiting: int) -> float:
 
 
 class BlockingWaits:
-    """The same waiting for a plain WSGI server or a test client: a parked request holds its thread."""
+    """Waiting under a plain WSGI server or a test client, where a parked request holds its thread."""
 
     def __init__(self, app: Callable[..., Iterable[bytes]], wakes: Wakes) -> None:
         self._app, self._wakes = app, wakes
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get(BRIDGED):
+            return self._app(environ, start_response)
         while True:
             environ[SEQUENCE] = self._wakes.sequence
             answer: list[tuple[Any, ...]] = []
@@ -97,11 +100,16 @@ class BlockingWaits:
             parked: Parked | None = environ.pop(PARKED, None)
             if parked is None:
                 start_response(*answer[-1])
-                return body
+                return self._stream(body)
             close = getattr(body, "close", None)
             if close is not None:
                 close()
             self._wait(parked, environ[SEQUENCE])
+
+    def _stream(self, body: Iterable[Any]) -> Iterable[bytes]:
+        if isinstance(body, list):
+            return body
+        return _Unparked(body, self._wait)
 
     def _wait(self, parked: Parked, since: int) -> None:
         woken = threading.Event()
@@ -110,3 +118,26 @@ class BlockingWaits:
             woken.wait(max(0.0, min(parked.until - time.monotonic(), SLOW_CHECK_S)))
         finally:
             self._wakes.discard(parked.key, woken.set)
+
+
+class _Unparked:
+    """A streamed body whose waits are sat out in the thread that reads it."""
+
+    def __init__(self, body: Iterable[Any], wait: Callable[[Parked, int], None]) -> None:
+        self._body, self._blocks, self._wait = body, iter(body), wait
+
+    def __iter__(self) -> "_Unparked":
+        return self
+
+    def __next__(self) -> bytes:
+        block: Any = next(self._blocks)
+        while isinstance(block, Parked):
+            self._wait(block, -1)
+            block = next(self._blocks)
+        return bytes(block)
+
+    def close(self) -> None:
+        """Close the body that is behind this one."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

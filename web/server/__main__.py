@@ -1,0 +1,84 @@
+"""`python -m web.server`: the web service, one process."""
+
+import gc
+import logging
+import resource
+import signal
+import sys
+from typing import Any
+
+import uvicorn
+
+from shared.errors import SettingsError
+from shared.logs import configure
+from shared.settings import Settings
+from web.app import create_app
+from web.server.bridge import Bridge, Limits
+from web.server.connection import uvicorn_options
+from web.service import Service
+
+_STARTUP_FAILED = 3
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which answers waiting requests at once when the drain begins."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._service.waiting.wakes.stop()
+        await super().shutdown(sockets)
+        self._service.stop()
+
+
+def main() -> None:
+    """Serve until SIGTERM; settings come from the environment."""
+    settings = Settings.from_env()
+    configure(settings.log_level)
+    _raise_file_limit()
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        log.error("%s", error)
+        raise SystemExit(_STARTUP_FAILED) from error
+    service: Service = app.extensions["gonogo"]
+    bridge = Bridge(app, service.waiting.wakes, streams_body(app), Limits(threads=settings.web_threads))
+    config = uvicorn.Config(
+        bridge,
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=round(settings.drain_s),
+        **uvicorn_options(),
+    )
+    # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
+    gc.collect()
+    gc.freeze()
+    # uvicorn raises the signal again once it has drained, for the handler that was there before: a drain ends cleanly.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _Server(config, service).run()
+
+
+def streams_body(app: Any) -> Any:
+    """Whether the view of a method and path reads its body as it arrives, by the routes of the application."""
+    routes = app.url_map.bind("localhost")
+
+    def streams(method: str, path: str) -> bool:
+        if not routes.test(path, method):
+            return False
+        endpoint, _ = routes.match(path, method)
+        return bool(getattr(app.view_functions[endpoint], "streams_body", False))
+
+    return streams
+
+
+def _raise_file_limit() -> None:
+    """Each connection is a file: use all that the system allows this process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()
