@@ -88,6 +88,19 @@ def cut_and_closed(data: bytes, chance: random.Random) -> bytes | None:
     return None
 
 
+def last_part_missing(data: bytes, _: random.Random) -> bytes | None:
+    """Cut between two parts of the image data and closed: without a progressive JPEG's last scan, or at a restart."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    start, end = payload(data)
+    marks = [
+        place
+        for place in range(start, end)
+        if data[place] == 0xFF and data[place + 1] in (*range(0xD0, 0xD8), 0xDA)
+    ]
+    return data[: marks[-1]] + b"\xff\xd9" if marks else None
+
+
 def half_zeroed(data: bytes, _: random.Random) -> bytes:
     start, end = payload(data)
     middle = (start + end) // 2
@@ -124,6 +137,7 @@ def checksum_wrong(data: bytes, _: random.Random) -> bytes | None:
 HARMS: dict[str, Harm] = {
     "cut in the middle": cut,
     "cut, then closed": cut_and_closed,
+    "last part missing": last_part_missing,
     "second half zeroed": half_zeroed,
     "2 kB zeroed": two_kb_zeroed,
     "2 kB missing": two_kb_missing,

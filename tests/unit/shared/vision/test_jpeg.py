@@ -121,3 +121,23 @@ def test_very_many_segments_or_images_are_refused_in_a_short_time() -> None:
     exif = b"\xff\xe1" + struct.pack(">H", 65_002) + b"Exif\0\0" + bytes(64_994)
     decode(data[:2] + 500 * exif + data[2:], GREY)
     assert time.perf_counter() - started < 5
+
+
+def test_a_progressive_image_is_refused_without_any_of_its_scans() -> None:
+    data = encoded(textured(64, 64, "RGB"), progressive=True)
+    marks = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
+    assert len(marks) > 8
+    for place, after in itertools.pairwise([*marks, len(data) - 2]):
+        if place != marks[0]:
+            assert refused(data[:place] + b"\xff\xd9").code == "corrupt_image"
+        assert refused(data[:place] + data[after:]).code == "corrupt_image"
+
+
+def test_a_sequential_image_is_refused_without_the_scan_of_a_component() -> None:
+    """libjpeg would decode it without its colour, and without a warning."""
+    data = encoded(textured(64, 64, "RGB"), subsampling=0)
+    scan = data.index(b"\xff\xda")
+    assert data[scan + 4] == 3
+    alone = b"\xff\xda\x00\x08\x01" + data[scan + 5 : scan + 7] + data[scan + 11 : scan + 14]
+    error = refused(data[:scan] + alone + data[scan + 14 :])
+    assert (error.code, "last scan" in error.detail) == ("corrupt_image", True)
