@@ -56,6 +56,9 @@ quality: install-dev
 damage: install-dev
 	@$(PY) -m tests.damage $(ARGS)
 
+fuzz: install-dev
+	@$(PY) -m pytest tests/unit/web/upload -k "fuzz or differential" --hypothesis-profile=hour -o timeout=0 $(ARGS)
+
 install: $(VENV)/.installed
 
 install-dev: $(VENV)/.installed-dev

@@ -5,6 +5,7 @@ since a mistyped limit that is silently ignored is worse than no limit. The tabl
 the fields here.
 """
 
+import codecs
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
@@ -73,6 +74,9 @@ class Settings:
     max_attempts: int = _setting(3, "deaths a chunk survives before it is bisected, or its item failed")
     chunk_timeout_s: float = _setting(120.0, "seconds after which a hung inference process is killed")
     max_item_bytes: int = _setting(64 * 2**20, "largest picture accepted")
+    filename_encoding: str = _setting(
+        "", "encoding of file names that are not UTF-8, such as gbk or cp932; empty: guessed"
+    )
     max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted")
     max_batch_items: int = _setting(1_000_000, "most items in one batch")
     max_pixels: int = _setting(50_000_000, "most pixels a picture may declare")
@@ -110,6 +114,10 @@ class Settings:
                 raise SettingsError(
                     f"{PREFIX}TOLERATED_IMAGE_FAULTS: unknown {fault!r}; known are {', '.join(IMAGE_FAULTS)}"
                 )
+        try:
+            codecs.lookup(self.filename_encoding or "utf-8")
+        except LookupError as error:
+            raise SettingsError(f"{PREFIX}FILENAME_ENCODING: {error}") from error
         try:
             for network in filter(None, self.webhook_allowed_networks.split(",")):
                 ipaddress.ip_network(network.strip())

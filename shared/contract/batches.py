@@ -1,6 +1,6 @@
 """A batch as the contract shows it."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -49,6 +49,16 @@ class Blocked(TypedDict):
     since: Time
 
 
+class BatchWarning(TypedDict):
+    """A fact about the batch that a person should see, such as a file of the archive that was skipped."""
+
+    code: Annotated[
+        str, About("stable; `file_skipped` for a file that is no image, or that a system left behind")
+    ]
+    filename: str
+    detail: str
+
+
 class BatchPayload(TypedDict):
     """One submission: the unit of completion and of webhooks."""
 
@@ -60,6 +70,8 @@ class BatchPayload(TypedDict):
     operating_point: OperatingPointPayload
     counts: BatchCounts
     verdicts: VerdictCounts
+    skipped: Annotated[int, About("files of the archive that became no item, since they are no images")]
+    warnings: Annotated[list[BatchWarning], About("the first 100 skipped files, with the reason")]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Eta | None
@@ -97,6 +109,8 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
             "expired": row.expired,
         },
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
+        "skipped": row.skipped,
+        "warnings": [cast(BatchWarning, warning) for warning in row.warnings],
         "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": _eta(row),

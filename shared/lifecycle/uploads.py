@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.exc import OperationalError
 
 from shared.blobs.store import BlobStore
+from shared.contract.batches import BatchWarning
 from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError, ItemErrorCode
@@ -82,6 +83,17 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Notes:
+    """Files that became no item: how many, and the first of them as warnings."""
+
+    skipped: int = 0
+    warnings: Sequence[BatchWarning] = ()
+
+    def columns(self) -> dict[str, Any]:
+        return {"skipped": self.skipped, "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """A batch at its seal: how many held chunks were released, and how many items are open."""
 
@@ -89,6 +101,7 @@ class Sealed:
     open: int
 
 
+_NO_NOTES = Notes()
 # The statements are built once, since SQLAlchemy takes longer to build one than to run it.
 _INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
 _INSERT_ITEM = insert(Item)
@@ -131,6 +144,7 @@ def open_batch(
     at: float,
     lease_s: float | None,
     hold: bool,
+    notes: Notes = _NO_NOTES,
 ) -> None:
     """Insert a batch with its first piece. `lease_s` None seals it at once: a small submission is one transaction.
 
@@ -154,6 +168,7 @@ def open_batch(
             "created_at": at,
             "metadata": terms.metadata,  # an insert names columns; the attribute is `metadata_`
             **_decided(terms, at),
+            **notes.columns(),
         },
     )
     _add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
@@ -169,13 +184,17 @@ def append(
     _add(connection, batch_id, piece, lane, at=at, hold=hold)
 
 
-def seal(connection: Connection, batch_id: str, terms: Terms | None, *, at: float) -> Sealed:
+def seal(
+    connection: Connection, batch_id: str, terms: Terms | None, *, at: float, notes: Notes = _NO_NOTES
+) -> Sealed:
     """Let the batch be seen; raises UploadLost if the upload has been purged.
 
     `terms` releases the chunks that were held. It is None if the batch was opened with its final terms: a batch under
     way keeps its model, even if another one has been activated since.
     """
     released, statement = 0, _SEAL
+    if notes.skipped:
+        statement = statement.values(notes.columns())
     if terms is not None:
         released = connection.execute(_RELEASE, {"in_batch": batch_id, "to_lane": terms.lane}).rowcount
         statement = statement.values(metadata_=terms.metadata, **_decided(terms, at))

@@ -67,6 +67,8 @@ class BatchRecord(NamedTuple):
     no_defect: int
     review: int
     bytes: int
+    skipped: int
+    warnings: list[JsonObject]
     created_at: float
     started_at: float | None
     finished_at: float | None

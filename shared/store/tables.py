@@ -127,6 +127,8 @@ class Batch(Base):
     no_defect: Mapped[int] = mapped_column(default=0)
     review: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    warnings: Mapped[list[JsonObject]] = mapped_column(JSON, default=list, server_default="[]")
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]

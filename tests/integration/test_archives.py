@@ -1,6 +1,8 @@
 """Archives: what is in them becomes items, and nothing of them becomes a path."""
 
+import hashlib
 import io
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -40,6 +42,7 @@ def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
+BMP = b"BM" + bytes(12) + struct.pack("<L", 40)  # enough for a file to count as an image
 KINDS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
     "a.zip": zipped,
     "deflated.zip": lambda files: zipped(files, compression=zipfile.ZIP_DEFLATED),
@@ -132,7 +135,53 @@ def test_a_member_whose_bytes_are_damaged_does_not_pass_for_whole(
     place = data.find(next(iter(files.values()))) + 200
     data[place] ^= 0xFF
     response = app.post_form("/v1/batches", ("archive", "a.zip", bytes(data)))
-    assert (response.status_code, response.get_json()["code"]) == (422, "invalid_archive")
+    assert response.status_code == 202
+    codes = [item["error"] and item["error"]["code"] for item in app.results(response.get_json()["id"])]
+    assert codes == ["corrupt_image", None, None, None]
+
+
+def test_skipped_files_are_counted_and_named_in_the_batch(app: Application, files: dict[str, bytes]) -> None:
+    junk = {"readme.txt": b"hello", "__MACOSX/._a.jpg": b"\0\5\26\7", "Thumbs.db": b"x"}
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", zipped({**junk, **files}))).get_json()
+    assert (batch["counts"]["total"], batch["skipped"]) == (4, 3)
+    assert [warning["filename"] for warning in batch["warnings"]] == list(junk)
+    assert {warning["code"] for warning in batch["warnings"]} == {"file_skipped"}
+    assert app.get(f"/v1/batches/{batch['id']}")["warnings"] == batch["warnings"]
+
+
+def test_the_list_of_skipped_files_is_bounded_and_their_number_is_not(
+    app: Application, files: dict[str, bytes]
+) -> None:
+    junk = {f"{number}.txt": b"x" for number in range(150)}
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", zipped({**junk, **files}))).get_json()
+    assert (batch["skipped"], len(batch["warnings"])) == (150, 100)
+
+
+def test_an_archive_of_nothing_but_junk_is_refused_with_the_names(app: Application) -> None:
+    archive = zipped({"Thumbs.db": b"x", "labels.csv": b"a,b"})
+    response = app.post_form("/v1/batches", ("archive", "a.zip", archive))
+    problem = response.get_json()
+    assert (response.status_code, problem["code"]) == (400, "no_images")
+    assert "Thumbs.db" in problem["detail"]
+    assert [entry["filename"] for entry in problem["errors"]] == ["Thumbs.db", "labels.csv"]
+
+
+def test_two_members_with_one_name_are_both_judged_and_told_apart(
+    app: Application, files: dict[str, bytes]
+) -> None:
+    buffer = io.BytesIO()
+    first, second, *_ = files.values()
+    with zipfile.ZipFile(buffer, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a/1.jpg", first)
+        archive.writestr("a/1.jpg", second)
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", buffer.getvalue())).get_json()
+    app.work()
+    items = app.results(batch["id"])
+    assert [item["sha256"] for item in items] == [
+        hashlib.sha256(data).hexdigest() for data in (first, second)
+    ]
+    assert items[0]["id"] < items[1]["id"]
+    assert {item["status"] for item in items} == {"succeeded"}
 
 
 def test_an_encrypted_member_fails_alone(app: Application, files: dict[str, bytes]) -> None:
@@ -145,7 +194,7 @@ def test_an_encrypted_member_fails_alone(app: Application, files: dict[str, byte
 
 def test_a_member_that_unpacks_to_too_much_fails_alone(app: Application, files: dict[str, bytes]) -> None:
     most = app.service.settings.max_item_bytes
-    bomb = zipped({"bomb.bmp": bytes(most + 1), **files}, compression=zipfile.ZIP_DEFLATED)
+    bomb = zipped({"bomb.bmp": BMP + bytes(most), **files}, compression=zipfile.ZIP_DEFLATED)
     assert len(bomb) < most / 100
     batch = app.post_form("/v1/batches", ("archive", "bomb.zip", bomb)).get_json()
     items = app.results(batch["id"])

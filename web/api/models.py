@@ -23,6 +23,7 @@ from web.http.operations import operation, streams_body
 from web.http.problems import HttpProblem, not_found
 from web.http.tenants import acting_tenant
 from web.service import Service, service
+from web.upload.body import blocks
 
 blueprint = Blueprint("models", __name__)
 _MAX_ARTIFACT = 512 * 2**20
@@ -58,9 +59,12 @@ def upload_model(query: TenantQuery) -> tuple[dict[str, Any], int]:
     here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
-    here.capacity.check_disk(request.content_length or 0)
+    length = request.content_length or 0
+    if length > _MAX_ARTIFACT:
+        raise HttpProblem(413, "request_too_large", "an artifact may have 512 MB")
+    here.capacity.check_disk(length)
     with tempfile.NamedTemporaryFile(dir=here.blobs.spool_folder(), suffix=".gonogo") as file:
-        while block := request.stream.read(2**18):
+        for block in blocks(request.stream):
             if file.tell() + len(block) > _MAX_ARTIFACT:
                 raise HttpProblem(413, "request_too_large", "an artifact may have 512 MB")
             file.write(block)

@@ -57,7 +57,6 @@ def predict(query: PredictQuery) -> Response:
 
 
 def _submit(here: Service, query: PredictQuery) -> str:
-    here.capacity.check_prediction(request.content_length or 0)
     options = read_options()
     options["priority"] = Lane.INTERACTIVE.value
     options["model"] = query.get("model")

@@ -1,73 +1,117 @@
-"""The images of a zip, tar or tar.gz. No member is ever extracted to a path of the archive's choice."""
+"""The images of a zip, tar or tar.gz become items. No member is extracted to a path of the archive's choice."""
 
-import tarfile
-import zipfile
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator
 from typing import IO
 
+from shared.contract import image_files
+from shared.errors import ItemErrorCode
 from web.http.problems import HttpProblem
-from web.upload.intake import Intake
-from web.upload.names import label
+from web.upload import names, tar_members, zip_members
+from web.upload.members import UNSAFE, Member, Sink, Source, climbs
+from web.upload.parsing import Unreadable
 
 _READ = 2**18
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
 
-def read(file: IO[bytes], name: str, intake: Intake) -> None:
-    """Feed every image of an archive to the intake; raises 422 if the archive cannot be read."""
-    file.seek(0)
-    is_zip = zipfile.is_zipfile(file)
-    file.seek(0)
+def read(file: IO[bytes], name: str, sink: Sink, max_bytes: int) -> None:
+    """Feed every image of an archive to the sink, and skip and count its other files.
+
+    Raises HttpProblem: 422 if the archive can't be read to its end, 413 if it unpacks to more than `max_bytes`.
+    """
+    total, last = 0, ""
+
+    def count(size: int) -> None:
+        nonlocal total
+        total += size
+        if total > max_bytes:
+            raise HttpProblem(413, "request_too_large", f"{name} unpacks to more than {max_bytes} bytes")
+
     try:
-        if is_zip:
-            _read_zip(file, intake)
-        else:
-            _read_tar(file, intake)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        for member in _members(file, sink.settings.filename_encoding, count):
+            _take(member, sink, count)
+            sink.renew()
+            last = member.name
+    except Unreadable as error:
+        place = f" after {names.shown(last)}" if last else ""
         raise HttpProblem(
             422,
             "invalid_archive",
-            f"{name} is no readable zip, tar or tar.gz: {error}",
+            f"{name} can't be read as a zip, tar or tar.gz{place}: {error}",
             errors=[{"code": "invalid_archive", "pointer": "/archive", "filename": name}],
         ) from error
 
 
-def _read_zip(file: IO[bytes], intake: Intake) -> None:
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            if member.is_dir():
-                continue
-            intake.begin(label(member.filename))
-            is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
-            if is_link or member.flag_bits & 1 or not _is_safe(member.filename):
-                intake.refuse("unsafe_archive_member", "a link, an encrypted member, or a name that climbs")
-            else:
-                with archive.open(member) as source:
-                    _copy(source, intake)
-            intake.end()
+def _members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Iterator[Member]:
+    file.seek(0)
+    if file.read(4) in _ZIP_STARTS:
+        return zip_members.members(file, encoding)
+    return tar_members.members(file, encoding, count)
 
 
-def _read_tar(file: IO[bytes], intake: Intake) -> None:
-    with tarfile.open(fileobj=file, mode="r|*") as archive:
-        for member in archive:
-            if member.isdir():
-                continue
-            intake.begin(label(member.name))
-            source = archive.extractfile(member) if member.isreg() and _is_safe(member.name) else None
-            if source is None:
-                intake.refuse("unsafe_archive_member", "a link, a device, or a name that climbs")
-            else:
-                _copy(source, intake)
-            intake.end()
+def _take(member: Member, sink: Sink, count: Callable[[int], None]) -> None:
+    """Skip a member that is no image, fail one that must not or can't be read, and feed the rest."""
+    if reason := image_files.skip_by_name(member.name):
+        sink.skip(member.name, reason)
+        return
+    if refusal := _refusal(member):
+        _fail(member.name, sink, *refusal)
+        return
+    begun = False
+    try:
+        source = member.open()
+        head = _exactly(source, image_files.HEAD_BYTES)
+        if reason := image_files.skip_by_content(head):
+            sink.skip(member.name, reason)
+            return
+        sink.begin(member.name or names.UNNAMED)
+        begun = True
+        _copy(head, source, sink, count if member.alone else _counted)
+        sink.end()
+    except Unreadable as error:
+        if not member.alone:
+            raise
+        if begun:
+            sink.refuse("corrupt_image", f"this member of the archive can't be unpacked: {error}")
+            sink.end()
+        else:
+            _fail(
+                member.name, sink, "corrupt_image", f"this member of the archive can't be unpacked: {error}"
+            )
 
 
-def _is_safe(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return not path.is_absolute() and ".." not in path.parts
+def _refusal(member: Member) -> tuple[ItemErrorCode, str] | None:
+    if member.refusal is not None:
+        return member.refusal
+    if climbs(member.name):
+        return UNSAFE, "a name that climbs out of the archive"
+    objection = names.objection(member.name)
+    return None if objection is None else (UNSAFE, objection)
 
 
-def _copy(source: IO[bytes], intake: Intake) -> None:
-    """Bytes are counted as they are read, whatever size the archive declares."""
-    copied, most = 0, intake.settings.max_item_bytes
-    while copied <= most and (block := source.read(_READ)):
-        intake.write(block)
+def _fail(name: str, sink: Sink, code: ItemErrorCode, detail: str) -> None:
+    sink.begin(names.shown(name))
+    sink.refuse(code, detail)
+    sink.end()
+
+
+def _exactly(source: Source, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := source.read(size - len(data))):
+        data += more
+    return data
+
+
+def _copy(head: bytes, source: Source, sink: Sink, count: Callable[[int], None]) -> None:
+    """Count the bytes as they are read, whatever size the archive declares. The rest of a too large member is not
+    read; a whole one is read to its end, which is where its checksum is verified."""
+    block, copied, most = head, 0, sink.settings.max_item_bytes
+    while block:
+        count(len(block))
+        sink.write(block)
         copied += len(block)
+        block = source.read(_READ) if copied <= most else b""
+
+
+def _counted(_size: int) -> None:
+    """The stream of a tar counts its own bytes."""

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from flask import Request
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import GonogoError
+from web.http.problems import HttpProblem
 
 BLOCK = 2**17
 
@@ -25,6 +29,19 @@ class Body:
 
 
 def blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    """The body to its end, or to the place where the client broke off."""
-    while block := stream.read(BLOCK):
+    """The body to its end. Raises 400 if it breaks off, or if its chunks are malformed.
+
+    Some servers show a body that ends early as one that is whole; the caller has to see that it is.
+    """
+    while True:
+        # Only the server's reader runs inside the edge, not the consumer of the blocks.
+        try:
+            block = stream.read(BLOCK)
+        except (HTTPException, GonogoError, MemoryError):
+            raise
+        except Exception as error:
+            detail = "the body broke off, or its chunks are malformed"
+            raise HttpProblem(400, "incomplete_body", detail) from error
+        if not block:
+            return
         yield block

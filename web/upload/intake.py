@@ -17,10 +17,11 @@ from shared.lifecycle.uploads import NewBatch, Piece, ReceivedItem, Sealed, Uplo
 from shared.registry import versions
 from web.http.problems import HttpProblem
 from web.service import Service
-from web.upload import chunk_size
+from web.upload import chunk_size, names
 from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
 from web.upload.options import read_options
+from web.upload.skipped import Skipped
 from web.upload.terms import terms_of
 
 _MEASURE_EVERY_S = 1.0
@@ -46,6 +47,7 @@ class Intake:
         self.service, self.settings = service, service.settings
         self.batch = NewBatch(new_id("bat"), tenant, origin, traceparent)
         self.options, self.store, self.key = options, store, key
+        self.skipped = Skipped()
         self._items: list[ReceivedItem] = []
         self._image = IncomingImage("", 0, 0)
         self._writer: PackWriter | None = None
@@ -110,6 +112,10 @@ class Intake:
         if progress.is_full(self._pack, len(self._items), self._writer.size):
             self._commit()
 
+    def skip(self, filename: str, reason: str) -> None:
+        """Count a file that becomes no item; the first ones are named in the batch."""
+        self.skipped.add(names.shown(filename), reason)
+
     def renew(self) -> None:
         """Keep the claim on this upload and its key while bytes arrive, however slowly."""
         lease_s = self.settings.upload_lease_s
@@ -127,7 +133,7 @@ class Intake:
     def seal(self) -> None:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
         if self.total == 0:
-            raise HttpProblem(400, "no_images", "the request holds no image")
+            raise HttpProblem(400, "no_images", self.skipped.sentence(), errors=self.skipped.errors())
         # While an item is open, the worker that ends the last one completes the batch. To ask here as well would only
         # hold up the worker that is about to claim.
         if self._commit(seal=True) == 0:
@@ -164,12 +170,21 @@ class Intake:
                 terms = terms_of(options, model, settings)
             if opening and terms is not None:
                 lease_s = None if seal else settings.upload_lease_s
-                uploads.open_batch(connection, self.batch, terms, piece, at=at, lease_s=lease_s, hold=hold)
+                uploads.open_batch(
+                    connection,
+                    self.batch,
+                    terms,
+                    piece,
+                    at=at,
+                    lease_s=lease_s,
+                    hold=hold,
+                    notes=self.skipped.notes(),
+                )
             else:
                 lane, lease_s = options["priority"], settings.upload_lease_s
                 uploads.append(connection, self.batch_id, piece, lane, at=at, lease_s=lease_s, hold=hold)
                 if seal:
-                    sealed = uploads.seal(connection, self.batch_id, terms, at=at)
+                    sealed = uploads.seal(connection, self.batch_id, terms, at=at, notes=self.skipped.notes())
             if not seal and time.monotonic() - self._measured > _MEASURE_EVERY_S:
                 speed = open_work.mean_speed(connection, options["priority"], settings.lease_s)
                 self._progress.most_items = chunk_size.by_speed(speed, settings)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 from web.http.problems import HttpProblem
+from web.upload import names
 
 _MAX_HEADER = 2**14
 _MAX_PADDING = 2**8
@@ -37,8 +38,10 @@ class MultipartScanner:
         begin: Callable[[str, str], None],
         data: Callable[[memoryview], None],
         end: Callable[[], None],
+        encoding: str = "",
     ) -> None:
         self._begin, self._data, self._end = begin, data, end
+        self._encoding = encoding
         self._delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
         # So that the first delimiter, at the very start of a body, looks like the others.
         self._rest = b"\r\n"
@@ -69,7 +72,7 @@ class MultipartScanner:
             if len(block) - at >= _MAX_HEADER:
                 raise _malformed("the header of a part is too long")
             return self._wait(block, at)
-        self._begin(*_names(block, at, end))
+        self._begin(*_names(block, at, end, self._encoding))
         self._read = self._content
         return end + 4
 
@@ -116,14 +119,21 @@ class MultipartScanner:
         return len(block)
 
 
-def _names(block: bytes, at: int, end: int) -> tuple[str, str]:
-    """(name, filename) from the header of a part; an empty filename where it has none."""
+def _names(block: bytes, at: int, end: int, encoding: str) -> tuple[str, str]:
+    """(name, filename) from the header of a part; an empty filename if it has none."""
     usual = _USUAL.fullmatch(block, at, end)
-    name, filename = usual.groups(b"") if usual else _unusual_names(block[at:end])
-    return name.decode(errors="replace"), filename.decode(errors="replace")
+    if usual:
+        name, filename = usual.groups()
+        extended = None
+    else:
+        name, filename, extended = _unusual_names(block[at:end])
+    return name.decode(errors="replace"), names.of_part(filename, extended, encoding)
 
 
-def _unusual_names(header: bytes) -> tuple[bytes, bytes]:
+def _unusual_names(header: bytes) -> tuple[bytes, bytes | None, bytes | None]:
+    """`name`, `filename` and `filename*`."""
+    if header.count(b"\n") != header.count(b"\r\n"):
+        raise _malformed("a header of a part has a bare line feed")
     found = _DISPOSITION.findall(header)
     if len(found) > 1:  # parsers disagree which one counts, so a proxy may have checked the other
         raise _malformed("a part has two Content-Disposition headers")
@@ -133,7 +143,7 @@ def _unusual_names(header: bytes) -> tuple[bytes, bytes]:
         parameters.setdefault(key.lower(), _ESCAPED.sub(rb"\1", quoted) or plain)
     if not parameters.get(b"name") or header.startswith(b"\r\n"):
         raise _malformed("a part has no name")
-    return parameters[b"name"], parameters.get(b"filename", b"")
+    return parameters[b"name"], parameters.get(b"filename"), parameters.get(b"filename*")
 
 
 def _malformed(detail: str) -> HttpProblem:

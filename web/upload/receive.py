@@ -6,28 +6,24 @@ from typing import IO
 
 from shared.webhooks import addresses
 from web.http.problems import HttpProblem
-from web.upload import archives
+from web.upload import archives, names
 from web.upload.body import Body, blocks
 from web.upload.intake import Intake
 from web.upload.multipart import MultipartScanner
-from web.upload.names import label
 from web.upload.options import read_options
 
 _MAX_FIELD = 2**20
+_CHECK_DISK_EVERY = 2**26
 _IMAGE_PARTS = {"images", "images[]", "image", "file", "files"}
 
 
 def receive(body: Body, intake: Intake, max_bytes: int) -> None:
     """Feed the images of a body to an intake; raises HttpProblem for a body that can't be used."""
-    if (body.length or 0) > max_bytes:
-        raise HttpProblem(413, "request_too_large", f"a request may have {max_bytes} bytes")
-    if body.media_type != "multipart/form-data" or not body.boundary:
-        raise HttpProblem(
-            415, "unsupported_media_type", "send multipart/form-data with `images` parts or one `archive`"
-        )
+    check_header(body, max_bytes)
     intake.expect(body.length)
-    parts = _Parts(intake)
-    scanner = MultipartScanner(body.boundary, parts.begin, parts.data, parts.end)
+    parts = _Parts(intake, max_bytes)
+    encoding = intake.settings.filename_encoding
+    scanner = MultipartScanner(body.boundary or "", parts.begin, parts.data, parts.end, encoding)
     try:
         for block in _bounded(body, max_bytes):
             scanner.feed(block)
@@ -37,6 +33,17 @@ def receive(body: Body, intake: Intake, max_bytes: int) -> None:
         parts.read_archive()
     finally:
         parts.close()
+
+
+def check_header(body: Body, max_bytes: int) -> None:
+    """Raise 413 or 415 for a body that can't be used, by its header alone. Asked before any refusal that a retry
+    could overcome, such as a full disk."""
+    if (body.length or 0) > max_bytes:
+        raise HttpProblem(413, "request_too_large", f"a request may have {max_bytes} bytes")
+    if body.media_type != "multipart/form-data" or not body.boundary:
+        raise HttpProblem(
+            415, "unsupported_media_type", "send multipart/form-data with `images` parts or one `archive`"
+        )
 
 
 def _bounded(body: Body, max_bytes: int) -> Iterator[bytes]:
@@ -51,24 +58,25 @@ def _bounded(body: Body, max_bytes: int) -> Iterator[bytes]:
 class _Parts:
     """Sends each part where it belongs: images to the intake, `options` to memory, an archive to the spool."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, intake: Intake, max_bytes: int) -> None:
+        self._intake, self._max_bytes = intake, max_bytes
         self._is_image = False
         self._name = ""
         self._field = bytearray()
         self._archive: IO[bytes] | None = None
         self._archive_name = ""
+        self._unchecked = 0
 
     def begin(self, name: str, filename: str) -> None:
         self._is_image = name in _IMAGE_PARTS
         if self._is_image:
-            self._intake.begin(label(filename))
+            self._intake.begin(names.checked(filename))
             return
         self._name, self._field = name, bytearray()
         if name == "archive":
             if self._archive is not None:
                 raise HttpProblem(400, "too_many_archives", "a request holds at most one `archive`")
-            self._archive_name = label(filename)
+            self._archive_name = names.checked(filename)
             spool = self._intake.service.blobs.spool_folder()
             self._archive = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115 - closed by close()
         elif name == "options":
@@ -88,6 +96,10 @@ class _Parts:
             self._intake.write(data)
         elif self._name == "archive" and self._archive is not None:
             self._archive.write(data)
+            self._unchecked += len(data)
+            if self._unchecked > _CHECK_DISK_EVERY:  # a chunked body does not say its length at the door
+                self._unchecked = 0
+                self._intake.service.capacity.check_disk()
         else:
             self._field += data
             if len(self._field) > _MAX_FIELD:
@@ -107,7 +119,7 @@ class _Parts:
     def read_archive(self) -> None:
         """Feed the images of the archive, if one came."""
         if self._archive is not None:
-            archives.read(self._archive, self._archive_name, self._intake)
+            archives.read(self._archive, self._archive_name, self._intake, self._max_bytes)
 
     def close(self) -> None:
         if self._archive is not None:

@@ -1,22 +1,32 @@
 """One image for a prediction: the body is the image itself, or a form with exactly one."""
 
 from web.http.problems import HttpProblem
+from web.upload import names
 from web.upload.body import Body, blocks
 from web.upload.intake import Intake
-from web.upload.names import label
-from web.upload.receive import receive
+from web.upload.receive import check_header, receive
 
 _FORM_BYTES = 2**20  # room for the boundary, headers and options around the image
 
 
 def submit_one(intake: Intake, body: Body, filename: str) -> None:
     """Receive and seal a batch of one image, or undo it."""
+    _check_header(intake, body)
+    intake.service.capacity.check_prediction(body.length or 0)
     try:
         _receive(intake, body, filename)
         intake.seal()
     except BaseException:
         intake.abandon()
         raise
+
+
+def _check_header(intake: Intake, body: Body) -> None:
+    most = intake.settings.max_item_bytes
+    if not body.media_type.startswith("image/"):
+        check_header(body, most + _FORM_BYTES)
+    elif (body.length or 0) > most:
+        raise HttpProblem(413, "request_too_large", f"an image may have {most} bytes")
 
 
 def _receive(intake: Intake, body: Body, filename: str) -> None:
@@ -28,7 +38,9 @@ def _receive(intake: Intake, body: Body, filename: str) -> None:
                 400, "one_image_expected", "send exactly one image; POST /v1/batches takes many"
             )
         return
-    intake.begin(label(filename))
+    # WSGI decodes headers as Latin-1, which keeps every byte.
+    raw = filename.encode("latin-1", "replace")
+    intake.begin(names.checked(names.decoded(raw, intake.settings.filename_encoding)))
     received = 0
     for block in blocks(body.stream):
         received += len(block)

@@ -10,7 +10,7 @@ from web.service import Service
 from web.upload.body import Body
 from web.upload.intake import Intake
 from web.upload.options import makes_secret
-from web.upload.receive import receive
+from web.upload.receive import check_header, receive
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ def submit(
 ) -> Accepted:
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
     _check_key(key)
+    check_header(body, service.settings.max_request_bytes)
     try:
         service.capacity.check(tenant, body.length or 0)
     except (HttpProblem, Unavailable):

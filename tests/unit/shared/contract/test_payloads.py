@@ -22,12 +22,13 @@ from shared.ids import item_id, new_id
 
 
 def batch_row(**changed: Any) -> Any:
-    row = {
+    row: dict[str, Any] = {
         "id": new_id("bat"), "status": "processing", "outcome": None, "model_id": "mdl_1", "threshold": 0.42,
         "review_low": 0.3, "review_high": 0.6, "total": 1000, "queued": 604, "processing": 32, "succeeded": 360,
         "failed": 4, "cancelled": 0, "expired": 0, "defect": 21, "no_defect": 330, "review": 9, "lane": "normal",
         "metadata": {"line": "A3"}, "created_at": 1.0, "started_at": now() - 10, "finished_at": None,
         "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
+        "skipped": 0, "warnings": [],
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 

@@ -22,7 +22,13 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
 def expected(column: Any) -> Any:
     kind: Any = {dict: dict[str, Any], list: list[str]}.get(column.type.python_type, column.type.python_type)
     if isinstance(column.type, JSON):
-        kind = list[str] if column.name in ("scopes", "lanes", "models") else dict[str, Any]
+        lists = {
+            "scopes": list[str],
+            "lanes": list[str],
+            "models": list[str],
+            "warnings": list[dict[str, Any]],
+        }
+        kind = lists.get(column.name, dict[str, Any])
     return kind | None if column.nullable else kind
 
 

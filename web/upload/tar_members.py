@@ -1,0 +1,154 @@
+"""The members of a tar or tar.gz, read as a stream in constant memory.
+
+`tarfile` reads extended headers and sparse maps whole, keeps an object for every member, and takes a damaged header
+for the end of the archive. So this module walks the blocks itself and leaves each header block to `tarfile.TarInfo`.
+"""
+
+import gzip
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from web.upload import names
+from web.upload.members import UNSAFE, Member
+from web.upload.parsing import Unreadable, edge
+
+_BLOCK, _READ = tarfile.BLOCKSIZE, 2**18
+_MAX_HEADER_BYTES = 2**16  # of one extended header: a name of 1,000 characters needs 4 KB
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_ZEROS = bytes(_BLOCK)
+_DATALESS = (
+    tarfile.SYMTYPE,
+    tarfile.LNKTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.FIFOTYPE,
+    tarfile.DIRTYPE,
+)
+
+
+def members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Iterator[Member]:
+    """Every member that is no folder. `count` is told of all unpacked bytes, and raises if there are too many.
+
+    Raises Unreadable where the archive is damaged, ends early, or goes on after its end marker.
+    """
+    file.seek(0)
+    is_gzip = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    stream = _Stream(gzip.GzipFile(fileobj=file) if is_gzip else file, count)
+    extended: dict[bytes, bytes] = {}
+    while (block := stream.block()) != _ZEROS:
+        with edge():
+            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        if header.type in _PAX:
+            extended.update(_pax(stream.small(header.size)))
+        elif header.type == tarfile.GNUTYPE_LONGNAME:
+            extended[b"path"] = stream.small(header.size).rstrip(b"\0")
+        elif header.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
+            stream.small(header.size)  # comments and link targets, which nobody here needs
+        else:
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                stream.skip_sparse_map(block)
+            size = extended.get(b"size", b"")
+            stream.begin(0 if header.type in _DATALESS else int(size) if size.isdigit() else header.size)
+            if not header.isdir():
+                yield _member(header, extended, stream, encoding)
+            stream.skip()
+            extended = {}
+    stream.expect_zeros()
+
+
+def _member(
+    header: tarfile.TarInfo, extended: dict[bytes, bytes], stream: "_Stream", encoding: str
+) -> Member:
+    raw = extended.get(b"path") or header.name.encode("utf-8", "surrogateescape")
+    refusal = None
+    if header.issym() or header.islnk():
+        refusal = (UNSAFE, "a link")
+    elif header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith(b"GNU.sparse") for key in extended):
+        refusal = (UNSAFE, "a sparse file; pack without --sparse")
+    elif header.type not in tarfile.REGULAR_TYPES:
+        refusal = (UNSAFE, "a device, or another special file")
+    return Member(names.decoded(raw, encoding), lambda: stream, refusal, alone=False)
+
+
+def _pax(data: bytes) -> dict[bytes, bytes]:
+    """The records `LENGTH KEY=VALUE\\n` of an extended header."""
+    records = {}
+    while data and data[0]:
+        length, _, _ = data.partition(b" ")
+        end = int(length) if length.isdigit() else 0
+        record = data[len(length) + 1 : end]
+        if not len(length) < end <= len(data) or not record.endswith(b"\n") or b"=" not in record:
+            raise Unreadable("an extended header is damaged")
+        key, _, value = record[:-1].partition(b"=")
+        records[key] = value
+        data = data[end:]
+    return records
+
+
+class _Stream:
+    """Blocks of the archive, and the bytes of the member that is being read."""
+
+    def __init__(self, raw: IO[bytes] | gzip.GzipFile, count: Callable[[int], None]) -> None:
+        self._raw, self._count = raw, count
+        self._left = self._padding = 0
+
+    def block(self) -> bytes:
+        """The next header block."""
+        block = self._up_to(_BLOCK)
+        if not block:
+            raise Unreadable("it ends without its end marker; was it cut?")
+        return self._whole(block, _BLOCK)
+
+    def small(self, size: int) -> bytes:
+        """The content of an extended header."""
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise Unreadable(f"an extended header has {size} bytes; at most {_MAX_HEADER_BYTES} are read")
+        data = self._whole(self._up_to(size), size)
+        self._whole(self._up_to(-size % _BLOCK), -size % _BLOCK)
+        return data
+
+    def begin(self, size: int) -> None:
+        """The next `size` bytes are those of a member."""
+        if size < 0:
+            raise Unreadable("a member has a negative size")
+        self._left, self._padding = size, -size % _BLOCK
+
+    def read(self, size: int, /) -> bytes:
+        wanted = min(size, self._left, _READ)
+        data = self._whole(self._up_to(wanted), wanted)
+        self._left -= len(data)
+        return data
+
+    def skip(self) -> None:
+        """Go to the end of the member."""
+        while self.read(_READ):
+            pass
+        self._whole(self._up_to(self._padding), self._padding)
+
+    def skip_sparse_map(self, block: bytes) -> None:
+        """Go past the blocks that continue the map of an old GNU sparse file, which flags say."""
+        goes_on = block[482]
+        while goes_on:
+            goes_on = self.block()[504]
+
+    def expect_zeros(self) -> None:
+        """Read to the end, which also verifies a gzip checksum; nothing may follow the end marker but zeros."""
+        while data := self._up_to(_READ):
+            if data.count(0) != len(data):
+                raise Unreadable("bytes follow its end marker; were two archives joined?")
+
+    def _up_to(self, size: int) -> bytes:
+        """`size` bytes, or fewer at the end of the archive."""
+        with edge():
+            data = self._raw.read(size) if size else b""
+            while len(data) < size and (more := self._raw.read(size - len(data))):
+                data += more
+        self._count(len(data))
+        return data
+
+    def _whole(self, data: bytes, size: int) -> bytes:
+        if len(data) < size:
+            raise Unreadable("it ends early; was it cut?")
+        return data
