@@ -1,4 +1,4 @@
-"""One root for every error the product raises on purpose.
+"""The root of every error the product raises on purpose.
 
 `permanent` says whether trying again can help. The web turns these errors into problems (web/http/problems.py),
 the worker turns an ItemError into the failed result of its item (worker/inference/decode.py).
@@ -38,7 +38,7 @@ class GonogoError(Exception):
 
 
 class ItemError(GonogoError):
-    """One picture cannot get a verdict; its neighbours can."""
+    """An image cannot get a verdict; its neighbours can."""
 
     def __init__(self, code: ItemErrorCode, detail: str) -> None:
         super().__init__(detail, code=code)

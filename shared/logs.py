@@ -27,7 +27,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # One line a task is one line a chunk: cost and noise, while the rows say what happened to each item.
+    # A line per task is a line per chunk: cost and noise, while the rows say what happened to each item.
     for noisy in ("alembic", "celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
@@ -35,7 +35,7 @@ def configure(level: str) -> None:
 def log_requests_as(
     log: logging.Logger, method: str, path: str, status: int, started: float | None, request_id: str
 ) -> None:
-    """One line for a request; cheap where the level hides it."""
+    """A line for a request; cheap where the level hides it."""
     if log.isEnabledFor(logging.DEBUG) or status >= 500:
         took = 0.0 if started is None else 1000 * (time.perf_counter() - started)
         level = logging.WARNING if status >= 500 else logging.DEBUG

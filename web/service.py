@@ -1,4 +1,4 @@
-"""What the views of one web process share: settings, database, blobs, announcer, waiting room, bounds."""
+"""The parts that the views of one web process share: settings, database, blobs, announcer, waiting room, bounds."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -38,8 +38,8 @@ class PackWriter:
         pieces, self._waiting = self._waiting, []
         size, self._waiting_bytes = self._waiting_bytes, 0
         with disk.errors():
-            # One system call for all pieces. It may write less, on a nearly full disk for example; the second call
-            # for the rest then raises the reason.
+            # A single system call writes all pieces. It may write less, for example on a nearly full disk; the second
+            # call for the rest then raises the reason.
             written = os.writev(self.file.fileno(), pieces)
             if written < size:
                 rest = memoryview(b"".join(pieces))[written:]

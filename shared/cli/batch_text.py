@@ -43,7 +43,7 @@ def outcome_status(batch: BatchPayload) -> int:
 
 
 def progress_text(batch: BatchPayload) -> str:
-    """One line: items done, verdicts, speed, time left."""
+    """A line: items done, verdicts, speed, time left."""
     counts, verdicts, eta = batch["counts"], batch["verdicts"], batch["eta"]
     done = counts["total"] - counts["queued"] - counts["processing"]
     text = (

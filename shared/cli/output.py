@@ -12,7 +12,7 @@ _BAR = 28
 
 
 def print_json(value: Any) -> None:
-    """One JSON document."""
+    """A JSON document."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -35,7 +35,7 @@ def printable(value: object) -> str:
 
 
 class Progress:
-    """One line that is redrawn on a terminal, or a line every few seconds in a log."""
+    """A line that is redrawn on a terminal, or a line every few seconds in a log."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr

@@ -18,7 +18,7 @@ class Skipped:
         self._names[reason].append(name)
 
     def say(self) -> None:
-        """One line for all files and one for each reason; nothing if no file was skipped."""
+        """A line for all files and one for each reason; nothing if no file was skipped."""
         total = sum(map(len, self._names.values()))
         if total:
             print(f"skipped {total} {'file' if total == 1 else 'files'}:", file=sys.stderr)

@@ -51,7 +51,7 @@ class ResultsFile:
 
 
 class Client:
-    """One service, one key."""
+    """A service and a key."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Client:
         self._wire.call("DELETE", f"/v1/batches/{quote(batch_id, safe='')}")
 
     def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
-        """One image, through the interactive lane, answered with its verdict."""
+        """A single image, through the interactive lane, answered with its verdict."""
         if isinstance(source, tuple):
             name, data = source
         else:

@@ -25,7 +25,7 @@ _ESCAPES = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
 
 
 class Multipart:
-    """One `multipart/form-data` body; it can be sent any number of times, with the same bytes."""
+    """A `multipart/form-data` body; it can be sent any number of times, with the same bytes."""
 
     def __init__(self) -> None:
         self._boundary = f"gonogo-{secrets.token_hex(16)}"
@@ -40,7 +40,7 @@ class Multipart:
         return f"multipart/form-data; boundary={self._boundary}"
 
     def add(self, field: str, filename: str, source: str | bytes, size: int, kind: str) -> None:
-        """One file part: `source` is the bytes, or the path of a file of exactly `size` bytes."""
+        """A file part: `source` is the bytes, or the path of a file of exactly `size` bytes."""
         made = self._headers.get((field, kind))
         if made is None:
             before = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="'
@@ -54,7 +54,7 @@ class Multipart:
         self.parts += 1
 
     def add_field(self, field: str, text: bytes, kind: str = "application/json") -> None:
-        """One part without a filename."""
+        """A part without a filename."""
         header = (
             f'--{self._boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n'
             f"Content-Type: {kind}\r\n\r\n"
@@ -63,7 +63,7 @@ class Multipart:
         self.length += len(header) + len(text) + 2
 
     def add_image(self, name: str, source: str | bytes, size: int, field: str = "images") -> None:
-        """One image, with the media type of its extension; the service goes by the content."""
+        """An image, with the media type of its extension; the service goes by the content."""
         suffix = name[name.rfind(".") :].lower()
         self.add(field, name, source, size, _MEDIA_TYPES.get(suffix, "application/octet-stream"))
 

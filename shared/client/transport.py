@@ -31,7 +31,7 @@ _NOBODY_S = 3.0  # patience with an address where no service has listened yet: m
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One whole answer; the data of a streamed one stay empty."""
+    """A whole answer; the data of a streamed one stay empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -112,7 +112,7 @@ class Transport:
         patience_s: float | None = None,
         progress: Progress | None = None,
     ) -> Answer:
-        """One request and its answer of status 2xx or 304; raises ApiError or Unreachable.
+        """Send a request and return its answer of status 2xx or 304; raises ApiError or Unreachable.
 
         `repeatable`: sending it twice has the effect of sending it once. `hold_s`: how long the service may
         keep the answer back on purpose. `patience_s`: how long tries go on, if not as long as usual.

@@ -60,7 +60,7 @@ class BatchWarning(TypedDict):
 
 
 class BatchPayload(TypedDict):
-    """One submission: the unit of completion and of webhooks."""
+    """A submission: the unit of completion and of webhooks."""
 
     id: str
     object: Literal["batch"]

@@ -26,7 +26,7 @@ class ItemErrorPayload(TypedDict):
 
 
 class ItemPayload(TypedDict):
-    """One place in a batch."""
+    """A position in a batch."""
 
     id: str
     object: Literal["item"]

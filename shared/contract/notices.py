@@ -11,7 +11,7 @@ _NAMED = 3  # skipped files named in the sentence
 
 
 def notices(batch: Mapping[str, Any]) -> list[str]:
-    """One sentence for each notice, the most urgent first; `batch` is a batch as the API shows it."""
+    """A sentence for each notice, the most urgent first; `batch` is a batch as the API shows it."""
     found = []
     if blocked := batch.get("blocked"):
         found.append(f"Blocked: {blocked['detail']} ({blocked['code']}, since {blocked['since']}).")

@@ -22,5 +22,5 @@ ListPayload = Page[Any]
 
 
 def page(data: list[Any], next_cursor: str | None) -> ListPayload:
-    """One page of a list."""
+    """A page of a list."""
     return {"object": "list", "data": data, "has_more": next_cursor is not None, "next_cursor": next_cursor}

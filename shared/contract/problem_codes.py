@@ -22,9 +22,9 @@ REQUEST_CODES = {
     "invalid_cursor": "A cursor is used as it was given, on the list that gave it, with the same filters and sort.",
     "invalid_filename": "A file name has a control character, or more than 1,000 characters.",
     "invalid_idempotency_key": "An Idempotency-Key has 1 to 255 characters.",
-    "invalid_member": "One member of the body can't be used; `pointer` names it.",
+    "invalid_member": "A member of the body can't be used; `pointer` names it.",
     "invalid_operating_point": "Threshold and review band must satisfy 0 <= low <= threshold <= high <= 1, together.",
-    "invalid_option": "One entry of the options can't be used; `pointer` names it.",
+    "invalid_option": "An entry of the options can't be used; `pointer` names it.",
     "invalid_options": "The options are no JSON object, or `errors` lists the entries that can't be used.",
     "invalid_parameter": "A query parameter has a value that it can't have.",
     "length_required": "The request needs a Content-Length.",
@@ -49,7 +49,7 @@ REQUEST_CODES = {
     "unsupported_format": "Results come as ndjson or csv.",
     "unsupported_media_type": "This path does not take this Content-Type.",
     "upload_lost": "The upload went quiet for too long and was given up, or a retry of it took over.",
-    "wrong_state": "What was asked can't be done in the state it is in.",
+    "wrong_state": "The object is in a state that does not allow this.",
 }
 
 ITEM_CODES = {

@@ -19,7 +19,7 @@ from shared.webhooks import owed
 
 @dataclass(frozen=True)
 class Tell:
-    """Whom to tell after the commit. Both may lose what they are told: the sweep and the slow polls make up for it."""
+    """The functions that tell others after the commit. Both may lose a call; the sweep and slow polls make up."""
 
     delivery_owed: Callable[[str], object]
     batch_changed: Callable[[str], object]

@@ -59,7 +59,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedItem:
-    """One image of a pack, or one that was refused: then `error` has its code and detail, and `length` is 0."""
+    """An image of a pack, or one that was refused: then `error` has its code and detail, and `length` is 0."""
 
     seq: int
     filename: str
@@ -71,7 +71,7 @@ class ReceivedItem:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The items of one durable pack of `size` bytes. Those without an error become one chunk, if there are any."""
+    """The items of one durable pack of `size` bytes. The images without an error become one chunk, if there are any."""
 
     pack: int
     size: int

@@ -91,5 +91,5 @@ def _written(progress: Progress) -> dict[str, Any]:
 
 
 def leave(connection: Connection, *worker_ids: str) -> None:
-    """Take workers off the list. One that lives after all registers again at its next heartbeat."""
+    """Take workers off the list. A worker that lives after all registers again at its next heartbeat."""
     connection.execute(delete(Worker).where(Worker.id.in_(worker_ids)))

@@ -47,7 +47,7 @@ class SelfTest(NamedTuple):
 def refusal(path: Path, *, memory_bytes: int, seconds: float) -> str | None:
     """Try an artifact in a child process; why it is refused, or None where it is ready. Raises TrialLost."""
     command = [sys.executable, "-m", "shared.registry.trial", str(path), str(memory_bytes)]
-    # One thread: each thread's stack and arena counts against the memory bound.
+    # A single thread: each thread's stack and arena counts against the memory bound.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
@@ -131,7 +131,7 @@ def _main() -> None:
     path, memory_bytes = Path(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)  # the workers beside it have images to judge
+    os.nice(10)  # the workers next to it have images to judge
     try:
         check(path)
         reason = None

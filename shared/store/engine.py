@@ -152,7 +152,7 @@ def _prepare_sqlite(engine: Engine, durable: bool) -> None:
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """Of several that open a new file at once, SQLite tells some that it is locked, whatever their timeout."""
+    """Retry the switch to WAL: of several openers of a new file, SQLite refuses some whatever their timeout says."""
     deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
         try:

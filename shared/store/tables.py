@@ -93,7 +93,7 @@ class ModelActivation(Base):
 
 
 class Batch(Base):
-    """One submission: the unit of completion and of webhooks. The counts change in the transaction that
+    """A submission: the unit of completion and of webhooks. The counts change in the transaction that
     changes the items they count, so total = queued + processing + succeeded + failed + cancelled + expired.
     """
 
@@ -191,7 +191,7 @@ class Chunk(Base):
 
 
 class Item(Base):
-    """One place in a batch. Its bytes are `length` bytes from `offset` of the batch's pack number `pack`."""
+    """A position in a batch. Its bytes are `length` bytes from `offset` of the batch's pack number `pack`."""
 
     __tablename__ = "items"
 
@@ -234,7 +234,7 @@ class Submission(Base):
 
 
 class Delivery(Base):
-    """What is owed to a webhook receiver: the body is stored once and signed anew at each attempt."""
+    """An event owed to a webhook receiver: the body is stored once and signed again at each attempt."""
 
     __tablename__ = "webhook_deliveries"
 
@@ -263,7 +263,7 @@ class Delivery(Base):
 
 
 class Attempt(Base):
-    """One HTTP try of a delivery, kept with what came back."""
+    """An HTTP try of a delivery, kept with what came back."""
 
     __tablename__ = "webhook_attempts"
 

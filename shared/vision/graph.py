@@ -17,7 +17,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 class Graph:
-    """One session. Safe to call from several threads; `threads` cores work on each call."""
+    """A session of ONNX Runtime. Safe to call from several threads; `threads` cores work on each call."""
 
     def __init__(self, artifact: Artifact, *, threads: int) -> None:
         """Raises ArtifactError if the graph cannot be loaded or lacks the declared input and outputs."""

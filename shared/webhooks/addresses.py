@@ -19,7 +19,7 @@ _HOST = re.compile(r"[a-z0-9_.:-]+", re.ASCII)
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _V4_COMPATIBLE = ipaddress.IPv6Network("::/96")
-# What Python 3.11 takes for public and is not a receiver's address: tunnels and relays whose far end is chosen
+# Python 3.11 takes these for public, and they are no receiver's address: tunnels and relays whose far end is chosen
 # by the address, documentation and protocol ranges newer than its table, and Azure's host service.
 _NOT_PUBLIC: tuple[_Network, ...] = tuple(
     ipaddress.ip_network(text)
@@ -55,7 +55,7 @@ def networks(allowed: str) -> tuple[_Network, ...]:
 
 
 def check_url(url: str, allowed: str = "") -> Target:
-    """What can be said of a URL without asking DNS: http or https, a host, no user or password, and where the
+    """Judge a URL without asking DNS: http or https, a host, no user or password, and where the
     host is an address in any spelling, one that may be reached. Raises ForbiddenAddress."""
     if not url.isprintable() or " " in url or "\\" in url:
         raise ForbiddenAddress("the URL holds spaces, backslashes or control characters")

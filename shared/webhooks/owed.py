@@ -29,7 +29,7 @@ class Claimed(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One HTTP try: when it began, the status where one came, the milliseconds, and the answer or error as text."""
+    """An HTTP try: when it began, the status where one came, the milliseconds, and the answer or error as text."""
 
     at: float
     status: int | None

@@ -38,7 +38,7 @@ def test_leaves_a_file_open(tmp_path):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What pytest prints for the small suite under this repository's settings."""
+    """The output of pytest for the small suite under this repository's settings."""
     folder: Path = tmp_path_factory.mktemp("suite")
     (folder / "conftest.py").write_text("from tests.harness.suite import *\n")
     (folder / "test_small.py").write_text(SMALL)

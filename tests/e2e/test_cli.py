@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def one_line(finished: CompletedProcess[str]) -> str:
-    """What a failed command said: one line, never a traceback."""
+    """The message of a failed command: one line, never a traceback."""
     assert finished.stdout == ""
     assert finished.stderr.count("\n") == 1, finished.stderr
     return finished.stderr

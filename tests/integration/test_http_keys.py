@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, revocation, and tenants that must not see each other."""
+"""Permissions: keys, scopes, revocation, and tenants that must not see each other."""
 
 import threading
 import time

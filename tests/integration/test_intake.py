@@ -1,4 +1,4 @@
-"""What a submission stores, chunk by chunk: durable bytes before rows, rows before messages, all or nothing."""
+"""A submission is stored chunk by chunk: durable bytes before rows, rows before messages, all or nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -38,7 +38,7 @@ def full(
 
 @pytest.fixture
 def app(full: Application, monkeypatch: pytest.MonkeyPatch) -> Application:
-    """With nothing open, and asked anew each time."""
+    """With nothing open, and asked again each time."""
     monkeypatch.setattr(full.service.capacity, "remember_s", 0.0)
     full.work()
     full.work("interactive")
@@ -198,7 +198,7 @@ def test_an_upload_that_meets_a_disk_filled_by_others_is_undone(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
-    """A web process and an interactive worker; nobody works on batches until a test says so."""
+    """A web process and an interactive worker; no worker takes batches until a test starts one."""
     tiny: dict[str, Any] = {"max_backlog_items": 40, "max_tenant_items": 40, "max_tenant_bytes": 2**40}
     with running(
         tmp_path_factory.mktemp("stack"), [artifact], "web", "interactive", "sweep", **tiny

@@ -1,4 +1,4 @@
-"""One POST against hostile names, addresses and receivers; nothing may leave loopback, not even an attempt."""
+"""A POST against hostile names, addresses and receivers; nothing may leave loopback, not even an attempt."""
 
 import ipaddress
 import socket
@@ -79,7 +79,7 @@ def test_of_a_body_without_end_64_kb_are_read_and_500_bytes_kept(receiver: Recei
     assert time.monotonic() - started < 4.0
     assert answer.is_success and answer.kept == b"z" * 500
     time.sleep(0.2)
-    # What the kernel's buffers took is not ours to bound; that it is far from all of it is.
+    # The kernel's buffers take a part that we cannot bound, and it is far from all.
     assert receiver.server.poured < 20_000_000
 
 

@@ -1,4 +1,4 @@
-"""One image in, its verdict in the answer; and what the running installation says of itself."""
+"""An image in, its verdict in the answer; and the health of the running installation."""
 
 import io
 import json

@@ -63,7 +63,7 @@ def seen(site: Site, *, dry_run: bool) -> dict[str, tuple[int, int]]:
 
 
 def mended(site: Site) -> dict[str, int]:
-    """What a repair mends, which a dry run before it found and left, and a second repair finds no more."""
+    """The steps that a repair mends; a dry run before it finds and leaves them, and a second repair finds none."""
     assert all(done == 0 for _, done in seen(site, dry_run=True).values())
     done = seen(site, dry_run=False)
     assert seen(site, dry_run=False) == {}

@@ -69,7 +69,7 @@ def change(app: Application, table: Any, where: Any, **values: Any) -> None:
 
 
 def deliver(app: Application, batch_id: str) -> None:
-    """What a deliverer leaves behind, without its HTTP."""
+    """The rows that a deliverer leaves behind, without its HTTP."""
     change(app, Delivery, Delivery.batch_id == batch_id, status=DeliveryStatus.DELIVERED, finished_at=now())
 
 

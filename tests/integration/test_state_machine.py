@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(micro_batch=st.integers(1, 6))
     def claim(self, micro_batch: int) -> None:
-        """One chunk, or more that fit into one micro-batch."""
+        """A chunk, or more that fit into one micro-batch."""
         before = {held.chunk_id for held in self._live_claims()}
         with self.database.write() as connection:
             taken = _claim(connection, micro_batch)
@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), crash=st.booleans(), then_complete=st.booleans())
     def record(self, data: st.DataObject, crash: bool, then_complete: bool) -> None:
-        """One chunk or more, by a live holder or by a zombie: which one is known from the row alone."""
+        """A chunk or more, by a live holder or by a zombie: which one is known from the row alone."""
         held = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3, unique_by=id))
         live = {claim for claim in self._live_claims() if claim in held}
         done = [

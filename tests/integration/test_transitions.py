@@ -24,7 +24,7 @@ WEBHOOK = {"url": "https://receiver.example", "secret": "whsec_x", "events": Non
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """One database of each kind for the module: a new one for each test would be most of its time."""
+    """A database of each kind for the module: a new one for each test would be most of its time."""
     with empty_database_url(request.param, tmp_path_factory.mktemp("database")) as url:
         made = Database(url)
         migrate(made)
@@ -96,7 +96,7 @@ def claim_all(
 
 
 def claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim | None:
-    """One chunk alone."""
+    """A chunk alone."""
     return next(iter(claim_all(database, token=token, lease_s=lease_s)), None)
 
 

@@ -1,4 +1,4 @@
-"""One picture through the interactive lane, answered when its verdict is there."""
+"""An image through the interactive lane, answered when its verdict is there."""
 
 from flask import Blueprint, Response, g, json, request
 from sqlalchemy import bindparam, select
@@ -32,7 +32,7 @@ _UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_p
 @blueprint.post("/predict", endpoint="predict_alias")
 @require("submit")
 @operation(
-    "One picture, its verdict in the answer",
+    "Judge an image; the answer holds its verdict",
     {200: PredictionPayload},
     query=PredictQuery,
     body={"multipart/form-data": PredictForm, "image/*": "the picture itself"},

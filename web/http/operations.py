@@ -18,7 +18,7 @@ _READ_HERE = {"application/json", "application/x-www-form-urlencoded"}
 
 @dataclass(frozen=True)
 class Operation:
-    """One documented operation.
+    """A documented operation.
 
     `answers` maps a status to the kind of its body: a TypedDict, a media type, several media types, or None for no
     body. `query` is a closed TypedDict. `body` maps a media type to a TypedDict, or to a sentence about the bytes.

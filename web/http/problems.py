@@ -89,7 +89,7 @@ def respond(problem: HttpProblem) -> Response:
 
 
 def as_problem(error: Exception) -> HttpProblem:
-    """What an exception is for the client."""
+    """The problem that an exception is for the client."""
     if disk.is_full(error):
         error = disk.full()
     if isinstance(error, HttpProblem):

@@ -10,7 +10,7 @@ from web.live.waits import DEADLINE, Parked, Wakes
 
 
 class WaitingRoom:
-    """Lets requests wait. One thread listens to the broker for all of them."""
+    """Lets requests wait. A thread listens to the broker for all of them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -39,8 +39,8 @@ _PROBLEM_HEADERS = {
 }
 _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
-    "items": "One place in a batch, with its verdict.",
-    "predict": "One picture, answered at once.",
+    "items": "A position in a batch, with its verdict.",
+    "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",
     "workers": "The inference processes.",
     "api_keys": "Keys of the caller's tenant.",
@@ -217,7 +217,7 @@ def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
 
 
 def _webhooks(schemas: Schemas) -> dict[str, Any]:
-    """What the service sends, by event; the events are those that a submission may ask for."""
+    """The messages that the service sends, by event; the events are those that a submission may ask for."""
     headers = {
         "webhook-id": "the same over all tries of one message",
         "webhook-timestamp": "seconds since the epoch, of this try",

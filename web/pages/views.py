@@ -49,7 +49,7 @@ def home() -> str:
 @blueprint.get("/batches/<batch_id>")
 @require("read")
 def batch(batch_id: str) -> str:
-    """One batch: progress, counts, and its items, the highest score first."""
+    """A batch: progress, counts, and its items, the highest score first."""
     here = service()
     row = batches.find(here, g.tenant, batch_id)
     asked = validators.read_query(BatchPageQuery, request)

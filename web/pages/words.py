@@ -159,7 +159,7 @@ def shares(batch: BatchPayload) -> list[tuple[str, float, float]]:
 
 
 def summary(batch: BatchPayload) -> str:
-    """One sentence for a person who can't see the bar; it changes at every tenth, not at every item."""
+    """A sentence for a person who can't see the bar; it changes at every tenth, not at every item."""
     _, words = standing(batch)
     if not batch["finished_at"]:
         return f"{words}, {int(batch['progress'] * 10) * 10} percent"

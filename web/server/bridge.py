@@ -140,7 +140,7 @@ class Bridge:
         await self._write(scope, send, answer)
 
     async def _call(self, pool: ThreadPoolExecutor, environ: Environ) -> Answer:
-        """One call of the view in a thread. Raises Refusal where too many requests wait for one."""
+        """Call the view in a thread. Raises Refusal where too many requests wait for one."""
         if self._queued >= self._limits.threads + self._limits.queued_requests:
             raise Refusal(503, "overloaded", "too many requests at once", retry_after_s=1)
         self._queued += 1

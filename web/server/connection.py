@@ -17,7 +17,7 @@ UNREAD_S = 20.0
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. uvicorn calls the methods; each deadline is a timer of the event loop."""
+    """A connection. uvicorn calls the methods; each deadline is a timer of the event loop."""
 
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
@@ -111,7 +111,7 @@ class Connection(HttpToolsProtocol):
 
 
 def uvicorn_options() -> dict[str, Any]:
-    """What uvicorn is configured with, apart from the address."""
+    """The options of uvicorn, apart from the address."""
     return {
         "http": Connection,
         "loop": "uvloop",

@@ -1,4 +1,4 @@
-"""What makes two submissions the same: names, the sha256 of every image, and options; not the multipart boundary."""
+"""The content that makes two submissions the same: names, sha256 of every image, options; not the boundary."""
 
 import hashlib
 import json

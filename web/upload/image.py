@@ -1,4 +1,4 @@
-"""One image while its bytes arrive: its size limit, its hash, and the item that it becomes."""
+"""An image while its bytes arrive: its size limit, its hash, and the item that it becomes."""
 
 import hashlib
 

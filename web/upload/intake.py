@@ -28,7 +28,7 @@ _MEASURE_EVERY_S = 1.0
 
 
 class Intake:
-    """One submission being received: `begin`, `write`, `end` for each image in turn, then `seal`.
+    """A submission being received: `begin`, `write`, `end` for each image in turn, then `seal`.
 
     With `store=False` it keeps nothing and only makes the fingerprint, for a retry of an accepted submission.
     """
@@ -193,7 +193,7 @@ class Intake:
                 mine = (self.batch.tenant, self.key, self.batch_id)
                 if not idempotency.finish(connection, *mine, self.fingerprint()):
                     raise UploadLost("a retry of this request has taken over its key")
-        # One message for each chunk that this commit made claimable.
+        # A message for each chunk that this commit made claimable.
         for _ in range((0 if hold or not piece.good else 1) + sealed.released):
             self.service.announcer.chunk_queued(options["priority"])
         self._items, self._writer = [], None

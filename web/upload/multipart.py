@@ -12,7 +12,7 @@ from web.upload import names
 
 _MAX_HEADER = 2**14
 _MAX_PADDING = 2**8
-# What browsers and our client send, in one step; `_DISPOSITION` and `_PARAMETER` read whatever else is allowed.
+# The usual header, in one step; `_DISPOSITION` and `_PARAMETER` read the rest of what is allowed.
 _USUAL = re.compile(
     rb'Content-Disposition: form-data; name="([^"\\\r\n]+)"(?:; filename="([^"\\\r\n]*)")?'
     rb"(?:\r\nContent-Type: [^\r\n]*)?",
@@ -49,7 +49,7 @@ class MultipartScanner:
         self.ended = False
 
     def feed(self, block: bytes) -> None:
-        """The next bytes of the body. What comes after the last boundary is passed over."""
+        """The next bytes of the body. Bytes after the last boundary are ignored."""
         if self._rest:
             block, self._rest = self._rest + block, b""
         at = 0
@@ -90,7 +90,7 @@ class MultipartScanner:
         return last if last >= 0 and self._delimiter.startswith(block[last:]) else len(block)
 
     def _boundary(self, block: bytes, found: int) -> int:
-        """What the delimiter at `found` is: the begin of a part, the end of the body, or content after all."""
+        """The meaning of the delimiter at `found`: the begin of a part, the end of the body, or content after all."""
         at = found + len(self._delimiter)
         if block.startswith(b"\r\n", at):
             return self._next_part(at + 2)

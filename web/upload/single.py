@@ -1,4 +1,4 @@
-"""One image for a prediction: the body is the image itself, or a form with exactly one."""
+"""An image for a prediction: the body is the image itself, or a form with exactly one."""
 
 from web.http.problems import HttpProblem
 from web.upload import names

@@ -1,4 +1,4 @@
-"""One item's bytes to pixels: a fault of an image becomes the error of its own item."""
+"""The bytes of an item to pixels: a fault of an image becomes the error of its own item."""
 
 import time
 from dataclasses import dataclass

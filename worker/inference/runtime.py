@@ -1,4 +1,4 @@
-"""What one worker process keeps between tasks: connections, loaded models, its pace and its heartbeat."""
+"""The state of a worker process between tasks: connections, loaded models, its pace and its heartbeat."""
 
 import logging
 import os

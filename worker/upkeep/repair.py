@@ -25,7 +25,7 @@ _MOST = 100_000  # at a time; a step is repeated while it makes progress
 
 @dataclass(frozen=True)
 class Finding:
-    """One step's run. `error` says why it was not possible, or why the mending broke off; `put_off` why it waits."""
+    """The run of a step. `error` says why it was not possible, or why the mending broke off; `put_off` why it waits."""
 
     name: str
     detail: str

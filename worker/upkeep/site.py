@@ -19,7 +19,7 @@ from worker.upkeep.unchanged import Unchanged
 
 @dataclass(frozen=True)
 class Site:
-    """One installation as upkeep sees it."""
+    """An installation as upkeep sees it."""
 
     settings: Settings
     celery: Celery

@@ -53,14 +53,14 @@ log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """One sweep process: its connections, and when it last took the slow steps."""
+    """A sweep process: its connections, and when it last took the slow steps."""
 
     def __init__(self, settings: Settings) -> None:
         self.site: Site = open_site(settings)
         self._taken_at: dict[str, float] = {}
 
     def run_once(self) -> None:
-        """One pass. A step that fails does not keep the others from running."""
+        """A pass. A step that fails does not keep the others from running."""
         for step in _EVERY_PASS:
             self._try(step.NAME, lambda step=step: heal(self.site, step, _AT_ONCE))  # type: ignore[misc]
         if self._is_due(orphans.NAME, min(_ORPHANS_EVERY_S, self.site.settings.orphan_s)):

@@ -44,7 +44,7 @@ class Stream(io.RawIOBase):
             view = view[self._socket.send(view) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """What http.client.HTTPResponse asks of a socket."""
+        """The method of a socket that http.client.HTTPResponse calls."""
         return io.BufferedReader(self)
 
     def close(self) -> None:

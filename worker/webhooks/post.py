@@ -1,4 +1,4 @@
-"""One HTTP POST to a host that somebody else chose: bounded in time and in bytes, and never redirected."""
+"""An HTTP POST to a host that somebody else chose: bounded in time and in bytes, and never redirected."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _KEPT_BYTES = 500
 
 @dataclass(slots=True)
 class Answer:
-    """What one try met: the status where there was one, the first bytes, and why it was no success."""
+    """The outcome of a try: the status where there was one, the first bytes, and why it was no success."""
 
     status: int | None = None
     kept: bytes = b""

@@ -19,7 +19,7 @@ from shared.cli.output import print_json, print_table
 @service.options
 @service.as_json
 def status(where: service.Where, as_json: bool, batch: str | None, state: str | None, limit: int) -> None:
-    """One batch, or the latest ones, active first."""
+    """A batch, or the latest ones, active first."""
     with service.open_client(where) as client:
         if batch:
             one = client.batch(batch)

@@ -46,7 +46,7 @@ def list_(where: service.Where, as_json: bool) -> None:
 
 
 @keys.command()
-@click.option("--name", required=True, help="What it is for.")
+@click.option("--name", required=True, help="The purpose of the key.")
 @click.option("--scopes", default="submit,read", show_default=True, help=f"Some of {','.join(SCOPES)}.")
 @click.option(
     "--tenant",

@@ -23,7 +23,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process; `born` counts hundredths of a second since the machine's start."""
+    """A process; `born` counts hundredths of a second since the machine's start."""
 
     pid: int
     session: int

@@ -19,7 +19,7 @@ _LOG_BYTES = 32 * 2**20
 
 @dataclass
 class Child:
-    """One process to keep running."""
+    """A process to keep running."""
 
     name: str
     argv: list[str]

@@ -32,7 +32,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Jpeg:
-    """One JPEG, read up to its first scan."""
+    """A JPEG, read up to its first scan."""
 
     data: bytes
     layout: Layout

@@ -1,4 +1,4 @@
-"""One line an event, whatever a client put into it."""
+"""A line per event, whatever a client put into it."""
 
 import logging
 from collections.abc import Iterator

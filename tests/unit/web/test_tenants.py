@@ -1,4 +1,4 @@
-"""One tenant's ids are nothing to another: every documented path that takes one is asked."""
+"""The ids of a tenant are nothing to another: every documented path that takes one is asked."""
 
 import io
 import re

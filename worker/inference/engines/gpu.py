@@ -17,7 +17,7 @@ def cuda_available() -> bool:
 
 
 class TorchEngine:
-    """One network on one device, channels_last.
+    """A network on one device, channels_last.
 
     `reduced` computes in fp16 under autocast; without it the GPU computes in true fp32, TF32 off.
     """

@@ -9,7 +9,7 @@ from worker.upkeep.ending import end_batch
 from worker.upkeep.site import Site
 
 NAME = "completion"
-ABOUT = "batches with no open item that nobody ended: ended, their webhook is owed"
+ABOUT = "batches with no open item that were not ended: ended, their webhook is owed"
 _NOT_ENDED = select(Batch.id).where(
     Batch.finished_at.is_(None), Batch.sealed.is_(True), Batch.queued + Batch.processing == 0
 )

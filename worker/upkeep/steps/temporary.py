@@ -11,7 +11,7 @@ ABOUT = "files left half written by a process that died: removed"
 
 
 def find(site: Site, most: int) -> Sequence[Path]:
-    """Those not written to for `orphan_s`."""
+    """The files not written to for `orphan_s`."""
     now = site.clock.now()
     if not is_store_clock_right(site, now):
         return []

@@ -6,7 +6,7 @@ from shared.lifecycle.cover import cover, uncovered
 from worker.upkeep.site import Site
 
 NAME = "unclaimable"
-ABOUT = "open items that no waiting chunk holds, so nobody would do them: given a chunk"
+ABOUT = "open items that no waiting chunk holds, so no worker would take them: given a chunk"
 
 
 def find(site: Site, most: int) -> Sequence[tuple[str, int]]:

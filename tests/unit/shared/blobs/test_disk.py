@@ -1,4 +1,4 @@
-"""One judgement says that a disk is full, whoever meets it first, and one Retry-After goes with it."""
+"""A single judgement says that a disk is full, whoever meets it first, and one Retry-After goes with it."""
 
 import errno
 import sqlite3

@@ -1,4 +1,4 @@
-"""The size of an installation counts what gonogo requires, and nothing beside it."""
+"""The size of an installation counts what gonogo requires, and nothing else."""
 
 import pytest
 

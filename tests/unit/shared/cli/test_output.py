@@ -1,4 +1,4 @@
-"""What is printed cannot steer a terminal, and progress is drawn once in a while."""
+"""Printed text cannot steer a terminal, and progress is drawn once in a while."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""One rule says which files are images: by the first bytes; an extension can add a file, and removes none."""
+"""A single rule says which files are images: by the first bytes; an extension can add a file, and removes none."""
 
 import io
 from pathlib import Path

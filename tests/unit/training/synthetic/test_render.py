@@ -105,7 +105,7 @@ def test_the_mask_marks_the_flaw_and_nothing_else() -> None:
         grown[max(0, rows.min() - 14) : rows.max() + 15, max(0, columns.min() - 14) : columns.max() + 15] = (
             True
         )
-        assert not (changed & ~grown).any()  # a chip's own shadow may fall beside it, no further
+        assert not (changed & ~grown).any()  # a chip's own shadow may fall next to it, no further
         assert changed[bad.mask].mean() > 0.5
 
 

@@ -1,4 +1,4 @@
-"""Who is let in, by key and by cookie."""
+"""Access by key and by cookie."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the client is told of a trouble of ours is short; the log says what it was."""
+"""The client gets a short word about our trouble; the log says what it was."""
 
 import pytest
 from sqlalchemy import text

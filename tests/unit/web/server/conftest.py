@@ -44,7 +44,7 @@ class Site:
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """What the server sends until it closes or resets the connection."""
+    """Everything that the server sends until it closes or resets the connection."""
     answer = b""
     try:
         while block := sock.recv(2**16):

@@ -1,4 +1,4 @@
-"""What goes into one chunk: little at first, then as much as workers do in `chunk_s`, little at the end."""
+"""The size of a chunk: little at first, then as much as workers do in `chunk_s`, little at the end."""
 
 from shared.settings import Settings
 from web.upload import chunk_size
