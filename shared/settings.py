@@ -73,6 +73,10 @@ class Settings:
     republish_s: float = _setting(10.0, "seconds after which a queued chunk is announced again")
     max_attempts: int = _setting(3, "deaths a chunk survives before it is bisected, or its item failed")
     chunk_timeout_s: float = _setting(120.0, "seconds after which a hung inference process is killed")
+    item_timeout_s: float = _setting(20.0, "seconds one image may take to decode before it fails alone")
+    child_memory_bytes: int = _setting(
+        4 * 2**30, "memory one CPU inference process may take beyond that of its start; 0: no bound"
+    )
     max_item_bytes: int = _setting(64 * 2**20, "largest picture accepted")
     filename_encoding: str = _setting(
         "", "encoding of file names that are not UTF-8, such as gbk or cp932; empty: guessed"

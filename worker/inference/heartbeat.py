@@ -28,6 +28,11 @@ class Heartbeat:
         self._items = 0
         self._progress_at: float | None = None
 
+    @property
+    def held(self) -> Sequence[Claim]:
+        """The chunks in hand."""
+        return self._held
+
     @contextmanager
     def holding(self, held: Sequence[Claim]) -> Iterator[None]:
         """Renew the leases of these chunks while they are worked on."""

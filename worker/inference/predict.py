@@ -69,7 +69,8 @@ def _decoded(
         data = os.pread(pack, item.length, item.offset)
         if len(data) < item.length:  # an incomplete copy of the store: not the image's fault
             return claim, without_bytes(item)
-        return claim, decode_item(item, data, model.artifact.preprocessing, limits)
+        with runtime.watchdog.item(claim, item.seq):
+            return claim, decode_item(item, data, model.artifact.preprocessing, limits)
 
     on_cuda = model.engine.device.startswith("cuda")
     threads = runtime.settings.decode_threads or (_CUDA_DECODE_THREADS if on_cuda else 0)

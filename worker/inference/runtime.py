@@ -18,7 +18,9 @@ from shared.store.engine import Database
 from worker import process
 from worker.inference.heartbeat import Heartbeat
 from worker.inference.loaded import LoadedModels
+from worker.inference.memory import bound_growth
 from worker.inference.pace import Pace
+from worker.inference.watchdog import Watchdog
 from worker.telling import teller
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Runtime:
         self.models = LoadedModels(settings, self.database, self.blobs)
         self.pace = Pace()
         self.heartbeat = Heartbeat(settings, self.database, self.who, self.models, self.pace)
+        self.watchdog = Watchdog(self.database, lambda: self.heartbeat.held, settings.item_timeout_s)
 
     def start(self) -> None:
         """Begin the heartbeat and load the active model, so that the first chunk need not wait for it.
@@ -51,6 +54,9 @@ class Runtime:
             self._load_active()
         except DBAPIError as error:
             log.warning("the active model is not loaded yet: %s", error.orig)
+        self.watchdog.start()
+        if not self.models.ids or self.models.newest.engine.device == "cpu":
+            bound_growth(self.settings.child_memory_bytes)  # a GPU's driver maps far more than it uses
 
     def _load_active(self) -> None:
         with self.database.read() as connection:
