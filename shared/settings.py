@@ -1,24 +1,30 @@
-"""Settings: one frozen, typed object, and the only place that reads the environment.
+"""Settings: one frozen, typed object, read from the environment.
 
-Every setting is an environment variable `GONOGO_<NAME>`; an unknown name with that prefix stops the start,
-since a mistyped limit that is silently ignored is worse than no limit. The table of docs/settings.md is tested against
-the fields here.
+Every setting is an environment variable `GONOGO_<NAME>`. An unknown name with that prefix stops the start, since a
+mistyped limit that is silently ignored is worse than no limit. The table in docs/settings.md is generated from the
+fields here. A test names the few other readers of the environment.
 """
 
 import codecs
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from shared.errors import SettingsError
 
 PREFIX = "GONOGO_"
-# Read by failpoints (shared/failpoints.py) and by the tests, never by the product's own behaviour.
+# Read by shared/failpoints.py and by the command line.
 _NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_FAILPOINTS_DIR", "GONOGO_API_KEY", "GONOGO_URL"}
 
+_SERVICE_NAME = re.compile(
+    r"GONOGO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "precision": ("fp32", "fp16"),
@@ -34,20 +40,38 @@ IMAGE_FAULTS = (
 )
 
 
+def _quoted(path: Path) -> str:
+    """A path as a part of a URL: a folder may be called `a?b#c%d`."""
+    return quote(str(path), safe="/")
+
+
+def socket_url(socket: Path) -> str:
+    """The broker URL of a Unix socket."""
+    return "unix://" + _quoted(socket)
+
+
 def _setting(default: Any, about: str, *, at_least: int = 0) -> Any:
     return field(default=default, metadata={"about": about, "at_least": at_least})
 
 
+def _is_kubernetes(name: str, value: str) -> bool:
+    """Whether Kubernetes set this variable: each container gets some for each Service, so a Service `gonogo` sets
+    GONOGO_PORT=tcp://10.0.0.1:80."""
+    return _SERVICE_NAME.fullmatch(name) is not None or (
+        name.startswith(PREFIX) and name.endswith("PORT") and _SERVICE_PORT.match(value) is not None
+    )
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All that may differ between two installations."""
+    """Everything that may differ between two installations."""
 
     data_dir: Path = _setting(Path("gonogo-data"), "where the embedded stack keeps everything")
     database_url: str = _setting(
         "", "SQLAlchemy URL, with `?pgbouncer=true` behind PgBouncer; empty: SQLite in the data dir"
     )
     broker_url: str = _setting("", "Redis or Valkey URL; empty: the embedded Valkey's socket in the data dir")
-    blob_url: str = _setting("", "where picture bytes are kept (file:///…); empty: `blobs/` in the data dir")
+    blob_url: str = _setting("", "where image bytes are kept (file:///…); empty: `blobs/` in the data dir")
     installation: str = _setting(
         "", "name of this installation in the broker's keys; empty: an id kept in the database"
     )
@@ -60,7 +84,7 @@ class Settings:
     device: str = _setting("auto", "auto, cpu or cuda")
     engine_threads: int = _setting(1, "threads one inference process computes with")
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
-    micro_batch: int = _setting(32, "pictures one forward pass takes", at_least=1)
+    micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
@@ -77,13 +101,13 @@ class Settings:
     child_memory_bytes: int = _setting(
         4 * 2**30, "memory one CPU inference process may take beyond that of its start; 0: no bound"
     )
-    max_item_bytes: int = _setting(64 * 2**20, "largest picture accepted")
+    max_item_bytes: int = _setting(64 * 2**20, "largest image accepted")
     filename_encoding: str = _setting(
         "", "encoding of file names that are not UTF-8, such as gbk or cp932; empty: guessed"
     )
     max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted")
     max_batch_items: int = _setting(1_000_000, "most items in one batch")
-    max_pixels: int = _setting(50_000_000, "most pixels a picture may declare")
+    max_pixels: int = _setting(50_000_000, "most pixels an image may declare")
     tolerated_image_faults: str = _setting(
         "", "harmless faults of image files to let through, comma-separated (docs/images.md)"
     )
@@ -130,18 +154,25 @@ class Settings:
         for entry in fields(self):
             value = getattr(self, entry.name)
             least = entry.metadata["at_least"]
-            if isinstance(value, int | float) and not value >= least:  # so that NaN is none either
+            if isinstance(value, int | float) and not value >= least:  # refuses NaN too
                 raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} on")
 
     @property
     def database(self) -> str:
         """The database URL in force."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'gonogo.db'}"
+        return self.database_url or "sqlite:///" + _quoted(self.data_dir.absolute() / "gonogo.db")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of an SQLite database; None where the database is a server."""
+        if not self.database.startswith("sqlite:///"):
+            return None
+        return Path(unquote(self.database.removeprefix("sqlite:///").partition("?")[0]))
 
     @property
     def broker(self) -> str:
         """The broker URL in force, as redis-py spells it."""
-        return self.broker_url or f"unix://{self.data_dir.absolute() / 'valkey' / 'valkey.sock'}"
+        return self.broker_url or socket_url(self.data_dir.absolute() / "valkey" / "valkey.sock")
 
     @property
     def blobs(self) -> Path:
@@ -158,6 +189,7 @@ class Settings:
         """Read the environment; raises SettingsError for an unknown name or a value of the wrong type."""
         environ = os.environ if environ is None else environ
         known = {PREFIX + entry.name.upper(): entry for entry in fields(cls)}
+        environ = {name: value for name, value in environ.items() if not _is_kubernetes(name, value)}
         unknown = sorted(
             name
             for name in environ

@@ -2,7 +2,6 @@
 the operator named. URLs are judged when they are submitted, addresses again when a name has been resolved.
 """
 
-import functools
 import ipaddress
 import logging
 import re
@@ -45,7 +44,6 @@ class Target:
     path: str
 
 
-@functools.lru_cache(maxsize=16)
 def networks(allowed: str) -> tuple[_Network, ...]:
     """The networks of a comma-separated list of CIDRs; raises SettingsError for anything else."""
     try:

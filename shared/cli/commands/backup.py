@@ -73,7 +73,9 @@ def backup(target: Path, data_dir: Path | None, as_json: bool) -> None:
 def copy(source: Path, target: Path) -> dict[str, int]:
     """Copy a data dir; raises BackupFailed where the copy's database or bytes are not whole."""
     with (
-        closing(sqlite3.connect(f"file:{source / _DATABASE}?mode=ro", uri=True, timeout=30)) as live,
+        closing(
+            sqlite3.connect(f"{(source / _DATABASE).absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+        ) as live,
         closing(sqlite3.connect(target / _DATABASE)) as kept,
     ):
         live.backup(kept)  # in one step: a copy in several starts again at each write

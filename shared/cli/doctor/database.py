@@ -12,16 +12,14 @@ _PATIENCE_S = 3
 
 def database(settings: Settings) -> Iterator[Finding]:
     """Look at the database that the settings name."""
-    if settings.database.startswith("sqlite:///"):
-        yield _file(Path(settings.database.removeprefix("sqlite:///")))
-    else:
-        yield _server(settings.database)
+    file = settings.sqlite_file
+    yield _server(settings.database) if file is None else _file(file)
 
 
 def _file(file: Path) -> Finding:
     if not file.exists():
         return Finding("database", "skipped", f"{file} does not exist yet", "`gonogo up` makes it")
-    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=_PATIENCE_S)
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_S)
     try:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         version = connection.execute("SELECT version_num FROM alembic_version").fetchone()

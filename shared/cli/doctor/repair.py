@@ -26,11 +26,10 @@ def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
         return  # the checks have said so
     folder = (data_dir or settings.data_dir).expanduser().resolve()
     settings = replace(settings, data_dir=folder)
-    if settings.database.startswith("sqlite:///"):
-        file = Path(settings.database.removeprefix("sqlite:///"))
-        if not file.exists():
-            yield Finding("repair", "skipped", f"{file} does not exist yet")
-            return
+    file = settings.sqlite_file
+    if file is not None and not file.exists():
+        yield Finding("repair", "skipped", f"{file} does not exist yet")
+        return
     wired, socket = data_dirs.with_broker(settings)
     runs = socket is None or data_dirs.is_locked(folder)
     argv = [sys.executable, "-m", "worker.upkeep.repair", *(["--dry-run"] if dry_run else [])]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.cli.embedded.processes import Identity, boot_id, kill, members, wait_until
 from shared.errors import GonogoError
-from shared.settings import Settings
+from shared.settings import Settings, socket_url
 
 _SOCKET_PATH_BYTES = 107  # the room in sockaddr_un, less the closing zero
 _SURVIVOR_GRACE_S = 8.0
@@ -116,7 +116,7 @@ def with_broker(settings: Settings) -> tuple[Settings, Path | None]:
     name = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"gonogo-{os.getuid()}-{name}"
     socket = folder / "valkey.sock"
-    return replace(settings, broker_url=f"unix://{socket}"), socket
+    return replace(settings, broker_url=socket_url(socket)), socket
 
 
 def make_private(folder: Path) -> None:

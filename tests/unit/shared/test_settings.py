@@ -4,9 +4,11 @@ from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import pytest
+import redis
 
 from shared.errors import SettingsError
 from shared.settings import PREFIX, Settings
+from shared.store.engine import Database
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -99,3 +101,38 @@ def test_a_relative_data_dir_means_the_same_in_every_child() -> None:
 def test_a_blob_url_that_is_no_folder_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="GONOGO_BLOB_URL"):
         _ = Settings(blob_url=url).blobs
+
+
+@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%41b", "a;b", "a b", "bücher"])
+def test_a_data_dir_of_any_name_holds_its_database_and_its_socket(tmp_path: Path, folder: str) -> None:
+    settings = Settings(data_dir=tmp_path / folder)
+    settings.data_dir.mkdir()
+    database = Database(settings.database)
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x INTEGER)")
+    database.dispose()
+    assert (settings.data_dir / "gonogo.db").is_file()
+    assert settings.sqlite_file == settings.data_dir / "gonogo.db"
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    client = redis.Redis.from_url(settings.broker)
+    assert client.connection_pool.connection_kwargs["path"] == str(
+        settings.data_dir / "valkey" / "valkey.sock"
+    )
+
+
+@pytest.mark.parametrize("service", ["", "WEB_"])
+def test_the_variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_settings(service: str) -> None:
+    set_by_kubernetes = {
+        f"GONOGO_{service}PORT": "tcp://10.0.0.1:8000",
+        f"GONOGO_{service}SERVICE_HOST": "10.0.0.1",
+        f"GONOGO_{service}SERVICE_PORT": "8000",
+        f"GONOGO_{service}SERVICE_PORT_HTTP": "8000",
+        f"GONOGO_{service}PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        f"GONOGO_{service}PORT_8000_TCP_PROTO": "tcp",
+        f"GONOGO_{service}PORT_8000_TCP_PORT": "8000",
+        f"GONOGO_{service}PORT_8000_TCP_ADDR": "10.0.0.1",
+    }
+    assert Settings.from_env(set_by_kubernetes) == Settings()
+    assert Settings.from_env({"GONOGO_PORT": "8001"}).port == 8001
+    with pytest.raises(SettingsError, match="GONOGO_PORTS"):
+        Settings.from_env({"GONOGO_PORTS": "8001"})
