@@ -1,6 +1,6 @@
-"""Time: seconds since the epoch inside, RFC 3339 in UTC when spoken.
+"""Time: seconds since the epoch inside, RFC 3339 in UTC outside.
 
-Leases are compared by the database's own clock (db.clock), so that a worker whose clock is off steals nothing.
+Leases are compared by the database's clock (shared.store.engine.clock): a worker whose clock is wrong steals no lease.
 """
 
 import functools
@@ -13,7 +13,7 @@ def now() -> float:
     return time.time()
 
 
-@functools.lru_cache(maxsize=4096)  # the items of a chunk share their times: spelled once, not once a row
+@functools.lru_cache(maxsize=4096)  # the items of a chunk share their times
 def rfc3339(moment: float | None) -> str | None:
     """`2026-11-24T10:00:00.123Z` of seconds since the epoch."""
     if moment is None:

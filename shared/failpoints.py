@@ -1,8 +1,8 @@
-"""Failpoints: faults injected on purpose, set by the environment of a test and free where it is not set.
+"""Failpoints: faults that a test injects through the environment; without it they cost nothing.
 
 `GONOGO_FAILPOINTS="name=action*times;name:key=action"`, actions: kill (SIGKILL of this process), hang, memory
-(MemoryError), full (ENOSPC), sleep0.2 (seconds: slow enough to be met in the act). `GONOGO_FAILPOINTS_DIR` holds
-one file for each time one fired, which counts over all processes and proves that a fault happened.
+(MemoryError), full (ENOSPC), sleep0.2 (seconds, so that a test can act meanwhile). `GONOGO_FAILPOINTS_DIR` gets a
+file each time a failpoint fires, which counts over all processes and proves that the fault happened.
 """
 
 import errno
@@ -23,11 +23,11 @@ def _parse(text: str) -> dict[str, tuple[str, int]]:
 
 _POINTS = _parse(os.environ.get("GONOGO_FAILPOINTS", ""))
 _FOLDER = Path(os.environ.get("GONOGO_FAILPOINTS_DIR", "."))
-_taken: dict[str, int] = {}  # turns this process knows to be taken, so that it need not try them again
+_taken: dict[str, int] = {}  # turns that this process has found taken
 
 
 def hit(name: str, key: str | None = None) -> None:
-    """Do what the environment asks for here, which is nothing unless a test set this point."""
+    """Act as the environment asks for this point: not at all, unless a test has set it."""
     if not _POINTS:
         return
     for point in (name, f"{name}:{key}"):

@@ -1,7 +1,7 @@
-"""Ids: a prefix that says what it is, then 26 lower-case Crockford base32 digits of a UUIDv7.
+"""Ids: a prefix that names the kind, then 26 lower-case Crockford base32 digits of a UUIDv7.
 
-They sort by the time they were made. An item's id is its batch's unique part followed by its place in the
-batch, so that it needs neither a random number nor an index of its own.
+They sort by the time they were made. The id of an item is the unique part of its batch followed by its place in the
+batch, so it needs neither a random number nor an index.
 """
 
 import uuid_utils
@@ -14,7 +14,7 @@ _PLACE_LENGTH = 6
 
 
 def _base32(number: int, length: int) -> str:
-    """The last `length` digits of a number; `length` is even, since two digits are spelled at a time."""
+    """The last `length` digits of a number; `length` is even, since two digits are looked up at a time."""
     pairs = [_PAIRS[number >> shift & 1023] for shift in range(5 * length - 10, -1, -10)]
     return "".join(pairs)
 
@@ -26,7 +26,7 @@ def new_id(prefix: str) -> str:
 
 def item_id(batch_id: str, seq: int) -> str:
     """The id of the item at place `seq` (0-based, below 2**30) of a batch."""
-    # As _base32 does it, but at half the cost of a call and a loop: exports spell a hundred thousand of them.
+    # Written out, which halves the cost of _base32: an export makes a hundred thousand of these ids.
     return f"itm_{batch_id[4:]}{_PAIRS[seq >> 20 & 1023]}{_PAIRS[seq >> 10 & 1023]}{_PAIRS[seq & 1023]}"
 
 

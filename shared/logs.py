@@ -1,4 +1,4 @@
-"""Logs: one line an event to stderr, time in UTC, control characters of foreign text made visible."""
+"""Logs: a line for each event to stderr, time in UTC, control characters of foreign text made visible."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ class _Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", super().format(record))
-        # A filename or path may hold a line break that would forge a log line; tracebacks keep theirs.
+        # A filename or path may hold a line break that would forge a log line; a traceback keeps its line breaks.
         first, *rest = line.split("\n")
         return "\n    ".join([first, *rest])
 

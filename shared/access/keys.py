@@ -1,4 +1,4 @@
-"""API keys: a prefix to look one up by, 32 random bytes, and only their SHA-256 kept.
+"""API keys: a prefix for the look-up and 32 random bytes, of which only the SHA-256 is kept.
 
 The secret has full entropy, so a slow password hash would add nothing.
 """
@@ -32,7 +32,10 @@ class InvalidTenant(GonogoError):
 def create_key(
     connection: Connection, *, tenant: str, name: str, scopes: Iterable[str], expires_at: float | None = None
 ) -> tuple[str, str]:
-    """Make a key; returns (id, secret). The secret is `gng_<prefix>_<random>` and can't be had again."""
+    """Make a key; returns (id, secret). The secret is `gng_<prefix>_<random>` and cannot be shown again.
+
+    Raises InvalidTenant or UnknownScope.
+    """
     if not 1 <= len(tenant) <= 64 or not tenant.isprintable() or tenant == INSTALLATION:
         raise InvalidTenant(f"a tenant has 1 to 64 printable characters, and is not {INSTALLATION}")
     wanted = sorted(set(scopes))
@@ -87,7 +90,7 @@ def list_keys(connection: Connection, tenant: str) -> list[ApiKeyRecord]:
 
 
 def revoke_key(connection: Connection, tenant: str, key_id: str) -> bool:
-    """End a key; False where the tenant has none such."""
+    """Revoke a key; False where the tenant has no such key."""
     changed = connection.execute(
         update(ApiKey)
         .where(ApiKey.id == key_id, ApiKey.tenant == tenant, ApiKey.revoked_at.is_(None))
@@ -97,12 +100,12 @@ def revoke_key(connection: Connection, tenant: str, key_id: str) -> bool:
 
 
 def touch_key(connection: Connection, key_id: str) -> None:
-    """Note that a key was used."""
+    """Record that a key was used."""
     connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now()))
 
 
 def service_secret(connection: Connection, name: str) -> bytes:
-    """A secret that all web processes share, made by whoever asks first."""
+    """A secret that all web processes share; the first caller makes it."""
     known = connection.scalar(select(ServiceSecret.value).where(ServiceSecret.name == name))
     if known is not None:
         return known

@@ -1,7 +1,7 @@
 """The SQL of an upload: a batch is opened, appended to and sealed; or abandoned.
 
 A submission of one request and a draft of many requests take the same path. The order is always the same: a pack is
-durable, then the rows that name it are committed, then its chunk is announced. Nobody sees a batch that is not
+durable, then the rows that name it are committed, then its chunk is announced. No caller sees a batch that is not
 sealed. An upload is a claim with a lease; the sweep purges it once the lease has ended.
 """
 

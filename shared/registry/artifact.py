@@ -1,4 +1,4 @@
-"""One zip file holds all that a verdict depends on: the artifact.
+"""The artifact: a zip file that holds everything that a verdict depends on.
 
 Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json`
 (metrics and data, for people) and `training_curves.png` where there is one; `manifest.json` spells the
@@ -31,9 +31,9 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a picture becomes before the network: `height` x `width` pixels, 1 (grey) or 3 (RGB) channels.
+    """The form of an image before the network: `height` x `width` pixels, 1 (grey) or 3 (RGB) channels.
 
-    `full_scale` is the value that means white in pictures of more than 8 bits; None refuses such pictures.
+    `full_scale` is the value that means white in images of more than 8 bits; None refuses such images.
     """
 
     width: int

@@ -1,7 +1,7 @@
-"""The database: one engine a process, a writing and a reading transaction, and the database's own clock.
+"""The database: one engine for each process, a writing and a reading transaction, and the database's own clock.
 
 SQLite and PostgreSQL run the same statements. On SQLite each writing transaction begins IMMEDIATE: a deferred
-one that reads first and writes later fails with SQLITE_BUSY whatever the timeout says.
+transaction that reads first and writes later fails with SQLITE_BUSY, however long the timeout is.
 """
 
 import logging
@@ -22,13 +22,13 @@ from shared.errors import Unavailable
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 30_000
-_TURN_S = 1.0  # to wait for a turn is a courtesy: after that SQLite says whether there is none
+_TURN_S = 1.0  # after that, SQLite's own lock decides
 _NO_BEGIN = "gonogo_no_begin"
 log = logging.getLogger(__name__)
 
 
 class clock(FunctionElement[float]):
-    """Seconds since the epoch by the database's clock, so that a worker's skewed clock steals no lease."""
+    """Seconds since the epoch by the database's clock: a worker whose clock is wrong steals no lease."""
 
     type = Float()
     inherit_cache = True
@@ -45,7 +45,7 @@ def _clock_sqlite(element: Any, compiler: Any, **_: Any) -> str:
 
 
 class Database:
-    """An engine with its two kinds of transaction.
+    """An engine and its kinds of transaction.
 
     `durable` makes each commit wait for the disk (the web process, which answers 202 for it). Workers may lose
     the last commits to a power cut: their leases then expire and the work is done again.
@@ -63,7 +63,7 @@ class Database:
             "pool_pre_ping": not self.is_sqlite,
             "pool_size": pool_size,
             "max_overflow": 64,
-            # The connection used last is warm. In turn, every one of them would fill a page cache of its own.
+            # The connection used last has a warm page cache. Taken in turn, each connection would fill its own.
             "pool_use_lifo": True,
         }
         if pooled:
@@ -77,11 +77,11 @@ class Database:
         self.engine: Engine = create_engine(parsed, **options)
         if self.is_sqlite:
             _prepare_sqlite(self.engine, durable)
-        # SQLite's driver is in autocommit anyway; to let SQLAlchemy set it for each read costs two more statements.
+        # SQLite's driver is in autocommit already; if SQLAlchemy set it for each read, that would cost two statements.
         reading = {_NO_BEGIN: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reads = self.engine.execution_options(**reading)
-        # SQLite lets one transaction write at a time, and who finds it taken sleeps, ever longer. Threads of one
-        # process take turns instead: each wakes when its predecessor has ended.
+        # SQLite lets one transaction write at a time, and a writer that finds it locked sleeps, longer each time.
+        # The threads of this process take turns instead: each wakes as soon as the one before has ended.
         self._turn = threading.Lock()
 
     @contextmanager
@@ -165,15 +165,18 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database, not the statement, is the trouble: gone, restarting, locked or full."""
+    """Whether the database is at fault and not the statement: it is gone, restarting, locked or full."""
     if error.connection_invalidated:
         return True
     return isinstance(error, OperationalError)
 
 
 def retrying(unit: Callable[[], _T], *, give_up_after_s: float = 60.0) -> _T:
-    """Run a whole unit of work again while the database is away. The unit must be safe to repeat: one that
-    committed without our learning of it is met by its own compare-and-set the second time."""
+    """Run a whole unit of work again while the database is away; raises Unavailable after `give_up_after_s`.
+
+    The unit must be safe to repeat: if its commit succeeded and the answer was lost, the compare-and-set of the
+    second run finds the change made.
+    """
     started, wait = time.monotonic(), 0.1
     while True:
         try:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.store.records import JsonObject
 
-# SQLite counts a primary key up by itself only where its type is spelled INTEGER.
+# SQLite increments a primary key by itself only where its type is spelled INTEGER.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
 _Id = String(40)
 _Word = String(16)
@@ -42,7 +42,7 @@ class ApiKey(Base):
 
 
 class ServiceSecret(Base):
-    """Secrets that all web processes share, such as the key that signs session cookies."""
+    """A secret that all web processes share, such as the key that signs session cookies."""
 
     __tablename__ = "service_secrets"
 
@@ -151,8 +151,8 @@ class Batch(Base):
 
 
 class Chunk(Base):
-    """The items first_seq..last_seq of a batch, which one worker claims as one. `pack` is the blob that holds
-    their bytes. `token` fences: only who holds it may record.
+    """The items first_seq..last_seq of a batch, which a worker claims together. `pack` is the number of the blob that
+    holds their bytes. `token` fences: only its holder may record.
     """
 
     __tablename__ = "chunks"
@@ -222,7 +222,7 @@ class Item(Base):
 
 
 class Submission(Base):
-    """An Idempotency-Key and the batch it made. While the upload runs the claim is a lease."""
+    """An Idempotency-Key and the batch it made. While the upload runs, the claim is a lease."""
 
     __tablename__ = "submissions"
 
@@ -297,7 +297,7 @@ class Worker(Base):
 
 
 class Event(Base):
-    """Counts of what should be rare: fenced records, expired leases, messages sent again (see metrics)."""
+    """A counter of events that should be rare: fenced records, expired leases, messages sent again (see metrics)."""
 
     __tablename__ = "event_counts"
 

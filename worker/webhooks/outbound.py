@@ -1,7 +1,7 @@
-"""Connections to hosts that somebody else chose.
+"""Connections to hosts that a client chose.
 
-A name is resolved once, every answer is judged, and the connection goes to an answer that was judged: a name
-that answers otherwise a moment later (rebinding) gains nothing. No proxy setting is read.
+A name is resolved once, every address is judged, and the connection goes to an address that was judged: a name that
+resolves differently a moment later (DNS rebinding) gains nothing. No proxy setting is read.
 """
 
 import io
@@ -19,8 +19,10 @@ _Answer = tuple[Any, ...]  # family, type, protocol, canonical name, socket addr
 
 
 class Stream(io.RawIOBase):
-    """A connection whose reads and writes together end by one deadline, and which yields at most `most` bytes:
-    a timeout for each read alone would let a byte a second go on for ever."""
+    """A connection whose reads and writes share one deadline, and which yields at most `most` bytes.
+
+    A timeout for each read alone would let a receiver send a byte a second without end.
+    """
 
     def __init__(self, raw: socket.socket, deadline: float, most: int) -> None:
         self._socket, self._deadline, self._left = raw, deadline, most
@@ -53,8 +55,8 @@ class Stream(io.RawIOBase):
 
 
 def connect(url: str, *, allowed: str = "", timeout_s: float, most: int) -> tuple[Target, Stream]:
-    """Connect to a URL that somebody else chose. Resolving, connecting, TLS and all reads and writes after it
-    share `timeout_s` seconds. Raises ForbiddenAddress, or OSError (TimeoutError, ssl.SSLError among them)."""
+    """Connect to a URL that a client chose. Resolving, connecting, TLS and all later reads and writes share
+    `timeout_s` seconds. Raises ForbiddenAddress, or OSError (TimeoutError, ssl.SSLError among them)."""
     target = check_url(url, allowed)
     deadline = time.monotonic() + timeout_s
     answers = _resolve(target, timeout_s)
@@ -71,7 +73,7 @@ def connect(url: str, *, allowed: str = "", timeout_s: float, most: int) -> tupl
 
 
 def _resolve(target: Target, timeout_s: float) -> list[_Answer]:
-    """getaddrinfo's answers, in bounded time: it has no timeout, so it is asked in a thread and left behind."""
+    """getaddrinfo's answers, in bounded time: it has no timeout, so a thread calls it and may be left behind."""
     answer: queue.SimpleQueue[list[_Answer] | OSError] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -29,7 +29,7 @@ class Answer:
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, *, allowed: str, timeout_s: float) -> Answer:
-    """Post once. Whatever goes wrong on the way is part of the answer: a receiver's fault ends no task."""
+    """Post once. An error on the way becomes part of the answer: a receiver's fault ends no task."""
     answer, started = Answer(), time.monotonic()
     try:
         target, stream = outbound.connect(url, allowed=allowed, timeout_s=timeout_s, most=_READ_BYTES)
@@ -52,7 +52,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, allowed: str, tim
 
 
 def _read(stream: outbound.Stream, answer: Answer) -> None:
-    """The status decides; a body that comes too slowly, breaks off or has no end changes nothing about it."""
+    """Read status and first bytes. The status decides, even if the body is slow, breaks off or has no end."""
     response = HTTPResponse(stream, method="POST")  # type: ignore[arg-type]
     with closing(response):
         response.begin()
@@ -72,6 +72,6 @@ def _read(stream: outbound.Stream, answer: Answer) -> None:
 
 
 def visible(data: bytes) -> str:
-    """Text in which what a terminal, a page or a database could stumble over is spelled out."""
+    """The bytes as text, with characters escaped that a terminal, a page or a database cannot show."""
     text = data.decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -10,8 +10,11 @@ _FOLDER = Path(__file__).parent
 
 
 def migrate(database: Database) -> None:
-    """Run every revision that the database lacks. Two processes may do so at once: on SQLite the writing
-    transaction, on PostgreSQL an advisory lock makes the second wait and then find nothing to do."""
+    """Run every revision that the database lacks.
+
+    Two processes may do so at once: the writing transaction of SQLite, or an advisory lock of PostgreSQL, makes the
+    second wait; it then finds nothing to do.
+    """
     if revision(database) == newest():
         return  # as at almost every start; Alembic takes half a second to import
     from alembic import command
