@@ -1,7 +1,7 @@
 """Idempotency keys: one row for each tenant and key, which names the batch of the first upload.
 
 While that upload runs the row is a claim with a lease and no fingerprint. The seal writes the fingerprint, and from
-then on the row answers every retry. So a key is never bound to an unfinished upload.
+then on the row answers every retry. So an upload that breaks off does not keep its key.
 """
 
 from dataclasses import dataclass

@@ -51,7 +51,7 @@ def test_a_chunk_is_some_time_of_the_mean_worker_of_its_lane(app: Application) -
     assert by_speed(app, "low", chunk_s=1.0) == 500
 
 
-def test_while_nobody_has_told_a_speed_it_is_256_items(app: Application) -> None:
+def test_while_no_worker_has_reported_a_speed_it_is_256_items(app: Application) -> None:
     add_worker(app, None)
     add_worker(app, 20_000.0, ago=1000.0)
     assert by_speed(app) == 256

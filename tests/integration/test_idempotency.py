@@ -45,7 +45,7 @@ def send(app: Application, files: dict[str, bytes], idempotency_key: str, **opti
 
 
 def end_claim(app: Application, idempotency_key: str) -> None:
-    """The effect of time on the claim of an upload whose process has died."""
+    """End the lease of a claim, as time does after the death of the upload's process."""
     with app.database.write() as connection:
         of_key = Submission.key == idempotency_key
         connection.execute(update(Submission).where(of_key).values(lease_until=1.0))

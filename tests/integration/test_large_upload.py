@@ -19,7 +19,7 @@ MB = 2**20
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
-    """A web process and its broker, without workers."""
+    """A web process and its broker, without a worker."""
     with running(tmp_path_factory.mktemp("s"), [artifact], "web", max_item_bytes=8 * MB) as made:
         until(lambda: alive(made), 60, "the web process answers")
         yield made

@@ -1,8 +1,9 @@
-"""When it is full: who is refused, with what, for how long; who is not; and nothing accepted is dropped."""
+"""A full service refuses with a code and a wait, spares other tenants and predictions, and drops no accepted work."""
 
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def full(
 
 @pytest.fixture
 def app(full: Application, monkeypatch: pytest.MonkeyPatch) -> Application:
-    """With nothing open, and asked again each time."""
+    """The installation without open work; its capacity asks the database at every submission."""
     monkeypatch.setattr(full.service.capacity, "remember_s", 0.0)
     full.work()
     full.work("interactive")
@@ -47,15 +48,13 @@ def app(full: Application, monkeypatch: pytest.MonkeyPatch) -> Application:
 
 @contextlib.contextmanager
 def bounds(app: Application, **changed: int) -> Iterator[None]:
-    """Other bounds for a while; settings are frozen for everybody but a test."""
-    before = {name: getattr(app.service.settings, name) for name in changed}
-    for name, value in changed.items():
-        object.__setattr__(app.service.settings, name, value)
+    """Other bounds for a while."""
+    capacity = app.service.capacity
+    before, capacity.settings = capacity.settings, replace(capacity.settings, **changed)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        for name, value in before.items():
-            object.__setattr__(app.service.settings, name, value)
+        capacity.settings = before
 
 
 def some(images: dict[str, bytes], count: int) -> dict[str, bytes]:
@@ -190,7 +189,7 @@ def test_an_upload_that_meets_a_disk_filled_by_others_is_undone(
     left = iter([2**40, 2**40, 2**40])  # at the door, then at the first two packs
     monkeypatch.setattr(app.service.blobs, "free_bytes", lambda: next(left, 0))
     before = sorted(app.service.blobs.batch_ids())
-    with bounds(app, min_free_bytes=1, chunk_bytes=1):  # a pack an image
+    with bounds(app, min_free_bytes=1):  # four packs of two images
         assert refusal(send(app, some(images, 8))) == (503, "storage_full")
     assert sorted(app.service.blobs.batch_ids()) == before
     assert all(batch["status"] != "queued" for batch in app.get("/v1/batches")["data"])
@@ -198,7 +197,7 @@ def test_an_upload_that_meets_a_disk_filled_by_others_is_undone(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
-    """A web process and an interactive worker; no worker takes batches until a test starts one."""
+    """A web process and an interactive worker; no worker takes batches until a test says so."""
     tiny: dict[str, Any] = {"max_backlog_items": 40, "max_tenant_items": 40, "max_tenant_bytes": 2**40}
     with running(
         tmp_path_factory.mktemp("stack"), [artifact], "web", "interactive", "sweep", **tiny

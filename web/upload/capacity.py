@@ -24,7 +24,7 @@ class Capacity:
     meanwhile can overshoot a bound by as much."""
 
     def __init__(self, settings: Settings, database: Database, blobs: BlobStore) -> None:
-        self._settings, self._database, self._blobs = settings, database, blobs
+        self.settings, self._database, self._blobs = settings, database, blobs
         self.remember_s = 1.0
         self._lock = threading.Lock()
         self._asked = -float("inf")
@@ -34,7 +34,7 @@ class Capacity:
         """Raise 503 if the service is full or 429 if the tenant is, for a body of `coming` bytes. Retry-After comes
         from the speed at which open items end now."""
         self.check_disk(coming)
-        settings, work = self._settings, self._open_work()
+        settings, work = self.settings, self._open_work()
         own, every = work.get(tenant, OpenWork()), sum(work.values(), OpenWork())
         over = _over(own, settings.max_tenant_items, settings.max_tenant_bytes)
         if over is not None:
@@ -51,12 +51,12 @@ class Capacity:
         """Raise 503 if more predictions are open than there are threads to answer them."""
         self.check_disk(coming)
         open_now = sum(work.predictions for work in self._open_work().values())
-        if open_now >= self._settings.web_threads:
+        if open_now >= self.settings.web_threads:
             raise Unavailable(f"{open_now} predictions are open", code="backlog_full", retry_after_s=5)
 
     def check_disk(self, coming: int = 0) -> None:
         """Raise 503 if `coming` more bytes would leave less free disk than must stay."""
-        if not disk.has_room(self._blobs.free_bytes(), self._settings.min_free_bytes, coming):
+        if not disk.has_room(self._blobs.free_bytes(), self.settings.min_free_bytes, coming):
             raise disk.full("the disk is nearly full")
 
     def _open_work(self) -> dict[str, OpenWork]:

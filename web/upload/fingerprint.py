@@ -1,4 +1,4 @@
-"""The content that makes two submissions the same: names, sha256 of every image, options; not the boundary."""
+"""The fingerprint of a submission: names, the sha256 of every image, and options; not the multipart boundary."""
 
 import hashlib
 import json

@@ -1,9 +1,8 @@
 """Guesses the encoding of a file name that is not UTF-8: cp1252 or cp850, GBK, or cp932.
 
-A name is too short for general detectors. On 98 names in four encodings, `charset-normalizer` restricted to these
-encodings read 66 correctly and this module 98. It uses what names of each kind look like:
-letters of a Western name stand alone among ASCII letters; a Chinese or Japanese name is a run of double bytes, most
-of them frequent characters.
+A name is too short for general detectors: of 112 names in these four encodings `charset-normalizer` read 72 correctly.
+This module uses how such names look: letters beyond ASCII stand alone in a Western name, while a Chinese or Japanese
+name is a run of double bytes, most of them frequent characters.
 """
 
 import re

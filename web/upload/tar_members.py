@@ -45,7 +45,7 @@ def members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Ite
         elif header.type == tarfile.GNUTYPE_LONGNAME:
             extended[b"path"] = stream.small(header.size).rstrip(b"\0")
         elif header.type in (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK):
-            stream.small(header.size)  # comments and link targets, which nobody here needs
+            stream.small(header.size)  # comments and link targets, which are not used
         else:
             if header.type == tarfile.GNUTYPE_SPARSE:
                 stream.skip_sparse_map(block)

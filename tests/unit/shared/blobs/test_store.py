@@ -41,7 +41,7 @@ def test_an_abandoned_pack_leaves_nothing(store: BlobStore) -> None:
     assert files(store) == []
 
 
-def test_what_was_written_of_a_refused_picture_is_taken_back(store: BlobStore) -> None:
+def test_the_bytes_of_a_refused_image_are_taken_back(store: BlobStore) -> None:
     pack = store.write_pack(BATCH, 0)
     pack.write(b"good")
     pack.write(b"x" * 1_000_000)

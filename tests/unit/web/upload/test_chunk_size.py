@@ -1,11 +1,11 @@
-"""The size of a chunk: little at first, then as much as workers do in `chunk_s`, little at the end."""
+"""Chunks are small at first, then as large as a worker does in `chunk_s`, and small again at the end."""
 
 from shared.settings import Settings
 from web.upload import chunk_size
 
 
 def sizes(total: int, most: int) -> list[int]:
-    """The chunks of a batch of so many pictures."""
+    """The chunks of a batch of so many images."""
     made: list[int] = []
     while left := total - sum(made):
         taken = 0

@@ -14,11 +14,11 @@ from web.http.problems import HttpProblem
 from web.upload.multipart import MultipartScanner
 
 Part = tuple[str, str, bytes]
-# The library refuses, and we read on, since RFC 2046 allows it or since it harms nobody.
+# The library refuses, and we read on, since RFC 2046 allows it or since it does no harm.
 WE_ACCEPT = (
     "Unexpected bytes after boundary",  # spaces after a boundary; a line that only begins like one is content
     "Unexpected byte after first boundary",  # spaces again
-    "Malformed segment header",  # a header line that nobody reads
+    "Malformed segment header",  # a header line that is not read
 )
 # We refuse, and the library reads on.
 WE_REFUSE = ("a part has no name", "two Content-Disposition headers")
