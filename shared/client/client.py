@@ -163,9 +163,15 @@ class Client:
             yield rest
 
     @contextlib.contextmanager
-    def results_file(self, batch_id: str, format: str = "ndjson") -> Iterator[ResultsFile]:
-        """The result file in blocks (csv or ndjson), and whether the batch still runs."""
+    def results_file(
+        self, batch_id: str, format: str = "ndjson", *, spreadsheet: bool = True
+    ) -> Iterator[ResultsFile]:
+        """The result file in blocks (csv or ndjson), and whether the batch still runs.
+
+        `spreadsheet=False`: names in CSV exactly as sent, also those that a spreadsheet would run as a formula.
+        """
         path = f"/v1/batches/{quote(batch_id, safe='')}/results?format={quote(format)}"
+        path += "" if spreadsheet else "&spreadsheet=false"
         with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
             yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)
 

@@ -13,23 +13,27 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_line(row: ItemRecord) -> str:
-    """An item as a line of RFC 4180 with the CSV_COLUMNS.
+def csv_line(row: ItemRecord, *, spreadsheet: bool = True) -> str:
+    """An item as a line of RFC 4180 with the CSV_COLUMNS; without `spreadsheet`, names are exactly as sent.
 
     Spelled here and not by `csv`, which looks at every character of every cell: only the names that a client chose
     can need quotes.
     """
+    cell = _safe_cell if spreadsheet else _cell
     score, threshold = ("" if value is None else value for value in (row.score, row.threshold))
     return (
-        f"{item_id(row.batch_id, row.seq)},{_cell(row.filename)},{_cell(row.custom_id)},{row.status},"
+        f"{item_id(row.batch_id, row.seq)},{cell(row.filename)},{cell(row.custom_id)},{row.status},"
         f"{row.verdict or ''},{score},{threshold},{row.model_sha256 or ''},{row.attempts},{row.error_code or ''},"
-        f"{_cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''}\r\n"
+        f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''}\r\n"
     )
 
 
-def _cell(text: str | None) -> str:
+def _safe_cell(text: str | None) -> str:
     """A text that a client chose, harmless for spreadsheets, which take some first characters for a formula's."""
+    return _cell("'" + text if text and text[0] in "=+-@\t\r" else text)
+
+
+def _cell(text: str | None) -> str:
     if not text:
         return ""
-    harmless = "'" + text if text[0] in "=+-@\t\r" else text
-    return '"' + harmless.replace('"', '""') + '"' if _NEEDS_QUOTES.search(harmless) else harmless
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text

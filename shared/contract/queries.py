@@ -66,6 +66,13 @@ class ItemListQuery(TypedDict, total=False):
 @closed
 class ResultsQuery(TypedDict, total=False):
     format: Annotated[str, OneOf(("ndjson", "csv")), About("in place of the Accept header")]
+    spreadsheet: Annotated[
+        bool,
+        About(
+            "false: names in CSV as they were sent; true: a quote before a name that a spreadsheet would run",
+            default=True,
+        ),
+    ]
 
 
 @closed

@@ -89,6 +89,15 @@ def test_skipped_files_are_counted_and_equal_names_stay_apart(run: Run, tmp_path
     assert names == {f"{cam}/{name}" for cam in ("cam1", "cam2") for name in ("0001.jpg", "0002.jfif")}
 
 
+def test_names_come_back_as_they_were_sent_where_no_spreadsheet_reads_them(
+    run: Run, up: Up, tmp_path: Path
+) -> None:
+    with up.client() as client:
+        batch_id = client.wait(client.submit([("=1+1.jpg", jpegs(1)[0][1])])["id"], timeout_s=60)["id"]
+    assert ",'=1+1.jpg," in run("results", batch_id).stdout
+    assert ",=1+1.jpg," in run("results", batch_id, "--no-spreadsheet").stdout
+
+
 def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -> None:
     parts = jpegs(4, seed=8)
     with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:

@@ -136,7 +136,7 @@ def test_dropped_images_come_back_with_verdicts_worst_first(
     assert "41 images" in browser.find_element(By.ID, "chosen").text
     browser.find_element(By.ID, "name").send_keys("Line A3")
     send(browser)
-    wait(browser, ".state.completed")
+    assert wait(browser, ".state.partial").text == "Done, 1 without a verdict"
 
     batch = stack.get(f"/v1/batches/{browser.current_url.rsplit('/', 1)[1]}")[1]
     assert batch["counts"]["succeeded"] == 40
@@ -211,6 +211,31 @@ def test_an_archive_is_sent_as_one(browser: Browser, images: dict[str, bytes], t
     send(browser)
     wait(browser, ".state.completed")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".tile")) == 7
+
+
+def test_a_folder_is_sent_without_what_is_no_image_and_the_page_says_so(
+    browser: Browser, stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    first, second, third = list(images)[:3]
+    tray = tmp_path / "tray"
+    written(
+        tray,
+        {"a.jpg": images[first], "b.jfif": images[second], "noextension": images[third]}
+        | {"notes.txt": b"no image", "Thumbs.db": b"x", ".hidden.jpg": images[first]},
+    )
+    drop(browser, [tray])
+    said = wait(browser, "#skipped").text
+    assert said.startswith("3 files are not sent: ")
+    assert "tray/notes.txt (not a JPEG, PNG, WebP, BMP or TIFF image)" in said
+    assert "3 images" in browser.find_element(By.ID, "chosen").text
+    send(browser)
+    wait(browser, ".state.completed")
+    batch_id = browser.current_url.rsplit("/", 1)[1]
+    assert {item["filename"] for item in stack.items(batch_id)} == {
+        "tray/a.jpg",
+        "tray/b.jfif",
+        "tray/noextension",
+    }
 
 
 def test_the_pages_fit_a_narrow_screen(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:

@@ -250,6 +250,8 @@ def test_a_spreadsheet_takes_no_name_for_a_formula(app: Application, name: str) 
     made = app.submit({name: b""})
     response = app.call("GET", f"/v1/batches/{made['id']}/results?format=csv")
     assert next(csv.DictReader(io.StringIO(response.text)))["filename"] == "'" + name
+    exact = app.call("GET", f"/v1/batches/{made['id']}/results?format=csv&spreadsheet=false")
+    assert next(csv.DictReader(io.StringIO(exact.text)))["filename"] == name
     assert app.results(made["id"])[0]["filename"] == name
 
 

@@ -82,11 +82,13 @@ def get_results(batch_id: str, query: ResultsQuery) -> Response:
     here = service()
     row = batches.find(here, g.tenant, batch_id)
     form = query.get("format") or _accepted_form()
-    write, names = {
-        "ndjson": (_ndjson, _ROWS.columns.keys()),
-        "csv": (_csv, ("batch_id", "seq", *CSV_COLUMNS)),
-    }[form]
-    response = Response(write(_all_items(here.database, row, names)), mimetype=_MEDIA_TYPES[form])
+    lines: Iterator[bytes]
+    if form == "csv":
+        names = ("batch_id", "seq", *CSV_COLUMNS)
+        lines = _csv(_all_items(here.database, row, names), spreadsheet=query["spreadsheet"])
+    else:
+        lines = _ndjson(_all_items(here.database, row, _ROWS.columns.keys()))
+    response = Response(lines, mimetype=_MEDIA_TYPES[form])
     running = row.status not in FINISHED_BATCH
     name = f"{batch_id}.partial.{form}" if running else f"{batch_id}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -142,7 +144,7 @@ def _ndjson(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
         yield b"".join([orjson.dumps(item_payload(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
 
 
-def _csv(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
+def _csv(blocks: Iterator[list[Any]], *, spreadsheet: bool) -> Iterator[bytes]:
     yield (",".join(CSV_COLUMNS) + "\r\n").encode()
     for rows in blocks:
-        yield "".join([csv_line(row) for row in rows]).encode()
+        yield "".join([csv_line(row, spreadsheet=spreadsheet) for row in rows]).encode()

@@ -119,6 +119,8 @@ def _of_text(text: str, schema: dict[str, Any]) -> Any:
         return int(text)
     if kind == "number" and _NUMBER.fullmatch(text):
         return float(text)
+    if kind == "boolean" and text in ("true", "false"):
+        return text == "true"
     if kind == "array":
         return text.split(",")
     if schema.get("format") == "date-time":

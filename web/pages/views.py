@@ -1,4 +1,4 @@
-"""The pages a person sees: sign in, the list of batches, one batch with its worst parts first."""
+"""The pages: sign in, the list of batches, and one batch with the highest scores first."""
 
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ def _install(state: Any) -> None:
 @blueprint.get("/")
 @require("read")
 def home() -> str:
-    """Sending pictures, and the batches there are."""
+    """The form that sends images, and the list of batches."""
     here = service()
     asked = validators.read_query(HomePageQuery, request)
     query = validators.with_defaults(BatchListQuery, {**asked, "limit": _ROWS})
@@ -115,7 +115,7 @@ def _next() -> str:
 
 @blueprint.errorhandler(Exception)
 def _problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
-    """A page's errors are pages; who has no session is asked for a key first."""
+    """Show an error as a page; without a session, ask for a key first."""
     problem = problems.as_problem(error)
     if problem.status == 401:
         path = request.full_path.rstrip("?") if request.method == "GET" else "/"

@@ -27,9 +27,21 @@ _OTHER_FORMATS = (".parquet", ".json", ".xlsx", ".xls", ".tsv")  # a file of thi
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout."
 )
+@click.option(
+    "--spreadsheet/--no-spreadsheet",
+    default=True,
+    help="Whether CSV gets a quote before names that a spreadsheet would run as a formula (it does by default).",
+)
 @service.options
 @click.option("--json", "as_json", is_flag=True, help="The same as --format ndjson.")
-def results(where: service.Where, as_json: bool, batch: str, format: str | None, output: Path | None) -> int:
+def results(
+    where: service.Where,
+    as_json: bool,
+    batch: str,
+    format: str | None,
+    output: Path | None,
+    spreadsheet: bool,
+) -> int:
     """Every item of a batch with its verdict.
 
     While the batch runs, items without a verdict are in the file too, and the exit status is 4.
@@ -38,9 +50,9 @@ def results(where: service.Where, as_json: bool, batch: str, format: str | None,
     kind = format_of(output, chosen) if output else chosen or "csv"
     with service.open_client(where) as client:
         if output:
-            whole = save_results(client, batch, kind, output)
+            whole = save_results(client, batch, kind, output, spreadsheet=spreadsheet)
         else:
-            whole = _copy(client, batch, kind, sys.stdout.buffer)
+            whole = _copy(client, batch, kind, sys.stdout.buffer, spreadsheet)
             sys.stdout.buffer.flush()
     return 0 if whole else INCOMPLETE
 
@@ -56,12 +68,14 @@ def format_of(output: Path, asked: str | None = None) -> str:
     return by_suffix or asked or ""
 
 
-def save_results(client: Client, batch_id: str, format: str, output: Path) -> bool:
+def save_results(
+    client: Client, batch_id: str, format: str, output: Path, *, spreadsheet: bool = True
+) -> bool:
     """Stream the results into a file that appears whole or not at all; False where the batch still runs."""
     written = output.with_name(f".{output.name}.part")
     try:
         with written.open("wb") as file:
-            whole = _copy(client, batch_id, format, file)
+            whole = _copy(client, batch_id, format, file, spreadsheet)
         written.replace(output)
     except OSError as error:
         raise service.Usage(f"{output}: {error.strerror}") from error
@@ -70,8 +84,8 @@ def save_results(client: Client, batch_id: str, format: str, output: Path) -> bo
     return whole
 
 
-def _copy(client: Client, batch_id: str, format: str, target: BinaryIO) -> bool:
-    with client.results_file(batch_id, format) as found:
+def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, spreadsheet: bool) -> bool:
+    with client.results_file(batch_id, format, spreadsheet=spreadsheet) as found:
         for block in found.blocks:
             target.write(block)
     if found.incomplete:

@@ -147,9 +147,9 @@ def test_a_page_says_whether_more_follows() -> None:
     assert page([], None)["has_more"] is False
 
 
-def cells(row: Any) -> dict[str, str]:
+def cells(row: Any, *, spreadsheet: bool = True) -> dict[str, str]:
     """A line of CSV as a program reads it."""
-    [values] = csv.reader(io.StringIO(csv_line(row), newline=""))
+    [values] = csv.reader(io.StringIO(csv_line(row, spreadsheet=spreadsheet), newline=""))
     return dict(zip(CSV_COLUMNS, values, strict=True))
 
 
@@ -157,6 +157,15 @@ def cells(row: Any) -> dict[str, str]:
 @pytest.mark.parametrize("column", ["filename", "custom_id", "error_detail"])
 def test_no_cell_that_a_client_can_fill_is_a_formula(start: str, column: str) -> None:
     assert cells(item_row(**{column: f"{start}1+1"}))[column] == f"'{start}1+1"
+
+
+@given(*[st.text(st.characters(codec="utf-8"), min_size=1)] * 3)
+def test_without_a_spreadsheet_every_text_is_exactly_as_sent(
+    filename: str, custom_id: str, detail: str
+) -> None:
+    row = item_row(filename=filename, custom_id=custom_id, error_code="corrupt_image", error_detail=detail)
+    read = cells(row, spreadsheet=False)
+    assert (read["filename"], read["custom_id"], read["error_detail"]) == (filename, custom_id, detail)
 
 
 def test_numbers_and_harmless_names_stay_as_they_are() -> None:
