@@ -41,7 +41,10 @@ def _installation(settings: Settings) -> str:
     child = context.Process(target=_send_installation, args=(settings, there))
     child.start()
     there.close()  # so that the death of the child ends the wait, with EOFError
-    identifier = str(here.recv())
+    try:
+        identifier = str(here.recv())
+    except EOFError:
+        raise SystemExit("the installation's id could not be read from the database") from None
     child.join()
     return identifier
 
