@@ -43,7 +43,7 @@ def measure(stack: Stack, images: Sequence[Path], *, seconds: float = 10.0) -> l
 def _at_once(
     clients: int, seconds: float, client: Callable[[], Callable[[bytes], float]], sources: Sequence[bytes]
 ) -> list[float]:
-    """What `clients` threads got from asking again and again for so long; an error in one is raised."""
+    """The results that `clients` threads got from asking again and again for so long; an error in one is raised."""
     seen: list[float] = []
     errors: list[Exception] = []
     end = time.perf_counter() + seconds

@@ -41,11 +41,6 @@ def images() -> dict[str, bytes]:
     return {f"part-{number:03d}.jpg": data for number, (_, data) in enumerate(made)}
 
 
-@pytest.fixture(scope="session")
-def pictures(images: dict[str, bytes]) -> dict[str, bytes]:
-    return images
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database on each of the two servers; PostgreSQL runs once a session."""

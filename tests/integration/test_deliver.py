@@ -277,7 +277,7 @@ def test_gone_ends_the_delivery_at_once_with_its_reason(
 
 RETRY_AFTER = [
     ("120", 120, 120),
-    ("1", 4, 6),  # the schedule is the least: nobody asks to be met sooner
+    ("1", 4, 6),  # the schedule is the least: the receiver does not ask for a sooner attempt
     ("Tue, 14 Nov 2023 22:23:20 GMT", 600, 600),  # START is 22:13:20
     ("999999999999", LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S),
     ("9" * 400, LONGEST_RETRY_AFTER_S, LONGEST_RETRY_AFTER_S),

@@ -16,7 +16,7 @@ def without_ids(raw: bytes | str) -> dict[str, Any]:
     ids = {message["headers"].pop("id"), message["headers"].pop("root_id")}
     assert ids == {message["properties"].pop("correlation_id")}, "one task id"
     assert message["properties"].pop("delivery_tag") not in ids
-    del message["properties"]["reply_to"]  # the sending thread, for results that nobody asks for
+    del message["properties"]["reply_to"]  # the sending thread, for results that are never read
     return message
 
 

@@ -18,7 +18,7 @@ from training.fit.recipe import (
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        ([(24, 40)] * 3, (24, 40)),  # small pictures keep every pixel
+        ([(24, 40)] * 3, (24, 40)),  # small images keep every pixel
         ([(300, 300)] * 3, (160, 160)),
         ([(600, 300)] * 3, (224, 112)),  # as many pixels, the same proportions
         ([(100, 102)] * 3, (104, 104)),
