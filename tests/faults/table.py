@@ -35,6 +35,7 @@ ROWS = {
     32: "10,001 images, 1,001 parts, 256 file descriptors",
     33: "another tenant's ids on every route",
     34: "a model file corrupt, or swapped in the middle of a batch",
+    35: "a power cut: the end of the queue's log, or its manifest, is zeros",
     36: "the wall clock of a process jumps by 400 days for some seconds, and back",
     43: "PgBouncer in transaction mode",
 }

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from shared.cli import service
-from shared.cli.embedded import address, stack
+from shared.cli.embedded import address, queue_log, stack
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.stack import NotStarted
 from shared.cli.embedded.supervise import Children
@@ -93,8 +93,8 @@ def _start(
     settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]
 ) -> str | None:
     """Start everything in order and wait until it is ready; returns the first key if it was made now."""
-    if valkey_socket is not None:
-        children.add(stack.valkey(settings, valkey_socket))
+    broker = children.add(stack.valkey(settings, valkey_socket)) if valkey_socket is not None else None
+    aside: Path | None = None
     migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
     if signals:
         raise _Stopped
@@ -109,6 +109,12 @@ def _start(
         children.look_after()
         if signals:
             raise _Stopped
+        if broker is not None and broker.failures and aside is None:
+            aside = queue_log.set_aside(settings, children.log("valkey"))
+            if aside is not None:
+                _say(
+                    f"the queue's log cannot be read and lies in {aside} now; queued work is announced again"
+                )
         if address.is_ready(settings):
             for child in stack.upkeep():
                 children.add(child)
