@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.harness.images import jpegs
-from tests.harness.processes import processes_of
+from tests.harness.processes import wait_until_gone
 from tests.harness.service import Up
 
 pytestmark = pytest.mark.timeout(170)
@@ -51,10 +50,8 @@ def test_the_service_starts_on_an_unreadable_queue_and_loses_nothing(
     ups.append(up)
     with up.wait_ready().client() as client:
         batch_id = client.submit(jpegs(600))["id"]
-    running = processes_of(up.data_dir)
-    for process in running:
-        process.kill()
-    psutil.wait_procs(running, timeout=10)
+    up.end()
+    assert wait_until_gone(up.data_dir, 10) == []
     damage(up.data_dir / "valkey" / "appendonlydir")
 
     again = Up(up.data_dir)
@@ -73,10 +70,8 @@ def test_a_broker_that_ends_for_another_reason_keeps_its_log(tmp_path: Path, ups
     up = Up(tmp_path / "data")
     ups.append(up)
     up.wait_ready()
-    running = processes_of(up.data_dir)
-    for process in running:
-        process.kill()
-    psutil.wait_procs(running, timeout=10)
+    up.end()
+    assert wait_until_gone(up.data_dir, 10) == []
     again = Up(up.data_dir)
     ups.append(again)
     again.wait_ready()
