@@ -35,12 +35,12 @@ class clock(FunctionElement[float]):
 
 
 @compiles(clock, "postgresql")
-def _clock_postgresql(element: Any, compiler: Any, **_: Any) -> str:
+def _clock_postgresql(_element: clock, _compiler: object, **_: object) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
 
 
 @compiles(clock, "sqlite")
-def _clock_sqlite(element: Any, compiler: Any, **_: Any) -> str:
+def _clock_sqlite(_element: clock, _compiler: object, **_: object) -> str:
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
@@ -136,7 +136,7 @@ class Database:
 
 def _prepare_sqlite(engine: Engine, durable: bool) -> None:
     @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _: Any) -> None:
+    def _connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
