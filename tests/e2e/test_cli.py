@@ -114,6 +114,16 @@ def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -
         assert json.loads(done.stdout)["counts"]["succeeded"] == 4
 
 
+def test_files_of_an_archive_that_are_no_images_are_a_notice(run: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        archive.writestr("a.jpg", jpegs(1, seed=17)[0][1])
+        archive.writestr("readme.txt", "text")
+    done = run("submit", str(tmp_path / "parts.zip"), "--wait")
+    assert done.returncode == 0, done.stderr
+    (notice,) = [line for line in done.stdout.splitlines() if line.startswith("notice ")]
+    assert "1 file was skipped: readme.txt (" in notice
+
+
 def test_a_broken_image_makes_the_exit_status_4_and_fails_alone(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
