@@ -9,9 +9,11 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from shared.store.engine import Database, clock
 from shared.store.tables import ServiceSecret
@@ -101,7 +103,9 @@ class SteadyClock:
         with self._database.write() as connection:
             written = update(ServiceSecret).where(ServiceSecret.name == _NAME).values(value=value)
             if connection.execute(written).rowcount == 0:
-                connection.execute(insert(ServiceSecret).values(name=_NAME, value=value))
+                # Another sweep may insert it at the same moment; either agreement will do.
+                with suppress(IntegrityError), connection.begin_nested():
+                    connection.execute(insert(ServiceSecret).values(name=_NAME, value=value))
 
 
 def _boot() -> str:
