@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import Annotated, Any, Required, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, get_type_hints
 
 from annotated_types import Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -12,6 +12,11 @@ from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
 from shared.contract.states import Lane
 
 MAX_METADATA_BYTES = 16_384
+_LETTERS = "[A-Za-z0-9+/]"
+_SECRET_PATTERN = (  # 24 to 64 bytes in base64
+    f"^whsec_(({_LETTERS}{{4}}){{8,20}}({_LETTERS}{{4}}|{_LETTERS}{{3}}=|{_LETTERS}{{2}}==)?"
+    f"|({_LETTERS}{{4}}){{21}}({_LETTERS}{{2}}==)?)$"
+)
 _TEN_YEARS_S = 10 * 366 * 86_400
 
 
@@ -65,7 +70,7 @@ class WebhookOptions(TypedDict, total=False):
         ]
     ]
     secret: Annotated[
-        Annotated[str, Rule(_is_secret, pattern="^whsec_[A-Za-z0-9+/]{32,}={0,2}$")] | None,
+        Annotated[str, Rule(_is_secret, pattern=_SECRET_PATTERN)] | None,
         About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
     ]
     events: Annotated[
@@ -120,13 +125,29 @@ def descriptions() -> dict[str, str]:
     }
 
 
-class SubmissionForm(TypedDict, total=False):
-    """The parts of a multipart submission: `images`, or one `archive`."""
+@closed
+class ImageForm(TypedDict):
+    """A multipart submission of images."""
 
-    options: Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
-    images: Annotated[list[bytes], About("any number of images: JPEG, PNG, WebP, BMP or TIFF")]
-    archive: Annotated[bytes, About("in place of images: one zip, tar or tar.gz")]
+    options: NotRequired[
+        Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
+    ]
+    images: Annotated[list[bytes], MinLen(1), About("any number of images: JPEG, PNG, WebP, BMP or TIFF")]
 
 
+@closed
+class ArchiveForm(TypedDict):
+    """A multipart submission of one archive."""
+
+    options: NotRequired[
+        Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
+    ]
+    archive: Annotated[bytes, About("one zip, tar or tar.gz")]
+
+
+SubmissionForm = ImageForm | ArchiveForm
+
+
+@closed
 class PredictForm(TypedDict):
     file: Annotated[bytes, About("one image")]

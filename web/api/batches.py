@@ -31,7 +31,10 @@ _FIRST_TAG = "gonogo.first_tag"
     body={"multipart/form-data": SubmissionForm},
     problems=(400, 409, 413, 415, 422, 429, 503),
     headers={
-        "Idempotency-Key": "1 to 255 characters: the same key with the same content returns the first answer",
+        "Idempotency-Key": (
+            "the same key with the same content returns the first answer",
+            {"minLength": 1, "maxLength": 255},
+        ),
         "traceparent": "W3C trace context, carried to the worker and the webhook",
     },
     answer_headers={"Idempotent-Replayed": "`true` where this is the answer of an earlier submission"},

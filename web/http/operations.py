@@ -30,7 +30,7 @@ class Operation:
     query: Any = NoQuery
     body: dict[str, Any] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | tuple[str, dict[str, Any]]] = field(default_factory=dict)
     answer_headers: dict[str, str] = field(default_factory=dict)
 
 

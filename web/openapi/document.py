@@ -11,6 +11,7 @@ from shared.contract.events import EVENTS, EventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
 from web.http.operations import Operation
+from web.openapi.links import links
 from web.openapi.schemas import Schemas
 from web.pages.security import harden
 
@@ -91,7 +92,11 @@ def _document(app: Flask) -> dict[str, Any]:
     for rule, view in rules:
         path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            path[method.lower()] = _operation(rule, view.operation, getattr(view, "scope", None), schemas)
+            made = _operation(rule, view.operation, getattr(view, "scope", None), schemas)
+            for status, kind in view.operation.answers.items():
+                if found := links(kind, [rule for rule, _ in rules]):
+                    made["responses"][str(status)]["links"] = found
+            path[method.lower()] = made
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gonogo", "version": app.config["GONOGO_VERSION"], "description": _INTRODUCTION},
@@ -164,8 +169,10 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _header(name: str, about: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+def _header(name: str, about: str | tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """A request header: a sentence, or a sentence and the keywords of its schema."""
+    sentence, keywords = (about, {}) if isinstance(about, str) else about
+    return {"name": name, "in": "header", "description": sentence, "schema": {"type": "string", **keywords}}
 
 
 def _part(kind: Any, schemas: Schemas) -> dict[str, Any]:
@@ -188,7 +195,7 @@ def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dic
         made[str(status)] = _response(
             status, {**headers, **described.answer_headers}, _content(kind, schemas)
         )
-    statuses = {*described.problems, *((401, 403) if scope else ())}
+    statuses = {400, *described.problems, *((401, 403) if scope else ())}
     problem = {_PROBLEM: {"schema": schemas.of(Problem)}}
     for status in sorted(statuses):
         headers = {name: _ANSWER_HEADERS[name] for name in _PROBLEM_HEADERS.get(status, [])}

@@ -1,0 +1,162 @@
+"""The served document is true: schemathesis generates requests from it and checks every answer against it."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Response, request
+from sqlalchemy import select, update
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from shared.contract.states import Lane
+from shared.registry import activations, versions
+from shared.registry.artifact import read_artifact
+from shared.store.engine import clock
+from shared.store.tables import Item, Worker
+from tests.harness.application import Application, application
+from tests.harness.artifacts import write_untrained
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+[generation]
+allow-x00 = false
+
+[phases.stateful.inference]
+algorithms = []
+
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", "401", "403", "404", "406", "409", "422", "429", "503"]
+"""
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, *_: Any, **__: Any) -> None: ...
+
+
+@pytest.fixture
+def served(tmp_path: Path, artifact: Path, broker_url: str) -> Iterator[tuple[Application, str, Any]]:
+    """An installation behind a real socket, with a worker; and the statuses that each operation answered."""
+    statuses: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    with application(tmp_path, artifact, broker_url) as app:
+
+        @app.flask.after_request
+        def note(response: Response) -> Response:
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", str(request.url_rule))
+            statuses[f"{request.method} {path}"][response.status_code] += 1
+            return response
+
+        server = make_server("127.0.0.1", 0, app.flask, threaded=True, request_handler=_Silent)
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=server.serve_forever),
+            threading.Thread(target=work, args=(app, stop)),
+        ]
+        for thread in threads:
+            thread.start()
+        yield app, f"http://127.0.0.1:{server.server_port}", statuses
+        stop.set()
+        server.shutdown()
+        for thread in threads:
+            thread.join(30)
+        server.server_close()
+
+
+def work(app: Application, stop: threading.Event) -> None:
+    """What workers do, except for the lane `low`: its batches stay open, so that they can be cancelled."""
+    beaten = 0.0
+    while not stop.wait(0.05):
+        if time.monotonic() - beaten > 2:
+            beaten = time.monotonic()
+            with app.database.write() as connection:
+                connection.execute(update(Worker).values(last_seen_at=clock()))
+        for lane in (Lane.INTERACTIVE, Lane.NORMAL):
+            app.work(lane)
+        with app.database.read() as connection:
+            items = connection.execute(select(Item.batch_id, Item.seq)).all()
+        for path in (app.service.blobs.thumbnail_path(batch_id, seq) for batch_id, seq in items):
+            if not path.exists():
+                with contextlib.suppress(FileNotFoundError):  # its batch is deleted at this moment
+                    app.service.blobs.put(path, b"\xff\xd8 a drawn JPEG")
+
+
+def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> dict[str, Any]:
+    """Things that valid requests name: open and ended batches, an item, keys, models."""
+    data = next(iter(images.values()))
+    waiting = [app.submit({"a.jpg": data}, {"priority": "low"})["id"] for _ in range(30)]
+    ended = [app.finished({"a.jpg": data})["id"] for _ in range(3)]
+    item = app.results(ended[0])[0]["id"]
+    made = [app.call("POST", "/v1/api-keys", json={"name": "x"}).get_json()["id"] for _ in range(30)]
+    other = folder / "other.gonogo"
+    other.write_bytes(write_untrained(folder / "made.gonogo", seed=3).read_bytes())
+    alive = {"id": "host:1", "host": "host", "pid": 1, "lanes": list(Lane), "device": "cpu", "engine": "onnx",
+             "threads": 1, "models": [], "started_at": 1.0, "last_seen_at": time.time(), "items": 0}  # fmt: skip
+    with app.database.write() as connection:
+        connection.execute(Worker.__table__.insert().values(alive))  # type: ignore[attr-defined]
+    second = versions.register(
+        app.database,
+        app.service.blobs,
+        read_artifact(write_untrained(folder / "second.gonogo", seed=4)),
+        tenant="default",
+    )
+    with app.database.write() as connection:
+        for model_id in (app.model_id, second):
+            activations.activate(connection, model_id, "default")
+    ids = {
+        "batch_id": [ended[0]],
+        "DELETE /v1/batches/{batch_id} batch_id": ended[1:],
+        "POST /v1/batches/{batch_id}/cancel batch_id": waiting,
+        "item_id": [item],
+        "key_id": made,
+        "model_id": [app.model_id],
+        "POST /v1/models/{model_id}/activate model_id": [second],
+    }
+    return {"ids": ids, "key": app.key, "artifact": str(other)}
+
+
+@pytest.mark.timeout(300)
+def test_every_answer_to_generated_requests_is_as_the_document_says(
+    served: tuple[Application, str, Any], images: dict[str, bytes], tmp_path: Path
+) -> None:
+    app, url, statuses = served
+    known, config = tmp_path / "known.json", tmp_path / "schemathesis.toml"
+    known.write_text(json.dumps(known_things(app, tmp_path, images)))
+    config.write_text(CONFIG)
+    statuses.clear()
+    command = [
+        Path(sys.executable).with_name("st"), "--config-file", config, "run", f"{url}/openapi.json",
+        "--header", f"Authorization: Bearer {app.key}", "--checks", "all", "--max-examples", "5", "--seed", "1",
+        "--phases", "examples,coverage,fuzzing,stateful", "--max-time", "80",
+        "--max-response-time", "60", "--no-shrink", "--no-color",
+    ]  # fmt: skip
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "SCHEMATHESIS_HOOKS": "tests.harness.schemathesis_hooks",
+        "KNOWN_THINGS": str(known),
+    }
+    ran = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
+    operations = {
+        f"{method.upper()} {path}"
+        for path, methods in app.call("GET", "/openapi.json").get_json()["paths"].items()
+        for method in methods
+    }
+    reached = {name for name in operations if any(200 <= status < 300 for status in statuses[name])}
+    assert len(reached) >= 0.95 * len(operations), operations - reached

@@ -1,0 +1,35 @@
+"""Links of the document: the operations that take the id which an answer gives."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from werkzeug.routing import Rule
+
+from shared.contract.batches import BatchPayload
+from shared.contract.items import ItemPayload
+from shared.contract.keys import ApiKeyPayload
+from shared.contract.models import ModelPayload
+from shared.contract.pages import Page
+
+# The path parameter that names what an answer shows, and where the answer has its id. A list of keys has no link:
+# the first key may be the one that asks, and revoking it would lock the client out.
+_IDS: dict[Any, tuple[str, str]] = {
+    BatchPayload: ("batch_id", "/id"),
+    Page[BatchPayload]: ("batch_id", "/data/0/id"),
+    ItemPayload: ("item_id", "/id"),
+    Page[ItemPayload]: ("item_id", "/data/0/id"),
+    ModelPayload: ("model_id", "/id"),
+    Page[ModelPayload]: ("model_id", "/data/0/id"),
+    ApiKeyPayload: ("key_id", "/id"),
+}
+
+
+def links(kind: Any, rules: Iterable[Rule]) -> dict[str, Any]:
+    """A link for each route whose one path parameter is the id of this kind of answer."""
+    try:
+        name, pointer = _IDS[kind]
+    except (KeyError, TypeError):
+        return {}
+    operations = [rule.endpoint.partition(".")[2] for rule in rules if rule.arguments == {name}]
+    parameters = {f"path.{name}": f"$response.body#{pointer}"}
+    return {each: {"operationId": each, "parameters": parameters} for each in sorted(set(operations))}
