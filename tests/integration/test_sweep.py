@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
+from shared.broker import queues
 from shared.clock import now
-from shared.lifecycle import claims, counters, verdicts
+from shared.lifecycle import claims, closing, counters, verdicts
 from shared.lifecycle.claims import Claim
+from shared.lifecycle.purging import purge
 from shared.lifecycle.verdicts import Result
 from shared.store.tables import Batch, Chunk, Delivery, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
 from worker.process import place
+from worker.upkeep.ending import end_batch
 from worker.upkeep.sweep import Sweep
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
@@ -138,6 +141,37 @@ def test_a_batch_whose_worker_died_before_completing_it_is_completed(
     assert batch(app, batch_id)["status"] == "completed"
     with app.database.read() as connection:
         assert len(connection.execute(select(Delivery.id).where(Delivery.batch_id == batch_id)).all()) == 1
+
+
+def test_an_ending_by_the_sweep_announces_its_webhook_as_any_other(
+    app: Application, sweep: Sweep, four: dict[str, bytes]
+) -> None:
+    batch_id = app.submit(four, WEBHOOK)["id"]
+    with app.database.write() as connection:
+        closing.cancel(connection, batch_id)
+    app.runtime.broker.client.flushall()
+    end_batch(sweep.site, batch_id)
+    assert batch(app, batch_id)["status"] == "cancelled"
+    assert app.runtime.broker.length(queues.WEBHOOKS) == 1
+    end_batch(sweep.site, batch_id)
+    assert app.runtime.broker.length(queues.WEBHOOKS) == 1
+
+
+def test_a_batch_that_runs_is_not_purged_and_one_that_is_gone_loses_its_bytes(
+    app: Application, four: dict[str, bytes]
+) -> None:
+    here, batch_id = app.service, app.submit(four)["id"]
+    folder = here.blobs.batch_folder(batch_id)
+    assert not purge(here.database, here.blobs, batch_id)
+    assert folder.is_dir()
+    app.work()
+    before = counted(app, "retention_over")
+    assert purge(here.database, here.blobs, batch_id, counter="retention_over")
+    assert not folder.exists()
+    folder.mkdir(parents=True)  # the process died between the rows and the bytes
+    assert purge(here.database, here.blobs, batch_id, counter="retention_over")
+    assert not folder.exists()
+    assert counted(app, "retention_over") == before + 1
 
 
 def test_messages_that_were_lost_are_sent_again_as_many_as_are_missing(
