@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 _INCOMPLETE = 4
 
 
+def standing(batch: BatchPayload) -> str:
+    """The status, and how a batch ended in which not every item has a verdict."""
+    if batch["blocked"] and batch["finished_at"] is None:
+        return f"{batch['status']} (blocked)"
+    outcome = batch["outcome"]
+    return batch["status"] if outcome in {None, "all_succeeded"} else f"{batch['status']} ({outcome})"
+
+
+def lost(batch: BatchPayload) -> int:
+    """Items that have ended without a verdict."""
+    counts = batch["counts"]
+    return counts["failed"] + counts["cancelled"] + counts["expired"]
+
+
 def describe(batch: BatchPayload) -> str:
     """A batch in a few lines."""
     counts, verdicts = batch["counts"], batch["verdicts"]
@@ -37,9 +51,11 @@ def describe(batch: BatchPayload) -> str:
 
 def outcome_status(batch: BatchPayload) -> int:
     """4 for a failed, cancelled or expired item or a batch that did not complete, else 0."""
-    counts = batch["counts"]
-    lost = counts["failed"] + counts["cancelled"] + counts["expired"]
-    return _INCOMPLETE if lost or batch["status"] in {"cancelling", "cancelled", "expired", "failed"} else 0
+    return (
+        _INCOMPLETE
+        if lost(batch) or batch["status"] in {"cancelling", "cancelled", "expired", "failed"}
+        else 0
+    )
 
 
 def progress_text(batch: BatchPayload) -> str:
@@ -50,8 +66,8 @@ def progress_text(batch: BatchPayload) -> str:
         f"{done}/{counts['total']}  {verdicts['defect']} defect  {verdicts['no_defect']} no_defect  "
         f"{verdicts['review']} review"
     )
-    if counts["failed"]:
-        text += f"  {counts['failed']} failed"
+    if lost(batch):
+        text += f"  {lost(batch)} without a verdict"
     if eta and eta["items_per_second"]:
         text += f"  {eta['items_per_second']:.1f} images/s"
         if done < counts["total"]:

@@ -8,7 +8,7 @@ import json
 import click
 
 from shared.cli import service
-from shared.cli.batch_text import describe, follow, outcome_status
+from shared.cli.batch_text import describe, follow, lost, outcome_status, standing
 from shared.cli.output import print_json, print_table
 
 
@@ -31,16 +31,16 @@ def status(where: service.Where, as_json: bool, batch: str | None, state: str | 
         print_json(latest)
         return
     print_table(
-        ["batch", "status", "done", "items", "defect", "review", "failed", "created"],
+        ["batch", "status", "done", "items", "defect", "review", "no verdict", "created"],
         [
             (
                 one["id"],
-                one["status"],
+                standing(one),
                 f"{one['progress']:.0%}",
                 one["counts"]["total"],
                 one["verdicts"]["defect"],
                 one["verdicts"]["review"],
-                one["counts"]["failed"],
+                lost(one),
                 one["created_at"],
             )
             for one in latest
