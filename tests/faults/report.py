@@ -152,7 +152,7 @@ def _run_mutant(name: str, expression: str) -> tuple[list[str], list[str]]:
         **child_environment("tests.faults.mutants:apply", FAULTS_MUTANT=name),
     }
     command = [
-        sys.executable, "-m", "pytest", "tests/faults", "tests/integration/test_state_machine.py", "-q", "-rA",
+        sys.executable, "-m", "pytest", "tests/faults", "tests/integration/lifecycle/test_walks.py", "-q", "-rA",
         "--no-header", "--tb=no", "-p", "no:cacheprovider", "-k", f"({expression} or {_WALKS}) and sqlite",
     ]  # fmt: skip
     done = subprocess.run(

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 STORE = [
     "tests/unit/shared/store",
-    "tests/integration/test_transitions.py",
+    "tests/integration/lifecycle",
     "tests/integration/test_micro_batches.py",
 ]
 

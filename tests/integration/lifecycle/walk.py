@@ -4,14 +4,12 @@ The machine calls the very functions that the web, the workers and the sweep cal
 they do, and holds after every step: one terminal state an item, counters equal to the rows, one completion event.
 """
 
-import os
 import secrets
 import time
 from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,20 +17,17 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import claims, closing, endings, leases, purging, verdicts
+from shared.lifecycle import closing, endings, leases, purging, verdicts
 from shared.lifecycle.claims import Claim
-from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
+from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, result_of
 
-_LANE = "normal"
 _MAX_ATTEMPTS = 2
-_LEASE_S = 3600.0  # a lease ends here when a rule ends it, never by the clock of a slow machine
 _MODEL = "mdl_state_machine"
 _NAMES = st.sampled_from(["one", "two"])
 
@@ -74,7 +69,7 @@ class Machine(RuleBasedStateMachine):
         with self.database.write() as connection:
             connection.execute(
                 insert(Batch).values(
-                    id=batch_id, tenant="t", status=BatchStatus.QUEUED, origin="batch", lane=_LANE, sealed=False,
+                    id=batch_id, tenant="t", status=BatchStatus.QUEUED, origin="batch", lane=LANE, sealed=False,
                     upload_lease_until=time.time() + 3600, model_id=_MODEL, threshold=0.5, review_low=0.5,
                     review_high=0.5, metadata_={}, webhook={"url": "http://x/", "secret": "s"},
                     on_error="continue", created_at=time.time(), retention_s=60.0,
@@ -94,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         if row is None or row.sealed or good + bad == 0:
             return
         with self.database.write() as connection:
-            _append(connection, row.id, row.total, good, bad)
+            append_items(connection, row.id, row.total, good, bad)
 
     @precondition(lambda self: self.batches)
     @rule(name=_NAMES)
@@ -139,7 +134,7 @@ class Machine(RuleBasedStateMachine):
         """A chunk, or more that fit into one micro-batch."""
         before = {held.chunk_id for held in self._live_claims()}
         with self.database.write() as connection:
-            taken = _claim(connection, micro_batch)
+            taken = claim_chunks(connection, micro_batch)
         assert not before & {held.chunk_id for held in taken}
         assert len(taken) < 2 or all(held.attempt == 1 for held in taken)
         beside = sum(len(held.items) for held in taken[1:])
@@ -153,7 +148,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def crash_before_the_claim_commits(self) -> None:
         with pytest.raises(_Crash), self.database.write() as connection:
-            _claim(connection, 4)
+            claim_chunks(connection, 4)
             raise _Crash
 
     @precondition(lambda self: self.claims)
@@ -163,7 +158,7 @@ class Machine(RuleBasedStateMachine):
         held = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3, unique_by=id))
         live = {claim for claim in self._live_claims() if claim in held}
         done = [
-            (claim, [_result(item.seq, data.draw(st.integers(0, 3))) for item in claim.items])
+            (claim, [result_of(item.seq, data.draw(st.integers(0, 3))) for item in claim.items])
             for claim in held
         ]
         if crash:
@@ -188,7 +183,7 @@ class Machine(RuleBasedStateMachine):
             if data.draw(st.booleans()):
                 done = leases.release(connection, held, "model_refused", "as told", wait_s=0.0)
             else:
-                done = leases.renew(connection, held.chunk_id, held.token, _LEASE_S)
+                done = leases.renew(connection, held.chunk_id, held.token, LONG_LEASE_S)
         assert done == live
 
     # -- what the sweep does ----------------------------------------------------------------------------------
@@ -275,10 +270,10 @@ class Machine(RuleBasedStateMachine):
                 )
             self.sweep()
             with self.database.write() as connection:
-                taken = _claim(connection, 4)
+                taken = claim_chunks(connection, 4)
             if not taken:
                 break
-            done = [(held, [_result(item.seq, 1) for item in held.items]) for held in taken]
+            done = [(held, [result_of(item.seq, 1) for item in held.items]) for held in taken]
             with self.database.write() as connection:
                 verdicts.record(connection, done, model_sha256="0" * 64)
         self.sweep()
@@ -304,60 +299,3 @@ class Machine(RuleBasedStateMachine):
                 select(Chunk.id, Chunk.token).where(Chunk.status == ChunkStatus.LEASED)
             ).all()
         return [claim for claim in self.claims if (claim.chunk_id, claim.token) in leased]
-
-
-def _append(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
-    for place in range(good + bad):
-        fine = place < good
-        connection.execute(
-            insert(Item).values(
-                batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
-                status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
-                finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
-            )
-        )  # fmt: skip
-    connection.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(total=Batch.total + good + bad, queued=Batch.queued + good, failed=Batch.failed + bad)
-    )
-    if good:
-        connection.execute(
-            insert(Chunk).values(
-                batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=_LANE,
-                status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
-            )
-        )  # fmt: skip
-
-
-def _claim(connection: Connection, micro_batch: int) -> list[Claim]:
-    return claims.claim(
-        connection, lanes=[_LANE], micro_batch=micro_batch, token=secrets.token_hex(8),
-        host="h", pid=os.getpid(), lease_s=_LEASE_S,
-    )  # fmt: skip
-
-
-def _result(seq: int, kind: int) -> Result:
-    if kind == 0:
-        return Result(seq, error_code="corrupt_image", error_detail="")
-    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5)
-
-
-@pytest.mark.timeout(150)
-def test_no_walk_loses_or_doubles_anything(database: Database) -> None:
-    class Here(Machine):
-        pass
-
-    Here.database = database
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=70 if database.is_sqlite else 40,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],  # shrinking a walk takes minutes; the walk itself is printed
-            suppress_health_check=list(HealthCheck),
-        ),
-    )

@@ -1,0 +1,142 @@
+"""Rows of batches, items and chunks, and the workers' steps on them, for tests of the lifecycle."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from shared.clock import now
+from shared.contract.states import ChunkStatus, ItemStatus
+from shared.ids import new_id
+from shared.lifecycle import claims, leases, verdicts
+from shared.lifecycle.claims import Claim
+from shared.lifecycle.verdicts import Result
+from shared.store.engine import Database
+from shared.store.tables import Batch, Chunk, Item
+
+LANE = "normal"
+LONG_LEASE_S = 3600.0  # such a lease ends by a step of the test, never by the clock of a slow machine
+
+
+def make_batch(database: Database, model_id: str, items: int = 4, per_chunk: int = 4, **changed: Any) -> str:
+    """A sealed, queued batch of so many items."""
+    batch_id = new_id("bat")
+    row = {
+        "id": batch_id, "tenant": "t", "status": "queued", "origin": "batch", "lane": LANE, "sealed": True,
+        "model_id": model_id, "threshold": 0.5, "review_low": 0.4, "review_high": 0.6, "metadata_": {},
+        "webhook": None, "on_error": "continue", "created_at": now(), "retention_s": 60.0, "total": items,
+        "queued": items, **changed,
+    }  # fmt: skip
+    with database.write() as connection:
+        connection.execute(insert(Batch).values(**row))
+        for seq in range(items):
+            connection.execute(
+                insert(Item).values(
+                    batch_id=batch_id, seq=seq, filename=f"{seq}.jpg", pack=0, offset=0, length=1,
+                    status="queued", attempts=0, created_at=now(),
+                )
+            )  # fmt: skip
+        for first in range(0, items, per_chunk):
+            connection.execute(
+                insert(Chunk).values(
+                    batch_id=batch_id, first_seq=first, last_seq=min(first + per_chunk, items) - 1, pack=0,
+                    lane=LANE, status="queued", attempts=0, enqueued_at=now(),
+                )
+            )  # fmt: skip
+    return batch_id
+
+
+def claim_all(
+    database: Database,
+    lanes: Sequence[str] = (LANE,),
+    micro_batch: int = 1,
+    token: str = "mine",
+    lease_s: float = 60,
+) -> list[Claim]:
+    with database.write() as connection:
+        return claims.claim(
+            connection, lanes=lanes, micro_batch=micro_batch, token=token, host="h", pid=1, lease_s=lease_s
+        )
+
+
+def claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim | None:
+    """A chunk alone."""
+    return next(iter(claim_all(database, token=token, lease_s=lease_s)), None)
+
+
+def must_claim(database: Database, token: str = "mine", lease_s: float = 60) -> Claim:
+    held = claim(database, token, lease_s)
+    assert held is not None
+    return held
+
+
+def record(database: Database, held: Claim, **changed: Any) -> verdicts.Recorded | None:
+    verdict = {"verdict": "defect", "score": 0.9, **changed}
+    results = [Result(item.seq, **verdict) for item in held.items]
+    with database.write() as connection:
+        recorded, _ = verdicts.record(connection, [(held, results)], model_sha256="f" * 64)
+    return recorded[0] if recorded else None
+
+
+def run(database: Database, change: Callable[..., Any], *args: Any) -> Any:
+    with database.write() as connection:
+        return change(connection, *args)
+
+
+def hand_back(database: Database, held: Claim, wait_s: float | None = None) -> bool:
+    with database.write() as connection:
+        return leases.release(connection, held, "model_refused", "it does not load", wait_s=wait_s)
+
+
+def batch_row(database: Database, batch_id: str) -> Any:
+    """The batch, whose counts must agree with its items."""
+    with database.read() as connection:
+        row = connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
+        statuses = list(connection.scalars(select(Item.status).where(Item.batch_id == batch_id)))
+        verdicts = list(connection.scalars(select(Item.verdict).where(Item.batch_id == batch_id)))
+    for status in ("queued", "processing", "succeeded", "failed", "cancelled", "expired"):
+        assert getattr(row, status) == statuses.count(status), status
+    for verdict in ("defect", "no_defect", "review"):
+        assert getattr(row, verdict) == verdicts.count(verdict), verdict
+    assert row.total == len(statuses)
+    return row
+
+
+def append_items(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
+    for place in range(good + bad):
+        fine = place < good
+        connection.execute(
+            insert(Item).values(
+                batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
+                status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
+                finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
+            )
+        )  # fmt: skip
+    connection.execute(
+        update(Batch)
+        .where(Batch.id == batch_id)
+        .values(total=Batch.total + good + bad, queued=Batch.queued + good, failed=Batch.failed + bad)
+    )
+    if good:
+        connection.execute(
+            insert(Chunk).values(
+                batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=LANE,
+                status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
+            )
+        )  # fmt: skip
+
+
+def claim_chunks(connection: Connection, micro_batch: int) -> list[Claim]:
+    return claims.claim(
+        connection, lanes=[LANE], micro_batch=micro_batch, token=secrets.token_hex(8),
+        host="h", pid=os.getpid(), lease_s=LONG_LEASE_S,
+    )  # fmt: skip
+
+
+def result_of(seq: int, kind: int) -> Result:
+    if kind == 0:
+        return Result(seq, error_code="corrupt_image", error_detail="")
+    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5)

@@ -1,0 +1,45 @@
+"""An empty, migrated database of each kind, with one model."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import delete, insert
+
+from shared.clock import now
+from shared.ids import new_id
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from shared.store.tables import Batch, Chunk, Delivery, Item, ModelVersion
+from tests.harness.databases import empty_database_url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database of each kind for the module: a new one for each test would be most of its time."""
+    with empty_database_url(request.param, tmp_path_factory.mktemp("database")) as url:
+        made = Database(url)
+        migrate(made)
+        yield made
+        made.dispose()
+
+
+@pytest.fixture
+def database(migrated: Database) -> Iterator[Database]:
+    """A migrated database without a row."""
+    yield migrated
+    with migrated.write() as connection:
+        for table in (Delivery, Chunk, Item, Batch, ModelVersion):
+            connection.execute(delete(table))
+
+
+@pytest.fixture
+def model_id(database: Database) -> str:
+    identifier = new_id("mdl")
+    with database.write() as connection:
+        connection.execute(
+            insert(ModelVersion).values(
+                id=identifier, name="m", sha256="0" * 64, threshold=0.5, review_low=0.4, review_high=0.6,
+                card={}, tenant="*", status="ready", created_at=now(),
+            )
+        )  # fmt: skip
+    return identifier

@@ -1,0 +1,101 @@
+"""Listing, polling, cancelling and deleting batches over HTTP."""
+
+import pytest
+
+from tests.harness.application import Application
+
+
+@pytest.fixture(scope="module")
+def few(images: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(images.items())[:5])
+
+
+def test_pages_of_the_list_hold_each_batch_once_the_running_first(
+    app: Application, few: dict[str, bytes]
+) -> None:
+    key = app.make_key("lister", "submit", "read")
+    ended = [app.finished(few, key=key)["id"] for _ in range(3)]
+    running = [app.submit(few, key=key)["id"] for _ in range(3)]
+    seen, cursor = [], ""
+    while True:
+        page = app.get(f"/v1/batches?limit=2&cursor={cursor}", key=key)
+        seen += [batch["id"] for batch in page["data"]]
+        assert page["has_more"] == (page["next_cursor"] is not None)
+        if not page["has_more"]:
+            break
+        cursor = page["next_cursor"]
+        app.submit(few, key=key)  # a page must not shift under new batches
+    assert seen == [*reversed(running), *reversed(ended)]
+
+
+def test_the_list_is_filtered_by_state_time_and_origin(app: Application, few: dict[str, bytes]) -> None:
+    key = app.make_key("filterer", "submit", "read")
+    first = app.finished(few, {"metadata": {"line": "A3"}}, key=key)
+    second = app.submit(few, {"metadata": {"line": "B1"}}, key=key)
+
+    def found(query: str) -> list[str]:
+        return [batch["id"] for batch in app.get(f"/v1/batches?{query}", key=key)["data"]]
+
+    assert found("status=completed") == [first["id"]]
+    assert found("status=queued,processing") == [second["id"]]
+    assert found(f"created_after={first['created_at']}") == [second["id"]]
+    assert found(f"created_before={second['created_at']}") == [first["id"]]
+    assert found("origin=predict") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=101", "cursor=nonsense", "cursor=WzFd", "created_after=yesterday"]
+)
+def test_a_parameter_that_cannot_be_is_refused(app: Application, query: str) -> None:
+    response = app.call("GET", f"/v1/batches?{query}")
+    assert response.status_code == 400
+    assert response.get_json()["code"] in {"invalid_parameter", "invalid_cursor"}
+
+
+def test_a_poll_that_knows_the_state_gets_304_until_it_changes(
+    app: Application, few: dict[str, bytes]
+) -> None:
+    path = f"/v1/batches/{app.submit(few)['id']}"
+    first = app.call("GET", path)
+    assert int(first.headers["Retry-After"]) >= 1
+    again = app.call("GET", path, If_None_Match=first.headers["ETag"])
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    app.work()
+    changed = app.call("GET", path, If_None_Match=first.headers["ETag"])
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != first.headers["ETag"]
+    assert "Retry-After" not in changed.headers
+
+
+def test_cancelling_ends_what_has_not_begun(app: Application, few: dict[str, bytes]) -> None:
+    batch = app.submit(few)
+    cancelled = app.call("POST", f"/v1/batches/{batch['id']}/cancel").get_json()
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["counts"]["cancelled"] == cancelled["counts"]["total"] == 5
+    again = app.call("POST", f"/v1/batches/{batch['id']}/cancel")
+    assert (again.status_code, again.get_json()["status"]) == (200, "cancelled")
+    app.work()
+    assert {item["status"] for item in app.results(batch["id"])} == {"cancelled"}
+
+
+def test_what_has_ended_cannot_be_cancelled(app: Application, few: dict[str, bytes]) -> None:
+    batch = app.finished(few)
+    response = app.call("POST", f"/v1/batches/{batch['id']}/cancel")
+    assert (response.status_code, response.get_json()["code"]) == (409, "wrong_state")
+
+
+def test_deleting_removes_rows_and_bytes_of_what_has_ended_only(
+    app: Application, few: dict[str, bytes]
+) -> None:
+    batch = app.submit(few)
+    path = f"/v1/batches/{batch['id']}"
+    assert app.call("DELETE", path).status_code == 409
+    app.work()
+    assert app.call("DELETE", path).status_code == 204
+    assert app.call("GET", path).status_code == 404
+    assert app.call("GET", f"{path}/results").status_code == 404
+    with app.database.read() as connection:
+        for table in ("items", "chunks"):
+            query = f"SELECT count(*) FROM {table} WHERE batch_id = '{batch['id']}'"
+            assert connection.exec_driver_sql(query).scalar() == 0
+    assert not app.service.blobs.batch_folder(batch["id"]).exists()
