@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problems, and the one table from exception to status and code."""
 
 import logging
+import re
 from typing import Any
 
 from flask import Flask, Response, g, json, request
@@ -18,6 +19,7 @@ from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownMod
 from shared.store.engine import is_away
 
 log = logging.getLogger(__name__)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io.BytesIO object at 0x7f…>`
 
 _STATUS: dict[type[GonogoError], int] = {
     InvalidOperatingPoint: 422,
@@ -72,7 +74,7 @@ def respond(problem: HttpProblem) -> Response:
         "type": f"/docs/errors#{problem.code}",
         "title": problem.code.replace("_", " "),
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": _ADDRESS.sub("", problem.detail),
         "instance": request.path,
         "code": problem.code,
         "request_id": g.get("request_id", ""),
