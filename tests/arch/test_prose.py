@@ -4,7 +4,7 @@ import pytest
 
 from tests.arch.prose import Sentence, sentences, split
 
-MOST_HARD = 0.08
+MOST_HARD = 0.01
 
 
 @pytest.fixture(scope="module")

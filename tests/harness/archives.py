@@ -16,7 +16,7 @@ from web.upload import archives
 
 @dataclass
 class Taken:
-    """What an archive gave: items as (name, bytes, error code), and skipped files as (name, reason)."""
+    """The content of an archive: items as (name, bytes, error code), and skipped files as (name, reason)."""
 
     settings: Settings = field(default_factory=Settings)
     items: list[tuple[str, bytes, str | None]] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Taken:
 
 
 def read(data: bytes, settings: Settings | None = None, max_bytes: int = 2**33) -> Taken | HttpProblem:
-    """What the service takes of an archive, or the problem that it answers."""
+    """The items that the service takes from an archive, or the problem that it answers."""
     taken = Taken(settings or Settings())
     try:
         archives.read(io.BytesIO(data), "archive", taken, max_bytes)

@@ -72,7 +72,7 @@ def served(tmp_path: Path, artifact: Path, broker_url: str) -> Iterator[tuple[Ap
 
 
 def work(app: Application, stop: threading.Event) -> None:
-    """What workers do, except for the lane `low`: its batches stay open, so that they can be cancelled."""
+    """Work as workers do, except for the lane `low`: its batches stay open, so that they can be cancelled."""
     beaten = 0.0
     while not stop.wait(0.05):
         if time.monotonic() - beaten > 2:

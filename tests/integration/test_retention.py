@@ -124,7 +124,7 @@ def test_a_batch_that_runs_has_no_end_however_short_its_time(
 ) -> None:
     batch_id = app.submit(four, {"retention": 0.001})["id"]
     sweep.run_once()
-    change(app, Batch, Batch.id == batch_id, retain_until=1.0)  # as nobody ever sets it
+    change(app, Batch, Batch.id == batch_id, retain_until=1.0)  # a value that no client sets
     sweep.run_once()
     assert rows_of(app, batch_id)["Item"] == 4
     app.work()

@@ -23,7 +23,7 @@ from training.synthetic.render import render
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine
 
-pytestmark = pytest.mark.timeout(600)  # a training beside other programs is slow, not stuck
+pytestmark = pytest.mark.timeout(600)  # a training on a busy machine is slow, not stuck
 
 
 def draw_set(folder: Path, count: int, seed: int = 0) -> Path:

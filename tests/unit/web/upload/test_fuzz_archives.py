@@ -111,7 +111,7 @@ def test_fuzz_a_tar_ends_in_an_answer(data: bytes, changes: list[Mutation]) -> N
 
 @given(st.sampled_from(TARS), places)
 def test_fuzz_a_tar_that_was_cut_anywhere_is_refused(data: bytes, place: float) -> None:
-    """One zero block of the end marker is enough; members end before it."""
+    """A single zero block of the end marker is enough; members end before it."""
     end = len(data.rstrip(b"\0"))
     members_end = end + -end % 512
     assert read(data[: at(place, data[:members_end])], []) is None
