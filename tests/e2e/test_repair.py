@@ -78,7 +78,16 @@ def test_a_dry_run_tells_a_repair_mends_and_the_service_goes_on(
         with up.wait_ready().client() as client:
             verdicts = client.batch(batch_id)["verdicts"]
         assert sum(verdicts[name] for name in ("defect", "no_defect", "review")) == 6
-        said = gonogo("doctor", "--repair", "--data-dir", str(data_dir), "--url", up.url, timeout_s=120)
+        said = gonogo(
+            "doctor",
+            "--repair",
+            "--data-dir",
+            str(data_dir),
+            "--url",
+            up.url,
+            timeout_s=120,
+            GONOGO_CLOCK_SETTLE_S="0",
+        )
         lines = [line.split() for line in said.stdout.splitlines() if " repair " in line]
         assert len(lines) == len(STEPS) + len(LOSSES)
         assert {line[0] for line in lines} == {"ok"}, said.stdout
