@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shared.contract.image_files import HEAD_BYTES, image_kind
 from shared.errors import ItemError
@@ -70,6 +70,10 @@ def _guarded(data: bytes, spec: Preprocessing, target: tuple[int, int] | int, li
         return _read(data, kind, spec, target, limits)
     except (ItemError, MemoryError):
         raise
+    except (
+        UnidentifiedImageError
+    ) as error:  # the file is whole as far as we looked, but Pillow has no such layout
+        raise unsupported(f"a rare kind of {kind}") from error
     except Exception as error:  # Pillow's decoders raise nearly every built-in error on broken data
         # The library's own words may hold memory addresses and file names, so they are not passed on.
         raise corrupt(f"the {kind} cannot be decoded") from error

@@ -37,6 +37,8 @@ _UNSIGNED_BITS = {
 
 def inspect(data: bytes, limits: Limits) -> Layout:
     """Raises ItemError where the TIFF is damaged, costs too much, or is not among the accepted layouts."""
+    if data.startswith(b"MM\0+"):
+        raise unsupported("a big-endian BigTIFF")
     tags, following = read_directory(data)
     width, height = tags.get(Tag.WIDTH, (0,))[0], tags.get(Tag.HEIGHT, (0,))[0]
     colour = tags.get(Tag.PHOTOMETRIC, (_WHITE_IS_ZERO,))[0]
@@ -55,6 +57,8 @@ def inspect(data: bytes, limits: Limits) -> Layout:
     _check_samples(tags, colour, bits, samples, extra)
     check_size(layout, limits, bytes_per_pixel=_bytes_per_pixel(layout))
     compression = tags.get(Tag.COMPRESSION, (1,))[0]
+    if data.startswith(b"MM") and layout.bits == 32 and compression != 1:
+        raise unsupported("32 bits a sample, big-endian and compressed")  # Pillow swaps no bytes here
     if compression not in _COMPRESSIONS:
         raise unsupported(f"a TIFF of compression {compression}")
     if colour == _YCBCR and compression != 7:
