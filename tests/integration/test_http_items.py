@@ -81,7 +81,8 @@ def record_one_claim(app: Application, scores: Iterator[float]) -> int:
 
 @pytest.mark.parametrize("sort", ["score", "-score"])
 def test_pages_by_score_show_every_item_of_a_running_batch_once(app: Application, sort: str) -> None:
-    scores = (random.Random(7).random() for _ in itertools.count())
+    chance = random.Random(7)
+    scores = (chance.random() for _ in itertools.count())
     batch = app.submit({f"{number}.jpg": b"x" for number in range(400)})
     early = record_one_claim(app, scores) + record_one_claim(app, scores)
     time.sleep(_SETTLED_S + 0.1)
