@@ -29,10 +29,12 @@ class GonogoError(Exception):
 
     code: str = "internal_error"
     permanent: ClassVar[bool] = True
+    pointer: str | None = None  # the part of the request that is wrong
 
-    def __init__(self, detail: str = "", *, code: str | None = None) -> None:
+    def __init__(self, detail: str = "", *, code: str | None = None, pointer: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.pointer = pointer
         if code is not None:
             self.code = code
 

@@ -39,7 +39,8 @@ class BatchQuery(TypedDict, total=False):
     wait: Annotated[
         float,
         Ge(0),
-        About("seconds to hold the answer until the batch changes or ends; 60 at most", default=0),
+        Le(60),
+        About("seconds to hold the answer until the batch changes or ends", default=0),
     ]
 
 

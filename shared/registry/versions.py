@@ -174,9 +174,9 @@ def find(connection: Connection, wanted: str | None, tenant: str = INSTALLATION)
     else:
         row = connection.execute(_ACTIVE_OF_NAME, {"wanted": wanted, "of_tenant": tenant}).first()
     if row is None:
-        raise UnknownModel(
-            "no model is active" if wanted is None else f"no model {wanted!r} is there or active"
-        )
+        if wanted is None:
+            raise UnknownModel("no model is active")
+        raise UnknownModel(f"no model {wanted!r} is there or active", pointer="/options/model")
     found = ModelPoint._make(row)
     if found.status != ModelStatus.READY:
         raise ModelNotReady(f"model {found.id} is {found.status}: only a ready one can be used")

@@ -10,6 +10,9 @@ from shared.vision.accepted import unsupported
 # Data whose brightest value stays below this share of the full scale were stored with fewer bits than the model
 # declares: 12 bits under a full scale of 65535 reach 1/16.
 LEAST_PEAK = 1 / 16
+# A part that is cut out of its background fills at least this share of the image with opaque pixels.
+LEAST_OPAQUE = 0.1
+_OPAQUE = 240
 _STRIP_BYTES = 2**22
 
 
@@ -42,13 +45,18 @@ def _over_white(image: Image.Image, mode: str) -> Image.Image:
     """Lay transparent pixels over white, strip by strip to save memory.
 
     Alpha that hides the whole image is a slip of its writer: such an image is taken as opaque. A writer that takes
-    1 for opaque instead of 255 makes the same slip.
+    1 for opaque instead of 255 makes the same slip. Alpha that hides or pales nearly the whole image is refused, since
+    a flaw would pale with the rest. Raises ItemError `unsupported_media`.
     """
     rows = max(1, _STRIP_BYTES // (4 * image.width))
     result = Image.new(mode, image.size)
-    hidden = all(
-        np.asarray(strip.getchannel("A")).max() < 256 * LEAST_PEAK for _, strip in _strips(image, rows)
-    )
+    highest, opaque = 0, 0
+    for _, strip in _strips(image, rows):
+        alpha = np.asarray(strip.getchannel("A"))
+        highest, opaque = max(highest, int(alpha.max())), opaque + int((alpha >= _OPAQUE).sum())
+    hidden = highest < 256 * LEAST_PEAK
+    if not hidden and opaque < LEAST_OPAQUE * image.width * image.height:
+        raise unsupported(f"transparent over more than {1 - LEAST_OPAQUE:.0%} of its pixels")
     for top, strip in _strips(image, rows):
         if hidden:
             strip.putalpha(255)

@@ -149,6 +149,17 @@ def test_skipped_files_are_counted_and_named_in_the_batch(app: Application, file
     assert app.get(f"/v1/batches/{batch['id']}")["warnings"] == batch["warnings"]
 
 
+def test_a_member_with_an_images_extension_and_other_bytes_fails_and_is_not_skipped(
+    app: Application, files: dict[str, bytes]
+) -> None:
+    lost = {"lost-head.jpg": b"\0" * 5000, "empty.png": b""}
+    batch = app.post_form("/v1/batches", ("archive", "a.zip", zipped({**files, **lost}))).get_json()
+    assert (batch["skipped"], batch["counts"]["total"]) == (0, len(files) + 2)
+    app.work()
+    failed = app.get(f"/v1/batches/{batch['id']}/items?status=failed")["data"]
+    assert {item["filename"] for item in failed} == set(lost)
+
+
 def test_the_list_of_skipped_files_is_bounded_and_their_number_is_not(
     app: Application, files: dict[str, bytes]
 ) -> None:

@@ -133,6 +133,7 @@ def test_a_part_of_an_operating_point_that_does_not_fit_the_models_is_refused_na
     shown = response.get_json()["detail"]
     assert str(point.get("threshold", 0.5)) in shown
     assert str(point.get("review_band", [0.5, 0.5])) in shown
+    assert [error["pointer"] for error in response.get_json()["errors"]] == ["/options/operating_point"]
     assert stored(app) == before
 
 

@@ -138,6 +138,7 @@ def test_a_key_is_made_used_listed_without_its_secret_and_revoked(app: Applicati
         ({"name": "x", "colour": "red"}, "/colour"),
         ({"name": "x", "expires_at": "2126-11-24T10:00:00"}, "/expires_at"),
         ({"name": "x", "expires_at": 1}, "/expires_at"),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
         ({"name": ""}, "/name"),
         ({"name": "\0"}, "/name"),
         ({"scopes": ["read"]}, "/name"),
@@ -161,7 +162,8 @@ def test_a_key_is_live_until_its_expires_at(app: Application) -> None:
     key = made(datetime.now(in_berlin) + timedelta(hours=1))
     assert key["expires_at"] == app.get("/v1/api-keys")["data"][-1]["expires_at"] is not None
     assert app.call("GET", "/v1/batches", key=key["secret"]).status_code == 200
-    key = made(datetime.now(in_berlin) - timedelta(seconds=1))
+    key = made(datetime.now(in_berlin) + timedelta(seconds=1))
+    time.sleep(1.2)
     assert app.call("GET", "/v1/batches", key=key["secret"]).status_code == 401
 
 

@@ -19,7 +19,6 @@ from web.upload import submission
 from web.upload.body import Body
 
 blueprint = Blueprint("batches", __name__)
-_LONGEST_WAIT_S = 60.0
 _FIRST_TAG = "gonogo.first_tag"
 
 
@@ -80,7 +79,7 @@ def get_batch(batch_id: str, query: BatchQuery) -> Response:
     first = request.environ.setdefault(_FIRST_TAG, tag)
     known = request.if_none_match
     if query["wait"] and not ended and tag == first and (not known or known.contains_weak(tag)):
-        here.waiting.hold(request.environ, batch_id, min(query["wait"], _LONGEST_WAIT_S))
+        here.waiting.hold(request.environ, batch_id, query["wait"])
     return _shown(here, tenant, batch_id, tag, ended)
 
 

@@ -25,7 +25,12 @@ _VERDICT = select(Item.__table__).where(
     Item.batch_id == bindparam("in_batch"), Item.status.in_(FINISHED_ITEM)
 )
 _SUBMITTED = "gonogo.submitted"
-_UNPROCESSABLE = {"corrupt_image", "unsupported_media", "too_large", "too_many_pixels"}
+_OURS = {
+    "inference_failed",
+    "timeout",
+    "worker_lost",
+    "fetch_failed",
+}  # the other item codes are the image's own fault
 
 
 @blueprint.post("/v1/predict")
@@ -51,7 +56,7 @@ def predict(query: PredictQuery) -> Response:
     if row is None:
         raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {batch_id}", retry_after_s=2)
     if row.error_code is not None:
-        status = 422 if row.error_code in _UNPROCESSABLE else 500
+        status = 500 if row.error_code in _OURS else 422
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
     return Response(json.dumps(prediction_payload(row)), content_type="application/json")
 

@@ -99,7 +99,10 @@ def as_problem(error: Exception) -> HttpProblem:
     if isinstance(error, Unavailable):
         return HttpProblem(503, error.code, error.detail, retry_after_s=error.retry_after_s)
     if isinstance(error, GonogoError):
-        return HttpProblem(_STATUS.get(type(error), 400), error.code, error.detail)
+        errors: list[ErrorEntry] | None = None
+        if error.pointer is not None:
+            errors = [{"code": error.code, "pointer": error.pointer, "detail": error.detail}]
+        return HttpProblem(_STATUS.get(type(error), 400), error.code, error.detail, errors=errors)
     if isinstance(error, HTTPException):
         status = error.code or 500
         allowed = getattr(error, "valid_methods", None)

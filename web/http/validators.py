@@ -96,7 +96,12 @@ def read_json(kind: Any, text: bytes | str, place: Place) -> Any:
     try:
         value = json_text.parse(text)
     except json_text.NotJson as error:
-        raise HttpProblem(400, place.code, f"{place.refusal}: it is not JSON: {error}") from error
+        raise HttpProblem(
+            400,
+            place.code,
+            f"{place.refusal}: it is not JSON: {error}",
+            errors=[_entry("", f"it is not JSON: {error}", place)],
+        ) from error
     return with_defaults(kind, check(kind, value, place))
 
 

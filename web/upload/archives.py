@@ -50,7 +50,7 @@ def _members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> It
 
 
 def _take(member: Member, sink: Sink, count: Callable[[int], None]) -> None:
-    """Skip a member that is no image, fail one that must not or can't be read, and feed the rest."""
+    """Skip a member that neither is nor claims to be an image, fail one that can't be read, and feed the rest."""
     if reason := image_files.skip_by_name(member.name):
         sink.skip(member.name, reason)
         return
@@ -61,7 +61,8 @@ def _take(member: Member, sink: Sink, count: Callable[[int], None]) -> None:
     try:
         source = member.open()
         head = _exactly(source, image_files.HEAD_BYTES)
-        if reason := image_files.skip_by_content(head):
+        reason = image_files.skip_by_content(head)
+        if reason and not image_files.claims_image(member.name):
             sink.skip(member.name, reason)
             return
         sink.begin(member.name or names.UNNAMED)

@@ -1,6 +1,6 @@
 """The terms of a batch: the client's options, completed by the model and the settings."""
 
-from shared.contract.operating_point import OperatingPoint
+from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.contract.options import Options
 from shared.lifecycle.uploads import Terms
 from shared.registry.versions import ModelPoint
@@ -15,10 +15,15 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
     """
     asked, retention = options.get("operating_point") or {}, options.get("retention")
     point = OperatingPoint(model.threshold, model.review_low, model.review_high)
+    try:
+        point = point.changed(asked.get("threshold"), asked.get("review_band"))
+    except InvalidOperatingPoint as error:
+        error.pointer = "/options/operating_point"
+        raise
     return Terms(
         lane=options["priority"],
         model_id=model.id,
-        point=point.changed(asked.get("threshold"), asked.get("review_band")),
+        point=point,
         retention_s=settings.retention_s if retention is None else retention,
         deadline_s=options.get("deadline"),
         on_error=options["on_error"],

@@ -3,7 +3,6 @@
 import struct
 from enum import IntEnum
 
-from shared.errors import ItemError
 from shared.vision.accepted import corrupt
 
 MAX_TAGS = 1000
@@ -52,7 +51,7 @@ def read_directory(data: bytes) -> tuple[dict[int, tuple[int, ...]], int]:
         (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
         if count > MAX_TAGS:
-            raise ItemError("too_costly", f"{count} tags")
+            raise corrupt(f"the TIFF's directory names {count} tags")
         first, entry_size = start + (8 if big else 2), 12 + 2 * (width - 4)
         entries = [struct.unpack_from(f"{order}HH{word}", data, first + i * entry_size) for i in range(count)]
         tags = {}

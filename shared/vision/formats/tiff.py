@@ -41,6 +41,8 @@ def inspect(data: bytes, limits: Limits) -> Layout:
         raise unsupported("a big-endian BigTIFF")
     tags, following = read_directory(data)
     width, height = tags.get(Tag.WIDTH, (0,))[0], tags.get(Tag.HEIGHT, (0,))[0]
+    if not width or not height:
+        raise corrupt("the TIFF has no width or height")
     colour = tags.get(Tag.PHOTOMETRIC, (_WHITE_IS_ZERO,))[0]
     extra = tags.get(Tag.EXTRA_SAMPLES, ())
     samples = tags.get(Tag.SAMPLES, (1,))[0]

@@ -186,6 +186,31 @@ def test_alpha_on_a_wrong_scale_is_ignored(alpha: int) -> None:
     assert apart(decode(encoded(image, "PNG"), GREY), decode(PLAIN, GREY)) < 1.5
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("alpha", [16, 64, 200])
+def test_alpha_that_pales_the_whole_image_is_refused(alpha: int, kind: str) -> None:
+    image = Image.open(io.BytesIO(PLAIN)).convert("RGB")
+    image.putalpha(alpha)
+    assert refusal(encoded(image, kind)).code == "unsupported_media"
+
+
+def test_a_single_opaque_pixel_does_not_make_a_hidden_image_a_cut_out() -> None:
+    image = Image.open(io.BytesIO(PLAIN)).convert("RGB")
+    image.putalpha(0)
+    image.putpixel((5, 5), (9, 9, 9, 255))
+    assert refusal(encoded(image, "PNG")).code == "unsupported_media"
+
+
+def test_a_part_cut_out_of_its_background_lies_on_white() -> None:
+    image = Image.open(io.BytesIO(PLAIN)).convert("RGB")
+    hidden = Image.new("L", image.size, 0)
+    hidden.paste(255, (0, 0, image.width // 2, image.height))
+    image.putalpha(hidden)
+    pixels = decode(encoded(image, "PNG"), GREY)
+    assert pixels[:, -10:].min() == 255
+    assert apart(pixels[:, :40], decode(PLAIN, GREY)[:, :40]) < 2
+
+
 @pytest.mark.parametrize("head", [b"\0\0\0\x0cJXL \r\n\x87\n", b"P5\n640 480\n255\n", b"\0\0\0\x1cftypheic"])
 def test_other_formats_are_named(head: bytes) -> None:
     assert re.match(r"an? [A-Z]", refusal(head + bytes(500)).detail)

@@ -197,3 +197,19 @@ def test_a_big_endian_tiff_is_read_right_or_refused(
 
 def test_a_big_endian_bigtiff_is_unsupported() -> None:
     assert refusal(b"MM\0+\0\x08" + bytes(100)).code == "unsupported_media"
+
+
+def test_a_directory_of_rubbish_is_damage_and_not_a_cost() -> None:
+    data = bytearray(encoded(Image.new("RGB", (64, 64)), "TIFF"))
+    start = int.from_bytes(data[4:8], "little")
+    data[start : start + 2] = b"\xff\xff"
+    assert refusal(bytes(data)).code == "corrupt_image"
+
+
+def test_a_tiff_without_a_size_is_damage() -> None:
+    data = bytearray(encoded(Image.new("RGB", (64, 64)), "TIFF"))
+    start = int.from_bytes(data[4:8], "little")
+    for entry in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12):
+        if int.from_bytes(data[entry : entry + 2], "little") == 256:
+            data[entry + 8 : entry + 12] = bytes(4)
+    assert refusal(bytes(data)).code == "corrupt_image"
