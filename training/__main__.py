@@ -1,4 +1,4 @@
-"""`python -m training {render, check, train, evaluate, publish, quality}`."""
+"""`python -m training {render, check, train, guard, evaluate, publish, quality}`."""
 
 import argparse
 import json
@@ -84,6 +84,23 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _guard(options: argparse.Namespace) -> int:
+    from training.guarding import add_guard
+    from training.progress import Bar
+
+    bar = Bar()
+    add_guard(
+        options.artifact,
+        options.folder,
+        options.output,
+        test_folder=options.test,
+        threads=options.threads,
+        say=bar.say,
+        progress=bar,
+    )
+    return 0
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from training.data.records import load
     from training.progress import Bar
@@ -152,6 +169,7 @@ _RUNS = {
     "render": _render,
     "check": _check,
     "train": _train,
+    "guard": _guard,
     "evaluate": _evaluate,
     "publish": _publish,
     "quality": _quality,

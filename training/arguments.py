@@ -63,6 +63,14 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     train.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
     train.set_defaults(run=runs["train"])
 
+    guard = commands.add_parser("guard", help="give an artifact a guard, from the folder it was trained on")
+    guard.add_argument("artifact", type=Path)
+    guard.add_argument("folder", type=Path)
+    guard.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
+    guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
+    guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    guard.set_defaults(run=runs["guard"])
+
     evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("folder", type=Path)

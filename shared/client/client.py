@@ -200,10 +200,18 @@ class Client:
         """Every model version this key may use; an operator may name a tenant, or `*` for the installation."""
         return cast("Iterator[ModelPayload]", self._pages("/v1/models", {"tenant": tenant} if tenant else {}))
 
-    def upload_model(self, artifact: Path, *, tenant: str | None = None) -> ModelPayload:
-        """Upload an artifact, to be loaded by trial; uploading the same bytes again names the same version."""
+    def upload_model(
+        self, artifact: Path, *, tenant: str | None = None, without_guard: bool = False
+    ) -> ModelPayload:
+        """Upload an artifact, to be loaded by trial; uploading the same bytes again names the same version.
+
+        One that does not know how its images look is refused, unless it is taken `without_guard`.
+        """
         headers = {"Content-Type": "application/octet-stream"}
-        answer = self._wire.call("POST", "/v1/models" + _of(tenant), body=_read(artifact), headers=headers)
+        path = "/v1/models" + _of(tenant)
+        if without_guard:
+            path += ("&" if tenant else "?") + "without_guard=true"
+        answer = self._wire.call("POST", path, body=_read(artifact), headers=headers)
         return cast("ModelPayload", answer.json())
 
     def activate_model(self, model_id: str, *, tenant: str | None = None) -> ModelPayload:

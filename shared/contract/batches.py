@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from shared.clock import now, rfc3339
+from shared.contract.doubts import NO_GUARD, UNFAMILIAR_IMAGES, doubts
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import BatchStatus, Lane, Outcome
@@ -50,12 +51,13 @@ class Blocked(TypedDict):
 
 
 class BatchWarning(TypedDict):
-    """A fact about the batch that a person should see, such as a file of the archive that was skipped."""
+    """A fact about the batch that a person should see: a skipped file, many unfamiliar images, or a model that does not
+    know how its images look."""
 
-    code: Annotated[
-        str, About("stable; `file_skipped` for a file that is no image, or that a system left behind")
+    code: Annotated[str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, NO_GUARD))]
+    filename: NotRequired[
+        Annotated[str, About("of `file_skipped`, which is no image or a system's own file")]
     ]
-    filename: str
     detail: str
 
 
@@ -71,7 +73,10 @@ class BatchPayload(TypedDict):
     counts: BatchCounts
     verdicts: VerdictCounts
     skipped: Annotated[int, About("files of the archive that became no item, since they are no images")]
-    warnings: Annotated[list[BatchWarning], About("the first 100 skipped files, with the reason")]
+    warnings: Annotated[
+        list[BatchWarning],
+        About("doubts about its verdicts, then the first 100 skipped files, with the reason"),
+    ]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Eta | None
@@ -110,7 +115,7 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         },
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
         "skipped": row.skipped,
-        "warnings": [cast(BatchWarning, warning) for warning in row.warnings],
+        "warnings": [cast(BatchWarning, warning) for warning in (*doubts(row), *row.warnings)],
         "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": _eta(row),

@@ -9,7 +9,7 @@ from shared.store.records import ItemRecord
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 CSV_COLUMNS = (
     "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
-    "error_code", "error_detail", "sha256", "created_at", "finished_at",
+    "error_code", "error_detail", "sha256", "created_at", "finished_at", "reasons",
 )  # fmt: skip
 
 
@@ -24,7 +24,8 @@ def csv_line(row: ItemRecord, *, spreadsheet: bool = True) -> str:
     return (
         f"{item_id(row.batch_id, row.seq)},{cell(row.filename)},{cell(row.custom_id)},{row.status},"
         f"{row.verdict or ''},{score},{threshold},{row.model_sha256 or ''},{row.attempts},{row.error_code or ''},"
-        f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''}\r\n"
+        f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''},"
+        f"{(row.reasons or '').replace(',', ' ')}\r\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
-from shared.contract.states import ItemStatus, Verdict
+from shared.contract.states import ItemStatus, Reason, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
 from shared.store.records import ItemRecord
@@ -36,6 +36,7 @@ class ItemPayload(TypedDict):
     sha256: str | None
     status: Annotated[str, OneOf(ItemStatus)]
     verdict: Annotated[str, OneOf(Verdict)] | None
+    reasons: Annotated[list[Annotated[str, OneOf(Reason)]], About("why a person should look")]
     score: Annotated[float | None, About("calibrated probability of a defect, 0 to 1")]
     threshold: Annotated[float | None, About("the one that this verdict used")]
     model_sha256: str | None
@@ -60,6 +61,7 @@ def item_payload(row: ItemRecord) -> ItemPayload:
         "sha256": row.sha256,
         "status": row.status,
         "verdict": row.verdict,
+        "reasons": row.reasons.split(",") if row.reasons else [],
         "score": row.score,
         "threshold": row.threshold,
         "model_sha256": row.model_sha256,

@@ -24,6 +24,7 @@ class ModelPayload(TypedDict):
     activated_at: Annotated[
         list[Time], About("when it became active for the caller's tenant or for all, oldest first")
     ]
+    guarded: Annotated[bool, About("whether it knows how its images look, and sends others to review")]
     operating_point: OperatingPointPayload
     input: dict[str, Any]
     metrics: dict[str, Any]
@@ -45,6 +46,7 @@ def model_payload(
         "status": row.status,
         "reason": row.reason,
         "activated_at": [rfc3339(at) for at in activated],
+        "guarded": row.guarded,
         "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
         "input": row.card.get("preprocessing", {}),
         "metrics": row.card.get("metrics", {}),

@@ -30,6 +30,8 @@ REQUEST_CODES = {
     "length_required": "The request needs a Content-Length.",
     "malformed_multipart": "The multipart body is broken.",
     "method_not_allowed": "The path exists, but not for this method.",
+    "no_guard": "The artifact does not know how its images look, so an image of anything gets a verdict. Make it again "
+    "with `python -m training guard`, or upload it with without_guard=true.",
     "no_images": "The request holds no picture.",
     "no_verdict_yet": "No worker gave a verdict in time. The batch goes on: poll it, or send it again.",
     "not_found": "It does not exist, or belongs to another tenant.",

@@ -93,6 +93,17 @@ class PredictQuery(TypedDict, total=False):
 
 
 @closed
+class UploadModelQuery(TenantQuery, total=False):
+    without_guard: Annotated[
+        bool,
+        About(
+            "take an artifact that does not know how its images look; its batches carry a warning",
+            default=False,
+        ),
+    ]
+
+
+@closed
 class HomePageQuery(TypedDict, total=False):
     """The page of all batches."""
 

@@ -49,6 +49,14 @@ class Verdict(StrEnum):
     REVIEW = "review"
 
 
+class Reason(StrEnum):
+    """Why a person should look: the guard's reasons (blank, unfamiliar) hold whatever the score."""
+
+    BLANK = "blank"
+    UNFAMILIAR = "unfamiliar"
+    LOW_CONFIDENCE = "low_confidence"
+
+
 class Outcome(StrEnum):
     ALL_SUCCEEDED = "all_succeeded"
     PARTIAL = "partial"
@@ -63,6 +71,7 @@ class Lane(StrEnum):
     LOW = "low"
 
 
+UNLIKE = (Reason.BLANK, Reason.UNFAMILIAR)  # the image is unlike those the model was trained on
 FINISHED_BATCH = frozenset(
     {BatchStatus.COMPLETED, BatchStatus.CANCELLED, BatchStatus.EXPIRED, BatchStatus.FAILED}
 )

@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, case, func, literal, or_, select, update
 
-from shared.contract.states import ItemStatus, Outcome, Verdict
+from shared.contract.states import UNLIKE, ItemStatus, Outcome, Verdict
 from shared.store.tables import Batch, Item
 
-COUNTERS = ("total", *(status.value for status in ItemStatus), *(verdict.value for verdict in Verdict))
+COUNTERS = (
+    "total",
+    *(status.value for status in ItemStatus),
+    *(verdict.value for verdict in Verdict),
+    "unfamiliar",
+)
+_IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 
 
 def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dict[str, tuple[int, int]]:
@@ -22,12 +28,13 @@ def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dic
     if row is None:
         return {}
     query = (
-        select(Item.status, Item.verdict, func.count())
+        select(Item.status, Item.verdict, func.count(), func.sum(case((_IS_UNLIKE, 1), else_=0)))
         .where(Item.batch_id == batch_id)
         .group_by(Item.status, Item.verdict)
     )
     counted = dict.fromkeys(COUNTERS, 0)
-    for status, verdict, number in connection.execute(query):
+    for status, verdict, number, unlike in connection.execute(query):
+        counted["unfamiliar"] += unlike
         for name in ("total", status, verdict):
             if name is not None:
                 counted[name] += number
@@ -45,6 +52,9 @@ def suspects(connection: Connection) -> Sequence[str]:
     """
     by_status = select(Item.batch_id, Item.status, func.count()).group_by(Item.batch_id, Item.status)
     by_verdict = select(Item.batch_id, Item.verdict, func.count()).group_by(Item.batch_id, Item.verdict)
+    unlike = (
+        select(Item.batch_id, literal("unfamiliar"), func.count()).where(_IS_UNLIKE).group_by(Item.batch_id)
+    )
     said = {
         (row.id, name): number
         for row in connection.execute(select(Batch.__table__))
@@ -53,7 +63,7 @@ def suspects(connection: Connection) -> Sequence[str]:
     }
     counted = {
         (row[0], row[1]): row[2]
-        for query in (by_status, by_verdict)
+        for query in (by_status, by_verdict, unlike)
         for row in connection.execute(query)
         if row[1] is not None
     }

@@ -50,6 +50,7 @@ class Terms:
     model_id: str
     point: OperatingPoint
     retention_s: float
+    guarded: bool = False  # whether the model knows how its images look
     deadline_s: float | None = None
     on_error: str = "continue"
     webhook: dict[str, Any] | None = None
@@ -244,6 +245,7 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
         "deadline_at": None if terms.deadline_s is None else at + terms.deadline_s,
         "retention_s": terms.retention_s,
         "name": terms.name,
+        "guarded": terms.guarded,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, null, update
 
-from shared.contract.states import ChunkStatus, ItemStatus
+from shared.contract.states import UNLIKE, ChunkStatus, ItemStatus, Reason
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import HELD
 from shared.store.engine import clock
@@ -27,6 +27,7 @@ class Result:
     error_detail: str | None = None
     decode_ms: float = 0.0
     infer_ms: float = 0.0
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ _RECORD_ITEM = (
     .values(
         status=bindparam("new_status"),
         verdict=bindparam("new_verdict"),
+        reasons=bindparam("new_reasons"),
         score=bindparam("new_score"),
         threshold=bindparam("with_threshold"),
         model_sha256=bindparam("with_model"),
@@ -74,6 +76,7 @@ _COUNT = (
         no_defect=Batch.no_defect + bindparam("n_no_defect"),
         review=Batch.review + bindparam("n_review"),
         blocked=null(),
+        unfamiliar=Batch.unfamiliar + bindparam("n_unfamiliar"),
         version=Batch.version + 1,
     )
     .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed)
@@ -120,6 +123,7 @@ def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> d
         "at_seq": result.seq,
         "new_status": ItemStatus.FAILED if result.error_code else ItemStatus.SUCCEEDED,
         "new_verdict": result.verdict,
+        "new_reasons": ",".join(result.reasons) or None,
         "new_score": result.score,
         "with_threshold": held.threshold,
         "with_model": model_sha256,
@@ -143,6 +147,7 @@ def _count(connection: Connection, batch_id: str, results: Sequence[Result]) -> 
         "n_defect": verdicts.count("defect"),
         "n_no_defect": verdicts.count("no_defect"),
         "n_review": verdicts.count("review"),
+        "n_unfamiliar": sum(any(reason in UNLIKE for reason in result.reasons) for result in results),
     }
     still_open, on_error, all_failed = connection.execute(_COUNT, counts).one()
     return Recorded(batch_id, still_open, abort=on_error == "abort" and all_failed > 0)

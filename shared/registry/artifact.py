@@ -1,9 +1,10 @@
 """The artifact: a zip file that holds everything that a verdict depends on.
 
-Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json`
-(metrics and data, for people) and `training_curves.png` where there is one; `manifest.json` spells the
-numbers a worker needs and the sha256 of every other member. Written with fixed times and no compression, so
-the same model gives the same bytes and the same sha256, which is the name a model version goes by.
+Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json` (metrics and
+data, for people), and, where the artifact has them, `guard.npz` (how its images look, shared.vision.guard),
+`self_test.npz` (images with their logits, shared.vision.self_test) and `training_curves.png`. `manifest.json` holds
+the numbers that a worker needs and the sha256 of every other member. The file is written with fixed times and without
+compression, so that the same model gives the same bytes and the same sha256, which identifies a model version.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ ONNX = "model.onnx"
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
 CURVES = "training_curves.png"
+GUARD = "guard.npz"
+SELF_TEST = "self_test.npz"
 MAX_MEMBER_BYTES = 512 * 1024 * 1024
 MAX_SIDE = 4096
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -75,11 +78,26 @@ class Artifact:
         """The training curves as PNG, or None where the artifact carries none."""
         return self._member(CURVES) if CURVES in self.members else None
 
+    @property
+    def guarded(self) -> bool:
+        """Whether the artifact knows how its images look."""
+        return GUARD in self.members
+
+    def guard(self) -> bytes | None:
+        """The guard's parameters for shared.vision.guard.read_guard, or None where the artifact carries none."""
+        return self._member(GUARD) if GUARD in self.members else None
+
+    def self_test(self) -> bytes | None:
+        """Images and logits for shared.vision.self_test.read_self_test, or None where the artifact carries none."""
+        return self._member(SELF_TEST) if SELF_TEST in self.members else None
+
     def _member(self, name: str) -> bytes:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return _checked(archive, name, self.members[name])
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except (ArtifactError, MemoryError):
+            raise
+        except Exception as error:  # zipfile raises nearly every built-in error on broken files
             raise ArtifactError(f"{self.path.name}: {name} cannot be read: {error}") from error
 
 
@@ -111,7 +129,9 @@ def read_artifact(path: Path) -> Artifact:
         )
     except InvalidOperatingPoint as error:
         raise ArtifactError(f"{path.name}: the operating point is unusable: {error}") from error
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArtifactError, MemoryError):
+        raise
+    except Exception as error:  # zipfile raises nearly every built-in error on broken files
         raise ArtifactError(f"{path.name} is no usable artifact: {error}") from error
     _check_numbers(artifact)
     return artifact
@@ -128,17 +148,21 @@ def write_artifact(
     operating_point: OperatingPoint,
     card: dict[str, Any],
     curves_png: bytes | None = None,
+    guard: bytes | None = None,
+    self_test: bytes | None = None,
 ) -> Artifact:
-    """Write the artifact whole or not at all, then read it back as anybody else would."""
+    """Write the artifact whole or not at all, then read it back as any reader would."""
     contents = {ONNX: onnx, WEIGHTS: weights, CARD: _json(card)}
-    if curves_png is not None:
-        contents[CURVES] = curves_png
+    optional = {CURVES: curves_png, GUARD: guard, SELF_TEST: self_test}
+    contents |= {member: data for member, data in optional.items() if data is not None}
     manifest = {
         "format": FORMAT,
         "name": name,
         "preprocessing": asdict(preprocessing),
         "calibration": asdict(calibration),
         "operating_point": asdict(operating_point),
+        "guard": {"member": GUARD} if guard is not None else None,
+        "self_test": {"member": SELF_TEST} if self_test is not None else None,
         "members": {member: hashlib.sha256(data).hexdigest() for member, data in contents.items()},
     }
     buffer = io.BytesIO()

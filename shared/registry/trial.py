@@ -4,7 +4,6 @@ The child (`python -m shared.registry.trial ARTIFACT MEMORY`) predicts the self-
 and compares the logits with those in it. Without self-test images, random ones must give finite logits.
 """
 
-import io
 import json
 import math
 import os
@@ -12,9 +11,8 @@ import resource
 import signal
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from shared.errors import ArtifactError, GonogoError
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shared.registry.artifact import Artifact
+    from shared.vision.self_test import SelfTest
 
 # Engines differ in the order of their sums; another network differs by far more.
 TOLERANCE = 5e-3
@@ -35,13 +34,6 @@ class TrialLost(GonogoError):
     """The trial came to no end for a reason that says nothing about the artifact: it must be tried again."""
 
     permanent = False
-
-
-class SelfTest(NamedTuple):
-    """Images (N, H, W, C) uint8 as the network takes them, and the logits (N,) that it must give."""
-
-    images: "NDArray[np.uint8]"
-    logits: "NDArray[np.float32]"
 
 
 def refusal(path: Path, *, memory_bytes: int, seconds: float) -> str | None:
@@ -80,43 +72,37 @@ def check(path: Path) -> None:
 
     from shared.registry.artifact import read_artifact
     from shared.vision.graph import Graph
+    from shared.vision.guard import read_guard
 
     artifact = read_artifact(path)
     carried = self_test(artifact)
     images = _random_images(artifact) if carried is None else carried.images
-    logits = Graph(artifact, threads=1).logits(images)
+    logits, features = Graph(artifact, threads=1).logits_and_features(images)
     if logits.shape != (len(images),):
         raise ArtifactError(f"it gives logits of shape {logits.shape} for {len(images)} images")
     if not np.isfinite(logits).all():
         raise ArtifactError("it gives logits that are not finite")
+    guard = artifact.guard()
+    if guard is not None:
+        read_guard(guard, artifact.preprocessing).judge(images, features)
     if carried is not None:
         off = float((np.abs(logits - carried.logits) / (1 + np.abs(carried.logits))).max())
         if not off <= TOLERANCE:
             raise ArtifactError(f"its logits of the self-test images are off by {off:.3g} of 1 + |logit|")
 
 
-def self_test(artifact: "Artifact") -> SelfTest | None:
+def self_test(artifact: "Artifact") -> "SelfTest | None":
     """The self-test images that an artifact carries, or None; raises ArtifactError where they are unusable."""
-    import numpy as np
+    from shared.vision.self_test import read_self_test
 
-    try:
-        with zipfile.ZipFile(artifact.path) as archive:
-            asked = json.loads(archive.read("manifest.json")).get("self_test")
-            if asked is None:
-                return None
-            member = asked if isinstance(asked, str) else str(asked["member"])
-            if member not in artifact.members:
-                raise ArtifactError(f"the manifest names no sha256 of its self-test {member}")
-            with np.load(io.BytesIO(archive.read(member)), allow_pickle=False) as arrays:
-                images, logits = arrays["images"], arrays["logits"]
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"its self-test cannot be read: {error}") from error
-    spec = artifact.preprocessing
-    if images.dtype != np.uint8 or images.shape[1:] != (spec.height, spec.width, spec.channels):
-        raise ArtifactError(f"its self-test images are {images.dtype} {images.shape}, not {spec}")
-    if logits.shape != images.shape[:1] or not 1 <= len(images) <= _MOST_IMAGES:
-        raise ArtifactError(f"its self-test has {images.shape[:1]} images and {logits.shape} logits")
-    return SelfTest(images, logits.astype(np.float32))
+    data = artifact.self_test()
+    if data is None:
+        return None
+    carried, spec = read_self_test(data), artifact.preprocessing
+    shape = (spec.height, spec.width, spec.channels)
+    if carried.images.shape[1:] != shape or len(carried.images) > _MOST_IMAGES:
+        raise ArtifactError(f"its self-test images are {carried.images.shape}, not {spec}")
+    return carried
 
 
 def _random_images(artifact: "Artifact") -> "NDArray[np.uint8]":

@@ -33,6 +33,7 @@ _POINT = select(
     ModelVersion.review_low,
     ModelVersion.review_high,
     ModelVersion.status,
+    ModelVersion.guarded,
 )
 _BY_ID = _POINT.where(
     ModelVersion.id == bindparam("wanted"), ModelVersion.tenant.in_((bindparam("of_tenant"), INSTALLATION))
@@ -56,6 +57,7 @@ class ModelPoint(NamedTuple):
     review_low: float
     review_high: float
     status: str
+    guarded: bool
 
 
 class UnknownModel(GonogoError):
@@ -139,6 +141,7 @@ def _insert(connection: Connection, tenant: str, artifact: Artifact, status: Mod
             status=status,
             trials=0,
             trial_due_at=clock(),
+            guarded=artifact.guarded,
         )
     )
     return identifier

@@ -36,6 +36,7 @@ class ModelRecord(NamedTuple):
     reason: str | None
     trials: int
     trial_due_at: float | None
+    guarded: bool
 
 
 class BatchRecord(NamedTuple):
@@ -77,6 +78,8 @@ class BatchRecord(NamedTuple):
     retain_until: float | None
     name: str | None
     blocked: JsonObject | None
+    guarded: bool
+    unfamiliar: int
 
 
 class ChunkRecord(NamedTuple):
@@ -124,6 +127,7 @@ class ItemRecord(NamedTuple):
     error_detail: str | None
     created_at: float
     finished_at: float | None
+    reasons: str | None
 
 
 class DeliveryRecord(NamedTuple):

@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -72,6 +73,7 @@ class ModelVersion(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     trials: Mapped[int] = mapped_column(default=0)
     trial_due_at: Mapped[float | None]
+    guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     __table_args__ = (UniqueConstraint("tenant", "sha256", name="uq_model_versions_owner"),)
 
@@ -137,6 +139,8 @@ class Batch(Base):
     retain_until: Mapped[float | None]
     name: Mapped[str | None] = mapped_column(String(200))
     blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
+    guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    unfamiliar: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
@@ -217,6 +221,7 @@ class Item(Base):
     error_detail: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
+    reasons: Mapped[str | None] = mapped_column(String(64))  # joined by commas
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 

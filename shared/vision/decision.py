@@ -1,9 +1,10 @@
 """From a network's logit to a verdict: the arithmetic that every path shares."""
 
 import math
+from collections.abc import Sequence
 
 from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import Verdict
+from shared.contract.states import Reason, Verdict
 from shared.registry.artifact import Calibration
 
 
@@ -19,8 +20,15 @@ def calibrated_score(logit: float, calibration: Calibration) -> float:
     return power / (1.0 + power)
 
 
-def decide(score: float, point: OperatingPoint) -> Verdict:
-    """`review` inside the band, both ends included; else `defect` from the threshold on."""
-    if point.review_low < point.review_high and point.review_low <= score <= point.review_high:
+def decide(score: float, point: OperatingPoint, unlike: Sequence[Reason] = ()) -> Verdict:
+    """Review if the guard has found the image `unlike` those of the model, whatever the score, and in the review band
+    (both ends belong to it); else defect from the threshold on."""
+    if reasons_for(score, point, unlike):
         return Verdict.REVIEW
     return Verdict.DEFECT if score >= point.threshold else Verdict.NO_DEFECT
+
+
+def reasons_for(score: float, point: OperatingPoint, unlike: Sequence[Reason] = ()) -> tuple[Reason, ...]:
+    """The reasons why a person should look: the guard's, and the score's."""
+    in_band = point.review_low < point.review_high and point.review_low <= score <= point.review_high
+    return (*unlike, Reason.LOW_CONFIDENCE) if in_band else tuple(unlike)

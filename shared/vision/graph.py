@@ -57,6 +57,13 @@ class Graph:
         logit: NDArray[np.float32] = self._session.run(["logit"], {INPUT: images})[0]
         return logit
 
+    def logits_and_features(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (N,) and features (N, F) of images (N, H, W, C); the graph computes both anyway."""
+        logit, feature = self._session.run(["logit", "feature"], {INPUT: images})
+        return logit, feature
+
     def outputs(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Logits (N,), features (N, F) and activation maps (N, h, w) of images (N, H, W, C)."""
         logit, feature, activation = self._session.run(list(OUTPUTS), {INPUT: images})

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from shared.clock import now
-from shared.contract.states import ChunkStatus, ItemStatus
+from shared.contract.states import ChunkStatus, ItemStatus, Reason
 from shared.ids import new_id
 from shared.lifecycle import claims, leases, verdicts
 from shared.lifecycle.claims import Claim
@@ -139,4 +139,5 @@ def claim_chunks(connection: Connection, micro_batch: int) -> list[Claim]:
 def result_of(seq: int, kind: int) -> Result:
     if kind == 0:
         return Result(seq, error_code="corrupt_image", error_detail="")
-    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5)
+    reasons = (Reason.UNFAMILIAR, Reason.LOW_CONFIDENCE) if kind == 3 else ()
+    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5, reasons=reasons)

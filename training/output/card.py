@@ -64,6 +64,7 @@ def readable(card: dict[str, Any]) -> str:
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
+        *_guard_lines(card),
         "## Limits",
         "",
         card["limits"],
@@ -76,6 +77,20 @@ def readable(card: dict[str, Any]) -> str:
     if card.get("notice"):
         lines += ["## Notice", "", card["notice"], ""]
     return "\n".join(lines)
+
+
+def _guard_lines(card: dict[str, Any]) -> list[str]:
+    guard = card.get("guard")
+    if guard is None:
+        return []
+    return [
+        "## Guard",
+        "",
+        "An image unlike those of the training part goes to review, whatever its score. Of the model's own kind the "
+        f"guard flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
+        f"and {_percent(guard['flagged_of_test'])} of the test part.",
+        "",
+    ]
 
 
 def _interval(entry: dict[str, float | None]) -> str:

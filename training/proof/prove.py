@@ -14,6 +14,7 @@ from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import Artifact, Calibration, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import weights_bytes
+from training.fit.guarded import Guarded, guard_for
 from training.fit.train import Say
 from training.options import Options
 from training.output import plots
@@ -30,8 +31,7 @@ LEDGER = "test-scorings.ndjson"
 
 
 def prove(trained: Trained, say: Say) -> Artifact:
-    """Calibrate and choose on validation, score the test part once by the graph that will serve, write
-    all."""
+    """Calibrate, choose and fit the guard; score the test part once, by the graph that will serve; write all."""
     options, validation, test = trained.options, trained.validation, trained.test
     graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
     plain = Calibration(1.0, 0.0)
@@ -49,6 +49,10 @@ def prove(trained: Trained, say: Say) -> Artifact:
     on_test = report(p, test.labels, test.groups, point)
     before = report(p_plain, test.labels, test.groups, point)
     _draw(trained, p_plain, p, point)
+    say("fitting the guard")
+    guarded = guard_for(
+        graph, unproven, trained.train.images, validation.images, test.images, seed=options.seed
+    )
 
     card = facts(trained) | {
         "calibration": asdict(calibration),
@@ -57,6 +61,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "test": on_test.as_card(),
         "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
         "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
+        "guard": guarded.card,
         "limits": limits_of(trained.looked, on_test.groups),
     }
     card["data"]["test_scorings"] = _note_scoring(
@@ -66,7 +71,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
     }
     curves = (options.output / "training_curves.png").read_bytes()
-    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves)
+    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded)
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
     say(f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}")
@@ -100,6 +105,7 @@ def _artifact(
     point: OperatingPoint,
     card: dict[str, Any],
     curves: bytes | None = None,
+    guarded: Guarded | None = None,
 ) -> Artifact:
     options = trained.options
     return write_artifact(
@@ -112,6 +118,8 @@ def _artifact(
         operating_point=point,
         card=card,
         curves_png=curves,
+        guard=guarded.guard if guarded else None,
+        self_test=guarded.self_test if guarded else None,
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from shared.broker import queues
 from shared.contract.models import ModelPayload, model_payload
 from shared.contract.pages import Page, page
-from shared.contract.queries import TenantQuery
+from shared.contract.queries import TenantQuery, UploadModelQuery
 from shared.contract.states import ModelStatus
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
@@ -50,12 +50,12 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
 @operation(
     "Upload an artifact; a worker loads it by trial, and only a `ready` version can be activated",
     {201: ModelPayload},
-    query=TenantQuery,
+    query=UploadModelQuery,
     body={"application/octet-stream": "the artifact, as `python -m training` wrote it"},
     problems=(400, 403, 413, 415, 422),
 )
 @streams_body
-def upload_model(query: TenantQuery) -> tuple[dict[str, Any], int]:
+def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
@@ -70,6 +70,12 @@ def upload_model(query: TenantQuery) -> tuple[dict[str, Any], int]:
             file.write(block)
         file.flush()
         artifact = read_artifact(Path(file.name))
+        if not artifact.guarded and not query.get("without_guard", False):
+            raise HttpProblem(
+                422,
+                "no_guard",
+                f"{artifact.name} has no guard: make it with `python -m training guard`, or say without_guard=true",
+            )
         identifier = versions.register(
             here.database, here.blobs, artifact, tenant=tenant, status=ModelStatus.TESTING
         )

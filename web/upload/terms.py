@@ -30,4 +30,5 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
         webhook=webhook_of(options),
         metadata=options["metadata"],
         name=options.get("name"),
+        guarded=model.guarded,
     )

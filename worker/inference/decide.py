@@ -4,19 +4,19 @@ from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoin
 from shared.errors import ItemError
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
-from shared.vision.decision import calibrated_score, decide
+from shared.vision.decision import calibrated_score, decide, reasons_for
 from worker.inference.decode import Decoded
-from worker.inference.loaded import LoadedModel
+from worker.inference.loaded import LoadedModel, Prediction
 
 
 def decide_item(
-    claim: Claim, image: Decoded, logit: float | None, model: LoadedModel, infer_ms: float
+    claim: Claim, image: Decoded, prediction: Prediction | None, model: LoadedModel, infer_ms: float
 ) -> Result:
-    """The item's verdict; `inference_failed` if the network gave no logit (None) or one that is no number."""
+    """The item's verdict; `inference_failed` if the network gave nothing (None), or a logit that is no number."""
     try:
-        if logit is None:
+        if prediction is None:
             raise ItemError("inference_failed", "the network failed on this image")
-        score = calibrated_score(logit, model.artifact.calibration)
+        score = calibrated_score(prediction.logit, model.artifact.calibration)
         # A batch that an older version accepted may have a threshold outside its band.
         point = OperatingPoint(claim.threshold, claim.review_low, claim.review_high)
     except (ItemError, ValueError, InvalidOperatingPoint) as error:
@@ -25,8 +25,9 @@ def decide_item(
         )
     return Result(
         image.seq,
-        verdict=decide(score, point).value,
+        verdict=decide(score, point, prediction.unlike).value,
         score=score,
         decode_ms=image.decode_ms,
         infer_ms=infer_ms,
+        reasons=reasons_for(score, point, prediction.unlike),
     )

@@ -4,25 +4,46 @@ import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 
 from shared.blobs.store import BlobStore
+from shared.contract.states import Reason
 from shared.errors import ArtifactError
 from shared.registry.artifact import Artifact, read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import ModelVersion
+from shared.vision.guard import Guard, read_guard
 from worker.inference.engines.load import Engine, load_engine
 
 _KEPT = 3
 log = logging.getLogger(__name__)
 
 
+class Prediction(NamedTuple):
+    """A logit, and why the guard finds the image unlike those of the model; never unlike without a guard."""
+
+    logit: float
+    unlike: tuple[Reason, ...] = ()
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     artifact: Artifact
     engine: Engine
+    guard: Guard | None = None
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
+        """Predictions for images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
+        if self.guard is None:
+            return [Prediction(float(logit)) for logit in self.engine.predict(images)]
+        logits, features = self.engine.predict_with_features(images)
+        unlike = self.guard.judge(images, features)
+        return [Prediction(float(logit), reasons) for logit, reasons in zip(logits, unlike, strict=True)]
 
 
 class LoadedModels:
@@ -72,4 +93,20 @@ class LoadedModels:
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
         )  # fmt: skip
-        return LoadedModel(artifact, engine)
+        return LoadedModel(artifact, engine, _guard_of(artifact, engine))
+
+
+def _guard_of(artifact: Artifact, engine: Engine) -> Guard | None:
+    """The artifact's guard, tried with the engine's features. Raises ArtifactError where the two do not fit."""
+    data = artifact.guard()
+    if data is None:
+        return None
+    guard = read_guard(data, artifact.preprocessing)
+    spec = artifact.preprocessing
+    image = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
+    width = engine.predict_with_features(image)[1].shape[1]
+    if width != len(guard.feature_mean):
+        raise ArtifactError(
+            f"{artifact.name}: the guard is for {len(guard.feature_mean)} features, not {width}"
+        )
+    return guard

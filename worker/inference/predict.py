@@ -16,8 +16,7 @@ from shared.lifecycle.verdicts import Result
 from shared.vision.accepted import limits_of
 from worker.inference.decide import decide_item
 from worker.inference.decode import Decoded, decode_item
-from worker.inference.engines.load import Engine
-from worker.inference.loaded import LoadedModel
+from worker.inference.loaded import LoadedModel, Prediction
 from worker.inference.missing import without_bytes
 from worker.inference.runtime import Runtime
 
@@ -88,24 +87,24 @@ def _decide_all(
 ) -> None:
     """Predict one micro-batch, and add each item's result to those of its chunk."""
     started = time.perf_counter()
-    logits = predict_or_halve(model.engine, [image.image for _, image in waiting])
+    predictions = predict_or_halve(model, [image.image for _, image in waiting])
     infer_ms = 1000 * (time.perf_counter() - started) / len(waiting)
-    for (claim, image), logit in zip(waiting, logits, strict=True):
-        done[claim.chunk_id][1].append(decide_item(claim, image, logit, model, infer_ms))
+    for (claim, image), prediction in zip(waiting, predictions, strict=True):
+        done[claim.chunk_id][1].append(decide_item(claim, image, prediction, model, infer_ms))
 
 
-def predict_or_halve(engine: Engine, images: list[NDArray[np.uint8]]) -> list[float | None]:
-    """Logits, None for an image on which the network fails alone.
+def predict_or_halve(model: LoadedModel, images: list[NDArray[np.uint8]]) -> list[Prediction | None]:
+    """A prediction for each image, None for one on which the network fails alone.
 
     Out of memory halves the micro-batch, and so does any other error, until the image that causes it is alone: its
     neighbours keep their verdicts.
     """
     try:
         failpoints.hit("worker.predict")
-        return [float(logit) for logit in engine.predict(np.stack(images))]
+        return list(model.predict(np.stack(images)))
     except Exception as error:
         log.warning("a micro-batch of %d failed: %s: %s", len(images), type(error).__name__, error)
         if len(images) == 1:
             return [None]
     middle = len(images) // 2
-    return predict_or_halve(engine, images[:middle]) + predict_or_halve(engine, images[middle:])
+    return predict_or_halve(model, images[:middle]) + predict_or_halve(model, images[middle:])

@@ -37,13 +37,20 @@ def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
 
 @models.command()
 @click.argument("artifact", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--without-guard",
+    is_flag=True,
+    help="take an artifact that does not know how its images look; its batches carry a warning",
+)
 @service.options
 @service.as_json
 @_tenant
-def upload(where: service.Where, as_json: bool, tenant: str | None, artifact: Path) -> None:
+def upload(
+    where: service.Where, as_json: bool, tenant: str | None, artifact: Path, without_guard: bool
+) -> None:
     """Upload an artifact; a worker loads it by trial, and a `ready` version can be activated."""
     with service.open_client(where) as client:
-        _show(client.upload_model(artifact, tenant=tenant), as_json)
+        _show(client.upload_model(artifact, tenant=tenant, without_guard=without_guard), as_json)
 
 
 @models.command()

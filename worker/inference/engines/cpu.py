@@ -21,6 +21,12 @@ class OnnxEngine:
         """See worker.inference.engines.load.Engine."""
         return self._graph.logits(images)
 
+    def predict_with_features(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See worker.inference.engines.load.Engine."""
+        return self._graph.logits_and_features(images)
+
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         """See worker.inference.engines.load.Engine."""
         return self._graph.outputs(images)

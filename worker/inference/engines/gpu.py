@@ -48,6 +48,13 @@ class TorchEngine:
         """See worker.inference.engines.load.Engine."""
         return self._run(images)[0]
 
+    def predict_with_features(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See worker.inference.engines.load.Engine."""
+        logit, feature, _ = self._run(images)
+        return logit, feature
+
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         """See worker.inference.engines.load.Engine."""
         return self._run(images)

@@ -20,6 +20,11 @@ class Engine(Protocol):
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N,) of images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
 
+    def predict_with_features(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (N,) and features (N, F), which the guard looks at; as fast as `predict`."""
+
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         """Logits (N,), features (N, F) and activation maps (N, h, w): slower, for heatmaps and drift."""
 

@@ -29,6 +29,7 @@ def batch_row(**changed: Any) -> Any:
         "metadata": {"line": "A3"}, "created_at": 1.0, "started_at": now() - 10, "finished_at": None,
         "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
         "skipped": 0, "warnings": [],
+        "guarded": True, "unfamiliar": 0,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
@@ -38,7 +39,7 @@ def item_row(**changed: Any) -> Any:
         "batch_id": new_id("bat"), "seq": 3, "custom_id": None, "filename": "a.jpg", "sha256": "0" * 64,
         "status": "succeeded", "verdict": "defect", "score": 0.9, "threshold": 0.5, "model_sha256": "f" * 64,
         "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
-        "error_detail": None, "created_at": 1.0, "finished_at": 2.0,
+        "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 

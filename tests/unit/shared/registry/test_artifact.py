@@ -60,8 +60,21 @@ def test_the_same_model_gives_the_same_sha256(tmp_path: Path) -> None:
     assert write(tmp_path / "c.gonogo", onnx=b"graph2").sha256 != read_artifact(tmp_path / "a.gonogo").sha256
 
 
-def test_curves_are_optional(tmp_path: Path) -> None:
-    assert write(tmp_path / "a.gonogo").curves() is None
+def test_curves_guard_and_self_test_are_optional(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a.gonogo")
+    assert (plain.curves(), plain.guard(), plain.self_test(), plain.guarded) == (None, None, None, False)
+    whole = write(tmp_path / "b.gonogo", curves_png=b"png", guard=b"arrays", self_test=b"images")
+    assert (whole.curves(), whole.guard(), whole.self_test()) == (b"png", b"arrays", b"images")
+    assert whole.guarded
+
+
+def test_an_artifact_of_before_the_guard_is_read_as_one_without(tmp_path: Path) -> None:
+    write(tmp_path / "a.gonogo")
+    with zipfile.ZipFile(tmp_path / "a.gonogo") as archive:
+        manifest = json.loads(archive.read(MANIFEST))
+    del manifest["guard"], manifest["self_test"]
+    changed = rewritten(tmp_path / "a.gonogo", tmp_path / "b.gonogo", MANIFEST, json.dumps(manifest).encode())
+    assert not read_artifact(changed).guarded
 
 
 @pytest.mark.parametrize("member", [ONNX, CARD])

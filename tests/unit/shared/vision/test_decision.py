@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import Verdict
+from shared.contract.states import Reason, Verdict
 from shared.registry.artifact import Calibration
-from shared.vision.decision import calibrated_score, decide
+from shared.vision.decision import calibrated_score, decide, reasons_for
 
 PLAIN = Calibration(scale=1.0, offset=0.0)
 BAND = OperatingPoint(threshold=0.5, review_low=0.4, review_high=0.6)
@@ -27,6 +27,22 @@ BAND = OperatingPoint(threshold=0.5, review_low=0.4, review_high=0.6)
 )
 def test_both_ends_of_the_review_band_belong_to_it(score: float, verdict: Verdict) -> None:
     assert decide(score, BAND) is verdict
+
+
+@pytest.mark.parametrize("score", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_an_image_that_the_guard_flags_is_reviewed_whatever_its_score(score: float) -> None:
+    for point in (BAND, OperatingPoint(threshold=0.5, review_low=0.5, review_high=0.5)):
+        assert decide(score, point, [Reason.UNFAMILIAR]) is Verdict.REVIEW
+
+
+@given(st.floats(0, 1), st.sampled_from([(), (Reason.BLANK,), (Reason.UNFAMILIAR,)]))
+def test_a_verdict_is_review_exactly_where_there_is_a_reason(
+    score: float, unlike: tuple[Reason, ...]
+) -> None:
+    reasons = reasons_for(score, BAND, unlike)
+    assert (decide(score, BAND, unlike) is Verdict.REVIEW) == bool(reasons)
+    assert reasons[: len(unlike)] == unlike
+    assert (Reason.LOW_CONFIDENCE in reasons) == (0.4 <= score <= 0.6)
 
 
 def test_without_a_band_the_threshold_itself_is_a_defect() -> None:

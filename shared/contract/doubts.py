@@ -1,0 +1,19 @@
+"""The warnings of a batch about its verdicts as a whole: many unfamiliar images, or a model without a guard."""
+
+from shared.store.records import BatchRecord
+
+UNFAMILIAR_IMAGES, NO_GUARD = "unfamiliar_images", "no_guard"
+UNFAMILIAR_SHARE = 0.05  # of the judged items; up to here they may be single accidents
+UNFAMILIAR_LEAST = 3
+
+
+def doubts(row: BatchRecord) -> list[dict[str, str]]:
+    """The warnings that a batch has earned so far; they are counted with its verdicts."""
+    found = []
+    if row.unfamiliar >= UNFAMILIAR_LEAST and row.unfamiliar > UNFAMILIAR_SHARE * row.succeeded:
+        detail = f"{row.unfamiliar} of {row.succeeded} images are unlike those this model was trained on"
+        found.append({"code": UNFAMILIAR_IMAGES, "detail": detail})
+    if not row.guarded:
+        detail = "this model does not know how its images look: an image of anything else gets a verdict too"
+        found.append({"code": NO_GUARD, "detail": detail})
+    return found

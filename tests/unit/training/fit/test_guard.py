@@ -1,0 +1,68 @@
+"""A guard fitted on a small set: its own kind passes, and images of anything else do not."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.registry.artifact import Preprocessing
+from shared.vision.guard import Guard, read_guard
+from training.fit.guard import fit_guard, flagged_share
+from training.synthetic.strangers import KINDS, strangers
+
+SIDE = 24
+
+
+def features_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A stand-in for a network: the mean of each of 16 tiles."""
+    tiles = images.reshape(len(images), 4, SIDE // 4, 4, SIDE // 4).mean((2, 4))
+    return np.asarray(tiles.reshape(len(images), 16), np.float32)
+
+
+def rings(count: int, seed: int) -> NDArray[np.uint8]:
+    """Bright rings on a dark ground, with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    images = np.empty((count, SIDE, SIDE, 1), np.uint8)
+    for image in images:
+        away = np.hypot(y - 12 + rng.normal(0, 0.7), x - 12 + rng.normal(0, 0.7))
+        level = 60 + 110 * np.exp(-(((away - rng.uniform(6, 8)) / 2) ** 2)) * rng.uniform(0.8, 1.2)
+        image[..., 0] = np.clip(level + rng.normal(0, 5, level.shape), 0, 255)
+    return images
+
+
+@pytest.fixture(scope="module")
+def guard() -> Guard:
+    return fit_guard(rings(300, 1), rings(400, 2), features_of)
+
+
+def test_about_one_in_a_hundred_of_its_own_kind_is_flagged(guard: Guard) -> None:
+    assert flagged_share(guard, rings(400, 2), features_of) <= 0.01
+    assert flagged_share(guard, rings(1000, 3), features_of) <= 0.03
+
+
+@pytest.mark.parametrize("level", [0, 1, 60, 128, 254, 255])
+def test_a_blank_frame_is_flagged(guard: Guard, level: int) -> None:
+    blank = np.full((1, SIDE, SIDE, 1), level, np.uint8)
+    assert [bool(reasons) for reasons in guard.judge(blank, features_of(blank))] == [True]
+
+
+def test_strangers_of_every_kind_are_flagged(guard: Guard) -> None:
+    flagged: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+    for images, kinds in strangers(rings(50, 4), 600, seed=9):
+        for kind, reasons in zip(kinds, guard.judge(images, features_of(images)), strict=True):
+            flagged[kind].append(bool(reasons))
+    missed = {kind: np.mean(found) for kind, found in flagged.items() if np.mean(found) < 0.9}
+    assert missed == {}
+
+
+def test_the_same_set_and_seed_give_the_same_guard() -> None:
+    first, second = (fit_guard(rings(40, 1), rings(30, 2), features_of).as_bytes() for _ in range(2))
+    assert first == second
+    read_guard(first, Preprocessing(SIDE, SIDE, 1))
+
+
+def test_a_set_of_twenty_images_gets_a_guard_that_flags_few_of_its_kind() -> None:
+    guard = fit_guard(rings(20, 1), rings(6, 2), features_of)
+    assert flagged_share(guard, rings(200, 3), features_of) < 0.2
+    noise = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 1)).astype(np.uint8)
+    assert flagged_share(guard, noise, features_of) == 1.0

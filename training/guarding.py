@@ -1,0 +1,81 @@
+"""Give an artifact a guard: the model stays as it is, and the folder that it was trained on shows how images look."""
+
+import json
+from pathlib import Path
+
+from shared.registry.artifact import Artifact, read_artifact, write_artifact
+from shared.vision.graph import Graph
+from training.data.check import check
+from training.data.choose import choose_split
+from training.data.pixels import decode_files
+from training.data.records import DataError, Record
+from training.data.splits import part_hash
+from training.fit.guarded import guard_for
+from training.fit.train import Progress, Say, no_progress
+from training.options import Options
+from training.output.card import readable
+
+
+def add_guard(
+    path: Path,
+    folder: Path,
+    output: Path,
+    *,
+    test_folder: Path | None = None,
+    threads: int = 1,
+    say: Say = print,
+    progress: Progress = no_progress,
+) -> Artifact:
+    """Write the artifact again with a guard and a self-test; weights, calibration and operating point are unchanged.
+
+    The split is made as the training made it. Raises DataError where the folder gives another test part than the
+    artifact's card names, or the card names none.
+    """
+    artifact = read_artifact(path)
+    train, validation, test = _parts(artifact, folder, test_folder, progress)
+    graph = Graph(artifact, threads=threads)
+    images = [
+        decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
+        for part in (train, validation, test)
+    ]
+    say(f"fitting the guard on {len(train)} images, bounds on {len(validation)}")
+    guarded = guard_for(graph, artifact, *images, seed=int(artifact.card["training"]["seed"]))
+    card = artifact.card | {"guard": guarded.card}
+    output.mkdir(parents=True, exist_ok=True)
+    written = write_artifact(
+        output / path.name,
+        name=artifact.name,
+        onnx=artifact.onnx(),
+        weights=artifact.weights(),
+        preprocessing=artifact.preprocessing,
+        calibration=artifact.calibration,
+        operating_point=artifact.operating_point,
+        card=card,
+        curves_png=artifact.curves(),
+        guard=guarded.guard,
+        self_test=guarded.self_test,
+    )
+    (output / "card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
+    (output / "CARD.md").write_text(readable(card))
+    say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
+        f"{guarded.card['flagged_of_test']:.2%} of the test part")  # fmt: skip
+    say(f"{written.path}  sha256 {written.sha256}")
+    return written
+
+
+def _parts(
+    artifact: Artifact, folder: Path, test_folder: Path | None, progress: Progress
+) -> tuple[list[Record], list[Record], list[Record]]:
+    training, data = artifact.card.get("training", {}), artifact.card.get("data", {})
+    if "seed" not in training or "test_sha256" not in data:
+        raise DataError(f"the card of {artifact.name} does not name its test part")
+    options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"])
+    split, _ = choose_split(check(folder, progress=progress), options)
+    train, test = split.train, split.test
+    if test_folder is not None:
+        train, test = split.train + split.test, check(test_folder).records
+    if part_hash(test) != data["test_sha256"]:
+        raise DataError(
+            f"{test_folder or folder} gives another test part than the one that {artifact.name} was measured on"
+        )
+    return train, split.validation, test
