@@ -113,6 +113,12 @@ def read_artifact(path: Path) -> Artifact:
             for required in (ONNX, WEIGHTS, CARD):
                 if required not in members:
                     raise ArtifactError(f"{path.name}: no {required} in it")
+            for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
+                entry = manifest.get(named)
+                if entry is not None and (entry["member"] != member or member not in members):
+                    raise ArtifactError(
+                        f"{path.name}: no {member} in it, which the manifest names as its {named}"
+                    )
             contents = {name: _checked(archive, name, digest) for name, digest in members.items()}
         card = json.loads(contents[CARD])
         if not isinstance(card, dict):

@@ -122,11 +122,13 @@ def read_guard(data: bytes, spec: Preprocessing) -> Guard:
 
     Raises ArtifactError where it is damaged, made for another size, or for another version of the description.
     """
-    arrays = read_npz(data, [field.name for field in fields(Guard)])
     try:
+        arrays = read_npz(data, [field.name for field in fields(Guard)])
         guard = guard_of(arrays)
         image = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
         reasons = guard.judge(image, np.zeros((1, *guard.feature_mean.shape), np.float32))
+    except ArtifactError as error:
+        raise ArtifactError(f"the guard cannot be used: {error.detail}") from error
     except (ValueError, IndexError, OverflowError) as error:  # shapes that do not fit each other
         raise ArtifactError(f"the guard cannot be used: {error}") from error
     if len(reasons) != 1:

@@ -25,7 +25,10 @@ def self_test_bytes(images: NDArray[np.uint8], logits: NDArray[np.float32]) -> b
 
 def read_self_test(data: bytes) -> SelfTest:
     """Raises ArtifactError where the arrays are damaged, or do not belong together."""
-    arrays = read_npz(data, SelfTest._fields)
+    try:
+        arrays = read_npz(data, SelfTest._fields)
+    except ArtifactError as error:
+        raise ArtifactError(f"the self-test cannot be used: {error.detail}") from error
     images, logits = arrays["images"], arrays["logits"]
     fits = images.ndim == 4 and logits.shape == images.shape[:1] and len(images) > 0
     if not fits or images.dtype != np.uint8 or logits.dtype != np.float32 or not np.isfinite(logits).all():
