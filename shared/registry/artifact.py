@@ -2,7 +2,7 @@
 
 Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json` (metrics and
 data, for people), and, where the artifact has them, `guard.npz` (how its images look, shared.vision.guard),
-`self_test.npz` (images with their logits, shared.vision.self_test) and `training_curves.png`. `manifest.json` holds
+`self_test.npz` (images with their logits, shared.vision.known_logits) and `training_curves.png`. `manifest.json` holds
 the numbers that a worker needs and the sha256 of every other member. The file is written with fixed times and without
 compression, so that the same model gives the same bytes and the same sha256, which identifies a model version.
 """
@@ -88,7 +88,7 @@ class Artifact:
         return self._member(GUARD) if GUARD in self.members else None
 
     def self_test(self) -> bytes | None:
-        """Images and logits for shared.vision.self_test.read_self_test, or None where the artifact carries none."""
+        """Images and logits for shared.vision.known_logits.read_self_test, or None where the artifact carries none."""
         return self._member(SELF_TEST) if SELF_TEST in self.members else None
 
     def _member(self, name: str) -> bytes:

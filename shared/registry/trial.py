@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shared.registry.artifact import Artifact
-    from shared.vision.self_test import SelfTest
+    from shared.vision.known_logits import SelfTest
 
 # Engines differ in the order of their sums; another network differs by far more.
 TOLERANCE = 5e-3
@@ -93,7 +93,7 @@ def check(path: Path) -> None:
 
 def self_test(artifact: "Artifact") -> "SelfTest | None":
     """The self-test images that an artifact carries, or None; raises ArtifactError where they are unusable."""
-    from shared.vision.self_test import read_self_test
+    from shared.vision.known_logits import read_self_test
 
     data = artifact.self_test()
     if data is None:

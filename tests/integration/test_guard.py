@@ -16,7 +16,7 @@ from shared.lifecycle.recount import recount
 from shared.registry.artifact import read_artifact, write_artifact
 from shared.store.tables import Batch
 from shared.vision.graph import Graph
-from shared.vision.self_test import read_self_test
+from shared.vision.known_logits import read_self_test
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from training.synthetic.draw import draw

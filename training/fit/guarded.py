@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shared.registry.artifact import Artifact
 from shared.vision.graph import Graph
 from training.fit.guard import FLAGGED, fit_guard, flagged_share
-from training.output.self_test import self_test_of
+from training.output.known_logits import self_test_of
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from shared.errors import ArtifactError
 from shared.registry.artifact import Preprocessing
 from shared.vision.arrays import npz_bytes
 from shared.vision.guard import read_guard
-from shared.vision.self_test import read_self_test, self_test_bytes
+from shared.vision.known_logits import read_self_test, self_test_bytes
 from tests.harness.artifacts import open_guard
 
 SPEC = Preprocessing(24, 40, 1)

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.registry.artifact import Preprocessing
 from shared.vision.graph import Graph
-from shared.vision.self_test import self_test_bytes
+from shared.vision.known_logits import self_test_bytes
 
 IMAGES = 4
 
