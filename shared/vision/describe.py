@@ -1,6 +1,6 @@
 """A few hundred numbers about an image's pixels, cheap enough to take from every image that is judged.
 
-Three groups: statistics along a few rows and columns (brightness, contrast, gradients at four distances, noise,
+Three groups: statistics along a few rows and columns (brightness, contrast, gradients at up to four distances, noise,
 saturated pixels), the strength of the gradients in each of 4 x 4 tiles, and a small sample of the whole image without
 its mean and contrast. The artifact's guard holds the bounds for them, so a change here needs another VERSION.
 """
@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
-_LINES = 6  # rows, and as many columns: gradients need neighbouring pixels, but not all of them
-_STEPS = (1, 2, 4, 8)  # pixels between the two ends of a gradient: from noise and sharpness to shading
+VERSION = 2
+_LINES = 4  # rows, and as many columns: gradients need neighbouring pixels, but not all of them
+# Pixels between the two ends of a gradient, from noise and sharpness to shading. Second differences, which cost as
+# much again, are taken at the second group only, and fewer of both along the columns.
+_ALONG_ROWS = (1, 2, 4, 8), (1, 4)
+_ALONG_COLUMNS = (1, 4), (1,)
 _TILES = 4
 _SORTED = 256
-_SAMPLE = 1000  # pixels at most
+_WHOLE, _SAMPLE = (
+    1024,
+    500,
+)  # pixels: up to the first all of them are the sample, else at most about the second
 _SHARES = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)
 CONTRAST = len(_SHARES)  # the place of the logarithm of contrast + 1 among the statistics
 
@@ -33,8 +39,8 @@ def describe(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     flat = rows.reshape(count, -1)
     found = [*_levels(flat), np.sqrt(_mean(flat == 0)), np.sqrt(_mean(flat == 255))]
     tiles = []
-    for lines in (rows, columns):
-        steepness, still, numbers = _gradients(lines)
+    for lines, steps in ((rows, _ALONG_ROWS), (columns, _ALONG_COLUMNS)):
+        steepness, still, numbers = _gradients(lines, *steps)
         tiles.append(steepness)
         found += [*numbers, still]
     # The tiles of the rows lie on their side.
@@ -67,23 +73,27 @@ def _levels(flat: Floats) -> list[Floats]:
     return [*levels, contrast, np.log(picked.std(axis=1) + 0.5), np.log(_mean(flat) + 5)]
 
 
-def _gradients(lines: Floats) -> tuple[Floats, Floats, list[Floats]]:
+def _gradients(
+    lines: Floats, steps: tuple[int, ...], twice: tuple[int, ...]
+) -> tuple[Floats, Floats, list[Floats]]:
     """Gradients along the first axis of lines (N, n, L).
 
     Returns the mean step between neighbours in 4 x 4 tiles (N, 16), the share of neighbours that are equal (screens
-    and fills have no noise), and for each distance the size and the spread of first and second differences, which
-    tell edges, slopes, texture and noise apart.
+    and fills have no noise), and for each of `steps` the size and the spread of first differences, and of second ones
+    for those in `twice`: they tell edges, slopes, texture and noise apart.
     """
     count, length, _ = lines.shape
     tiles, still, found = np.empty(0, np.float32), np.empty(0, np.float32), []
-    for step in _STEPS:
+    for step in steps:
         if 2 * step >= length:
             break
         first = lines[:, step:] - lines[:, :-step]
-        second = first[:, step:] - first[:, :-step]
+        second = first[:, step:] - first[:, :-step] if step in twice else None
         mean, spread = _sizes(first.reshape(count, -1))
-        mean2, spread2 = _sizes(second.reshape(count, -1))
-        found += [np.log(mean), np.log(spread / mean), np.log(mean2 / mean), np.log(spread2 / mean2)]
+        found += [np.log(mean), np.log(spread / mean)]
+        if second is not None:
+            mean2, spread2 = _sizes(second.reshape(count, -1))
+            found += [np.log(mean2 / mean), np.log(spread2 / mean2)]
         if step == 1:  # `first` holds absolute values now
             tiles, still = _tiled(first), _mean(first.reshape(count, -1) == 0)
     return tiles, still, found
@@ -119,9 +129,9 @@ def _colours(pixels: NDArray[np.uint8]) -> list[Floats]:
 
 
 def _sample(images: NDArray[np.uint8]) -> Floats:
-    """Every k-th pixel of every k-th row, at most about 1,000, freed of mean and contrast."""
+    """Every k-th pixel of every k-th row, freed of mean and contrast."""
     _, height, width, _ = images.shape
-    step = max(1, int(np.ceil(np.sqrt(height * width / _SAMPLE))))
+    step = 1 if height * width <= _WHOLE else int(np.ceil(np.sqrt(height * width / _SAMPLE)))
     picked = _grey(images[:, step // 2 :: step, step // 2 :: step]).reshape(len(images), -1)
     picked = picked - _mean(picked)[:, None]
     spread = np.sqrt(np.einsum("ij,ij->i", picked, picked) / picked.shape[1])

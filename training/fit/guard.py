@@ -90,7 +90,7 @@ def _axes(values: Floats, wanted: int) -> tuple[Floats, Floats, Floats]:
 
 def _with_axes(statistics: Floats, samples: Floats, features: Floats) -> Guard:
     """A guard that can tell coordinates; the rest is filled in later."""
-    sample_mean, sample_axes, sample_spread = _axes(samples, _LAYOUT_AXES)
+    sample_mean, sample_axes, sample_spread = _axes(samples, min(_LAYOUT_AXES, samples.shape[1] // 5))
     feature_mean, feature_axes, feature_spread = _axes(features, _FEATURE_AXES)
     width = statistics.shape[1] + len(sample_spread) + len(feature_spread) + 2
     nothing = np.zeros((_HIDDEN + 1, 1), np.float32)
