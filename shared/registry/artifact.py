@@ -115,7 +115,8 @@ def read_artifact(path: Path) -> Artifact:
                     raise ArtifactError(f"{path.name}: no {required} in it")
             for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
                 entry = manifest.get(named)
-                if entry is not None and (entry["member"] != member or member not in members):
+                told = entry["member"] if isinstance(entry, dict) else entry
+                if told is not None and (told != member or member not in members):
                     raise ArtifactError(
                         f"{path.name}: no {member} in it, which the manifest names as its {named}"
                     )
