@@ -20,13 +20,8 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, insert, select, update
 
-<<<<<<< HEAD:tests/integration/lifecycle/walk.py
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle import closing, endings, leases, purging, verdicts
-=======
-from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, Reason
-from shared.lifecycle import claims, closing, endings, leases, purging, verdicts
->>>>>>> e359a23 (guard: review for images unlike those the model was trained on):tests/integration/test_state_machine.py
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
@@ -308,64 +303,3 @@ class Machine(RuleBasedStateMachine):
                 select(Chunk.id, Chunk.token).where(Chunk.status == ChunkStatus.LEASED)
             ).all()
         return [claim for claim in self.claims if (claim.chunk_id, claim.token) in leased]
-<<<<<<< HEAD:tests/integration/lifecycle/walk.py
-=======
-
-
-def _append(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
-    for place in range(good + bad):
-        fine = place < good
-        connection.execute(
-            insert(Item).values(
-                batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
-                status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
-                finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
-            )
-        )  # fmt: skip
-    connection.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(total=Batch.total + good + bad, queued=Batch.queued + good, failed=Batch.failed + bad)
-    )
-    if good:
-        connection.execute(
-            insert(Chunk).values(
-                batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=_LANE,
-                status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
-            )
-        )  # fmt: skip
-
-
-def _claim(connection: Connection, micro_batch: int) -> list[Claim]:
-    return claims.claim(
-        connection, lanes=[_LANE], micro_batch=micro_batch, token=secrets.token_hex(8),
-        host="h", pid=os.getpid(), lease_s=_LEASE_S,
-    )  # fmt: skip
-
-
-def _result(seq: int, kind: int) -> Result:
-    if kind == 0:
-        return Result(seq, error_code="corrupt_image", error_detail="")
-    reasons = (Reason.UNFAMILIAR, Reason.LOW_CONFIDENCE) if kind == 3 else ()
-    return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5, reasons=reasons)
-
-
-@pytest.mark.timeout(150)
-def test_no_walk_loses_or_doubles_anything(database: Database) -> None:
-    class Here(Machine):
-        pass
-
-    Here.database = database
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=70 if database.is_sqlite else 40,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],  # shrinking a walk takes minutes; the walk itself is printed
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
->>>>>>> e359a23 (guard: review for images unlike those the model was trained on):tests/integration/test_state_machine.py
