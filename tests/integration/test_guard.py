@@ -98,7 +98,8 @@ def test_an_artifact_without_a_guard_is_taken_only_if_asked_and_its_batches_say_
     assert (refused.status_code, refused.get_json()["code"]) == (422, "no_guard")
     taken = app.call("POST", "/v1/models?without_guard=true", data=data, **OCTETS)
     assert (taken.status_code, taken.get_json()["guarded"]) == (201, False)
-    batch = judged(app, parts(2), model="bare")
+    app.try_model(taken.get_json()["id"])
+    batch = judged(app, parts(2), model=taken.get_json()["id"])
     assert [warning["code"] for warning in batch["warnings"]] == ["no_guard"]
 
 
