@@ -20,7 +20,7 @@ from shared.store.engine import Database
 from shared.store.installation import named
 from shared.version import installed_version
 from web.api import api_keys, batches, health, items, models, predict, session, workers
-from web.http import problems
+from web.http import precheck, problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(Parked, _park)
     app.wsgi_app = BlockingWaits(app.wsgi_app, waiting.wakes)  # type: ignore[method-assign]
     app.before_request(_begin)
+    precheck.install(app)
     app.after_request(_end)
     return app
 

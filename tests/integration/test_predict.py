@@ -159,7 +159,12 @@ def test_the_worker_says_what_it_runs_on(stack: Stack) -> None:
 def test_readiness_names_the_lane_that_nobody_serves(stack: Stack) -> None:
     status, answer = stack.get("/readyz")
     assert (status, answer["status"]) == (503, "not_ready")
-    assert answer["checks"] == {"database": "ok", "broker": "ok", "worker": "no live worker for normal"}
+    assert answer["checks"] == {
+        "database": "ok",
+        "broker": "ok",
+        "worker": "no live worker for normal",
+        "blocked": "ok",
+    }
     assert stack.get("/livez") == (200, {"status": "ok"})
 
 

@@ -1,10 +1,14 @@
-"""Put an artifact into a running service; the service loads it by trial before it may be activated."""
+"""Put an artifact into a running service; a worker loads it by trial before it may be activated."""
 
+import time
 from pathlib import Path
 
 from shared.client.client import Client
+from shared.contract.models import ModelPayload
 from shared.errors import ArtifactError
 from shared.registry.artifact import read_artifact
+
+TRIAL_S = 180.0
 
 
 def publish(path: Path, *, url: str, key: str | None, activate: bool) -> str:
@@ -22,6 +26,16 @@ def publish(path: Path, *, url: str, key: str | None, activate: bool) -> str:
     with Client(url, key) as client:
         model = client.upload_model(path)
         if activate:
-            model = client.activate_model(model["id"])
+            model = client.activate_model(_tried(client, model)["id"])
     state = "active" if model["active"] else "not active yet"
     return f"{artifact.name} is {model['id']}, {state}, sha256 {artifact.sha256}"
+
+
+def _tried(client: Client, model: ModelPayload) -> ModelPayload:
+    """The model version after its trial load, whatever the outcome; the version as it is if no worker tries it in
+    TRIAL_S seconds."""
+    ends_at = time.monotonic() + TRIAL_S
+    while model["status"] == "testing" and time.monotonic() < ends_at:
+        time.sleep(0.5)
+        model = next(known for known in client.models() if known["id"] == model["id"])
+    return model

@@ -51,7 +51,10 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
     "Upload an artifact; a worker loads it by trial, and only a `ready` version can be activated",
     {201: ModelPayload},
     query=UploadModelQuery,
-    body={"application/octet-stream": "the artifact, as `python -m training` wrote it"},
+    body={
+        "application/octet-stream": "the artifact, as `python -m training` wrote it",
+        "application/zip": "the artifact, as `python -m training` wrote it",
+    },
     problems=(400, 403, 413, 415, 422),
 )
 @streams_body

@@ -22,18 +22,23 @@ def require(scope: str) -> Callable[[_View], _View]:
     def guard(view: _View) -> _View:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            key = _bearer() or _cookie()
-            if key is None:
-                raise HttpProblem(401, "unauthorized", "send a live API key: Authorization: Bearer KEY")
-            if not may(key, scope):
-                raise HttpProblem(403, "forbidden", f"this key lacks the scope {scope!r}")
-            g.key, g.tenant = key, key.tenant
+            admit(scope)
             return view(*args, **kwargs)
 
         guarded.scope = scope  # type: ignore[attr-defined]
         return guarded  # type: ignore[return-value]
 
     return guard
+
+
+def admit(scope: str) -> None:
+    """Set g.key and g.tenant for a live key with this scope; raises 401 or 403."""
+    key = _bearer() or _cookie()
+    if key is None:
+        raise HttpProblem(401, "unauthorized", "send a live API key: Authorization: Bearer KEY")
+    if not may(key, scope):
+        raise HttpProblem(403, "forbidden", f"this key lacks the scope {scope!r}")
+    g.key, g.tenant = key, key.tenant
 
 
 def may(key: ApiKeyRecord, scope: str) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 DEADLINE, PARKED, SEQUENCE = "gonogo.deadline", "gonogo.parked", "gonogo.sequence"
+# The server asks whether the headers of a request pass, before it receives the body; and the answer that they do.
+PRECHECK, PASSED = "gonogo.precheck", "gonogo.passed"
 BRIDGED = "gonogo.bridged"  # the server of this request waits by itself
 SLOW_CHECK_S = 3.0
 _KEYS_REMEMBERED = 10_000

@@ -5,17 +5,18 @@ import logging
 import resource
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.settings import Settings
-from web.app import create_app
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
-from web.service import Service
+
+if TYPE_CHECKING:
+    from web.service import Service
 
 _STARTUP_FAILED = 3
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 class _Server(uvicorn.Server):
     """uvicorn, which answers waiting requests at once when the drain begins."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: "Service") -> None:
         super().__init__(config)
         self._service = service
 
@@ -39,26 +40,31 @@ def main() -> None:
     settings = Settings.from_env()
     configure(settings.log_level)
     _raise_file_limit()
+    config = uvicorn.Config(
+        "",
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=round(settings.drain_s),
+        **uvicorn_options(),
+    )
+    # Listen first: clients that come while the application is put together wait a moment and are not refused.
+    listening = config.bind_socket()
+    listening.listen(config.backlog)
+    from web.app import create_app  # a second of imports, behind the open socket
+
     try:
         app = create_app(settings)
     except SettingsError as error:
         log.error("%s", error)
         raise SystemExit(_STARTUP_FAILED) from error
     service: Service = app.extensions["gonogo"]
-    bridge = Bridge(app, service.waiting.wakes, streams_body(app), Limits(threads=settings.web_threads))
-    config = uvicorn.Config(
-        bridge,
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=round(settings.drain_s),
-        **uvicorn_options(),
-    )
+    config.app = Bridge(app, service.waiting.wakes, streams_body(app), Limits(threads=settings.web_threads))
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again once it has drained, for the handler that was there before: a drain ends cleanly.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _Server(config, service).run()
+    _Server(config, service).run(sockets=[listening])
 
 
 def streams_body(app: Any) -> Any:

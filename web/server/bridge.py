@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from web.live.waits import BRIDGED, PARKED, SEQUENCE, Parked, Wakes, slow_check_s
+from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
 from web.server.refusals import Refusal, refuse
@@ -27,6 +27,7 @@ _Receive = Callable[[], Awaitable[dict[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
 log = logging.getLogger(__name__)
 
+PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
 WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
 LOOKS_AT_ONCE = (
     2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
@@ -86,8 +87,15 @@ class Bridge:
                 scope.pop("gonogo.key")
 
     async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        if scope["http_version"] == "1.1" and not any(name == b"host" for name, _ in scope["headers"]):
+            raise Refusal(400, "bad_request", "a request needs a Host header")
         length = _content_length(scope)
         chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+        if (length or 0) > PROMPT_BYTES or chunked or _expects_continue(scope):
+            refused = await self._precheck(scope)
+            if refused is not None:
+                await self._write(scope, send, refused)
+                return
         if (length or 0) > WHOLE_BYTES or chunked:
             if self._streams(scope["method"], scope["path"]):
                 await self._serve_upload(scope, receive, send)
@@ -98,6 +106,13 @@ class Bridge:
                 )
         body = await self._whole_body(scope["gonogo.protocol"], receive) if length or chunked else b""
         await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
+
+    async def _precheck(self, scope: dict[str, Any]) -> Answer | None:
+        """The answer to a request that its headers alone refuse, before its client has sent a body; else None."""
+        environ = environ_of(scope, BytesIO(b""))
+        environ[PRECHECK] = True
+        answer = await self._call(self._threads, environ)
+        return None if environ.get(PASSED) else answer
 
     async def _whole_body(self, protocol: Any, receive: _Receive) -> bytes:
         body = bytearray()
@@ -280,6 +295,10 @@ def _content_length(scope: dict[str, Any]) -> int | None:
         if name == b"content-length":
             return int(value)
     return None
+
+
+def _expects_continue(scope: dict[str, Any]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
 
 
 def _cut(scope: dict[str, Any]) -> None:

@@ -42,9 +42,23 @@ def read(file: IO[bytes], name: str, sink: Sink, max_bytes: int) -> None:
         ) from error
 
 
+# Archives that people send and that are not read: their first bytes, and how to pack instead.
+_OTHERS = {
+    b"Rar!": "RAR",
+    b"7z\xbc\xaf": "7-Zip",
+    b"\xfd7zXZ": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+}
+
+
 def _members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Iterator[Member]:
     file.seek(0)
-    if file.read(4) in _ZIP_STARTS:
+    head = file.read(6)
+    for start, kind in _OTHERS.items():
+        if head.startswith(start):
+            raise Unreadable(f"{kind} archives are not read; pack as zip, tar or tar.gz")
+    if head[:4] in _ZIP_STARTS:
         return zip_members.members(file, encoding)
     return tar_members.members(file, encoding, count)
 
@@ -55,7 +69,10 @@ def _take(member: Member, sink: Sink, count: Callable[[int], None]) -> None:
         sink.skip(member.name, reason)
         return
     if refusal := _refusal(member):
-        _fail(member.name, sink, *refusal)
+        if refusal[0] == "unsupported_media" and not image_files.claims_image(member.name):
+            sink.skip(member.name, refusal[1])
+        else:
+            _fail(member.name, sink, *refusal)
         return
     begun = False
     try:

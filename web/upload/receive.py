@@ -82,7 +82,11 @@ class _Parts:
         elif name == "options":
             # Chunks may have started under the first options: a second part could not change them any more.
             if self._intake.options is not None:
-                raise HttpProblem(400, "invalid_options", "a request holds at most one `options`")
+                raise HttpProblem(
+                    400,
+                    "invalid_options",
+                    "a batch takes one `options` part, a prediction none: see its query",
+                )
         else:
             raise HttpProblem(
                 400,

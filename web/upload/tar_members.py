@@ -30,7 +30,7 @@ _DATALESS = (
 def members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Iterator[Member]:
     """Every member that is no folder. `count` is told of all unpacked bytes, and raises if there are too many.
 
-    Raises Unreadable where the archive is damaged, ends early, or goes on after its end marker.
+    Raises Unreadable where the archive is damaged, ends before both blocks of its end marker, or goes on after it.
     """
     file.seek(0)
     is_gzip = file.read(2) == b"\x1f\x8b"
@@ -55,6 +55,8 @@ def members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Ite
                 yield _member(header, extended, stream, encoding)
             stream.skip()
             extended = {}
+    if stream.block() != _ZEROS:
+        raise Unreadable("its end marker is not whole; was it cut?")
     stream.expect_zeros()
 
 

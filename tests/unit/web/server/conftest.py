@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from flask import Flask, Response, request
 
-from web.live.waits import DEADLINE, PARKED, Parked, Wakes
+from web.live.waits import DEADLINE, PARKED, PASSED, PRECHECK, Parked, Wakes
 from web.server.bodies import BodyBroken
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
@@ -72,6 +72,15 @@ class Looks:
 def application(site_seen: list[str]) -> Flask:
     """Views that wait, stream, read bodies and break."""
     app, look = Flask("small"), Looks()
+
+    @app.before_request
+    def precheck() -> tuple[str, int] | None:
+        if not request.environ.pop(PRECHECK, False):
+            return None
+        if request.path == "/refuse":
+            return "refused", 401
+        request.environ[PASSED] = True
+        return "", 204
 
     @app.errorhandler(Parked)
     def park(parked: Parked) -> tuple[str, int]:

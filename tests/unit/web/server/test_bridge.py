@@ -122,6 +122,26 @@ def test_a_chunked_body_over_the_limit_is_refused(site: Site) -> None:
         assert sock.recv(2**16).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+def test_a_request_that_its_headers_refuse_is_answered_before_its_body_comes(site: Site, expect: str) -> None:
+    with site.connect() as sock:
+        sock.sendall(f"POST /refuse HTTP/1.1\r\nHost: x\r\n{expect}Content-Length: 1000000\r\n\r\n".encode())
+        assert sock.recv(2**16).startswith(b"HTTP/1.1 401")
+
+
+def test_a_body_that_passes_is_asked_for(site: Site) -> None:
+    with site.connect() as sock:
+        head = b"POST /upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+        sock.sendall(head)
+        assert sock.recv(2**16).startswith(b"HTTP/1.1 100")
+        sock.sendall(b"body")
+        assert sock.recv(2**16).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_without_a_host_is_refused(site: Site) -> None:
+    assert site.ask("GET /livez HTTP/1.1\nConnection: close\n\n").startswith(b"HTTP/1.1 400")
+
+
 def test_an_early_refusal_reaches_a_client_that_is_still_sending(site: Site) -> None:
     with site.connect() as sock:
         sock.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 8388608\r\n\r\n")

@@ -66,7 +66,7 @@ JUNK = {
     ".hidden/a.jpg": an_image(9),
     "parts/readme.txt": b"hello",
     "parts/labels.csv": b"file,label\n",
-    "parts/empty.jpg": b"",
+    "parts/empty": b"",
 }
 
 
@@ -83,6 +83,26 @@ def test_files_that_are_no_images_are_skipped_with_their_names_and_reasons(pack:
     assert len(result.items) == len(IMAGES)
     assert [name for name, _ in result.skipped] == list(JUNK)
     assert all(reason for _, reason in result.skipped)
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar"])
+@pytest.mark.parametrize("data", [b"", b"not an image"], ids=["empty", "other bytes"])
+def test_a_file_that_claims_to_be_an_image_is_taken_whatever_it_holds(pack: Pack, data: bytes) -> None:
+    result = taken(pack({**IMAGES, "parts/lost.jpg": data}))
+    assert [name for name, _, _ in result.items] == [*IMAGES, "parts/lost.jpg"]
+    assert result.skipped == []
+
+
+def test_a_tar_with_half_of_its_end_marker_was_cut() -> None:
+    end = len(TAR.rstrip(b"\0"))
+    blocks = -(-end // 512) * 512
+    problem = refused(TAR[: blocks + 512])
+    assert (problem.status, problem.code) == (422, "invalid_archive")
+
+
+@pytest.mark.parametrize("head", [b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\0", b"BZh91AY"])
+def test_an_archive_of_another_kind_is_named(head: bytes) -> None:
+    assert "pack as zip, tar or tar.gz" in refused(head + bytes(2000)).detail
 
 
 def test_an_image_is_known_by_its_content_whatever_its_name() -> None:
