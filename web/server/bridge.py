@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
 WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
+STREAMS_AT_ONCE = 4
 LOOKS_AT_ONCE = (
     2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
 )
@@ -68,6 +69,8 @@ class Bridge:
         self._threads = ThreadPoolExecutor(self._limits.threads, "request")
         self._upload_threads = ThreadPoolExecutor(self._limits.upload_slots, "upload")
         self._health_threads = ThreadPoolExecutor(2, "health")
+        # Few: a block of a stream is computed, and many at once would keep the event loop from the interpreter.
+        self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
         self._queued = 0
         self._uploads: set[BodyPipe] = set()
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
@@ -207,7 +210,7 @@ class Bridge:
         loop, blocks = asyncio.get_running_loop(), iter(answer.body)
         try:
             since = self._wakes.sequence
-            while (block := await loop.run_in_executor(self._threads, next, blocks, None)) is not None:
+            while (block := await loop.run_in_executor(self._stream_threads, next, blocks, None)) is not None:
                 if isinstance(block, Parked):
                     await self._wait(block, since)
                     if scope["gonogo.protocol"].is_gone():
@@ -218,7 +221,7 @@ class Bridge:
         finally:
             close = getattr(answer.body, "close", None)
             if close is not None:
-                await loop.run_in_executor(self._threads, close)
+                await loop.run_in_executor(self._stream_threads, close)
         await send({"type": "http.response.body", "body": b""})
 
     def _bounded(self, send: _Send) -> _Send:
