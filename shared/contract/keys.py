@@ -5,8 +5,8 @@ from typing import Annotated, Literal, NotRequired
 from annotated_types import MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.clock import now, rfc3339
-from shared.contract.fields import NO_CONTROL, About, Moment, OneOf, Rule, Time, closed
+from shared.clock import rfc3339
+from shared.contract.fields import NO_CONTROL, About, Moment, OneOf, Time, closed
 from shared.contract.scopes import SCOPES
 from shared.store.records import ApiKeyRecord
 
@@ -24,10 +24,6 @@ class ApiKeyPayload(TypedDict):
     secret: NotRequired[Annotated[str, About("only in the answer that made the key")]]
 
 
-def _is_ahead(moment: float) -> str | None:
-    return None if moment > now() else "this time has passed, so the key would never work"
-
-
 @closed
 class ApiKeyRequest(TypedDict):
     name: Annotated[
@@ -42,9 +38,10 @@ class ApiKeyRequest(TypedDict):
     ]
     expires_at: NotRequired[
         Annotated[
-            Annotated[Moment, Rule(_is_ahead)] | None,
+            Moment | None,
             About(
-                "RFC 3339 with an offset; from then on the key is refused", examples=["2126-11-24T10:00:00Z"]
+                "RFC 3339 with an offset, a time to come; from then on the key is refused",
+                examples=["2126-11-24T10:00:00Z"],
             ),
         ]
     ]

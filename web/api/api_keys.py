@@ -6,8 +6,10 @@ from flask import Blueprint, g
 from sqlalchemy import select
 
 from shared.access import keys
+from shared.clock import now
 from shared.contract.keys import ApiKeyPayload, ApiKeyRequest, key_payload
 from shared.contract.pages import Page, page
+from shared.contract.problems import ErrorEntry
 from shared.contract.scopes import may_grant
 from shared.store.records import ApiKeyRecord
 from shared.store.tables import ApiKey
@@ -34,20 +36,26 @@ def list_keys() -> dict[str, Any]:
     "Make a key; its secret is shown in this answer and never again",
     {201: ApiKeyPayload},
     body={"application/json": ApiKeyRequest},
-    problems=(400, 403, 413, 415),
+    problems=(400, 403, 413, 415, 422),
 )
 def create_key(body: ApiKeyRequest) -> tuple[dict[str, Any], int]:
     if not may_grant(g.key.scopes, body["scopes"]):
         raise HttpProblem(
             403, "forbidden", "only a key with the scope 'operator' gives out metrics and operator"
         )
+    expires_at = body.get("expires_at")
+    if expires_at is not None and expires_at <= now():
+        # 422, not 400: no schema can tell a client which times have passed.
+        why = "this time has passed, so the key would never work"
+        entry = ErrorEntry(code="invalid_member", pointer="/expires_at", detail=why)
+        raise HttpProblem(422, "invalid_member", f"/expires_at: {why}", errors=[entry])
     with service().database.write() as connection:
         identifier, secret = keys.create_key(
             connection,
             tenant=g.tenant,
             name=body["name"],
             scopes=body["scopes"],
-            expires_at=body.get("expires_at"),
+            expires_at=expires_at,
         )
         row = connection.execute(select(ApiKey.__table__).where(ApiKey.id == identifier)).one()
     return dict(key_payload(ApiKeyRecord._make(row), secret)), 201

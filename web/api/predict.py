@@ -15,6 +15,7 @@ from web.http.operations import operation, streams_body
 from web.http.problems import HttpProblem
 from web.live.waits import DEADLINE
 from web.service import Service, service
+from web.upload import names
 from web.upload.body import Body
 from web.upload.intake import Intake
 from web.upload.options import read_options
@@ -42,7 +43,7 @@ _OURS = {
     query=PredictQuery,
     body={"multipart/form-data": PredictForm, "image/*": "the picture itself"},
     problems=(400, 413, 415, 422, 429, 503),
-    headers={"X-Filename": "the name of a picture that is sent by itself"},
+    headers={"X-Filename": ("the name of an image that is sent by itself", names.SCHEMA)},
 )
 @streams_body
 def predict(query: PredictQuery) -> Response:

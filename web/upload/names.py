@@ -11,6 +11,8 @@ from web.upload.name_encodings import guessed
 
 UNNAMED = "unnamed"
 MAX_CHARACTERS = 1000
+# objection() as keywords of JSON Schema.
+SCHEMA = {"maxLength": MAX_CHARACTERS, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 _ENCODED_WORDS = re.compile(r"\s*=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=(?:\s+=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=)*\s*")
 
 
