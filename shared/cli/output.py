@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from shared.contract.visible import visible
+
 _LINE_EVERY_S = 5.0
 _DRAW_EVERY_S = 0.1
 _BAR = 28
@@ -25,8 +27,8 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def printable(value: object) -> str:
-    """Text that cannot steer a terminal."""
-    text = "-" if value is None else str(value)
+    """Text that can neither steer a terminal nor turn the order of its characters."""
+    text = "-" if value is None else visible(str(value))
     return (
         text
         if text.isprintable()

@@ -14,7 +14,7 @@ from web.http.auth import may, require, sign_in
 from web.http.headers import base_url
 from web.http.problems import HttpProblem
 from web.pages.security import harden
-from web.pages.words import FILTERS
+from web.pages.words import FILTERS, finished
 from web.resources import batches, items
 from web.service import service
 
@@ -30,6 +30,7 @@ _ROWS = 20
 @blueprint.record_once
 def _install(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS)
+    state.app.jinja_env.finalize = finished
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
 

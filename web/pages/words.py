@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from shared.clock import now
 from shared.contract.batches import BatchPayload
 from shared.contract.notices import notices
+from shared.contract.visible import visible
 
 _STATES = {
     "draft": "Draft",
@@ -172,6 +173,14 @@ def summary(batch: BatchPayload) -> str:
 def ticked(text: str) -> Markup:
     """Text whose `names` become code in the page."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
+
+
+def finished(value: Any) -> Any:
+    """Each value on its way into a page: text that a client sent cannot turn the order of its characters.
+
+    Markup passes as it is: its parts went through here before.
+    """
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _seconds(text: str) -> float:

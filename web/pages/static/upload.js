@@ -26,6 +26,12 @@ function size(bytes) {
   return `${bytes.toFixed(bytes < 10 && step ? 1 : 0)} ${units[step]}`;
 }
 
+// Characters that turn the order of a name's characters, written out; the file is sent with its name as it is.
+function visible(text) {
+  return text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 function show(part) {
   for (const id of ["ready", "sending"]) at(id).hidden = id !== part;
 }
@@ -36,13 +42,13 @@ function trouble(text, entries = []) {
   box.hidden = !text;
   if (!text) return;
   const line = document.createElement("p");
-  line.textContent = text;
+  line.textContent = visible(text);
   box.append(line);
   if (!entries.length) return;
   const list = document.createElement("ul");
   for (const entry of entries.slice(0, 20)) {
     const row = document.createElement("li");
-    row.textContent = [entry.filename || entry.pointer, entry.detail || entry.code].filter(Boolean).join(": ");
+    row.textContent = visible([entry.filename || entry.pointer, entry.detail || entry.code].filter(Boolean).join(": "));
     list.append(row);
   }
   box.append(list);
@@ -62,7 +68,7 @@ function choose(more) {
   showSkipped();
   const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
   const one = files.length === 1;
-  at("chosen").textContent = `${one ? files[0].name : `${files.length.toLocaleString()} images`} · ${size(bytes)}`;
+  at("chosen").textContent = `${one ? visible(files[0].name) : `${files.length.toLocaleString()} images`} · ${size(bytes)}`;
   at("go").textContent = one ? "Inspect" : `Inspect ${files.length.toLocaleString()} images`;
   show("ready");
 }
@@ -83,7 +89,7 @@ async function chooseFolder(found) {
   const wanted = [];
   for (const each of found) {
     const why = await reason(each);
-    if (why) skipped.push(`${each.name} (${why})`);
+    if (why) skipped.push(`${visible(each.name)} (${why})`);
     else wanted.push(each);
   }
   if (!wanted.length && !files.length) {

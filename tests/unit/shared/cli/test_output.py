@@ -18,6 +18,11 @@ def test_a_filename_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_filename_cannot_turn_its_own_order(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["file"], [["a\u202egpj.exe.jpg"]])
+    assert capsys.readouterr().out.splitlines()[1] == "a\\u202egpj.exe.jpg"
+
+
 def test_columns_are_aligned_and_nothing_is_shown_as_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["id", "score"], [["a", 0.5], ["long", None]])
     assert capsys.readouterr().out.splitlines() == ["id    score", "a     0.5", "long  -"]

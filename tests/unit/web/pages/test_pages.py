@@ -218,6 +218,19 @@ def test_names_and_labels_are_text_whatever_they_hold(site: Site) -> None:
         assert "&lt;img src=x" in page
 
 
+def test_names_cannot_turn_the_order_of_what_a_page_shows(site: Site) -> None:
+    turned, shown = "a\u202egpj.exe.jpg", r"a\u202egpj.exe.jpg"
+    batch = site.submit([turned, turned], name=turned, metadata={turned: turned})
+    site.decide([("defect", 0.9, None), (None, None, "corrupt_image")])
+    client = site.signed_in()
+    for path in ("/", f"/batches/{batch['id']}", f"/batches/{batch['id']}?status=failed"):
+        page = client.get(path).text
+        assert "\u202e" not in page
+        assert f"<bdi>{shown}</bdi>" in page
+    items = client.get(f"/v1/batches/{batch['id']}/items").get_json()["data"]
+    assert {item["filename"] for item in items} == {turned}  # kept as sent
+
+
 def test_every_page_keeps_to_its_own_origin(site: Site) -> None:
     batch = decided(site)
     client = site.signed_in()
