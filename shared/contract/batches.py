@@ -50,13 +50,16 @@ class Blocked(TypedDict):
     since: Time
 
 
-class BatchWarning(TypedDict):
-    """A fact about the batch that a person should see: a skipped file, many unfamiliar images, or a model that does not
-    know how its images look."""
+ABORTED = "aborted_on_error"
 
-    code: Annotated[str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, NO_GUARD))]
+
+class BatchWarning(TypedDict):
+    """A fact about the batch that a person should see: a skipped file, many unfamiliar images, a model that does not
+    know how its images look, or the failed item that ended the batch."""
+
+    code: Annotated[str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, NO_GUARD, ABORTED))]
     filename: NotRequired[
-        Annotated[str, About("of `file_skipped`, which is no image or a system's own file")]
+        Annotated[str, About("of `file_skipped`, and of the item whose failure ended the batch")]
     ]
     detail: str
 
@@ -75,7 +78,7 @@ class BatchPayload(TypedDict):
     skipped: Annotated[int, About("files of the archive that became no item, since they are no images")]
     warnings: Annotated[
         list[BatchWarning],
-        About("doubts about its verdicts, then the first 100 skipped files, with the reason"),
+        About("doubts about its verdicts, the failed item that ended it, then the first 100 skipped files"),
     ]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]

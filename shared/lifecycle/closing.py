@@ -1,10 +1,11 @@
-"""Queued items close without a verdict: cancelled by a client, or expired by the batch's deadline.
+"""Queued items close without a verdict: by a client's cancel, a failed item or the batch's deadline.
 
 Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 """
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
+from shared.contract.batches import ABORTED, BatchWarning
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -31,6 +32,27 @@ def cancel(connection: Connection, batch_id: str) -> bool:
         )
     )
     return _settle(connection, changed.rowcount)
+
+
+def abort(connection: Connection, batch_id: str) -> bool:
+    """Cancel for the first failed item of a batch whose `on_error` is abort, and say so in its warnings.
+
+    False where the batch has ended, or was cancelled before. The caller calls endings.end() next.
+    """
+    if not cancel(connection, batch_id):
+        return False
+    # cancel() holds the lock of the batch's row, so no other transaction changes the warnings in between.
+    warnings = connection.scalar(select(Batch.warnings).where(Batch.id == batch_id))
+    name, code = connection.execute(
+        select(Item.filename, Item.error_code)
+        .where(Item.batch_id == batch_id, Item.status == ItemStatus.FAILED)
+        .order_by(Item.finished_at, Item.seq)
+        .limit(1)
+    ).one()
+    detail = f"failed with {code}, and on_error is abort: the items that had not begun were cancelled"
+    why = BatchWarning(code=ABORTED, filename=name, detail=detail)
+    connection.execute(update(Batch).where(Batch.id == batch_id).values(warnings=[why, *(warnings or [])]))
+    return True
 
 
 def expire(connection: Connection, batch_id: str) -> bool:

@@ -25,4 +25,4 @@ def record(runtime: Runtime, done: Sequence[tuple[Claim, Sequence[Result]]], sha
 def abort(runtime: Runtime, batch_id: str) -> None:
     """Cancel the queued items of a batch that asked to end at its first failure."""
     with runtime.database.write() as connection:
-        closing.cancel(connection, batch_id)
+        closing.abort(connection, batch_id)

@@ -132,6 +132,41 @@ def test_a_deadline_that_is_not_over_closes_nothing(database: Database, model_id
     assert batch_row(database, batch_id).queued == 4
 
 
+def test_a_batch_that_a_failed_item_ends_names_the_item_and_its_code(
+    database: Database, model_id: str
+) -> None:
+    skipped = {"code": "file_skipped", "filename": "a.txt", "detail": "not an image"}
+    batch_id = make_batch(
+        database, model_id, items=4, per_chunk=2, on_error="abort", warnings=[skipped], webhook=WEBHOOK
+    )
+    recorded = record(database, must_claim(database), verdict=None, score=None, error_code="corrupt_image")
+    assert recorded is not None
+    assert recorded.abort
+    assert run(database, closing.abort, batch_id)
+    assert not run(database, closing.abort, batch_id)  # another worker's item failed too
+    run(database, endings.complete, batch_id)
+    row = batch_row(database, batch_id)
+    assert (row.status, row.failed, row.cancelled) == ("cancelled", 2, 2)
+    why, other = row.warnings
+    assert (why["code"], why["filename"]) == ("aborted_on_error", "0.jpg")
+    assert "corrupt_image" in why["detail"]
+    assert other == skipped
+    with database.read() as connection:
+        body = json.loads(connection.scalars(select(Delivery.body)).one())
+    assert why in body["data"]["warnings"]
+
+
+def test_a_client_that_cancels_a_batch_gets_no_warning_of_a_failed_item(
+    database: Database, model_id: str
+) -> None:
+    batch_id = make_batch(database, model_id, items=4, per_chunk=2, on_error="abort")
+    held = must_claim(database)
+    assert run(database, closing.cancel, batch_id)
+    record(database, held, verdict=None, score=None, error_code="corrupt_image")
+    assert not run(database, closing.abort, batch_id)
+    assert not batch_row(database, batch_id).warnings
+
+
 def test_only_what_has_ended_is_purged(database: Database, model_id: str) -> None:
     batch_id = make_batch(database, model_id, webhook=WEBHOOK)
     assert not run(database, purging.purge_rows, batch_id)
