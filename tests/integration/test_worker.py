@@ -17,6 +17,7 @@ import standardwebhooks
 import torch
 from PIL import Image
 
+from shared.contract.notices import notices
 from tests.harness.application import application
 from tests.harness.forms import as_form, image_parts, options_part
 from tests.harness.processes import until
@@ -35,7 +36,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
     changed: dict[str, Any] = {"chunk_items": 4, "max_attempts": 1, "workers": 1, "drain_s": 3.0}
     with running(folder, [artifact], *names, **changed) as made:
         point = f"worker.decode:{hashlib.sha256(POISON).hexdigest()}"
-        made.start("bulk", GONOGO_FAILPOINTS=f"{point}=kill", GONOGO_FAILPOINTS_DIR=str(folder))
+        # Of the whole stack, so that a test which starts the bulk worker again leaves it as the others expect it.
+        made.extra_env |= {"GONOGO_FAILPOINTS": f"{point}=kill", "GONOGO_FAILPOINTS_DIR": str(folder)}
+        made.start("bulk")
         made.wait_ready(90)
         yield made
 
@@ -170,6 +173,10 @@ def test_abort_at_the_first_failure_cancels_what_has_not_begun(
     assert counts["failed"] == 1
     assert counts["cancelled"] > 0
     assert counts["total"] == counts["failed"] + counts["cancelled"] + counts["succeeded"]
+    (why,) = [warning for warning in batch["warnings"] if warning["code"] == "aborted_on_error"]
+    assert why["filename"] == "broken.jpg"
+    assert "corrupt_image" in why["detail"]
+    assert any("broken.jpg: failed with corrupt_image" in sentence for sentence in notices(batch))
 
 
 def test_the_worker_that_works_says_so(stack: Stack, few: dict[str, bytes]) -> None:
@@ -188,7 +195,6 @@ def test_the_worker_that_works_says_so(stack: Stack, few: dict[str, bytes]) -> N
 def test_a_worker_that_is_told_to_stop_leaves_the_list_and_loses_nothing(
     stack: Stack, images: dict[str, bytes]
 ) -> None:
-    """The last test of the module: it replaces the bulk worker."""
     batch = stack.submit(images)
     until(lambda: stack.get(f"/v1/batches/{batch['id']}")[1]["counts"]["succeeded"], 60, "the work has begun")
     stack.kill("bulk", signal.SIGTERM, timeout_s=60)
