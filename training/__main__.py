@@ -122,7 +122,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         key = options.key_file.read_text().strip() if options.key_file else None
         seen = compare(artifact, records, scores, url=options.against, key=key)
         print(
-            f"{options.against}: {seen.pictures} pictures, {seen.different} answered otherwise, "
+            f"{options.against}: {seen.pictures} images, {seen.different} answered otherwise, "
             f"scores differ by {seen.score_difference:g} at most"
         )
         if seen.different:
@@ -131,7 +131,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(json.dumps(report.as_card(), indent=1))
         return 0
     unscored = len(records) - report.pictures
-    print(f"{report.pictures} pictures scored, {unscored} refused, {report.groups} groups")
+    print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
     print(f"accuracy {report.accuracy}; by groups {report.accuracy_by_groups}")
     print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")
     print(f"false rejects {report.false_rejects}: {report.false_reject_rate}")

@@ -18,7 +18,7 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     render.add_argument("--seed", type=int, default=0)
     render.add_argument("--size", type=int, default=300, help="side in pixels")
     render.add_argument("--defect-share", type=float, default=0.5)
-    render.add_argument("--masks", action="store_true", help="also write the flawed pixels of each picture")
+    render.add_argument("--masks", action="store_true", help="also write the flawed pixels of each image")
     render.set_defaults(run=runs["render"])
 
     check = commands.add_parser("check", help="look at a folder: unreadable files, duplicates, leaks")
@@ -26,7 +26,7 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=runs["check"])
 
-    train = commands.add_parser("train", help="train on any folder of defect and good pictures")
+    train = commands.add_parser("train", help="train on any folder of defect and good images")
     train.add_argument(
         "folder", type=Path, help="defect/ and no_defect/ below it, or a CSV with file, label, group"
     )
@@ -50,11 +50,11 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     )
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    train.add_argument("--side", type=int, help="bring large pictures to this side instead of the recipe's")
-    train.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds a picture")
+    train.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
+    train.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds an image")
     train.add_argument("--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving")
     train.add_argument(
-        "--full-scale", type=int, help="the value that means white in pictures of more than 8 bits"
+        "--full-scale", type=int, help="the value that means white in images of more than 8 bits"
     )
     train.add_argument("--escape-cost", type=float, default=1.0)
     train.add_argument("--reject-cost", type=float, default=1.0)
@@ -74,7 +74,7 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("folder", type=Path)
-    evaluate.add_argument("--output", type=Path, help="write a verdict for each picture to this CSV")
+    evaluate.add_argument("--output", type=Path, help="write a verdict for each image to this CSV")
     evaluate.add_argument(
         "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
     )
@@ -108,7 +108,7 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
     quality.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
     quality.add_argument(
-        "--fix-test-parts", type=Path, metavar="JSON", help="only write which pictures each test part holds"
+        "--fix-test-parts", type=Path, metavar="JSON", help="only write which images each test part holds"
     )
     quality.set_defaults(run=runs["quality"])
     return parser

@@ -8,7 +8,7 @@ from training.proof.operating_point import Costs
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may choose; the recipe chooses the rest."""
+    """Choices of the person who trains; the recipe chooses the rest."""
 
     name: str
     output: Path
@@ -19,7 +19,7 @@ class Options:
     device: str = "auto"
     threads: int = 2
     side: int | None = None
-    speed: float | None = None  # millions of multiply-adds a picture
+    speed: float | None = None  # millions of multiply-adds an image
     mirrors: int | None = None
     full_scale: int | None = None
     costs: Costs = field(default_factory=Costs)

@@ -1,4 +1,4 @@
-"""One run, from a folder to a proven artifact: look, split, decode, fit, calibrate, choose, prove, write."""
+"""Run a training, from a folder to a proven artifact: look, split, decode, fit, calibrate, choose, prove, write."""
 
 import time
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def train_folder(
         looked_test = check(test_folder)
         known = {record.identity for record in looked.records}
         if any(record.identity in known for record in looked_test.records):
-            raise DataError(f"{test_folder} holds pictures that are also in {folder}")
+            raise DataError(f"{test_folder} holds images that are also in {folder}")
         split = Split(split.train + split.test, split.validation, looked_test.records)
         how = f"{how}; the test part is the folder {test_folder.name}"
     return train_split(looked, split, how, options, say=say, progress=progress)
@@ -92,7 +92,7 @@ def train_split(
     shape = recipe.original_shape() if original else _shape(spec, freedom, few_parts, options)
     start = starting_weights(options.start, shape)
     say(
-        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds a picture"
+        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds an image"
     )
     if start is not None:
         say(f"starts from the weights of {start.name}")

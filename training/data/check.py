@@ -18,7 +18,7 @@ from training.data.report import Report
 
 # A set joined by likeness alone stays below this, or a run of frames, each like the next, would join everything.
 _LARGEST_SHARE, _LARGEST_AT_LEAST = 0.02, 50
-# What Pillow raises for bytes that are no sound picture, by experience with fuzzed files.
+# Pillow raised each of these for a damaged image while files were fuzzed.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
@@ -45,7 +45,7 @@ def _look(path: Path) -> _Look | None:
 
 
 def check(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Look at every picture: unreadable ones, duplicates, near duplicates, leaks. Raises DataError."""
+    """Look at every image: unreadable ones, duplicates, near duplicates, leaks. Raises DataError."""
     records = load(folder)
     root = folder if folder.is_dir() else folder.parent
     report = Report(str(folder.name), has_groups=any(record.group for record in records))
@@ -77,7 +77,7 @@ def check(folder: Path, *, progress: Callable[[int, int], None] | None = None) -
     report.records = _grouped(kept, looks, report, root)
     _note_leaks(report, root)
     if len({record.label for record in report.records}) < 2:
-        raise DataError(f"{folder} holds pictures of one label only")
+        raise DataError(f"{folder} holds images of one label only")
     return report
 
 
@@ -86,7 +86,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _is_odd(look: _Look, report: Report) -> bool:
-    """Of a size or mode that one picture in fifty or fewer has, beside one that nine in ten have."""
+    """Whether few images (one in fifty at most) have this size or mode while nine in ten share another."""
     for own, counts in ((look.size, report.sizes), (look.mode, report.modes)):
         total = sum(counts.values())
         if max(counts.values()) >= 0.9 * total and counts[own] <= max(1, 0.02 * total):
@@ -95,7 +95,7 @@ def _is_odd(look: _Look, report: Report) -> bool:
 
 
 def _grouped(records: list[Record], looks: list[_Look], report: Report, root: Path) -> list[Record]:
-    """Records whose groups hold together what is the same; pictures with both labels are left out."""
+    """Records whose groups hold together what is the same; images with both labels are left out."""
     by_identity: defaultdict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
         by_identity[record.identity].append(place)

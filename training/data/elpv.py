@@ -1,6 +1,6 @@
-"""The solar cells of the package `elpv-dataset` as a folder like any other: 2,624 pictures, 300 x 300, grey.
+"""The solar cells of the package `elpv-dataset` as a folder like any other: 2,624 images, 300 x 300, grey.
 
-The pictures carry the probability of a defect that experts gave: 0, 1/3, 2/3 or 1. From one half on it counts as
+The images carry the probability of a defect that experts gave: 0, 1/3, 2/3 or 1. From one half on it counts as
 a defect. No module is named, so no group is either. Licence CC BY-NC-SA 4.0: to measure with, not to ship.
 """
 

@@ -1,10 +1,10 @@
-"""Which pictures show the same thing: a small grey print of each, and every pair of prints that agree.
+"""Which images show the same thing: a small grey print of each, and every pair of prints that agree.
 
-A print is the picture shrunk to 32x32 grey levels. Two pictures are near duplicates where their prints correlate
-at 0.998 or more. Measured on 5,665 pictures of castings: every one of the 342 pairs found is of one part, and at
+A print is the image shrunk to 32x32 grey levels. Two images are near duplicates where their prints correlate
+at 0.998 or more. Measured on 5,665 images of castings: every one of the 342 pairs found is of one part, and at
 least half of the copies shrunk to two thirds, saved again at JPEG quality 40 or made brighter are found. A
 gradient hash, the usual choice, can't do both: such copies differed in up to 21 of its 256 bits, and so did
-pictures of different castings.
+images of different castings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from PIL import Image
 
 SIDE = 32
 ALIKE = 0.998
-SMALLEST = 48  # a picture with a shorter side below this has too few pixels to tell like parts apart
-_LEAST_SPREAD = 3.0  # grey levels; a blank picture is like any other blank one
+SMALLEST = 48  # an image with a shorter side below this has too few pixels to tell like parts apart
+_LEAST_SPREAD = 3.0  # grey levels; a blank image is like any other blank one
 _BLOCK = 1024
 
 Print = NDArray[np.uint8]
@@ -25,9 +25,9 @@ Print = NDArray[np.uint8]
 
 
 def take_print(picture: Image.Image) -> Print | None:
-    """The print of an opened picture; None where it is too small or too blank to have one.
+    """The print of an opened image; None where it is too small or too blank to have one.
 
-    Raises what Pillow raises for a picture that can't be decoded.
+    Raises what Pillow raises for an image that can't be decoded.
     """
     if min(picture.size) < SMALLEST:
         picture.load()  # a broken one must still be found

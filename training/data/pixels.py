@@ -1,4 +1,4 @@
-"""Pictures decoded once, by the very function that serves, and kept in memory as bytes."""
+"""Images decoded once, by the very function that serves, and kept in memory as bytes."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from shared.vision.preprocess import decode
 
 
 def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2) -> NDArray[np.uint8]:
-    """Pixels (N, H, W, C) in the order of `files`. Raises ItemError for the first picture that cannot be
+    """Pixels (N, H, W, C) in the order of `files`. Raises ItemError for the first image that cannot be
     read."""
     pixels = np.empty((len(files), spec.height, spec.width, spec.channels), np.uint8)
 
@@ -24,8 +24,8 @@ def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2
 
 
 def decode_masks(files: Sequence[Path], spec: Preprocessing) -> NDArray[np.uint8] | None:
-    """Masks (N, H, W, 1), 255 on the flaw, from `masks/STEM.png` beside the label folders; None where the data
-    has none. A picture without a mask file among others with one has no flaw."""
+    """Masks (N, H, W, 1), 255 on the flaw, from `masks/STEM.png` next to the label folders; None where the data
+    has none. An image without a mask file among others with one has no flaw."""
     masks = [file.parent.parent / "masks" / f"{file.stem}.png" for file in files]
     if not any(mask.exists() for mask in masks[:50]):
         return None

@@ -28,8 +28,8 @@ class DataError(GonogoError):
 
 @dataclass(frozen=True)
 class Record:
-    """One labelled picture: label 1 is a defect. `identity` is the sha256 of its bytes, by `check`; before that
-    what the table claims, or empty."""
+    """A labelled image; label 1 is a defect. `check` sets `identity` to the sha256 of the bytes; until then it is
+    the hash that the table claims, or empty."""
 
     path: Path
     label: int
@@ -59,9 +59,7 @@ def load(folder: Path) -> list[Record]:
             split = next((_SPLITS[part] for part in above if part in _SPLITS), None)
             records.append(Record(path, label, "", split))
     if not records:
-        raise DataError(
-            f"{folder} holds no pictures below defect/ and no_defect/ (or Positive/, Negative/, …)"
-        )
+        raise DataError(f"{folder} holds no images below defect/ and no_defect/ (or Positive/, Negative/, …)")
     return records
 
 
@@ -84,5 +82,5 @@ def _from_csv(table: Path, folder: Path) -> list[Record]:
             claimed = (row.get("sha256") or "").strip().lower()
             records.append(Record(folder / row["file"], label, group, _SPLITS.get(split), claimed))
     if not records:
-        raise DataError(f"{table} lists no pictures")
+        raise DataError(f"{table} lists no images")
     return records

@@ -11,11 +11,11 @@ _NAMED = 50  # of a kind of finding; the count says how many there are
 
 @dataclass
 class Report:
-    """What `check` saw; `records` are the usable pictures, groups merged where pictures are the same."""
+    """The findings of `check`; `records` are the usable images, with groups merged where images are the same."""
 
     folder: str
     records: list[Record] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)  # pictures that no label reaches
+    ignored: list[str] = field(default_factory=list)  # images that no label reaches
     unreadable: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Report:
         """For a person, one finding a line."""
         entry = self.as_json()
         lines = [
-            f"{entry['images']} pictures: {entry['defect']} defect, {entry['no_defect']} no_defect, "
+            f"{entry['images']} images: {entry['defect']} defect, {entry['no_defect']} no_defect, "
             f"{entry['groups']} groups" + ("" if self.has_groups else " (by likeness, none given)"),
             "sizes: " + ", ".join(f"{size} ({count})" for size, count in list(self.sizes.items())[:5]),
             "modes: " + ", ".join(f"{mode} ({count})" for mode, count in self.modes.items()),
@@ -85,7 +85,7 @@ class Report:
         lines += _listed("not the bytes that the table's sha256 names", self.changed)
         lines += _listed("no label reaches, left out", self.ignored)
         lines += _listed("odd size or mode", self.odd)
-        lines += _listed("same picture, both labels, left out", [", ".join(c) for c in self.contradictions])
+        lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
         if self.exact_across_splits:
             lines.append(f"the same bytes in two parts of the given split: {self.exact_across_splits} times")
         if self.leaks:

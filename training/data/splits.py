@@ -1,4 +1,4 @@
-"""Splits that hold a group on one side, and the hash that says which pictures the test part is."""
+"""Splits that hold a group on one side, and the hash that says which images the test part is."""
 
 import hashlib
 from collections import defaultdict
@@ -22,7 +22,7 @@ class Split:
 
 
 def grouped_split(records: Sequence[Record], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
-    """Whole groups to each part, defects and good pictures in nearly the wanted shares in each.
+    """Whole groups to each part, defects and good images in nearly the wanted shares in each.
 
     Raises DataError where there are too few groups for each part to hold both labels.
     """
@@ -35,7 +35,7 @@ def grouped_split(records: Sequence[Record], *, seed: int, fractions: Sequence[f
 
 
 def random_split(records: Sequence[Record], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
-    """Single pictures at random, whatever group they belong to: the protocol of most published figures."""
+    """Single images at random, whatever group they belong to: the protocol of most published figures."""
     alone = [replace(record, group=str(place)) for place, record in enumerate(records)]
     split = grouped_split(alone, seed=seed, fractions=fractions)
     by_path = {record.path: record for record in records}
@@ -100,5 +100,5 @@ def _assign(records: Sequence[Record], fractions: Sequence[float], seed: int) ->
 
 
 def part_hash(records: Sequence[Record]) -> str:
-    """sha256 of the sorted identities: the same pictures give the same hash wherever they lie."""
+    """sha256 of the sorted identities: the same images give the same hash wherever they lie."""
     return hashlib.sha256("\n".join(sorted(record.identity for record in records)).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""What a picture may look like and still be the same part: `torchvision.transforms.v2` over whole batches.
+"""Change an image as its part may look on another day: `torchvision.transforms.v2` over whole batches.
 
-Every transform draws its numbers for each picture of the batch and then works on all of them at once, which
-on a CPU is several times faster than picture by picture, except for mirrors. Batches are (N, C, H, W), 0 black
+Every transform draws its numbers for each image of the batch and then works on all of them at once, which
+on a CPU is several times faster than image by image, except for mirrors. Batches are (N, C, H, W), 0 black
 to 255 white: uint8 until `Moves` blends pixels, a quarter of the memory to go through, and float32 from there.
 """
 
@@ -23,7 +23,7 @@ _GRAIN_STEPS = 100_003  # places where a batch may lie on the field of noise
 
 @dataclass(frozen=True)
 class Liberties:
-    """What may be changed without changing the label, as far as the pictures themselves tell."""
+    """Changes that leave the label as it is, as far as the images themselves tell."""
 
     mirror_sideways: bool
     mirror_upright: bool
@@ -40,12 +40,12 @@ class Liberties:
 
 
 def liberties(images: NDArray[np.uint8], *, few_parts: bool = False) -> Liberties:
-    """Judge by the mean picture: a set whose mean stays itself under a move shows its parts in any such
+    """Judge by the mean image: a set whose mean stays itself under a move shows its parts in any such
     position.
 
-    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything. What the light and the
-    distance of a few parts say is chance, and a network would learn to know those few by it: with `few_parts`, both
-    are disturbed more strongly.
+    images (N, H, W, C). A mean without structure (texture, loose parts) allows everything. The light and
+    the distance of a few parts are chance, and a network would learn to recognise these parts by them: `few_parts`
+    disturbs both more strongly.
     """
     freedom = _moves_of(images)
     if few_parts and max(images.shape[1:3]) > SMALL_SIDE:
@@ -75,7 +75,7 @@ def _moves_of(images: NDArray[np.uint8]) -> Liberties:
 
 
 class Augmentation:
-    """Moves first, then light and grain; a mask, where there is one, moves with its picture."""
+    """Moves first, then light and grain; a mask, where there is one, moves with its image."""
 
     def __init__(self, freedom: Liberties) -> None:
         self.moves = v2.Compose(
@@ -106,7 +106,7 @@ class _BatchTransform(v2.Transform):  # type: ignore[misc]
 
 
 class Mirrors(_BatchTransform):
-    """Mirrors and quarter turns, each for half of the pictures: exact, no pixel is blended."""
+    """Mirrors and quarter turns, each for half of the images: exact, no pixel is blended."""
 
     def __init__(self, sideways: bool, upright: bool, quarter: bool) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Mirrors(_BatchTransform):
         moved = np.empty_like(pictures)
         draws = torch.rand(len(batch), 3) < 0.5
         allowed = torch.tensor([self.sideways, self.upright, self.quarter])
-        # Each picture is copied once, through a mirrored view of it: a sixth of what whole batches cost.
+        # Each image is copied once, through a mirrored view of it: a sixth of what whole batches cost.
         for place, (sideways, upright, quarter) in enumerate((draws & allowed).tolist()):
             seen = pictures[place]
             if sideways:
@@ -129,7 +129,7 @@ class Mirrors(_BatchTransform):
 
 
 class Moves(_BatchTransform):
-    """Turn, zoom and shift two thirds of the pictures; what comes in at the border is the picture
+    """Turn, zoom and shift two thirds of the images; what comes in at the border is the image
     mirrored."""
 
     def __init__(self, turn: float, zoom: float, shift: float) -> None:
@@ -150,7 +150,7 @@ class Moves(_BatchTransform):
 
 
 class Light(_BatchTransform):
-    """Another lamp: contrast about the middle grey and brightness, for each picture."""
+    """Another lamp: contrast about the middle grey and brightness, for each image."""
 
     def __init__(self, strength: float) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class Light(_BatchTransform):
 
 
 class Shade(_BatchTransform):
-    """Lamps that stand elsewhere: brightness in broad hills over the picture, and another tone curve."""
+    """Lamps that stand elsewhere: brightness in broad hills over the image, and another tone curve."""
 
     def __init__(self, strength: float) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ def _warp(batch: Tensor, turn: Tensor, zoom: Tensor, shift: Tensor) -> Tensor:
     height, width = batch.shape[2:]
     cos, sin = torch.cos(turn) / zoom, torch.sin(turn) / zoom
     aspect = width / height
-    # What affine_grid computes, as sums of a row and a column: 0.38 for 0.55 ms a warp of 160 x 160 pixels.
+    # Compute affine_grid as sums of a row and a column: a warp of 160 x 160 pixels takes 0.38 ms and not 0.55 ms.
     across = ((2 * torch.arange(width) + 1) / width - 1).view(1, 1, -1)
     down = ((2 * torch.arange(height) + 1) / height - 1).view(1, -1, 1)
 

@@ -1,4 +1,4 @@
-"""One part of a split, decoded."""
+"""The decoded images, labels and groups of the training, validation or test part."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
+    """A decoded part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
 
     `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
     """

@@ -1,4 +1,4 @@
-"""From the data and the time at hand to a network, a size and a plan. One recipe for every set.
+"""Choose a network, a size and a plan from the data and the time at hand. All sets share this recipe.
 
 Nothing here knows a set by name: sizes, colours, counts and symmetries are read from the training part.
 """
@@ -67,9 +67,9 @@ class Plan:
 def preprocessing_for(
     sizes: Sequence[tuple[int, int]], colour: bool, *, side: int | None = None, full_scale: int | None = None
 ) -> Preprocessing:
-    """The size that all pictures are brought to; sizes are (width, height).
+    """The size that all images are brought to; sizes are (width, height).
 
-    Small pictures keep their median size; larger ones are brought to at most `side` (geometric mean of both
+    Small images keep their median size; larger ones are brought to at most `side` (geometric mean of both
     sides). Sides are multiples of 8 from 64 pixels on, so that halving them stays even.
     """
     width, height = (float(np.median(values)) for values in zip(*sizes, strict=True))
@@ -88,9 +88,9 @@ def preprocessing_for(
 def mirrors_for(spec: Preprocessing, sideways: bool, upright: bool, few_parts: bool = False) -> int:
     """How many mirrored copies to average at serving.
 
-    Of two networks that serve equally fast, the slim one over four copies trains several times faster than the
-    rich one over a single copy, and on small pictures, where epochs are what is short, it ends ahead. Of large
-    pictures two copies are averaged where the set shows few parts: what chance taught differs between them.
+    A slim network over four copies serves as fast as a rich one over a single copy and trains several times
+    faster. On small images, where the budget limits the epochs, the slim one ends ahead. On large images of few
+    parts two copies are averaged, because their chance errors differ.
     """
     if not sideways:
         return 1
@@ -135,7 +135,7 @@ def batch_for(pictures: int) -> int:
 
 
 def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float) -> Plan:
-    """As many epochs as the budget holds, within reason; `pictures` are those of the train part."""
+    """As many epochs as the budget holds, within reason; `images` are those of the train part."""
     batch = batch_for(pictures)
     enough = min(MAX_EPOCHS, MAX_STEPS // math.ceil(pictures / batch))
     epochs = max(MIN_EPOCHS, min(enough, int(0.92 * budget_s / seconds_an_epoch)))
@@ -170,7 +170,7 @@ def original_shape() -> Shape:
 
 
 def has_colour(files: Sequence[Path]) -> bool:
-    """Whether a sample of the pictures shows colour; grey stored as RGB is grey."""
+    """Whether a sample of the images shows colour; grey stored as RGB is grey."""
     step = max(1, len(files) // 100)
     coloured = 0
     chosen = files[::step]

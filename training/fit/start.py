@@ -1,7 +1,7 @@
 """Where a training starts from: the weights of the shipped model that has seen thousands of made-up parts.
 
-What a scratch, a hole or a chip looks like need not be learned again from a few hundred pictures. Made-up parts
-are nobody's: the weights carry no one's licence and show none of the pictures that a set is tested on.
+A training on a few hundred images need not learn again how a scratch, a hole or a chip looks. The made-up parts
+belong to this project, so the weights carry no other licence and have seen no test image of any set.
 """
 
 from dataclasses import dataclass
@@ -56,6 +56,6 @@ def starting_weights(wanted: str, shape: Shape) -> Start | None:
 
 
 def _fits(taught: Shape, wanted: Shape) -> bool:
-    """Sizes may differ, since nothing but the last layer's pooling meets the whole picture."""
+    """Sizes may differ, since nothing but the last layer's pooling meets the whole image."""
     same = ("kind", "widths", "blocks", "stem_stride")
     return taught.channels == 1 and all(getattr(taught, name) == getattr(wanted, name) for name in same)

@@ -24,7 +24,7 @@ def optimizer_for(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optim
 
 
 def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
-    """One cycle: up for the first part of the way, then down a cosine to a hundredth."""
+    """Follow one cycle: up for the first part of the way, then down a cosine to a hundredth."""
     rate = plan.learning_rate
     if plan.one_cycle:
         if done < plan.warm_up:
@@ -48,7 +48,7 @@ def follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None
 
 
 def example_weights(part: Part) -> NDArray[np.float64]:
-    """Both classes weigh more alike than they are many, and so do parts with many and with few pictures."""
+    """Both classes weigh more alike than they are many, and so do parts with many and with few images."""
     group_size = np.bincount(part.groups)[part.groups]
     weight = group_size**-0.5
     for label in (0, 1):

@@ -75,7 +75,7 @@ def fit(
         torch.manual_seed(seed)
         net = _begin(shape, start, device)
     # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
-    # picture, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
+    # image, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
     # The original design has no such layer.
     guided = train.masks is not None and shape.kind != "original"
     guide = Guide(net, shape).to(device) if guided else None
@@ -99,7 +99,7 @@ def fit(
             for first in range(0, len(places), plan.batch):
                 chosen = np.sort(places[first : first + plan.batch])
                 if len(chosen) == 1 and len(places) > 1:
-                    continue  # a batch norm learns nothing from one picture
+                    continue  # a batch norm learns nothing from one image
                 # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
                 # so that the same seed gives the same weights wherever the budget is no matter.
                 done = max(step / total_steps, (clock() - started) / budget_s - 0.03)
@@ -183,8 +183,8 @@ def _judge(
     train_loss: float,
     train_accuracy: float,
 ) -> dict[str, float]:
-    """One row of the history. The recipe's validation loss is the calibrated one: every score that leaves the
-    house is calibrated, so no epoch is refused for being too sure of itself in a way that calibration mends."""
+    """A row of the history. The recipe takes the validation loss after calibration, because the service calibrates
+    its scores: an epoch that is too sure of itself is not refused for a fault that calibration repairs."""
     fitted = Calibration(1.0, 0.0)
     if plan.calibrated_loss:
         fitted = fit_calibration(logits, part.labels, part.groups)

@@ -12,20 +12,20 @@ def readable(card: dict[str, Any]) -> str:
         "",
         card["use"],
         "",
-        "## What it was taught",
+        "## Training",
         "",
-        f"- Data: {data['folder']}, {data['images']} pictures ({data['defect']} defect, "
+        f"- Data: {data['folder']}, {data['images']} images ({data['defect']} defect, "
         f"{data['no_defect']} no_defect), {data['groups']} groups; split: {data['split']}.",
-        f"- Train, validation, test: {data['train']}, {data['validation']}, {data['test']} pictures. "
+        f"- Train, validation, test: {data['train']}, {data['validation']}, {data['test']} images. "
         f"sha256 of the test part's ids: `{data['test_sha256']}`; this is scoring {data['test_scorings']} of it.",
-        f"- Every picture becomes {pre['width']} x {pre['height']} pixels, {colour}.",
-        f"- Network: {card['multiplications'] / 1e6:.1f} million multiply-adds a picture, "
-        f"{card['weights']:,} weights; {card['speed']['images_per_second']:.0f} pictures/s on one core when measured.",
+        f"- Every image becomes {pre['width']} x {pre['height']} pixels, {colour}.",
+        f"- Network: {card['multiplications'] / 1e6:.1f} million multiply-adds an image, "
+        f"{card['weights']:,} weights; {card['speed']['images_per_second']:.0f} images/s on one core when measured.",
         f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
         f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
         f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",
         "",
-        "## What it is worth",
+        "## Results",
         "",
         f"Threshold {point['threshold']:.3f}, review from {point['review_low']:.3f} to {point['review_high']:.3f}; "
         f"chosen on the validation part ({card['costs']}).",
@@ -42,7 +42,7 @@ def readable(card: dict[str, Any]) -> str:
         cells = [_interval(card[part][name]) for part in ("validation", "test")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
     for title, name in (
-        ("pictures", "pictures"),
+        ("images", "pictures"),
         ("groups", "groups"),
         ("escapes", "escapes"),
         ("false rejects", "false_rejects"),
@@ -60,7 +60,7 @@ def readable(card: dict[str, Any]) -> str:
         "",
         f"Before calibration the test part's ECE was {before['ece']:.4f} and its log loss {before['log_loss']:.4f}.",
         "",
-        "What brightness and place alone would tell, on the same test part (accuracy): "
+        "Accuracy on the same test part of two models that see brightness or place alone: "
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
@@ -86,8 +86,8 @@ def _guard_lines(card: dict[str, Any]) -> list[str]:
     return [
         "## Guard",
         "",
-        "An image unlike those of the training part goes to review, whatever its score. Of the model's own kind the "
-        f"guard flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
+        "An image unlike those of the training part goes to review, whatever its score. The guard "
+        f"flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
         f"and {_percent(guard['flagged_of_test'])} of the test part.",
         "",
     ]

@@ -13,7 +13,7 @@ OPSET = 17
 
 
 def onnx_bytes(net: nn.Module, shape: Shape) -> bytes:
-    """The ONNX graph of a network on the CPU: uint8 pictures in, any number at a time; batch norms folded."""
+    """The ONNX graph of a network on the CPU: uint8 images in, any number at a time; batch norms folded."""
     net = net.eval()
     example = torch.zeros(2, shape.height, shape.width, shape.channels, dtype=torch.uint8)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The facts of a training that its card states, before and beside the figures of the test part."""
+"""The facts of a training that its card states, apart from the figures of the test part."""
 
 import platform
 from dataclasses import asdict
@@ -14,13 +14,13 @@ from training.proof.baselines import baselines
 from training.trained import Trained
 
 USE = (
-    "For pictures of the same parts, camera and light as those it was taught. It sorts them into `defect`, "
+    "For images of the same parts, camera and light as those it was taught. It sorts them into `defect`, "
     "`no_defect` and `review`; it does not measure, and it knows no flaw of a kind that it never saw."
 )
 
 
 def facts(trained: Trained) -> dict[str, Any]:
-    """What is known of a model before its test part is scored."""
+    """The part of the card that is known before the test part is scored."""
     looked, options, fitted = trained.looked, trained.options, trained.fitted
     train, test = trained.train, trained.test
     return {
@@ -88,5 +88,5 @@ def limits_of(looked: Report, test_groups: int) -> str:
             "split, and parts never seen may do worse."
         )
     if looked.contradictions:
-        said.append(f"{len(looked.contradictions)} pictures carried both labels and were left out.")
+        said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")
     return " ".join(said)

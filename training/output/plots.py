@@ -1,4 +1,4 @@
-"""The pictures of a run folder. matplotlib draws, Pillow lays out the sheet of worst mistakes."""
+"""The images of a run folder. matplotlib draws, Pillow lays out the sheet of worst mistakes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +73,7 @@ def precision_recall_curve(p: NDArray[np.float64], labels: NDArray[np.int64], pa
 def reliability(
     before: NDArray[np.float64], after: NDArray[np.float64], labels: NDArray[np.int64], path: Path
 ) -> None:
-    """Score against the share of defects among pictures with such a score, before and after calibration."""
+    """Score against the share of defects among images with such a score, before and after calibration."""
     figure, axis = plt.subplots(figsize=(4.6, 4))
     axis.plot([0, 1], [0, 1], color="grey", linestyle=":")
     for p, colour, name in ((before, _VALIDATION, "before"), (after, _TRAIN, "after calibration")):

@@ -1,6 +1,6 @@
-"""What can be told without looking at the part: two models that any real one must beat.
+"""Two models that judge without looking at the part; a real model must beat both.
 
-Logistic regression on the brightness histogram knows how light or dark a picture is; on 16x16 pixels it knows
+Logistic regression on the brightness histogram knows how light or dark an image is; on 16x16 pixels it knows
 where. A set on which either does well is a set whose labels leak through light, background or pose, and a
 network's accuracy on it proves little.
 """
@@ -28,7 +28,7 @@ def brightness_histogram(image: NDArray[np.uint8]) -> Floats:
 
 
 def small_pixels(image: NDArray[np.uint8]) -> Floats:
-    """The picture as 16x16 mean grey levels 0 to 1, shape (256,)."""
+    """The image as 16x16 mean grey levels 0 to 1, shape (256,)."""
     grey = (image if image.ndim == 2 else image.mean(axis=2)).astype(np.float64)
     if min(grey.shape) < SIDE:
         grey = np.repeat(
@@ -91,7 +91,7 @@ def baselines(
     Raises ValueError where a part is empty.
     """
     if len(train_images) == 0 or len(test_images) == 0:
-        raise ValueError("both parts need pictures")
+        raise ValueError("both parts need images")
     train_y, test_y = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
     majority = float(train_y.mean() >= 0.5)
     accuracies = {"majority": float(np.mean(test_y == majority))}

@@ -2,8 +2,8 @@
 
 Few groups prove little: with only a handful of parts in the validation part, a freely fitted offset follows
 the parts that happen to be there, and parts never seen pay for it. So the groups of a label count alike, whatever their
-numbers of pictures, and a prior (no offset, no scaling) holds until enough groups speak against it. The labels
-keep the shares that their pictures have: a set with many flawed and few good parts would else call a good part that
+numbers of images, and a prior (no offset, no scaling) holds until enough groups speak against it. The labels
+keep the shares that their images have: a set with many flawed and few good parts would else call a good part that
 it never saw a defect.
 """
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from shared.registry.artifact import Calibration
 
-# One deviation of the offset, in logits. Where a dozen parts are known, a part that is left out is judged better the
-# smaller it is, down to a quarter: classes weigh alike in training, so an offset of nought is the natural one.
+# Standard deviation of the offset, in logits. With a dozen known parts, a part that was left out is judged better the
+# smaller this is, down to a quarter: classes weigh alike in training, so zero is the natural offset.
 PRIOR_OFFSET = 0.25
-PRIOR_LOG_SCALE = 0.7  # one deviation of the scale, in powers of e
+PRIOR_LOG_SCALE = 0.7  # standard deviation of the scale, in powers of e
 _STEPS = 60
 
 
 def fit_calibration(
     logits: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Calibration:
-    """Labels 1 = defect; groups number the parts. One Newton search; needs at least one picture."""
+    """Labels 1 = defect; groups number the parts. A single Newton search; needs at least one image."""
     weight = _weights(labels, groups)
     x, y = logits.astype(np.float64), labels.astype(np.float64)
     log_scale, offset = 0.0, 0.0
@@ -64,7 +64,7 @@ def fit_calibration(
 
 
 def _weights(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums to the number of groups, each label in its share of pictures, spread evenly over its groups."""
+    """Sums to the number of groups, each label in its share of images, spread evenly over its groups."""
     alike = 1.0 / np.bincount(groups)[groups]
     total = alike.sum()
     for label in (0, 1):

@@ -87,6 +87,6 @@ def write_results(
 
 
 def only_test_part(records: Sequence[Record], run: Path) -> list[Record]:
-    """Those records whose bytes the run's split.json names as its test part."""
+    """The records whose bytes the run's split.json names as its test part."""
     wanted = set(json.loads((run / "split.json").read_text())["test"])
     return [r for r in records if hashlib.sha256(r.path.read_bytes()).hexdigest() in wanted]

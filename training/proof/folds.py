@@ -73,9 +73,7 @@ def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> dict
         "false_rejects": f"{int((~hit_array & (label_array == 0)).sum())}/{int((label_array == 0).sum())}",
         "auroc": float(np.mean([row["auroc"] for row in rows])),
         "ece": float(np.mean([row["ece"] for row in rows])),
-        "missed_parts": [
-            f"part {name}: {share:.0%} of {count} pictures right" for share, count, name in worst
-        ],
+        "missed_parts": [f"part {name}: {share:.0%} of {count} images right" for share, count, name in worst],
     }
 
 

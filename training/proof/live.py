@@ -14,7 +14,7 @@ _ENDS_WITHIN_S = 600.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many pictures the service was asked for, on how many it says otherwise, and by how much a score differs."""
+    """How many images the service was asked for, on how many it says otherwise, and by how much a score differs."""
 
     pictures: int
     different: int

@@ -1,4 +1,4 @@
-"""What a set of scores is worth, with intervals that say how little a small test part proves."""
+"""Accuracy, error rates and calibration of scores, with intervals that show how little a small test part proves."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ class Interval:
 
 
 def wilson(hits: int, total: int) -> Interval:
-    """Wilson's score interval for a share of independent pictures; total 0 gives 0 to 1."""
+    """Wilson's score interval for a share of independent images; total 0 gives 0 to 1."""
     if total == 0:
         return Interval(float("nan"), 0.0, 1.0)
     share = hits / total
@@ -38,7 +38,7 @@ def wilson(hits: int, total: int) -> Interval:
 
 
 def by_groups(hit: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0) -> Interval:
-    """Share of hits with an interval from resampling whole groups: pictures of one part are one piece of
+    """Share of hits with an interval from resampling whole groups: images of one part are one piece of
     news."""
     _, place = np.unique(groups, return_inverse=True)
     hits, sizes = np.bincount(place, hit), np.bincount(place)
@@ -72,8 +72,8 @@ def precision_recall(
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone; what
-    the review band would hand to a person is counted beside them."""
+    """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone;
+    the images that the review band hands to a person are counted separately."""
 
     pictures: int
     groups: int

@@ -10,7 +10,7 @@ from shared.contract.operating_point import OperatingPoint
 
 @dataclass(frozen=True)
 class Costs:
-    """What one escape, one false reject and one look by a person cost, in any one unit.
+    """The cost of an escape, of a false reject and of a look by a person, all in the same unit.
 
     With `max_escape_rate` set, the threshold is the highest that keeps validation escapes at or under that
     rate.
@@ -27,7 +27,7 @@ def choose(p: NDArray[np.float64], labels: NDArray[np.int64], costs: Costs) -> O
 
     By cost the answer follows from the meaning of a calibrated score, with nothing left to fit: calling a
     defect costs (1 - score) * reject, letting it pass costs score * escape, asking costs review. A threshold
-    searched on a few hundred pictures would follow those pictures instead.
+    searched on a few hundred images would follow those images instead.
     """
     if costs.max_escape_rate is None:
         threshold = costs.reject / (costs.reject + costs.escape)

@@ -12,10 +12,10 @@ def page_of(runs: Path, budget: float) -> str:
         "",
         f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a row. "
         "Accuracy is at the operating point chosen on the validation part; the interval is 95 %, Wilson's over "
-        "pictures, or from resampling whole groups where the set names parts. *Budget spent*: the epoch that was "
+        "images, or from resampling whole groups where the set names parts. *Budget spent*: the epoch that was "
         "running then was finished and the best one kept, but more epochs might have helped.",
         "",
-        "| set | preset | split | pictures (test) | size | minutes (CPU) | images/s | accuracy | escapes | "
+        "| set | preset | split | images (test) | size | minutes (CPU) | images/s | accuracy | escapes | "
         "false rejects | AUROC | ECE | histogram alone | published |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]

@@ -7,12 +7,12 @@ from pathlib import Path
 from training.data.elpv import PACKAGE, write_elpv
 from training.synthetic.render import render
 
-RENDERED = (8000, 11), (2000, 12)  # pictures and seed of the train and of the test set
+RENDERED = (8000, 11), (2000, 12)  # images and seed of the train and of the test set
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One row of the table: which data, which split, what others have published for it."""
+    """A row of the table: its data, its split, and the figures that others have published for it."""
 
     name: str
     folder: str

@@ -86,7 +86,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
 def _draw(
     trained: Trained, plain: NDArray[np.float64], p: NDArray[np.float64], point: OperatingPoint
 ) -> None:
-    """The pictures of the test part's scores, before (`plain`) and after calibration."""
+    """The images of the test part's scores, before (`plain`) and after calibration."""
     output, labels = trained.options.output, trained.test.labels
     plots.confusion(
         p, labels, point.threshold, output / "confusion.png", f"{trained.options.name}, test part"
@@ -124,7 +124,7 @@ def _artifact(
 
 
 def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
-    """Pictures a second of the graph alone on one thread, the best of five micro-batches of 32."""
+    """Images a second of the graph alone on one thread, the best of five micro-batches of 32."""
     graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
     best = float("inf")
     for _ in range(6):
@@ -135,8 +135,7 @@ def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
 
 
 def _note_scoring(options: Options, test_sha256: str, accuracy: float) -> int:
-    """Note that the test part was scored, beside the run folder; how often it has been, this time
-    included."""
+    """Note next to the run folder that the test part was scored; returns how often it has been, this time included."""
     ledger = options.output.parent / LEDGER
     row = {"at": rfc3339(now()), "run": options.output.name, "test_sha256": test_sha256, "accuracy": accuracy}
     with ledger.open("a") as file:

@@ -44,7 +44,7 @@ def quality(
 
 
 def test_parts(data: Path, runs: Path, page: Path) -> None:
-    """Write, without training anything, which pictures each set's test part holds, as a hash to be committed.
+    """Write, without training anything, which images each set's test part holds, as a hash to be committed.
 
     Numbers that are chosen after looking at the test part prove nothing: the hash shows that it was fixed first.
     """

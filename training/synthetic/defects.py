@@ -1,7 +1,7 @@
 """Flaws drawn on a made-up part: scratch, pit, crack, chip, stain.
 
 Each is first a set of strokes and blots in pixels (`Shape`), then a field of coverage, then three effects: the
-metal's tone, its height, and for a chip the metal that is gone. Lengths are shares of the picture's shorter side,
+metal's tone, its height, and for a chip the metal that is gone. Lengths are shares of the image's shorter side,
 so that a flaw is as easy to see at 300 pixels as in a 12-megapixel photograph of the same part.
 """
 
@@ -37,7 +37,7 @@ class Flaw:
 
 @dataclass
 class _Canvas:
-    """Draws at twice the size, so that thin strokes have smooth edges; at one size in very large pictures."""
+    """Draws at twice the size, so that thin strokes have smooth edges; at one size in very large images."""
 
     width: int
     height: int

@@ -1,4 +1,4 @@
-"""One made-up photograph of a cast or stamped part, with the label and the flawed pixels known.
+"""Draw made-up photographs of cast or stamped parts, with the label and the flawed pixels known.
 
 Pillow and numpy only. Every image is drawn from its own random stream, split into one stream for each stage:
 the design, how the part lies, the light, the marks a good part may carry, the flaw, the camera. A flawed image
@@ -28,7 +28,7 @@ class Picture:
 
 
 def _lay(rng: Rng, part: Part, width: int, height: int) -> tuple[Field, Field, float, float]:
-    """Levels and coverage of the part as it lies in the picture, and its centre."""
+    """Levels and coverage of the part as it lies in the image, and its centre."""
     side = min(width, height)
     turn, radius = rng.uniform(0, 2 * np.pi), side * rng.uniform(0.36, 0.45)
     reach = max(0.0, 0.48 - radius / side)
@@ -51,7 +51,7 @@ def _lay(rng: Rng, part: Part, width: int, height: int) -> tuple[Field, Field, f
 def draw(
     rng: Rng, size: int | tuple[int, int] = 300, *, defect: bool | None = None, part: Part | None = None
 ) -> Picture:
-    """One photograph of `size` pixels (square, or width and height).
+    """A photograph of `size` pixels (square, or width and height).
 
     Without `defect` a coin decides; without `part` a new design is made. The same generator state with
     `defect` True and False gives twins that differ by the flaw alone.

@@ -27,7 +27,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Part:
-    """One design: what two photographs must share to be of the same part."""
+    """A design: two photographs that share it show the same part."""
 
     family: str
     finish: str

@@ -63,9 +63,9 @@ def render(
     masks: bool = False,
     processes: int | None = None,
 ) -> None:
-    """Write `count` pictures to folder/defect and folder/no_defect, and `images.csv` beside them.
+    """Write `count` images to folder/defect and folder/no_defect, and `images.csv` next to them.
 
-    A group is one design: up to four pictures of specimens of it, good and bad. Give test pictures another
+    A group is one design: up to four images of specimens of it, good and bad. Give test images another
     seed: no design of one seed appears under another. `processes` None uses every core for larger sets.
 
     Raises ValueError where the folder already holds an images.csv, or a number makes no sense.

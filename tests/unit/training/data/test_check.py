@@ -69,7 +69,7 @@ def test_a_table_names_label_group_and_split(tmp_path: Path) -> None:
 def test_what_is_no_set_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folder"):
         load(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         load(tmp_path)
     table(tmp_path, [{"file": "a.png", "label": "perhaps"}])
     with pytest.raises(DataError, match="line 2"):
@@ -92,10 +92,10 @@ def test_a_sound_folder_has_no_findings(folder: Path) -> None:
     assert all(r.identity == hashlib.sha256(r.path.read_bytes()).hexdigest() for r in report.records)
 
 
-def test_broken_odd_and_unlabelled_pictures_are_named(folder: Path) -> None:
+def test_broken_odd_and_unlabelled_images_are_named(folder: Path) -> None:
     whole = (folder / "defect" / "0.png").read_bytes()
     (folder / "defect" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (folder / "defect" / "text.jpg").write_text("no picture")
+    (folder / "defect" / "text.jpg").write_text("no image")
     put(folder / "elsewhere" / "stray.png", picture(50))
     put(folder / "no_defect" / "large.png", picture(51, (200, 200)))
     report = check(folder)
@@ -106,7 +106,7 @@ def test_broken_odd_and_unlabelled_pictures_are_named(folder: Path) -> None:
     assert "unreadable, left out: 2 (defect/cut.png; defect/text.jpg)" in report.as_text()
 
 
-def test_a_small_broken_picture_is_found_though_it_needs_no_print(folder: Path) -> None:
+def test_a_small_broken_image_is_found_though_it_needs_no_print(folder: Path) -> None:
     put(folder / "defect" / "tiny.jpg", picture(7, (24, 40)), quality=95)
     data = (folder / "defect" / "tiny.jpg").read_bytes()
     (folder / "defect" / "tiny.jpg").write_bytes(data[: len(data) // 2])
@@ -128,7 +128,7 @@ def test_bytes_that_the_table_does_not_name_are_reported(folder: Path) -> None:
     assert check(folder).changed == [rows[0]["file"]]
 
 
-def test_one_picture_with_both_labels_is_left_out_and_said(folder: Path) -> None:
+def test_one_image_with_both_labels_is_left_out_and_said(folder: Path) -> None:
     put(folder / "no_defect" / "again.png", picture(0))
     report = check(folder)
     assert report.contradictions == [["defect/0.png", "no_defect/again.png"]]
@@ -187,7 +187,7 @@ def test_given_groups_are_kept_and_joined_by_the_same_bytes_alone(tmp_path: Path
     assert len(set(found.values())) == 4  # a+c+d, b, e, like
 
 
-def test_blank_and_tiny_pictures_are_like_nothing() -> None:
+def test_blank_and_tiny_images_are_like_nothing() -> None:
     assert take_print(Image.new("L", (100, 100), 90)) is None
     assert take_print(picture(1, (24, 40))) is None
     assert take_print(Image.new("I;16", (100, 100), 5000)) is None
@@ -268,7 +268,7 @@ def test_a_set_that_names_no_test_part_has_no_given_split(records: list[Record])
     assert given_split(records, seed=0) is None
 
 
-def test_the_hash_of_a_part_is_of_its_pictures_not_of_their_order_or_place(records: list[Record]) -> None:
+def test_the_hash_of_a_part_is_of_its_images_not_of_their_order_or_place(records: list[Record]) -> None:
     moved = [Record(Path("elsewhere") / r.path, r.label, r.group, r.split, r.identity) for r in records]
     assert part_hash(records) == part_hash(moved[::-1]) != part_hash(records[1:])
 
@@ -292,7 +292,7 @@ def test_a_missing_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write_elpv(tmp_path / "set")
 
 
-def test_a_picture_too_large_to_open_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_too_large_to_open_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40_000)
     stream = io.BytesIO()
     Image.new("1", (400, 400)).save(stream, "PNG")

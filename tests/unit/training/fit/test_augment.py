@@ -28,7 +28,7 @@ def test_a_texture_without_a_scene_may_be_turned_any_way() -> None:
     assert liberties(noise).any_turn
 
 
-def test_a_picture_that_is_not_square_is_never_turned_aside() -> None:
+def test_an_image_that_is_not_square_is_never_turned_aside() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (500, 40, 24, 1)).astype(np.uint8)
     freedom = liberties(noise)
     assert not (freedom.quarter_turns or freedom.any_turn)
@@ -42,7 +42,7 @@ def test_mirrors_move_pixels_and_change_none() -> None:
     assert not torch.equal(batch, moved)
 
 
-def test_a_mask_moves_with_its_picture() -> None:
+def test_a_mask_moves_with_its_image() -> None:
     torch.manual_seed(0)
     images = torch.zeros(64, 1, 64, 64)
     images[:, :, 20:26, 40:46] = 255
@@ -61,7 +61,7 @@ def test_shape_and_range_stay() -> None:
     assert 0 <= float(changed.min()) <= float(changed.max()) <= 255
 
 
-def test_the_same_seed_gives_the_same_pictures() -> None:
+def test_the_same_seed_gives_the_same_images() -> None:
     def once() -> torch.Tensor:
         torch.manual_seed(5)
         return Augmentation(ALL)(torch.ones(4, 1, 64, 64) * 90)[0]

@@ -25,7 +25,7 @@ from training.fit.recipe import (
         ([(224, 224), (300, 300), (900, 900)], (160, 160)),
     ],
 )
-def test_the_size_follows_the_median_picture(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
+def test_the_size_follows_the_median_image(sizes: list[tuple[int, int]], expected: tuple[int, int]) -> None:
     spec = preprocessing_for(sizes, colour=False)
     assert (spec.width, spec.height) == expected
 
@@ -63,7 +63,7 @@ def test_grey_stored_as_colour_is_grey(tmp_path: Path) -> None:
     assert has_colour([tmp_path / "red.jpg"])
 
 
-def test_small_pictures_and_few_parts_are_scored_mirrored_where_mirrors_are_allowed() -> None:
+def test_small_images_and_few_parts_are_scored_mirrored_where_mirrors_are_allowed() -> None:
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=True) == 4
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=True, upright=False) == 2
     assert mirrors_for(Preprocessing(24, 40, 1), sideways=False, upright=True) == 1

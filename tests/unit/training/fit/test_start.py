@@ -16,7 +16,7 @@ def recipe_shape(colour: bool = False) -> Shape:
     return shape_for(preprocessing_for([(300, 300)], colour))
 
 
-def test_the_recipe_for_large_pictures_starts_from_the_shipped_model() -> None:
+def test_the_recipe_for_large_images_starts_from_the_shipped_model() -> None:
     start = starting_weights("auto", recipe_shape())
     assert start is not None and start.sha256 == read_artifact(PUBLISHED).sha256
     shipped = load(read_artifact(PUBLISHED).weights(), read_artifact(PUBLISHED).card).state_dict()
@@ -24,7 +24,7 @@ def test_the_recipe_for_large_pictures_starts_from_the_shipped_model() -> None:
     assert same == {name for name in shipped if not name.startswith("head.")}
 
 
-def test_grey_weights_see_a_grey_picture_stored_in_colour_alike() -> None:
+def test_grey_weights_see_a_grey_image_stored_in_colour_alike() -> None:
     grey, colour = recipe_shape(), recipe_shape(colour=True)
     images = np.random.default_rng(0).integers(0, 255, (2, grey.height, grey.width, 1)).astype(np.uint8)
     features = []

@@ -71,6 +71,6 @@ def test_the_budget_ends_a_training_after_the_epoch_it_is_in() -> None:
     assert result.best_epoch >= 1
 
 
-def test_a_last_batch_of_one_picture_does_no_harm() -> None:
+def test_a_last_batch_of_one_image_does_no_harm() -> None:
     result = fit(SHAPE, blobs(17), blobs(10, 1), budget_s=30, freedom=FREE, plan=PLAN, say=lambda _: None)
     assert np.isfinite([row["train_loss"] for row in result.history]).all()

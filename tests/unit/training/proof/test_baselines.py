@@ -50,7 +50,7 @@ def test_features_come_from_grey_and_colour_of_any_size() -> None:
 
 
 def test_an_empty_part_is_refused() -> None:
-    with pytest.raises(ValueError, match="pictures"):
+    with pytest.raises(ValueError, match="images"):
         baselines(_noise(2, 5), [0, 1], [], [])
 
 

@@ -14,7 +14,7 @@ def drawn(count: int, scale: float, offset: float) -> tuple[np.ndarray, np.ndarr
     return x, labels
 
 
-def test_enough_pictures_recover_the_true_scale_and_offset() -> None:
+def test_enough_images_recover_the_true_scale_and_offset() -> None:
     x, labels = drawn(20_000, scale=0.5, offset=-1.0)
     found = fit_calibration(x, labels, np.arange(len(x)))
     assert found.scale == pytest.approx(0.5, abs=0.03)
@@ -28,14 +28,14 @@ def test_calibration_lowers_the_error_of_an_overconfident_network() -> None:
     assert expected_calibration_error(scores(x, found), labels) < 0.02 < before
 
 
-def test_two_parts_with_many_pictures_cannot_move_the_offset_far() -> None:
+def test_two_parts_with_many_images_cannot_move_the_offset_far() -> None:
     x = np.full(400, -1.0, np.float32)
     labels, parts = np.ones(400, np.int64), np.repeat([0, 1], 200)
     assert fit_calibration(x, labels, parts).offset < 0.3
     assert fit_calibration(x, labels, np.arange(400)).offset > 1.5
 
 
-def test_few_good_parts_with_many_pictures_do_not_make_a_score_lean_to_defect() -> None:
+def test_few_good_parts_with_many_images_do_not_make_a_score_lean_to_defect() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 600)
     x = (rng.normal(0, 1, 1200) + (2 * labels - 1)).astype(np.float32)

@@ -20,7 +20,7 @@ def test_no_escape_in_thirty_does_not_prove_none() -> None:
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
 
 
-def test_few_parts_with_many_pictures_give_a_wider_interval_than_single_pictures() -> None:
+def test_few_parts_with_many_images_give_a_wider_interval_than_single_images() -> None:
     hit = np.repeat([True, True, True, False], 100)
     narrow = by_groups(hit, np.arange(400))
     wide = by_groups(hit, np.repeat(np.arange(4), 100))

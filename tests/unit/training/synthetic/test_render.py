@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(tmp
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
 
 
-def test_two_seeds_share_no_group_and_no_picture(tmp_path: Path) -> None:
+def test_two_seeds_share_no_group_and_no_image(tmp_path: Path) -> None:
     for seed in (1, 2):
         render(tmp_path / str(seed), count=12, seed=seed, size=64)
     folders = [tmp_path / "1", tmp_path / "2"]
@@ -124,7 +124,7 @@ def test_label_does_not_show_in_brightness() -> None:
     assert np.abs(np.diff(means, axis=1)).max() < 4
 
 
-def test_oblong_and_large_pictures_can_be_drawn() -> None:
+def test_oblong_and_large_images_can_be_drawn() -> None:
     picture = draw(np.random.default_rng(1), (1600, 1200), defect=True)
     assert picture.image.shape == picture.mask.shape == (1200, 1600)
     assert 0.001 < picture.area_share < 0.04
