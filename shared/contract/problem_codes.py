@@ -13,7 +13,7 @@ REQUEST_CODES = {
     "idempotency_key_reused": "This Idempotency-Key has been used with other content. Use a new key.",
     "body_too_slow": "The body stopped coming for too long. Nothing was kept: send it again.",
     "incomplete_body": "The body ended before its last part. Nothing was kept: send it again.",
-    "invalid_model_name": "A model's name has 1 to 100 printable characters and does not look like an id.",
+    "invalid_model_name": "A model's name has 1 to 100 printable characters, does not look like an id, and is not `*`.",
     "invalid_tenant": "A tenant's name has 1 to 64 printable characters; `*` is the installation, which has no keys.",
     "model_not_ready": "The model version is still to be loaded by trial, or was refused; `reason` says why.",
     "internal_error": "A fault of the service. It is in the log under the request id.",

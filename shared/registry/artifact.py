@@ -10,14 +10,15 @@ compression, so that the same model gives the same bytes and the same sha256, wh
 import hashlib
 import io
 import json
-import math
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shared import json_text
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ArtifactError
+from shared.registry import strict
 
 FORMAT = "gonogo-artifact/1"
 MANIFEST = "manifest.json"
@@ -27,8 +28,11 @@ CARD = "card.json"
 CURVES = "training_curves.png"
 GUARD = "guard.npz"
 SELF_TEST = "self_test.npz"
-MAX_MEMBER_BYTES = 512 * 1024 * 1024
 MAX_SIDE = 4096
+MAX_FULL_SCALE = 2**32 - 1
+MAX_CALIBRATION = 1000.0  # trained scales lie near 1 and offsets near 0
+CARD_LEVELS = 64
+_MANIFEST_KEYS = ("format", "name", "preprocessing", "calibration", "operating_point", "members")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -92,56 +96,35 @@ class Artifact:
         return self._member(SELF_TEST) if SELF_TEST in self.members else None
 
     def _member(self, name: str) -> bytes:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return _checked(archive, name, self.members[name])
-        except (ArtifactError, MemoryError):
-            raise
-        except Exception as error:  # zipfile raises nearly every built-in error on broken files
-            raise ArtifactError(f"{self.path.name}: {name} cannot be read: {error}") from error
+        with strict.opened(self.path) as archive:
+            return strict.checked(archive, name, self.members[name])
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read the manifest and check every member's hash. Raises ArtifactError when missing or corrupt."""
-    try:
-        file_sha256 = _file_sha256(path)
-        with zipfile.ZipFile(path) as archive:
-            manifest = json.loads(_bounded(archive, MANIFEST))
-            if manifest["format"] != FORMAT:
-                raise ArtifactError(f"{path.name}: unknown artifact format {manifest['format']!r}")
-            members = {str(name): str(digest) for name, digest in manifest["members"].items()}
-            for required in (ONNX, WEIGHTS, CARD):
-                if required not in members:
-                    raise ArtifactError(f"{path.name}: no {required} in it")
-            for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
-                entry = manifest.get(named)
-                told = entry["member"] if isinstance(entry, dict) else entry
-                if told is not None and (told != member or member not in members):
-                    raise ArtifactError(
-                        f"{path.name}: no {member} in it, which the manifest names as its {named}"
-                    )
-            contents = {name: _checked(archive, name, digest) for name, digest in members.items()}
-        card = json.loads(contents[CARD])
-        if not isinstance(card, dict):
-            raise ArtifactError(f"{path.name}: {CARD} is no object")
-        artifact = Artifact(
-            path=path,
-            sha256=file_sha256,
-            name=str(manifest["name"]),
-            preprocessing=Preprocessing(**manifest["preprocessing"]),
-            calibration=Calibration(**manifest["calibration"]),
-            operating_point=OperatingPoint(**manifest["operating_point"]),
-            card=card,
-            members=members,
-        )
-    except InvalidOperatingPoint as error:
-        raise ArtifactError(f"{path.name}: the operating point is unusable: {error}") from error
-    except (ArtifactError, MemoryError):
-        raise
-    except Exception as error:  # zipfile raises nearly every built-in error on broken files
-        raise ArtifactError(f"{path.name} is no usable artifact: {error}") from error
-    _check_numbers(artifact)
-    return artifact
+    """Read the manifest and the card, and check every member's hash.
+
+    The manifest and the zip file are closed: only known members are allowed. Raises ArtifactError where the file is
+    missing, corrupt, or holds values that cannot be served.
+    """
+    with strict.opened(path) as archive:
+        manifest = strict.read_json(archive, MANIFEST, levels=json_text.MAX_LEVELS)
+        if manifest.get("format") != FORMAT:
+            raise ArtifactError(f"{MANIFEST}: format must be {FORMAT}")
+        strict.closed(manifest, MANIFEST, _MANIFEST_KEYS, ("guard", "self_test"))
+        members = _members(manifest, archive.namelist())
+        for name, digest in members.items():
+            strict.check_digest(archive, name, digest)
+        card = strict.read_json(archive, CARD, levels=CARD_LEVELS)
+    return Artifact(
+        path=path,
+        sha256=_file_sha256(path),
+        name=strict.text(manifest["name"], f"{MANIFEST}: name"),
+        preprocessing=_preprocessing(manifest["preprocessing"]),
+        calibration=_calibration(manifest["calibration"]),
+        operating_point=_operating_point(manifest["operating_point"]),
+        card=card,
+        members=members,
+    )
 
 
 def write_artifact(
@@ -191,28 +174,58 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bounded(archive: zipfile.ZipFile, name: str) -> bytes:
-    # The size in the zip's directory may lie: what counts is what comes out.
-    with archive.open(name) as member:
-        data = member.read(MAX_MEMBER_BYTES + 1)
-    if len(data) > MAX_MEMBER_BYTES:
-        raise ArtifactError(f"{name} holds more than {MAX_MEMBER_BYTES} bytes")
-    return data
+def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
+    """The sha256 of each member, after a check that the zip file holds these members once, and no others."""
+    where = f"{MANIFEST}: members"
+    members = strict.closed(manifest["members"], where, (ONNX, WEIGHTS, CARD), (CURVES, GUARD, SELF_TEST))
+    for name, digest in members.items():
+        strict.text(digest, f"{where}.{name}")
+    for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
+        entry = manifest.get(named)
+        if isinstance(entry, dict):
+            entry = strict.closed(entry, f"{MANIFEST}: {named}", ("member",))["member"]
+        if entry is not None and (entry != member or member not in members):
+            raise ArtifactError(f"{MANIFEST}: {named} must name {member}, a member of the artifact")
+    for name in found:
+        if name != MANIFEST and name not in members:
+            raise ArtifactError(f"{name[:100]!r} is in the zip file, but not in the manifest's members")
+    if len(set(found)) < len(found):
+        raise ArtifactError("the zip file holds a member twice")
+    return members
 
 
-def _checked(archive: zipfile.ZipFile, name: str, digest: str) -> bytes:
-    data = _bounded(archive, name)
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise ArtifactError(f"{name} is not what the manifest says: its sha256 differs")
-    return data
+def _preprocessing(value: Any) -> Preprocessing:
+    where = f"{MANIFEST}: preprocessing"
+    spec = strict.closed(value, where, ("width", "height", "channels"), ("full_scale",))
+    full_scale = spec.get("full_scale")
+    if strict.whole(spec["channels"], f"{where}.channels", 1, 3) == 2:
+        raise ArtifactError(f"{where}.channels must be 1 or 3")
+    return Preprocessing(
+        width=strict.whole(spec["width"], f"{where}.width", 1, MAX_SIDE),
+        height=strict.whole(spec["height"], f"{where}.height", 1, MAX_SIDE),
+        channels=spec["channels"],
+        full_scale=None
+        if full_scale is None
+        else strict.whole(full_scale, f"{where}.full_scale", 1, MAX_FULL_SCALE),
+    )
 
 
-def _check_numbers(artifact: Artifact) -> None:
-    spec = artifact.preprocessing
-    sides_fit = all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in (spec.width, spec.height))
-    if not sides_fit or spec.channels not in (1, 3):
-        raise ArtifactError(f"{artifact.path.name}: preprocessing is unusable: {spec}")
-    if spec.full_scale is not None and not (isinstance(spec.full_scale, int) and spec.full_scale > 0):
-        raise ArtifactError(f"{artifact.path.name}: full_scale is unusable: {spec.full_scale}")
-    if not (math.isfinite(artifact.calibration.scale) and math.isfinite(artifact.calibration.offset)):
-        raise ArtifactError(f"{artifact.path.name}: calibration is unusable: {artifact.calibration}")
+def _calibration(value: Any) -> Calibration:
+    """A scale of 0 gives every image one score, and a negative one turns each verdict round."""
+    where = f"{MANIFEST}: calibration"
+    fitted = strict.closed(value, where, ("scale", "offset"))
+    return Calibration(
+        scale=strict.number(fitted["scale"], f"{where}.scale", 1 / MAX_CALIBRATION, MAX_CALIBRATION),
+        offset=strict.number(fitted["offset"], f"{where}.offset", -MAX_CALIBRATION, MAX_CALIBRATION),
+    )
+
+
+def _operating_point(value: Any) -> OperatingPoint:
+    where = f"{MANIFEST}: the operating point"
+    point = strict.closed(value, where, ("threshold", "review_low", "review_high"))
+    for key, given in point.items():
+        strict.number(given, f"{where}'s {key}", 0, 1)
+    try:
+        return OperatingPoint(**point)
+    except InvalidOperatingPoint as error:
+        raise ArtifactError(f"{where} is unusable: {error.detail}") from error

@@ -111,11 +111,13 @@ def register(
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidModelName unless a version may have this name; none may be taken for an id."""
+    """Raise InvalidModelName unless a version may have this name; none may be taken for an id or the installation."""
     if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
         raise InvalidModelName(
             f"a model's name has 1 to {_LONGEST_NAME} printable characters, not {name[:120]!r}"
         )
+    if name == INSTALLATION:
+        raise InvalidModelName(f"a model's name must not be {INSTALLATION}, which is the installation")
     if name.startswith(ID_PREFIX):
         raise InvalidModelName(f"a model's name must not begin with {ID_PREFIX}: it would be taken for an id")
 

@@ -1,5 +1,9 @@
 """Model versions: uploaded, activated without a restart, rolled back, and refused when their bytes are wrong."""
 
+import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,6 +124,34 @@ def test_broken_artifacts_are_refused_and_leave_nothing(app: Application, other:
         assert (response.status_code, response.get_json()["code"]) == (400, "invalid_artifact")
     assert app.get("/v1/models") == before
     assert list(app.service.blobs.spool_folder().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "data"),
+    [
+        ("manifest.json", b"[" * 100_000),
+        ("card.json", b"[" * 100_000),
+        ("manifest.json", None),
+        ("extra", b""),
+    ],
+)
+def test_an_artifact_that_is_not_what_it_should_be_is_refused_by_its_member(
+    app: Application, other: bytes, member: str, data: bytes | None
+) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(other)) as old, zipfile.ZipFile(made, "w") as new:
+        contents = {name: old.read(name) for name in old.namelist()} | {member: data}
+        if member == "card.json":
+            manifest = json.loads(contents["manifest.json"] or b"")
+            manifest["members"][member] = hashlib.sha256(data or b"").hexdigest()
+            contents["manifest.json"] = json.dumps(manifest).encode()
+        for name, content in contents.items():
+            if content is not None:
+                new.writestr(name, content)
+    problem = upload(app, made.getvalue()).get_json()
+    assert (problem["status"], problem["code"]) == (400, "invalid_artifact")
+    assert member in problem["detail"]
+    assert "tmp" not in problem["detail"]
 
 
 def test_another_media_type_is_refused(app: Application, other: bytes) -> None:

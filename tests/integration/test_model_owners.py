@@ -197,7 +197,7 @@ def test_an_admin_of_a_tenant_gives_out_no_scope_of_the_installation(
         assert app.call("POST", "/v1/api-keys", json=asked).status_code == 201
 
 
-@pytest.mark.parametrize("name", ["mdl_01k", "mdl_", "", " bolts", "two\nlines", "x" * 101])
+@pytest.mark.parametrize("name", ["mdl_01k", "mdl_", "*", "", " bolts", "two\nlines", "x" * 101])
 def test_a_name_that_looks_like_an_id_or_like_nothing_is_refused(
     tenants: tuple[Tenant, Tenant], artifact: Path, tmp_path: Path, name: str
 ) -> None:

@@ -73,6 +73,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
             file.write(block)
         file.flush()
         artifact = read_artifact(Path(file.name))
+        versions.check_name(artifact.name)  # before any answer shows it
         if not artifact.guarded and not query.get("without_guard", False):
             raise HttpProblem(
                 422,

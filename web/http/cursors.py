@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from web.http import json_text
+from shared import json_text
 from web.http.problems import HttpProblem
 
 _WITHOUT = {"cursor", "limit"}  # a client may change the size of its pages

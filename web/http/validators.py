@@ -11,8 +11,8 @@ from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from shared import json_text
 from shared.contract.problems import ErrorEntry
-from web.http import json_text
 from web.http.problems import HttpProblem
 
 _MAX_ERRORS = 50

@@ -1,5 +1,7 @@
 import json
+import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from shared.contract.operating_point import OperatingPoint
 from shared.errors import ArtifactError
-from shared.registry import versions
+from shared.registry import strict, versions
 from shared.registry.artifact import (
     CARD,
     MANIFEST,
@@ -18,6 +20,7 @@ from shared.registry.artifact import (
     read_artifact,
     write_artifact,
 )
+from tests.harness.forged import forge
 
 PUBLISHED = Path(versions.__file__).parent / "published"
 
@@ -158,3 +161,164 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     changed = rewritten(tmp_path / "a.gonogo", tmp_path / "b.gonogo", MANIFEST, json.dumps(manifest).encode())
     with pytest.raises(ArtifactError, match="format"):
         read_artifact(changed)
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Path:
+    """An artifact whose manifest and members went through `change`; its hashes are right."""
+    source = write(folder / "whole.gonogo", curves_png=b"png", guard=b"arrays", self_test=b"images").path
+    return forge(source, folder / "changed.gonogo", change)
+
+
+def with_member(name: str, data: bytes) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        members[name] = data
+
+    return change
+
+
+def with_value(path: str, value: Any) -> Callable[[dict[str, Any], dict[str, bytes]], None]:
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        *parents, last = path.split(".")
+        for name in parents:
+            manifest = manifest[name]
+        manifest[last] = value
+
+    return change
+
+
+def refusal(path: Path) -> str:
+    """The sentence with which an artifact is refused; it holds no file name and no words of Python."""
+    with pytest.raises(ArtifactError) as caught:
+        read_artifact(path)
+    said = caught.value.detail
+    for word in (
+        path.name,
+        path.stem,
+        "__init__",
+        "argument",
+        "Error",
+        "object at",
+        "None",
+        "codec",
+        "NoneType",
+    ):
+        assert word not in said
+    assert len(said) < 400
+    return said
+
+
+BAD_JSON = {
+    "deep": b"[" * 100_000,
+    "deep object": b'{"a":' * 100_000,
+    "deep but whole": b'{"a":' + b"[" * 70 + b"]" * 70 + b"}",
+    "NaN": b'{"a": NaN}',
+    "Infinity": b'{"a": -Infinity}',
+    "too large a number": b'{"a": 1e999}',
+    "too many digits": b'{"a": ' + b"9" * 5000 + b"}",
+    "too long": b'{"a": "' + b"x" * strict.MAX_JSON_BYTES + b'"}',
+    "NUL": b'{"a": "\\u0000"}',
+    "half a surrogate pair": b'{"a": "\\ud800"}',
+    "repeated": b'{"a": 1, "a": 2}',
+    "not UTF-8": b'{"a": "\xff"}',
+    "empty": b"",
+    "cut": b'{"a": ',
+    "no object": b"[]",
+}
+
+
+@pytest.mark.parametrize("name", [MANIFEST, CARD])
+@pytest.mark.parametrize("data", BAD_JSON.values(), ids=BAD_JSON)
+def test_json_that_is_no_bounded_object_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    path = changed(tmp_path, with_member(CARD, data))
+    if name == MANIFEST:
+        path = rewritten(tmp_path / "whole.gonogo", path, MANIFEST, data)
+    assert name in refusal(path)
+
+
+def test_a_manifest_may_be_less_deep_than_a_card(tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(40):
+        deep = [deep]
+    assert read_artifact(changed(tmp_path, with_member(CARD, json.dumps({"a": deep}).encode()))).card == {
+        "a": deep
+    }
+    assert "32 levels" in refusal(changed(tmp_path, with_value("calibration.scale", deep)))
+
+
+def objects(manifest: dict[str, Any]) -> list[str]:
+    return [name for name, value in manifest.items() if isinstance(value, dict)]
+
+
+def test_a_manifest_with_an_unknown_member_at_any_depth_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(changed(tmp_path, lambda manifest, members: None)) as archive:
+        known = objects(json.loads(archive.read(MANIFEST)))
+    assert len(known) == 6
+    for parent in ["", *(f"{name}." for name in known if name != "members")]:
+        assert "foo" in refusal(changed(tmp_path, with_value(f"{parent}foo", 1))), parent
+    assert "foo.bin" in refusal(changed(tmp_path, with_member("foo.bin", b"x")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["name", "preprocessing", "preprocessing.width", "calibration.offset", "operating_point.review_low"],
+)
+def test_a_manifest_without_a_member_that_it_needs_is_refused(tmp_path: Path, path: str) -> None:
+    *parents, last = path.split(".")
+
+    def drop(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        for name in parents:
+            manifest = manifest[name]
+        del manifest[last]
+
+    assert f"{last} is missing" in refusal(changed(tmp_path, drop))
+
+
+TYPED = (
+    "format name preprocessing preprocessing.width preprocessing.channels preprocessing.full_scale calibration "
+    "calibration.scale calibration.offset operating_point operating_point.threshold guard guard.member self_test "
+    "self_test.member"
+)
+
+
+@pytest.mark.parametrize("path", TYPED.split())
+@pytest.mark.parametrize("value", [True, "x", -1, 10**200, 1e300, [], [1], {}, {"member": {}}], ids=repr)
+def test_a_member_of_another_type_is_refused(tmp_path: Path, path: str, value: Any) -> None:
+    if (path, value) in [("name", "x"), ("calibration.offset", -1)]:
+        read_artifact(changed(tmp_path, with_value(path, value)))
+    else:
+        refusal(changed(tmp_path, with_value(path, value)))
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"), [(-1, 0), (0, 0), (-0.0, 0), (1e-300, 0), (1e6, 0), (1, 1e6), (1, -1e6)]
+)
+def test_a_calibration_that_turns_or_flattens_scores_is_refused(
+    tmp_path: Path, scale: float, offset: float
+) -> None:
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        manifest["calibration"] = {"scale": scale, "offset": offset}
+
+    assert "calibration" in refusal(changed(tmp_path, change))
+
+
+def test_a_zip_file_with_a_member_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> None:
+    for name in ("other.bin", "folder/", MANIFEST):
+        path = changed(tmp_path, lambda manifest, members: None)
+        with zipfile.ZipFile(path) as archive:
+            again = archive.read(MANIFEST)
+        with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # zipfile warns of the name that comes twice
+            archive.writestr(name, again if name == MANIFEST else b"")
+        assert "zip file" in refusal(path)
+
+
+def test_a_broken_zip_file_is_refused_in_words_of_its_own(tmp_path: Path) -> None:
+    data = changed(tmp_path, lambda manifest, members: None).read_bytes()
+    broken = tmp_path / "broken.gonogo"
+    for place in range(0, len(data), 5):
+        for bit in (0x01, 0x10, 0xFF):
+            broken.write_bytes(data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :])
+            try:
+                read_artifact(broken)
+            except ArtifactError:
+                refusal(broken)

@@ -1,4 +1,4 @@
-"""JSON text from a client: bounded, free of values that no other reader or database takes."""
+"""JSON text from a client or an artifact: bounded, free of values that no other reader or database takes."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from typing import Any
 
 MAX_BYTES = 2**20
 MAX_LEVELS = 32
+_MAX_DIGITS = 300  # a longer whole number is no float, and Python reads none of more than 4300
 
 
 class NotJson(ValueError):
@@ -18,10 +19,16 @@ def parse(text: bytes | str) -> Any:
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
         return json.loads(
-            decoded, parse_constant=_constant, parse_float=_float, object_pairs_hook=_without_repetition
+            decoded,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
+            object_pairs_hook=_without_repetition,
         )
     except RecursionError as error:
-        raise NotJson(f"it is nested deeper than {MAX_LEVELS} levels") from error
+        raise NotJson("it is nested too deep") from error
+    except UnicodeDecodeError as error:
+        raise NotJson("it is not UTF-8") from error
     except ValueError as error:
         raise NotJson(str(error)) from error
 
@@ -37,18 +44,26 @@ def _float(text: str) -> float:
     return value
 
 
+def _int(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise NotJson(f"{text[:20]}… is too large a number")
+    return int(text)
+
+
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         seen = set[str]()
         for name, _ in pairs:
             if name in seen:
-                raise NotJson(f"the member {name!r} is repeated")
+                raise NotJson(f"the member {name[:100]!r} is repeated")
             seen.add(name)
     return made
 
 
-def faults(value: Any, pointer: str = "", level: int = 1) -> Iterator[tuple[str, str]]:
+def faults(
+    value: Any, pointer: str = "", level: int = 1, *, levels: int = MAX_LEVELS
+) -> Iterator[tuple[str, str]]:
     """(JSON pointer, fault) of each string that is not text for a database, and of nesting that is too deep."""
     if isinstance(value, str):
         if "\0" in value:
@@ -56,18 +71,18 @@ def faults(value: Any, pointer: str = "", level: int = 1) -> Iterator[tuple[str,
         elif not _is_text(value):
             yield pointer, "half a surrogate pair is not text"
     elif isinstance(value, dict | list):
-        if level > MAX_LEVELS:
-            yield pointer, f"it is nested deeper than {MAX_LEVELS} levels"
+        if level > levels:
+            yield pointer, f"it is nested deeper than {levels} levels"
             return
         if isinstance(value, dict):
             for name, entry in value.items():
                 if "\0" in name or not _is_text(name):
                     yield pointer, "the name of a member is not text"
                 else:
-                    yield from faults(entry, f"{pointer}/{escaped(name)}", level + 1)
+                    yield from faults(entry, f"{pointer}/{escaped(name)}", level + 1, levels=levels)
         else:
             for place, entry in enumerate(value):
-                yield from faults(entry, f"{pointer}/{place}", level + 1)
+                yield from faults(entry, f"{pointer}/{place}", level + 1, levels=levels)
 
 
 def escaped(name: object) -> str:
