@@ -143,7 +143,10 @@ def _unusual_names(header: bytes) -> tuple[bytes, bytes | None, bytes | None]:
         parameters.setdefault(key.lower(), _ESCAPED.sub(rb"\1", quoted) or plain)
     if not parameters.get(b"name") or header.startswith(b"\r\n"):
         raise _malformed("a part has no name")
-    return parameters[b"name"], parameters.get(b"filename"), parameters.get(b"filename*")
+    extended = parameters.get(b"filename*")
+    if extended is None and any(key.startswith(b"filename*") for key in parameters):
+        extended = b""  # a name in pieces, as in RFC 2231; RFC 7578 has none
+    return parameters[b"name"], parameters.get(b"filename"), extended
 
 
 def _malformed(detail: str) -> HttpProblem:

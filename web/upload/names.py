@@ -14,6 +14,7 @@ MAX_CHARACTERS = 1000
 # objection() as keywords of JSON Schema.
 SCHEMA = {"maxLength": MAX_CHARACTERS, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 _ENCODED_WORDS = re.compile(r"\s*=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=(?:\s+=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=)*\s*")
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def decoded(raw: bytes, encoding: str = "", *, archive: bool = False) -> str:
@@ -28,9 +29,17 @@ def of_part(plain: bytes | None, extended: bytes | None, encoding: str = "") -> 
     """The file name of a multipart part, from its `filename` and `filename*` parameters.
 
     `filename*` (RFC 8187) wins, as RFC 6266 says. A plain value may consist of RFC 2047 words, which .NET sends.
+    Raises 400 for a `filename*` that can't be read, unless a plain name stands next to it.
     """
-    if extended is not None and (name := _extended(extended)) is not None:
-        return name
+    if extended is not None:
+        if (name := _extended(extended)) is not None:
+            return name
+        if not plain:
+            raise HttpProblem(
+                400,
+                "malformed_multipart",
+                "the multipart body is broken: the `filename*` of a part is no percent-encoded name in a known charset",
+            )
     name = decoded(plain or b"", encoding)
     return _words(name) if _ENCODED_WORDS.fullmatch(name) else name
 
@@ -68,11 +77,11 @@ def _extended(value: bytes) -> str | None:
     """`UTF-8''Geh%C3%A4use.jpg` decoded; None if it is malformed, so that the plain name counts."""
     charset, quote, rest = value.partition(b"'")
     _, second, text = rest.partition(b"'")
-    if not quote or not second:
+    if not quote or not second or _BROKEN_ESCAPE.search(text):
         return None
     try:
         return unquote_to_bytes(text).decode(charset.decode("ascii"))
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # ValueError: a charset with a NUL
         return None
 
 

@@ -132,6 +132,8 @@ def test_the_names_of_a_part_are_read_as_clients_write_them(header: bytes, name:
         b'--edge\r\nContent-Disposition: form-data; name=""\r\n\r\nx\r\n--edge--\r\n',
         b'--edge\r\nContent-Disposition: form-data; filename="a"\r\n\r\nx\r\n--edge--\r\n',
         b'--edge\r\nContent-Disposition: attachment; name="a"\r\n\r\nx\r\n--edge--\r\n',
+        b"--edge\r\nContent-Disposition: form-data; name=images; filename*=nonsense''b.jpg\r\n\r\nx\r\n--edge--\r\n",
+        b"--edge\r\nContent-Disposition: form-data; name=images; filename*0=a; filename*1=b\r\n\r\nx\r\n--edge--\r\n",
         b"--edge\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
     ],
 )  # fmt: skip

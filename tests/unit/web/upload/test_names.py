@@ -69,6 +69,30 @@ def test_the_name_of_a_part_is_kept_as_sent(plain: bytes | None, extended: bytes
     assert names.checked(name) == (name or "unnamed")
 
 
+@pytest.mark.parametrize("plain", [None, b""])
+@pytest.mark.parametrize(
+    "extended",
+    [
+        b"",
+        b"nonsense",
+        b"no-such-charset''b.jpg",
+        b"rot13''b.jpg",
+        b"utf\0-8''b.jpg",
+        b"''b.jpg",
+        b"UTF-8''%ff.jpg",
+        b"UTF-8''100%.jpg",
+        b"UTF-8''%4g.jpg",
+    ],
+)
+def test_an_extended_name_that_cannot_be_read_is_refused_unless_a_plain_one_is_there(
+    plain: bytes | None, extended: bytes
+) -> None:
+    with pytest.raises(HttpProblem) as refused:
+        names.of_part(plain, extended)
+    assert (refused.value.status, refused.value.code) == (400, "malformed_multipart")
+    assert names.of_part(b"a.jpg", extended) == "a.jpg"
+
+
 @pytest.mark.parametrize("name", ["a\0.jpg", "a\x1f.jpg", "a\x7f.jpg", "a\x85.jpg", "\ud800.jpg", "x" * 1001])
 def test_names_that_cannot_be_kept_are_refused_and_shown_without_harm(name: str) -> None:
     with pytest.raises(HttpProblem) as refused:
