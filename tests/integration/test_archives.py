@@ -116,6 +116,7 @@ def test_an_archive_that_cannot_be_read_is_refused_whole(app: Application, files
         "no.zip": b"this is no archive at all" * 50,
         "empty.zip": b"",
         "cut.zip": half_of(KINDS["a.zip"](files)),
+        "joined.zip": KINDS["a.zip"](files) + KINDS["a.zip"](files),
         "cut.tar": half_of(KINDS["a.tar"](files)),
         "cut.tar.gz": half_of(KINDS["a.tar.gz"](files)),
     }

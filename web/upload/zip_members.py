@@ -7,15 +7,10 @@ from collections.abc import Iterator
 from typing import IO
 
 from shared.errors import ItemErrorCode
-from web.http.problems import HttpProblem
-from web.upload import names
+from web.upload import names, zip_layout
 from web.upload.members import UNSAFE, Member
-from web.upload.parsing import Unreadable, edge
+from web.upload.parsing import edge
 
-# zipfile keeps the directory and an object for each entry in memory: about 600 bytes for a short name.
-MAX_MEMBERS, MAX_DIRECTORY_BYTES = 100_000, 2**24
-_END, _END_BYTES, _MAX_COMMENT = b"PK\x05\x06", 22, 2**16
-_ENTRY = b"PK\x01\x02"
 _UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
 _UNICODE_PATH = 0x7075
 # zipfile could read bzip2 and LZMA too, but unpacks without a bound: 700 bytes of bzip2 became 933 MB here.
@@ -29,12 +24,13 @@ _METHODS = {
 def members(file: IO[bytes], encoding: str) -> Iterator[Member]:
     """Every file of the archive, in the order of its directory. `encoding` is for names that are not UTF-8.
 
-    Raises Unreadable if the directory cannot be read, and 413 if it is too large.
+    Raises Unreadable if the directory cannot be read or leaves bytes of the archive out, and 413 if it is too large.
     """
-    _check_directory(file)
+    found = zip_layout.directory(file)
     with edge():
         archive = zipfile.ZipFile(file)
     with archive:
+        zip_layout.check(file, found, archive.infolist())
         for info in archive.infolist():
             if not info.filename.endswith("/"):  # is_dir() fails on an empty name
                 yield _member(archive, info, encoding)
@@ -84,34 +80,3 @@ def _unicode_path(extra: bytes, raw: bytes) -> str | None:
         if is_name and int.from_bytes(data[1:5], "little") == zlib.crc32(raw):
             return data[5:].decode(errors="replace")
     return None
-
-
-def _check_directory(file: IO[bytes]) -> None:
-    """Bound the directory before zipfile reads it whole."""
-    length = file.seek(0, 2)
-    start = max(0, length - _END_BYTES - _MAX_COMMENT)
-    file.seek(start)
-    tail = file.read()
-    at = tail.rfind(_END)
-    if at < 0 or len(tail) - at < _END_BYTES:
-        raise Unreadable("its directory is missing; was it cut?")
-    size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    end = start + at
-    if size == 0xFFFFFFFF:  # zip64: the record that holds the size lies before its 20-byte locator
-        record = tail[at - 76 : at - 20] if at >= 76 else b""
-        size = int.from_bytes(record[40:48], "little") if record[:4] == b"PK\x06\x06" else 2**63
-        end -= 76
-    if size > MAX_DIRECTORY_BYTES:
-        raise _too_many()
-    file.seek(max(0, end - size))
-    if file.read(size).count(_ENTRY) > MAX_MEMBERS:
-        raise _too_many()
-    file.seek(0)
-
-
-def _too_many() -> HttpProblem:
-    return HttpProblem(
-        413,
-        "too_many_items",
-        f"a zip may have {MAX_MEMBERS} members; send a tar, `images` parts, or several batches",
-    )
