@@ -148,10 +148,14 @@ def _publish(options: argparse.Namespace) -> int:
 
 
 def _quality(options: argparse.Namespace) -> int:
+    from training.proof.guard_table import write_guard_tables
     from training.proof.quality import quality, test_parts
 
     if options.fix_test_parts is not None:
         test_parts(options.data, options.runs, options.fix_test_parts)
+        return 0
+    if options.guard:
+        write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)
         return 0
     quality(
         options.data,

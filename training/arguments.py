@@ -110,5 +110,9 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     quality.add_argument(
         "--fix-test-parts", type=Path, metavar="JSON", help="only write which images each test part holds"
     )
+    quality.add_argument(
+        "--guard", action="store_true", help="only measure the guard's tables, and train nothing"
+    )
+    quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
     quality.set_defaults(run=runs["quality"])
     return parser

@@ -32,7 +32,7 @@ def add_guard(
     artifact's card names, or the card names none.
     """
     artifact = read_artifact(path)
-    train, validation, test = _parts(artifact, folder, test_folder, progress)
+    train, validation, test = parts_of(artifact, folder, test_folder, progress)
     graph = Graph(artifact, threads=threads)
     images = [
         decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
@@ -63,9 +63,13 @@ def add_guard(
     return written
 
 
-def _parts(
-    artifact: Artifact, folder: Path, test_folder: Path | None, progress: Progress
+def parts_of(
+    artifact: Artifact, folder: Path, test_folder: Path | None = None, progress: Progress = no_progress
 ) -> tuple[list[Record], list[Record], list[Record]]:
+    """The training, validation and test part, split as the training of `artifact` split the folder.
+
+    Raises DataError where the card names another test part than the one found, or none.
+    """
     training, data = artifact.card.get("training", {}), artifact.card.get("data", {})
     if "seed" not in training or "test_sha256" not in data:
         raise DataError(f"the card of {artifact.name} does not name its test part")

@@ -17,6 +17,7 @@ from training.data.splits import grouped_folds, part_hash
 from training.options import Options
 from training.pipeline import train_folder
 from training.proof.folds import FOLDS, by_folds
+from training.proof.guard_table import kept_part
 from training.proof.page import page_of
 from training.proof.protocols import PROTOCOLS, Protocol, present, slug
 from training.proof.rows import row_of
@@ -25,7 +26,7 @@ from training.proof.rows import row_of
 def quality(
     data: Path, runs: Path, page: Path, *, budget: float, original: bool, only: list[str], threads: int
 ) -> None:
-    """Train what is present and not yet in `runs`, then write `page`."""
+    """Train what is present and not yet in `runs`, then write `page`; the guard's tables on it stay."""
     for protocol in PROTOCOLS:
         if only and protocol.name not in only:
             continue
@@ -39,7 +40,8 @@ def quality(
                 print(f"== {protocol.name}, {preset}", flush=True)
                 found = _measure(protocol, folder, row.parent, preset, budget, threads)
                 row.write_text(json.dumps(found, indent=1) + "\n")
-    page.write_text(page_of(runs, budget))
+    guard = kept_part(page.read_text()) if page.exists() else ""
+    page.write_text("\n".join([page_of(runs, budget), guard]) if guard else page_of(runs, budget))
     print(page)
 
 
