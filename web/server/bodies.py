@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections import deque
 
 from shared.errors import GonogoError
@@ -28,7 +27,6 @@ class BodyPipe:
         self._has_room.set()
         self._ended = False
         self._trouble: str | None = None
-        self.fed_at = time.monotonic()
 
     # For the event loop
 
@@ -40,9 +38,7 @@ class BodyPipe:
             if self._buffered > _MOST_BUFFERED:
                 self._has_room.clear()
             self._changed.notify()
-        self.fed_at = time.monotonic()
         await self._has_room.wait()
-        self.fed_at = time.monotonic()
 
     def end(self) -> None:
         """The body is whole."""

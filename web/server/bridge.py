@@ -20,6 +20,7 @@ from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, 
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
 from web.server.refusals import Refusal, refuse
+from web.server.slots import Slots, Transfer
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
 WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
 STREAMS_AT_ONCE = 4
+LEAST_BYTES_PER_S = (
+    200  # of a body, on average; a client that sends a byte now and then holds a place for ever
+)
 LOOKS_AT_ONCE = (
     2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
 )
@@ -42,9 +46,10 @@ class Limits:
 
     threads: int = 64
     upload_slots: int = 32
+    stream_slots: int = 64  # answers that are computed while they are sent; each holds two blocks in memory
     small_body_bytes: int = 2**20  # on routes that do not stream their body
     quiet_s: float = 30.0  # between two blocks of a body
-    slot_quiet_s: float = 2.0  # after which an upload gives its slot up to another
+    slot_quiet_s: float = 2.0  # after which a transfer gives its slot up to another
     write_s: float = 30.0  # until the client has read what was sent
     queued_requests: int = 512  # that wait for a thread, over which the answer is 503
 
@@ -72,7 +77,8 @@ class Bridge:
         # Few: a block of a stream is computed, and many at once would keep the event loop from the interpreter.
         self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
         self._queued = 0
-        self._uploads: set[BodyPipe] = set()
+        self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s)
+        self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s)
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(LOOKS_AT_ONCE)
         )
@@ -129,6 +135,7 @@ class Bridge:
 
     async def _blocks(self, protocol: Any, receive: _Receive) -> Any:
         """The blocks of a body. Raises Refusal where it goes quiet, ClientGone where the client leaves."""
+        began, received = time.monotonic(), 0
         while True:
             try:
                 # Not wait_for: in Python 3.11 it loses a cancellation that meets the end of what it waits for.
@@ -138,6 +145,12 @@ class Bridge:
                 raise Refusal(408, "body_too_slow", "the body stopped coming") from None
             if message["type"] == "http.disconnect":
                 raise ClientGone
+            received += len(message["body"])
+            took = time.monotonic() - began
+            if took > self._limits.quiet_s and received < LEAST_BYTES_PER_S * took:
+                raise Refusal(
+                    408, "body_too_slow", f"the body came at less than {LEAST_BYTES_PER_S} bytes a second"
+                )
             if message["body"]:
                 yield message["body"]
             if not message["more_body"]:
@@ -203,25 +216,35 @@ class Bridge:
     async def _write(self, scope: dict[str, Any], send: _Send, answer: Answer) -> None:
         """Send an answer; a stream is read block by block, each in a thread, as fast as the client takes it."""
         send = self._bounded(send)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         if isinstance(answer.body, list):
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": b"".join(answer.body)})
             return
-        loop, blocks = asyncio.get_running_loop(), iter(answer.body)
+        transfer = Transfer(scope["gonogo.protocol"].abort)
         try:
-            since = self._wakes.sequence
-            while (block := await loop.run_in_executor(self._stream_threads, next, blocks, None)) is not None:
-                if isinstance(block, Parked):
-                    await self._wait(block, since)
-                    if scope["gonogo.protocol"].is_gone():
-                        raise ClientGone
-                elif block:
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
-                since = self._wakes.sequence
+            if not _is_event_stream(
+                answer
+            ):  # such a stream waits nearly all of its time, and holds no block then
+                await self._streams_out.take(transfer)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await self._stream(scope, send, answer, transfer)
         finally:
+            self._streams_out.leave(transfer)
             close = getattr(answer.body, "close", None)
             if close is not None:
-                await loop.run_in_executor(self._stream_threads, close)
+                await asyncio.get_running_loop().run_in_executor(self._stream_threads, close)
+
+    async def _stream(self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer) -> None:
+        loop, blocks, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
+        while (block := await loop.run_in_executor(self._stream_threads, next, blocks, None)) is not None:
+            if isinstance(block, Parked):
+                await self._wait(block, since)
+                if scope["gonogo.protocol"].is_gone():
+                    raise ClientGone
+            elif block:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                transfer.moved()
+            since = self._wakes.sequence
         await send({"type": "http.response.body", "body": b""})
 
     def _bounded(self, send: _Send) -> _Send:
@@ -248,13 +271,16 @@ class Bridge:
             await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
             return
         pipe = BodyPipe(asyncio.get_running_loop())
-        await self._take_slot(pipe)
+        transfer = Transfer(
+            lambda: pipe.break_off("the upload went quiet while another one needed its place")
+        )
+        await self._uploads.take(transfer)
         environ = environ_of(scope, pipe)
-        feeding = asyncio.ensure_future(self._feed(pipe, bytes(first), blocks))
+        feeding = asyncio.ensure_future(self._feed(pipe, transfer, bytes(first), blocks))
         try:
             answer = await self._call(self._upload_threads, environ)
         finally:
-            self._uploads.discard(pipe)
+            self._uploads.leave(transfer)
             feeding.cancel()
             with contextlib.suppress(asyncio.CancelledError, Refusal, ClientGone):
                 await feeding
@@ -264,33 +290,28 @@ class Bridge:
             return
         await self._write(scope, send, answer)
 
-    async def _feed(self, pipe: BodyPipe, first: bytes, blocks: Any) -> None:
+    async def _feed(self, pipe: BodyPipe, transfer: Transfer, first: bytes, blocks: Any) -> None:
         try:
             await pipe.feed(first)
             async for block in blocks:
+                transfer.moved()
                 await pipe.feed(block)
+                transfer.moved()
             pipe.end()
         except ClientGone:
             pipe.break_off("the client left before the end of the body")
         except Refusal as refusal:
             pipe.break_off(refusal.detail)
 
-    async def _take_slot(self, pipe: BodyPipe) -> None:
-        """A thread for an upload: one is free, or the upload that has been quiet for longest gives its own up."""
-        for _ in range(20):
-            if len(self._uploads) < self._limits.upload_slots:
-                self._uploads.add(pipe)
-                return
-            quietest = min(self._uploads, key=lambda other: other.fed_at)
-            if time.monotonic() - quietest.fed_at > self._limits.slot_quiet_s:
-                self._uploads.discard(quietest)
-                quietest.break_off("the upload went quiet while another one needed its place")
-            await asyncio.sleep(0.05)
-        raise Refusal(503, "overloaded", "too many uploads at once", retry_after_s=2)
-
 
 class ClientGone(Exception):
     """The client has left, or does not read."""
+
+
+def _is_event_stream(answer: Answer) -> bool:
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event") for name, value in answer.headers
+    )
 
 
 def _content_length(scope: dict[str, Any]) -> int | None:

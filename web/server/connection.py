@@ -66,6 +66,16 @@ class Connection(HttpToolsProtocol):
             return
         super().on_body(body)
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and not self.is_gone():
+            self._set_deadline(UNREAD_S)  # the rest of a body whose answer is given may never come
+
+    def timeout_keep_alive_handler(self) -> None:
+        if not self.is_gone() and self.transport.get_write_buffer_size():
+            self.abort()  # close() would wait for a client that does not read
+        super().timeout_keep_alive_handler()
+
     def on_message_complete(self) -> None:
         if self._unread:
             self._clear_deadline()

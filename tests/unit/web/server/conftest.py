@@ -162,7 +162,15 @@ def application(site_seen: list[str]) -> Flask:
 @pytest.fixture
 def limits() -> Limits:
     """Short deadlines and few threads, so that tests meet them."""
-    return Limits(threads=4, upload_slots=2, quiet_s=2.0, slot_quiet_s=0.3, write_s=1.0, queued_requests=250)
+    return Limits(
+        threads=4,
+        upload_slots=2,
+        stream_slots=3,
+        quiet_s=2.0,
+        slot_quiet_s=0.3,
+        write_s=1.0,
+        queued_requests=250,
+    )
 
 
 @pytest.fixture

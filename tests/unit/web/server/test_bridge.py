@@ -1,5 +1,6 @@
 """The server holds a thread only while there is work, and ends connections that hold something back."""
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -159,6 +160,37 @@ def test_an_answer_that_is_not_read_holds_no_thread_and_is_cut(site: Site) -> No
     assert b"slept" in site.get("/slow?s=0.01")
     until(lambda: site.seen.count("stream closed") == len(unread))
     assert all(not read_all(sock).endswith(b"0\r\n\r\n") for sock in unread)
+
+
+def test_a_stream_that_is_not_read_gives_its_place_to_another(site: Site, limits: Limits) -> None:
+    for _ in range(limits.stream_slots):
+        site.connect().sendall(b"GET /stream?blocks=200 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(limits.slot_quiet_s + 0.3)
+    assert site.get("/stream?blocks=3", 30).endswith(b"0\r\n\r\n")
+
+
+def test_a_body_that_drips_is_refused(site: Site, limits: Limits) -> None:
+    with site.connect(30) as sock:
+        sock.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        ends_at = time.monotonic() + limits.quiet_s + 5
+        sock.settimeout(0.2)
+        answer = b""
+        while not answer and time.monotonic() < ends_at:
+            sock.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = sock.recv(2**16)
+        assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_a_connection_ends_soon_after_an_answer_whose_body_never_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "UNREAD_S", 0.5)
+    with site.connect() as sock:
+        sock.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        began = time.monotonic()
+        assert read_all(sock).startswith(b"HTTP/1.1 401")
+        assert time.monotonic() - began < 5
 
 
 def test_a_stream_that_breaks_does_not_end_like_a_whole_one(site: Site) -> None:

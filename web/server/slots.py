@@ -1,0 +1,47 @@
+"""A bounded number of transfers at a time: a transfer that has stopped gives its place up to a new one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from web.server.refusals import Refusal
+
+_LOOK_EVERY_S, _LOOKS = 0.05, 40
+
+
+@dataclass(eq=False)
+class Transfer:
+    """A transfer under way. `moved_at` is when bytes last went through; `give_up` ends it from outside."""
+
+    give_up: Callable[[], None]
+    moved_at: float = field(default_factory=time.monotonic)
+
+    def moved(self) -> None:
+        self.moved_at = time.monotonic()
+
+
+class Slots:
+    """At most `most` transfers at a time."""
+
+    def __init__(self, most: int, quiet_s: float) -> None:
+        self._most, self._quiet_s = most, quiet_s
+        self._held: set[Transfer] = set()
+
+    async def take(self, transfer: Transfer) -> None:
+        """A place for the transfer: a free one, or that of the transfer that has been quiet for longest, if that is
+        longer than `quiet_s`. Raises Refusal 503 where none comes free."""
+        for _ in range(_LOOKS):
+            if len(self._held) < self._most:
+                self._held.add(transfer)
+                return
+            quietest = min(self._held, key=lambda other: other.moved_at)
+            if time.monotonic() - quietest.moved_at > self._quiet_s:
+                self._held.discard(quietest)
+                quietest.give_up()
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise Refusal(503, "overloaded", "too many transfers at once", retry_after_s=2)
+
+    def leave(self, transfer: Transfer) -> None:
+        """The transfer has ended."""
+        self._held.discard(transfer)
