@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from shared.contract.image_files import image_kind
 from training.data.likeness import Groups, Print, alike, take_print
 from training.data.records import SUFFIXES, DataError, Record, load
 from training.data.report import Report
@@ -36,6 +37,8 @@ class _Look:
 def _look(path: Path) -> _Look | None:
     try:
         data = path.read_bytes()
+        if image_kind(data) is None:  # Pillow reads more kinds than the service, which would refuse this one
+            return None
         with Image.open(io.BytesIO(data)) as picture:
             size, mode = f"{picture.width}x{picture.height}", picture.mode
             taken = take_print(picture)

@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.preprocess import decode
+from training.data.records import DataError
 
 
 def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2) -> NDArray[np.uint8]:
-    """Pixels (N, H, W, C) in the order of `files`. Raises ItemError for the first image that cannot be
-    read."""
+    """Pixels (N, H, W, C) in the order of `files`. Raises DataError with the name of the first unreadable image."""
     pixels = np.empty((len(files), spec.height, spec.width, spec.channels), np.uint8)
 
     def fill(place: int) -> None:
-        pixels[place] = decode(files[place].read_bytes(), spec)
+        try:
+            pixels[place] = decode(files[place].read_bytes(), spec)
+        except ItemError as error:
+            raise DataError(f"{files[place]}: {error}") from error
 
     _all(fill, len(files), threads)
     return pixels

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shared.registry.artifact import Preprocessing
 from training.data.check import check
 from training.data.elpv import write_elpv
 from training.data.likeness import Groups, alike, take_print
+from training.data.pixels import decode_files
 from training.data.records import DataError, Record, load
 from training.data.splits import given_split, grouped_folds, grouped_split, part_hash, random_split
 
@@ -104,6 +106,20 @@ def test_broken_odd_and_unlabelled_images_are_named(folder: Path) -> None:
     assert report.odd == ["no_defect/large.png"]
     assert len(report.records) == 13
     assert "unreadable, left out: 2 (defect/cut.png; defect/text.jpg)" in report.as_text()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "ICO", "TGA"])
+def test_a_kind_of_image_that_the_service_refuses_is_left_out_and_named(folder: Path, kind: str) -> None:
+    put(folder / "defect" / "other.png", picture(60), format=kind)
+    report = check(folder)
+    assert report.unreadable == ["defect/other.png"]
+    decode_files([record.path for record in report.records], Preprocessing(24, 24, 1))
+
+
+def test_an_image_that_cannot_be_decoded_ends_with_its_name(folder: Path) -> None:
+    put(folder / "defect" / "other.png", picture(60), format="GIF")
+    with pytest.raises(DataError, match=r"defect/other\.png: .*GIF"):
+        decode_files([folder / "defect" / "other.png"], Preprocessing(24, 24, 1))
 
 
 def test_a_small_broken_image_is_found_though_it_needs_no_print(folder: Path) -> None:
