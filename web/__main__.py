@@ -1,14 +1,18 @@
-"""`python -m web keys create …`: what an operator does without a key, on the database itself."""
+"""`python -m web keys create …`: an operator makes a key without having one, on the database itself."""
 
 import argparse
+import json
+import sys
 
 from shared.access import keys
+from shared.contract.keys import key_payload
+from shared.errors import GonogoError
 from shared.settings import Settings
 from shared.store.engine import Database
 
 
-def main() -> None:
-    """Make an API key and print its secret, once."""
+def main() -> int:
+    """Make an API key and print its secret, or with --json the key as the API answers it; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m web")
     commands = parser.add_subparsers(required=True)
     key_commands = commands.add_parser("keys").add_subparsers(required=True)
@@ -16,13 +20,22 @@ def main() -> None:
     create.add_argument("--tenant", required=True)
     create.add_argument("--name", required=True)
     create.add_argument("--scopes", default="submit,read")
+    create.add_argument("--json", action="store_true", help="print the key as JSON")
     asked = parser.parse_args()
-    database = Database(Settings.from_env().database)
-    with database.write() as connection:
-        _, secret = keys.create_key(
-            connection, tenant=asked.tenant, name=asked.name, scopes=asked.scopes.split(",")
-        )
-    print(secret)  # noqa: T201 - the command's answer
+    try:
+        database = Database(Settings.from_env().database)
+        with database.write() as connection:
+            identifier, secret = keys.create_key(
+                connection, tenant=asked.tenant, name=asked.name, scopes=asked.scopes.split(",")
+            )
+            row = keys.get_key(connection, identifier)
+    except GonogoError as error:
+        print(f"gonogo: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return 2
+    assert row is not None
+    shown = json.dumps(key_payload(row, secret), indent=2, ensure_ascii=False) if asked.json else secret
+    print(shown)  # noqa: T201 - the command's answer
+    return 0
 
 
-main()
+sys.exit(main())

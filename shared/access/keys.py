@@ -29,6 +29,12 @@ class InvalidTenant(GonogoError):
     code = "invalid_tenant"
 
 
+def check_tenant(tenant: str) -> None:
+    """Raise InvalidTenant unless a key may belong to this tenant."""
+    if not 1 <= len(tenant) <= 64 or not tenant.isprintable() or tenant == INSTALLATION:
+        raise InvalidTenant(f"a tenant has 1 to 64 printable characters, and is not {INSTALLATION}")
+
+
 def create_key(
     connection: Connection, *, tenant: str, name: str, scopes: Iterable[str], expires_at: float | None = None
 ) -> tuple[str, str]:
@@ -36,8 +42,7 @@ def create_key(
 
     Raises InvalidTenant or UnknownScope.
     """
-    if not 1 <= len(tenant) <= 64 or not tenant.isprintable() or tenant == INSTALLATION:
-        raise InvalidTenant(f"a tenant has 1 to 64 printable characters, and is not {INSTALLATION}")
+    check_tenant(tenant)
     wanted = sorted(set(scopes))
     if not wanted or not set(wanted) <= set(SCOPES):
         raise UnknownScope(f"scopes are some of {', '.join(SCOPES)}")

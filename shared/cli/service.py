@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,17 @@ _OPTIONS = (
         help="Data dir of an embedded stack: its service and its admin key (GONOGO_DATA_DIR, gonogo-data).",
     ),
 )
+
+
+def seconds(text: str) -> float:
+    """The value of an option that takes seconds: 0 or more, and finite. Raises click.BadParameter."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (math.isfinite(value) and value >= 0):
+        raise click.BadParameter(f"{text!r} is no number of seconds from 0 on")
+    return value
 
 
 class Usage(GonogoError):

@@ -15,7 +15,7 @@ from shared.cli.output import print_json, print_table
 @click.command(short_help="one batch, or the latest ones")
 @click.argument("batch", required=False)
 @click.option("--status", "state", help="List only batches in this state.")
-@click.option("--limit", type=int, default=20, show_default=True, help="How many to list.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list.")
 @service.options
 @service.as_json
 def status(where: service.Where, as_json: bool, batch: str | None, state: str | None, limit: int) -> None:
@@ -25,7 +25,7 @@ def status(where: service.Where, as_json: bool, batch: str | None, state: str | 
             one = client.batch(batch)
             print_json(one) if as_json else print(describe(one))
             return
-        found = client.batches(status=state, limit=min(max(limit, 1), 100))
+        found = client.batches(status=state, limit=min(limit, 100))
         latest = list(itertools.islice(found, limit))
     if as_json:
         print_json(latest)
@@ -53,7 +53,7 @@ def status(where: service.Where, as_json: bool, batch: str | None, state: str | 
     epilog="Exit status: 0 every item has its verdict; 4 items failed or the batch did not complete.",
 )
 @click.argument("batch")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Give up after this.")
+@click.option("--timeout", type=service.seconds, metavar="SECONDS", help="Give up after this.")
 @service.options
 @service.as_json
 def watch(where: service.Where, as_json: bool, batch: str, timeout: float | None) -> int:

@@ -35,8 +35,12 @@ _READY_S = 150.0
     short_help="show the whole service on images made here",
     epilog="Exit status: 0 every image got its verdict; 1 the service did not start; 4 an image got none.",
 )
-@click.option("--images", type=int, default=1000, show_default=True, help="How many images.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Inference processes.")
+@click.option(
+    "--images", type=click.IntRange(min=1), default=1000, show_default=True, help="How many images."
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Inference processes."
+)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),

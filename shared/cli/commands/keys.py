@@ -60,16 +60,26 @@ def create(where: service.Where, as_json: bool, name: str, scopes: str, tenant: 
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     if unknown := sorted(set(wanted) - set(SCOPES)):
         raise service.Usage(f"no such scope: {', '.join(unknown)} (there are {', '.join(SCOPES)})")
-    if tenant:
-        return _create_in_database(where.data_dir, tenant, name, wanted)
+    if not wanted:
+        raise service.Usage(f"name at least one scope (there are {', '.join(SCOPES)})")
+    if tenant is not None:
+        return _create_in_database(where.data_dir, tenant, name, wanted, as_json=as_json)
     with service.open_client(where) as client:
         key = client.create_key(name, wanted)
     print_json(key) if as_json else print(key["secret"])
     return 0
 
 
-def _create_in_database(folder: Path | None, tenant: str, name: str, scopes: list[str]) -> int:
+def _create_in_database(
+    folder: Path | None, tenant: str, name: str, scopes: list[str], *, as_json: bool
+) -> int:
     """Prepare the database where that is due, and make a key in it, as the web program does."""
+    from shared.access.keys import InvalidTenant, check_tenant  # `--help` needs no database library
+
+    try:
+        check_tenant(tenant)
+    except InvalidTenant as error:
+        raise service.Usage(f"--tenant: {error.detail}") from error
     settings = Settings.from_env()
     if folder is not None:
         settings = replace(settings, data_dir=folder.expanduser().resolve())
@@ -83,7 +93,13 @@ def _create_in_database(folder: Path | None, tenant: str, name: str, scopes: lis
     prepared = subprocess.run(stack.MIGRATIONS, env=environment, check=False)
     if prepared.returncode != 0:
         return prepared.returncode
-    asked = ["--tenant", tenant, "--name", name, "--scopes", ",".join(scopes)]
+    asked = [
+        f"--tenant={tenant}",
+        f"--name={name}",
+        "--scopes",
+        ",".join(scopes),
+    ]  # values may begin with a dash
+    asked += ["--json"] if as_json else []
     return subprocess.run(
         [sys.executable, "-m", "web", "keys", "create", *asked], env=environment, check=False
     ).returncode

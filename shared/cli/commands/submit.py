@@ -42,7 +42,9 @@ def _help(option: str) -> str:
 @click.option("--model", help=_help("model"))
 @click.option("--webhook", metavar="URL", help=_help("webhook"))
 @click.option("--wait", is_flag=True, help="Wait until it has finished.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="With --wait: give up waiting after this.")
+@click.option(
+    "--timeout", type=service.seconds, metavar="SECONDS", help="With --wait: give up waiting after this."
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -115,6 +117,8 @@ def _options(
         key, sign, value = pair.partition("=")
         if not sign or not key:
             raise service.Usage(f"--metadata takes KEY=VALUE, not {pair!r}")
+        if key in noted:
+            raise service.Usage(f"--metadata names {key!r} twice")
         noted[key] = value
     options: Options = {}
     if name:
