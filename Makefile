@@ -18,7 +18,7 @@ help:
 	@echo "make check        ruff, mypy and the import rules"
 	@echo "make bench        measure speed      make quality  measure the models"
 	@echo "make damage       harm image files of every format and see which are still judged"
-	@echo "make fuzz         fuzz the readers of archives and forms, about an hour"
+	@echo "make fuzz         fuzz archives, forms, options, cursors, artifacts and images, about an hour"
 	@echo "make faults       break it on purpose, 20 minutes      make faults-long  an hour"
 	@echo "make clean        remove .venv, caches and the demo's images"
 
@@ -58,7 +58,8 @@ damage: install-dev
 	@$(PY) -m tests.damage $(ARGS)
 
 fuzz: install-dev
-	@$(PY) -m pytest tests/unit/web/upload -k "fuzz or differential" --hypothesis-profile=hour -o timeout=0 $(ARGS)
+	@$(PY) -m pytest tests/unit/web/upload tests/fuzz -k "fuzz or differential" --hypothesis-profile=hour -o timeout=0 $(ARGS)
+	@$(PY) -m tests.damage.fuzz 600
 
 install: $(VENV)/.installed
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shared.store.engine import Database
 from shared.store.migrations import migrate
@@ -24,6 +25,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # that send it to one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `make fuzz` runs each fuzzer with the first profile; some hundred examples run in every `make test`.
+settings.register_profile(
+    "hour", max_examples=150_000, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile(
+    "minutes", max_examples=8_000, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.fixture(scope="session")
