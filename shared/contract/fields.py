@@ -51,6 +51,9 @@ class OneOf:
         return core_schema.literal_schema(list(self.values))
 
 
+UNSTATED = "unstated_rule"
+
+
 class Rule:
     """A condition beyond types and bounds: `wrong(value)` says what is wrong, or None. `keywords` document it."""
 
@@ -66,9 +69,14 @@ class Rule:
         return {**handler(schema), **self.keywords}
 
     def _checked(self, value: Any) -> Any:
-        if (trouble := self.wrong(value)) is not None:
+        if (trouble := self.wrong(value)) is None:
+            return value
+        if self.keywords:
             raise ValueError(trouble)
-        return value
+        from pydantic_core import PydanticCustomError
+
+        # The document cannot state this condition, so a request that breaks it follows the document: 422, not 400.
+        raise PydanticCustomError(UNSTATED, "{trouble}", {"trouble": trouble})
 
 
 class _Moment:

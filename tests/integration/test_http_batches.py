@@ -117,7 +117,8 @@ def test_a_bad_option_is_named_by_its_pointer_and_nothing_is_kept(
 ) -> None:
     before = stored(app)
     response = app.post_form("/v1/batches", *image_parts(few), options_part(asked))
-    assert response.status_code == 400
+    unstated = pointer.endswith("/review_band") or asked == {"metadata": {"x": "y" * 20_000}}
+    assert response.status_code == (422 if unstated else 400)  # a condition that JSON Schema cannot state
     assert response.get_json()["code"] == "invalid_options"
     assert [entry["pointer"] for entry in response.get_json()["errors"]] == [pointer]
     assert stored(app) == before

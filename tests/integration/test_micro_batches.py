@@ -216,13 +216,13 @@ def test_one_forward_pass_and_one_message_serve_what_waits(
 ) -> None:
     app.finished({"warm.jpg": b"no image"})
     engine, passes = app.runtime.models.get(app.model_id).engine, []
-    plain = engine.predict
+    plain = engine.predict_with_features
 
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(images: NDArray[np.uint8]) -> Any:
         passes.append(len(images))
         return plain(images)
 
-    monkeypatch.setattr(engine, "predict", predict)
+    monkeypatch.setattr(engine, "predict_with_features", predict)
     batches = [submit(1) for _ in range(6)]
     until(
         lambda: app.runtime.broker.length("normal") == 7, 10, "a message a chunk, and one of the first batch"

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from shared import json_text
+from shared.contract.fields import UNSTATED
 from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
@@ -66,8 +67,8 @@ def with_defaults(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(kind: Any, value: Any, place: Place) -> Any:
-    """The value as this type; raises 400 with an entry for each bad member."""
-    faults = itertools.islice(json_text.faults(value), _MAX_ERRORS)
+    """The value as this type. Raises 400 with an entry for each bad member; 422 if it breaks unstated rules alone."""
+    status, faults = 400, itertools.islice(json_text.faults(value), _MAX_ERRORS)
     errors = [_entry(pointer, fault, place) for pointer, fault in faults]
     if not errors:
         try:
@@ -75,8 +76,10 @@ def check(kind: Any, value: Any, place: Place) -> Any:
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
             errors = [_of_pydantic(each, place) for each in details[:_MAX_ERRORS]]
+            if all(each["type"] == UNSTATED for each in details):
+                status = 422
     shown = "; ".join(f"{entry['pointer']}: {entry['detail']}" for entry in errors[:3])
-    raise HttpProblem(400, place.code, f"{place.refusal}: {shown}", errors=errors)
+    raise HttpProblem(status, place.code, f"{place.refusal}: {shown}", errors=errors)
 
 
 def _of_pydantic(error: ErrorDetails, place: Place) -> ErrorEntry:
