@@ -85,7 +85,7 @@ def _insert(connection: Connection, *, finished: bool) -> str:
 
 def measure(folder: Path, artifact: Path) -> list[Row]:
     """Every row of this file."""
-    with filled(folder, artifact, web_threads=1100) as (stack, batches):
+    with filled(folder, artifact) as (stack, batches):
         return [*_polls(stack, batches[-1]), *_long_polls(stack, batches[-1]), *_exports(stack, batches[0])]
 
 
