@@ -77,7 +77,9 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "address the web service listens on")
     port: int = _setting(8000, "port the web service listens on")
-    web_threads: int = _setting(64, "requests one web process answers at a time; a waiting one does not count")
+    web_threads: int = _setting(
+        64, "requests one web process answers at a time; a waiting one does not count"
+    )
     workers: int = _setting(2, "inference processes that one `gonogo up` starts")
     lanes: str = _setting("interactive,normal,low", "lanes one inference process serves, comma-separated")
     decode_threads: int = _setting(0, "threads that decode ahead of the engine; 0: CPU 0, CUDA 8")
