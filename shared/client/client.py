@@ -179,6 +179,18 @@ class Client:
         """Stop a batch; ApiError 409 when it has finished."""
         return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/cancel"))
 
+    def pause(self, batch_id: str) -> BatchPayload:
+        """Hold what has not begun; ApiError 409 when the batch has finished."""
+        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/pause"))
+
+    def resume(self, batch_id: str) -> BatchPayload:
+        """Go on with a paused batch; ApiError 409 when it has finished."""
+        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/resume"))
+
+    def retry(self, batch_id: str) -> BatchPayload:
+        """Judge the failed items of a finished batch again; ApiError 409 when it has none, or runs."""
+        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/retry"))
+
     def delete(self, batch_id: str) -> None:
         """Remove a batch, its items and its bytes; ApiError 409 while it runs."""
         self._wire.call("DELETE", f"/v1/batches/{quote(batch_id, safe='')}")

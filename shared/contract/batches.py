@@ -82,7 +82,7 @@ class BatchPayload(TypedDict):
     ]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
-    eta: Eta | None
+    eta: Annotated[Eta | None, About("null until the first verdict, and while it is paused")]
     name: Annotated[str | None, About("what people call the batch")]
     priority: Annotated[str, OneOf(Lane)]
     metadata: Annotated[dict[str, Any], About("what the client sent along")]
@@ -141,6 +141,9 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "items": f"{this}/items",
         "results": f"{this}/results",
         "cancel": f"{this}/cancel",
+        "pause": f"{this}/pause",
+        "resume": f"{this}/resume",
+        "retry": f"{this}/retry",
         "page": f"{base}/batches/{batch_id}",
     }
 
@@ -157,7 +160,7 @@ def _eta(row: BatchRecord) -> Eta | None:
     or expired one, does not count as judged.
     """
     looked_at = row.succeeded + row.failed
-    if row.started_at is None or not looked_at:
+    if row.started_at is None or not looked_at or row.status == BatchStatus.PAUSED:
         return None
     ended = row.finished_at is not None
     elapsed = max((row.finished_at or now()) - row.started_at, 0.001)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, func, null, select, update
 
 from shared.clock import now, rfc3339
+from shared.contract.states import BatchStatus
 from shared.store.engine import clock
 from shared.store.records import JsonObject
 from shared.store.tables import Batch
@@ -54,6 +55,7 @@ def unserved(connection: Connection, served: Collection[str], waited_s: float, l
         Batch.blocked.is_(None),
         Batch.queued > 0,
         Batch.processing == 0,
+        Batch.status != BatchStatus.PAUSED,
         Batch.lane.not_in(served),
         Batch.created_at < clock() - waited_s,
     )

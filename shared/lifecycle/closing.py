@@ -61,7 +61,11 @@ def expire(connection: Connection, batch_id: str) -> bool:
     changed = connection.execute(
         update(Batch)
         .where(
-            Batch.id == batch_id, Batch.finished_at.is_(None), Batch.deadline_at < clock(), Batch.queued > 0
+            Batch.id == batch_id,
+            Batch.sealed.is_(True),
+            Batch.finished_at.is_(None),
+            Batch.deadline_at < clock(),
+            Batch.queued > 0,
         )
         .values(queued=Batch.queued - closed, expired=Batch.expired + closed, version=Batch.version + 1)
     )
@@ -69,10 +73,10 @@ def expire(connection: Connection, batch_id: str) -> bool:
 
 
 def _close_queued(connection: Connection, batch_id: str, as_status: ItemStatus) -> int:
-    """Take the queued chunks of a batch out of the queue and give their items a terminal status."""
+    """Take the queued and held chunks of a batch out of the queue and give their items a terminal status."""
     connection.execute(
         update(Chunk)
-        .where(Chunk.batch_id == batch_id, Chunk.status == ChunkStatus.QUEUED)
+        .where(Chunk.batch_id == batch_id, Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.HELD]))
         .values(status=ChunkStatus.DONE)
     )
     return connection.execute(

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection, exists, insert, select, update
 
-from shared.contract.states import ChunkStatus, ItemStatus
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle.recount import recount
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -30,24 +30,40 @@ def uncovered(connection: Connection, limit: int) -> Sequence[tuple[str, int]]:
 def cover(connection: Connection, batch_id: str) -> None:
     """Queue the uncovered items of a batch, one chunk for each run of neighbours in one pack, and recount it."""
     # The lock makes a second repair wait, and it then finds these items covered.
-    lane = connection.scalar(select(Batch.lane).where(Batch.id == batch_id).with_for_update())
+    locked = select(Batch.lane, Batch.status).where(Batch.id == batch_id).with_for_update()
+    batch = connection.execute(locked).first()
     query = _UNCOVERED.where(Item.batch_id == batch_id).order_by(Item.seq)
     items = [(row.seq, row.pack) for row in connection.execute(query)]
+    if batch is not None:
+        queue_runs(connection, batch_id, items, batch.lane, hold=batch.status == BatchStatus.PAUSED)
+    recount(connection, batch_id, mend=True)
+
+
+def queue_runs(
+    connection: Connection, batch_id: str, items: Sequence[tuple[int, int]], lane: str, *, hold: bool = False
+) -> int:
+    """Make items, given as (seq, pack) in order, queued: a chunk for each run of neighbours in one pack.
+
+    Returns the number of chunks. `hold` holds them, as those of a paused batch.
+    """
+    runs = []
     # Neighbours share the difference of place and position in the list.
     for (_, pack), run in groupby(enumerate(items), lambda at: (at[1][0] - at[0], at[1][1])):
         seqs = [seq for _, (seq, _) in run]
-        within = (Item.batch_id == batch_id, Item.seq.between(seqs[0], seqs[-1]))
+        runs.append((seqs[0], seqs[-1], pack))
+    for first, last, pack in runs:
+        within = (Item.batch_id == batch_id, Item.seq.between(first, last))
         connection.execute(update(Item).where(*within).values(status=ItemStatus.QUEUED))
         connection.execute(
             insert(Chunk).values(
                 batch_id=batch_id,
-                first_seq=seqs[0],
-                last_seq=seqs[-1],
+                first_seq=first,
+                last_seq=last,
                 pack=pack,
                 lane=lane,
-                status=ChunkStatus.QUEUED,
+                status=ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
                 attempts=0,
                 enqueued_at=clock(),
             )
         )
-    recount(connection, batch_id, mend=True)
+    return len(runs)

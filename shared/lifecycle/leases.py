@@ -5,7 +5,7 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 
 from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
-from shared.contract.states import ChunkStatus, ItemStatus
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle import blocked, counters
 from shared.lifecycle.claims import Claim
 from shared.store.engine import clock
@@ -54,17 +54,33 @@ def release(
 
 
 def requeue_items(connection: Connection, batch_id: str, first: int, last: int, attempts: int = 0) -> None:
-    """Queue the items of a chunk that went back into the queue; `attempts` is added to the count of each item."""
+    """Queue the items of a chunk that went back into the queue; `attempts` is added to the count of each item.
+
+    The chunks of a paused batch do not stay in the queue: they are held.
+    """
     back = connection.execute(
         update(Item)
         .where(Item.batch_id == batch_id, Item.seq.between(first, last), Item.status == ItemStatus.PROCESSING)
         .values(status=ItemStatus.QUEUED, attempts=Item.attempts + attempts)
     ).rowcount
-    connection.execute(
+    status = connection.scalar(
         update(Batch)
         .where(Batch.id == batch_id)
         .values(queued=Batch.queued + back, processing=Batch.processing - back, version=Batch.version + 1)
+        .returning(Batch.status)
     )
+    if status == BatchStatus.PAUSED:
+        # The batch is locked now, so no resume comes in between; the chunks are locked by this transaction already.
+        connection.execute(
+            update(Chunk)
+            .where(
+                Chunk.batch_id == batch_id,
+                Chunk.first_seq <= last,
+                Chunk.last_seq >= first,
+                Chunk.status == ChunkStatus.QUEUED,
+            )
+            .values(status=ChunkStatus.HELD)
+        )
 
 
 def expired_leases(connection: Connection, limit: int) -> list[int]:

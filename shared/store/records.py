@@ -80,6 +80,7 @@ class BatchRecord(NamedTuple):
     blocked: JsonObject | None
     guarded: bool
     unfamiliar: int
+    run: int
 
 
 class ChunkRecord(NamedTuple):
@@ -143,6 +144,7 @@ class DeliveryRecord(NamedTuple):
     due_at: float
     created_at: float
     finished_at: float | None
+    run: int
 
 
 class WorkerRecord(NamedTuple):

@@ -141,6 +141,7 @@ class Batch(Base):
     blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
     guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
     unfamiliar: Mapped[int] = mapped_column(default=0, server_default="0")
+    run: Mapped[int] = mapped_column(default=1, server_default="1")  # a retry begins the next one
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
@@ -255,9 +256,10 @@ class Delivery(Base):
     due_at: Mapped[float]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
+    run: Mapped[int] = mapped_column(default=1, server_default="1")
 
     __table_args__ = (
-        UniqueConstraint("batch_id", "event", "url"),
+        UniqueConstraint("batch_id", "event", "url", "run", name="uq_webhook_deliveries_event"),
         Index(
             "ix_deliveries_due",
             "due_at",

@@ -52,6 +52,7 @@ def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
             id=identifier,
             tenant=batch.tenant,
             batch_id=batch.id,
+            run=batch.run,
             event=event,
             url=webhook["url"],
             secret=webhook["secret"],

@@ -40,6 +40,7 @@ _PROBLEM_HEADERS = {
 }
 _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
+    "steering": "Pause a batch, go on with it, and judge its failed items again.",
     "items": "A position in a batch, with its verdict.",
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",

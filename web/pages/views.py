@@ -15,7 +15,7 @@ from web.http.headers import base_url
 from web.http.problems import HttpProblem
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
-from web.resources import batches, items
+from web.resources import batches, items, steering
 from web.service import service
 
 blueprint = Blueprint(
@@ -76,6 +76,16 @@ def batch(batch_id: str) -> str:
 def cancel(batch_id: str) -> AnyResponse:
     """Cancel, and show the batch again."""
     batches.cancel(service(), g.tenant, batch_id)
+    return redirect(url_for("pages.batch", batch_id=batch_id), 303)
+
+
+@blueprint.post("/batches/<batch_id>/<any(pause, resume, retry):step>")
+@require("submit")
+def steer(batch_id: str, step: str) -> AnyResponse:
+    """Pause, resume or retry, and show the batch again."""
+    {"pause": steering.pause, "resume": steering.resume, "retry": steering.retry}[step](
+        service(), g.tenant, batch_id
+    )
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
 

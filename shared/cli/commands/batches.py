@@ -1,4 +1,4 @@
-"""`gonogo status`, `watch` and `cancel`."""
+"""`gonogo status` and `watch`."""
 
 from __future__ import annotations
 
@@ -66,14 +66,3 @@ def watch(where: service.Where, as_json: bool, batch: str, timeout: float | None
         for state in client.watch(batch, timeout_s=timeout):
             print(json.dumps(state), flush=True)  # one line for each change
         return outcome_status(state)
-
-
-@click.command(short_help="stop a batch")
-@click.argument("batch")
-@service.options
-@service.as_json
-def cancel(where: service.Where, as_json: bool, batch: str) -> None:
-    """Stop a batch: open items are cancelled, verdicts that are there stay."""
-    with service.open_client(where) as client:
-        cancelled = client.cancel(batch)
-    print_json(cancelled) if as_json else print(describe(cancelled))

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, insert, select, update
 
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import closing, endings, leases, purging, verdicts
+from shared.lifecycle import closing, endings, leases, purging, steering, verdicts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
@@ -113,6 +113,43 @@ class Machine(RuleBasedStateMachine):
             self._complete(self.batches[name])
 
     @precondition(lambda self: self.batches)
+    @rule(name=_NAMES)
+    def pause(self, name: str) -> None:
+        row = self._row(name)
+        if row is None:
+            return
+        with self.database.write() as connection:
+            paused = steering.pause(connection, row.id)
+        assert paused == (row.sealed and row.status in (BatchStatus.QUEUED, BatchStatus.PROCESSING))
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES)
+    def resume(self, name: str) -> None:
+        row = self._row(name)
+        if row is None:
+            return
+        with self.database.write() as connection:
+            resumed = steering.resume(connection, row.id)
+        assert (resumed is not None) == (row.status == BatchStatus.PAUSED)
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES)
+    def retry(self, name: str) -> None:
+        row = self._row(name)
+        if row is None:
+            return
+        ended = row.finished_at is not None and row.status != BatchStatus.CANCELLED
+        with self.database.write() as connection:
+            retried = steering.retry(connection, row.id)
+        assert (retried is not None) == bool(ended and row.failed)
+        if retried:
+            self.terminal = {
+                place: state
+                for place, state in self.terminal.items()
+                if place[0] != row.id or state[0] != ItemStatus.FAILED
+            }
+
+    @precondition(lambda self: self.batches)
     @rule(data=st.data())
     def abandon_upload_or_delete(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.batches)))
@@ -142,6 +179,8 @@ class Machine(RuleBasedStateMachine):
             beside == 0
             or (len(taken[0].items) + beside - 1) // micro_batch == (len(taken[0].items) - 1) // micro_batch
         ), "what is claimed beside a chunk takes no further micro-batch"
+        paused = {row.id for row in map(self._row, self.batches) if row and row.status == BatchStatus.PAUSED}
+        assert not paused & {held.batch_id for held in taken}, "a paused batch is not begun"
         self.claims += taken
 
     @precondition(lambda self: self.batches)
@@ -256,17 +295,19 @@ class Machine(RuleBasedStateMachine):
         self.terminal = now
 
     @invariant()
-    def at_most_one_completion_event(self) -> None:
+    def one_completion_event_for_each_end(self) -> None:
         with self.database.read() as connection:
             owed = dict(
                 connection.execute(select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)).all()
             )
-            rows = connection.execute(select(Batch.id, Batch.finished_at)).all()
+            rows = connection.execute(select(Batch.id, Batch.finished_at, Batch.run)).all()
         for row in rows:
-            assert owed.get(row.id, 0) == (1 if row.finished_at is not None else 0), row
+            assert owed.get(row.id, 0) == row.run - (row.finished_at is None), row
 
     def teardown(self) -> None:
         """No item stays open for ever: two sweeps and honest workers bring every sealed batch to its end."""
+        for name in self.batches:
+            self.resume(name)
         for _ in range(200):
             with self.database.write() as connection:
                 connection.execute(
@@ -285,7 +326,7 @@ class Machine(RuleBasedStateMachine):
             row = self._row(name)
             assert row is not None and (row.finished_at is not None or not row.sealed), row
         self.counters_equal_the_rows()
-        self.at_most_one_completion_event()
+        self.one_completion_event_for_each_end()
 
     def _row(self, name: str) -> Any:
         with self.database.read() as connection:

@@ -1,0 +1,126 @@
+"""A client steers a batch: pause, resume, and retry of its failed items.
+
+Compare-and-set and the order of locks as in `shared.lifecycle.endings`. The queued chunks of a paused batch are held,
+so that no worker claims them. A chunk that comes back into the queue of a paused batch is held as well: see
+`leases.requeue_items`.
+"""
+
+from sqlalchemy import Connection, case, null, select, update
+
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle.cover import queue_runs
+from shared.store.engine import clock
+from shared.store.tables import Batch, Chunk, Item
+
+_RUNNING = case((Batch.started_at.is_(None), BatchStatus.QUEUED.value), else_=BatchStatus.PROCESSING.value)
+_RETRIED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED)
+
+
+def pause(connection: Connection, batch_id: str) -> bool:
+    """Hold what no worker has begun; chunks under way keep their verdicts. False where the batch is not running."""
+    _hold_queued(connection, batch_id)
+    changed = connection.execute(
+        update(Batch)
+        .where(
+            Batch.id == batch_id,
+            Batch.sealed.is_(True),
+            Batch.status.in_([BatchStatus.QUEUED, BatchStatus.PROCESSING]),
+        )
+        .values(status=BatchStatus.PAUSED, version=Batch.version + 1)
+    )
+    if changed.rowcount != 1:
+        connection.rollback()
+        return False
+    # A chunk that came back into the queue meanwhile. A worker that is claiming it keeps it: to wait for that worker
+    # here, with the batch locked, would be a deadlock.
+    _hold_queued(connection, batch_id)
+    return True
+
+
+def resume(connection: Connection, batch_id: str) -> int | None:
+    """Queue the held chunks of a paused batch; returns how many must be announced. None where it is not paused."""
+    released = release_held(connection, batch_id)
+    changed = connection.execute(
+        update(Batch)
+        .where(Batch.id == batch_id, Batch.status == BatchStatus.PAUSED)
+        .values(status=_RUNNING, version=Batch.version + 1)
+    )
+    if changed.rowcount != 1:
+        connection.rollback()
+        return None
+    return released
+
+
+def retry(connection: Connection, batch_id: str) -> int | None:
+    """Queue the failed items of an ended batch again; returns how many chunks must be announced.
+
+    None where the batch runs, was cancelled, or has no failed item whose bytes are kept. The batch ends a second time,
+    with an event of its own; a deadline that has passed holds no longer.
+    """
+    items = connection.execute(
+        update(Item)
+        .where(Item.batch_id == batch_id, Item.status == ItemStatus.FAILED, Item.length > 0)
+        .values(status=ItemStatus.QUEUED, error_code=None, error_detail=None, finished_at=None)
+        .returning(Item.seq, Item.pack)
+    ).all()
+    lane = connection.scalar(
+        update(Batch)
+        .where(Batch.id == batch_id, Batch.finished_at.is_not(None), Batch.status.in_(_RETRIED))
+        .values(
+            status=_RUNNING,
+            outcome=null(),
+            finished_at=null(),
+            retain_until=null(),
+            deadline_at=null(),
+            queued=Batch.queued + len(items),
+            failed=Batch.failed - len(items),
+            run=Batch.run + 1,
+            version=Batch.version + 1,
+        )
+        .returning(Batch.lane)
+    )
+    if lane is None or not items:
+        connection.rollback()
+        return None
+    return queue_runs(connection, batch_id, sorted((seq, pack) for seq, pack in items), lane)
+
+
+def release_held(connection: Connection, batch_id: str) -> int:
+    """Queue the held chunks of a batch; returns how many."""
+    return connection.execute(
+        update(Chunk)
+        .where(Chunk.batch_id == batch_id, Chunk.status == ChunkStatus.HELD)
+        .values(status=ChunkStatus.QUEUED, enqueued_at=clock())
+    ).rowcount
+
+
+def _hold_queued(connection: Connection, batch_id: str) -> None:
+    queued = (
+        select(Chunk.id)
+        .where(Chunk.batch_id == batch_id, Chunk.status == ChunkStatus.QUEUED)
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(update(Chunk).where(Chunk.id.in_(queued)).values(status=ChunkStatus.HELD))
+
+
+def misplaced(connection: Connection, limit: int) -> list[tuple[str, bool]]:
+    """(batch, True) paused with chunks in the queue; (batch, False) running with held chunks. At most `limit`."""
+    is_paused = Batch.status == BatchStatus.PAUSED
+    wrong = case((is_paused, ChunkStatus.QUEUED.value), else_=ChunkStatus.HELD.value)
+    has_wrong = select(Chunk.id).where(Chunk.batch_id == Batch.id, Chunk.status == wrong).exists()
+    query = (
+        select(Batch.id, is_paused)
+        .where(Batch.finished_at.is_(None), Batch.sealed.is_(True), has_wrong)
+        .order_by(Batch.id)
+        .limit(limit)
+    )
+    return [(batch_id, bool(paused)) for batch_id, paused in connection.execute(query)]
+
+
+def place(connection: Connection, batch_id: str) -> int:
+    """Hold or queue the chunks of a batch as its status asks; returns how many must be announced."""
+    _hold_queued(connection, batch_id)
+    status = connection.scalar(select(Batch.status).where(Batch.id == batch_id).with_for_update())
+    if status is None or status == BatchStatus.PAUSED:
+        return 0
+    return release_held(connection, batch_id)

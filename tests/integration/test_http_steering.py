@@ -1,0 +1,87 @@
+"""Pause, resume, retry and delete over HTTP, on both databases."""
+
+from typing import Any
+
+import pytest
+
+from tests.harness.application import Application
+
+DAMAGED = b"\xff\xd8\xff not a JPEG"
+
+
+@pytest.fixture(scope="module")
+def image(images: dict[str, bytes]) -> bytes:
+    return next(iter(images.values()))
+
+
+def post(app: Application, batch: str, step: str) -> tuple[int, dict[str, Any]]:
+    answer = app.call("POST", f"/v1/batches/{batch}/{step}")
+    return answer.status_code, answer.get_json()
+
+
+def test_a_paused_batch_waits_and_goes_on_when_it_is_resumed(app: Application, image: bytes) -> None:
+    batch = app.submit({"a.jpg": image, "b.jpg": image})["id"]
+    assert post(app, batch, "pause")[1]["status"] == "paused"
+    assert post(app, batch, "pause")[0] == 200, "a repeated pause changes nothing"
+    app.work()
+    paused = app.get(f"/v1/batches/{batch}")
+    assert (paused["status"], paused["counts"]["queued"], paused["eta"]) == ("paused", 2, None)
+    status, resumed = post(app, batch, "resume")
+    assert (status, resumed["status"]) == (200, "queued")
+    assert post(app, batch, "resume")[0] == 200
+    app.work()
+    assert app.get(f"/v1/batches/{batch}")["status"] == "completed"
+    for step in ("pause", "resume"):
+        status, problem = post(app, batch, step)
+        assert (status, problem["code"]) == (409, "wrong_state")
+
+
+def test_a_paused_batch_can_be_cancelled(app: Application, image: bytes) -> None:
+    batch = app.submit({"a.jpg": image})["id"]
+    post(app, batch, "pause")
+    assert post(app, batch, "cancel")[1]["counts"] == {
+        "total": 1, "queued": 0, "processing": 0, "succeeded": 0, "failed": 0, "cancelled": 1, "expired": 0,
+    }  # fmt: skip
+    assert post(app, batch, "resume")[0] == 409
+
+
+def test_a_retry_judges_the_failed_items_only(app: Application, image: bytes) -> None:
+    batch = app.finished({"good.jpg": image, "bad.jpg": DAMAGED})["id"]
+    before = {item["filename"]: item for item in app.results(batch)}
+    assert before["bad.jpg"]["status"] == "failed"
+    status, running = post(app, batch, "retry")
+    assert (status, running["status"], running["outcome"]) == (200, "processing", None)
+    assert running["counts"]["queued"] == 1
+    assert post(app, batch, "retry")[0] == 200, "a repeated retry changes nothing"
+    app.work()
+    ended = app.get(f"/v1/batches/{batch}")
+    assert (ended["status"], ended["outcome"]) == ("completed", "partial")
+    after = {item["filename"]: item for item in app.results(batch)}
+    assert after["good.jpg"] == before["good.jpg"]
+    assert after["bad.jpg"]["error"]["code"] == before["bad.jpg"]["error"]["code"]
+    assert after["bad.jpg"]["finished_at"] > before["bad.jpg"]["finished_at"]
+
+
+def test_there_must_be_something_to_retry(app: Application, image: bytes) -> None:
+    running = app.submit({"a.jpg": image})["id"]
+    assert post(app, running, "retry")[0] == 409
+    app.work()
+    status, problem = post(app, running, "retry")
+    assert (status, problem["code"]) == (409, "wrong_state")
+    assert "no failed item" in str(problem["detail"])
+
+
+def test_each_end_of_a_retried_batch_is_an_event(app: Application) -> None:
+    options = {"webhook": {"url": "https://receiver.example/"}}
+    batch = app.finished({"bad.jpg": DAMAGED}, options)["id"]
+    post(app, batch, "retry")
+    app.work()
+    with app.database.read() as connection:
+        query = "SELECT event, run FROM webhook_deliveries ORDER BY run"
+        owed = [tuple(row) for row in connection.exec_driver_sql(query)]
+    assert owed == [("batch.completed", 1), ("batch.completed", 2)]
+
+
+def test_foreign_batches_cannot_be_steered(app: Application) -> None:
+    for step in ("pause", "resume", "retry"):
+        assert post(app, "bat_00000000000000000000000000", step)[0] == 404
