@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.cli.output import Progress, printable
 from shared.contract.notices import notices
+from shared.contract.options import LABELS
 
 if TYPE_CHECKING:
     from shared.client.client import Client
@@ -41,6 +42,10 @@ def describe(batch: BatchPayload) -> str:
         f"{counts['failed']} failed, {counts['cancelled']} cancelled, {counts['expired']} expired",
         "verdicts " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
     ]
+    labels = {label: batch.get(label) for label in LABELS}
+    if any(labels.values()):
+        given = [f"{label} {printable(value)}" for label, value in labels.items() if value]
+        lines.append(f"labels   {', '.join(given)}")
     if batch["model"]:
         lines.append(f"model    {batch['model']['name']}  {batch['model']['id']}")
     if page := batch["links"].get("page"):

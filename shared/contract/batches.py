@@ -84,6 +84,11 @@ class BatchPayload(TypedDict):
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
     eta: Annotated[Eta | None, About("null until the first verdict, and while it is paused")]
     name: Annotated[str | None, About("what people call the batch")]
+    lot: str | None
+    order: str | None
+    line: str | None
+    station: str | None
+    operator: str | None
     priority: Annotated[str, OneOf(Lane)]
     metadata: Annotated[dict[str, Any], About("what the client sent along")]
     created_at: Time
@@ -123,6 +128,11 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": _eta(row),
         "name": row.name,
+        "lot": row.lot,
+        "order": row.order,
+        "line": row.line,
+        "station": row.station,
+        "operator": row.operator,
         "priority": row.lane,
         "metadata": row.metadata,
         "created_at": rfc3339(row.created_at),

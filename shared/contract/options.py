@@ -12,6 +12,8 @@ from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
 from shared.contract.states import Lane
 
 MAX_METADATA_BYTES = 16_384
+# Options that say where and for which order the parts were made: columns of the batch, and filters of the list.
+LABELS = ("lot", "order", "line", "station", "operator")
 _LETTERS = "[A-Za-z0-9+/]"
 _SECRET_PATTERN = (  # 24 to 64 bytes in base64
     f"^whsec_(({_LETTERS}{{4}}){{8,20}}({_LETTERS}{{4}}|{_LETTERS}{{3}}=|{_LETTERS}{{2}}==)?"
@@ -43,6 +45,7 @@ def _is_http(url: str) -> str | None:
     return None if url.startswith(("https://", "http://")) else "an http or https URL is required"
 
 
+Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]
 Duration = Annotated[float, Gt(0), Le(_TEN_YEARS_S)]
 
 
@@ -83,9 +86,14 @@ class Options(TypedDict, total=False):
     """The `options` of a submission. An unknown name is refused."""
 
     name: Annotated[
-        Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL] | None,
+        Label | None,
         About("what people call the batch", examples=["line A3, lot 4711"]),
     ]
+    lot: Annotated[Label | None, About("the lot that the parts belong to", examples=["4711"])]
+    order: Annotated[Label | None, About("the order that the parts were made for", examples=["PO-2026-118"])]
+    line: Annotated[Label | None, About("the production line", examples=["A3"])]
+    station: Annotated[Label | None, About("the inspection station", examples=["end-of-line 2"])]
+    operator: Annotated[Label | None, About("the person or shift at the station", examples=["early shift"])]
     priority: Annotated[
         str, OneOf(Lane), About("the lane: how urgent the batch is", default=Lane.NORMAL.value)
     ]
@@ -98,7 +106,7 @@ class Options(TypedDict, total=False):
     metadata: Annotated[
         dict[str, Any],
         Rule(_is_small),
-        About("yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"line": "A3"}]),
+        About("yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"shift": "early"}]),
     ]
     webhook: Annotated[WebhookOptions | None, About("where to tell how the batch ended")]
     deadline: Annotated[

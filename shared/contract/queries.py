@@ -2,15 +2,20 @@
 
 from typing import Annotated
 
-from annotated_types import Ge, Le, Len, MaxLen
+from annotated_types import Ge, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.contract.fields import About, Moment, OneOf, Share, closed
+from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
     str, MaxLen(1000), About("`next_cursor` of the page before, with the same filters and sort")
 ]
+
+
+def _are_plain_keys(metadata: dict[str, str]) -> str | None:
+    """A key stands in a path of SQLite's JSON functions, which has no way to write a quotation mark."""
+    return 'a key has no `"` and no backslash' if any({'"', "\\"} & {*key} for key in metadata) else None
 
 
 @closed
@@ -25,6 +30,24 @@ class BatchListQuery(TypedDict, total=False):
     ]
     created_after: Annotated[Moment, About("RFC 3339 with an offset", examples=["2026-11-24T10:00:00Z"])]
     created_before: Annotated[Moment, About("RFC 3339 with an offset", examples=["2126-11-24T10:00:00Z"])]
+    q: Annotated[
+        str, MinLen(1), MaxLen(200), About("text in the name; the case of letters from A to Z does not count")
+    ]
+    lot: Annotated[str, MaxLen(200), About("this lot exactly")]
+    order: Annotated[str, MaxLen(200), About("this order exactly")]
+    line: Annotated[str, MaxLen(200), About("this production line exactly")]
+    station: Annotated[str, MaxLen(200), About("this station exactly")]
+    operator: Annotated[str, MaxLen(200), About("this operator exactly")]
+    metadata: Annotated[
+        dict[str, str],
+        MinLen(1),
+        Rule(_are_plain_keys),
+        About(
+            "`metadata.KEY=VALUE`: the member KEY of the metadata has this value, a text, number or boolean; "
+            "several must all hold",
+            examples=[{"metadata.shift": "early"}],
+        ),
+    ]
     origin: Annotated[
         str,
         OneOf(("batch", "predict")),

@@ -6,7 +6,7 @@ sealed. An upload is a claim with a lease; the sweep purges it once the lease ha
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Terms:
     webhook: dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)  # by the names of contract.options.LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,7 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
         "retention_s": terms.retention_s,
         "name": terms.name,
         "guarded": terms.guarded,
+        **terms.labels,
     }
 
 

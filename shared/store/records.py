@@ -81,6 +81,11 @@ class BatchRecord(NamedTuple):
     guarded: bool
     unfamiliar: int
     run: int
+    lot: str | None
+    order: str | None
+    line: str | None
+    station: str | None
+    operator: str | None
 
 
 class ChunkRecord(NamedTuple):

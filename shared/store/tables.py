@@ -27,6 +27,14 @@ class Base(DeclarativeBase):
     """Root of the tables."""
 
 
+def _label_index(label: str) -> Index:
+    """For the list's filter by a label of the batch; batches without the label cost nothing."""
+    given = text(f'"{label}" IS NOT NULL')
+    return Index(
+        f"ix_batches_{label}", "tenant", label, "id", sqlite_where=given, postgresql_where=given
+    )
+
+
 class ApiKey(Base):
     __tablename__ = "api_keys"
 
@@ -142,6 +150,11 @@ class Batch(Base):
     guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
     unfamiliar: Mapped[int] = mapped_column(default=0, server_default="0")
     run: Mapped[int] = mapped_column(default=1, server_default="1")  # a retry begins the next one
+    lot: Mapped[str | None] = mapped_column(String(200))
+    order: Mapped[str | None] = mapped_column(String(200))
+    line: Mapped[str | None] = mapped_column(String(200))
+    station: Mapped[str | None] = mapped_column(String(200))
+    operator: Mapped[str | None] = mapped_column(String(200))
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
@@ -152,6 +165,7 @@ class Batch(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_batches_retain_until", "retain_until"),
+        *(_label_index(label) for label in ("lot", "order", "line", "station", "operator")),
     )
 
 

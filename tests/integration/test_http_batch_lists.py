@@ -1,5 +1,7 @@
 """Listing, polling, cancelling and deleting batches over HTTP."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from tests.harness.application import Application
@@ -43,8 +45,36 @@ def test_the_list_is_filtered_by_state_time_and_origin(app: Application, few: di
     assert found("origin=predict") == []
 
 
+def test_the_list_is_filtered_by_labels_name_and_metadata(app: Application, few: dict[str, bytes]) -> None:
+    key = app.make_key("labeller", "submit", "read")
+    labels = {"lot": "4711", "order": "PO 1", "line": "A3", "station": "2", "operator": "early"}
+    notes = {"shift": "früh", "run": 7, "ok": True, "a.b": "1", "deep": {"x": 1}}
+    first = app.submit(few, {"name": "Bolts 100% steel", **labels, "metadata": notes}, key=key)
+    second = app.submit(few, {"name": "bolts 1000", "lot": "4712", "metadata": {"run": "seven"}}, key=key)
+    assert {label: first[label] for label in labels} == labels
+    assert second["order"] is None
+
+    def found(**query: str) -> list[str]:
+        return [batch["id"] for batch in app.get(f"/v1/batches?{urlencode(query)}", key=key)["data"]]
+
+    for label, value in labels.items():
+        assert found(**{label: value}) == [first["id"]], label
+        assert found(**{label: "none such"}) == []
+    assert found(q="BOLTS") == [second["id"], first["id"]]
+    assert found(q="100%") == [first["id"]], "the text is no pattern"
+    for member, value in {"shift": "früh", "run": "7", "ok": "true", "a.b": "1"}.items():
+        assert found(**{f"metadata.{member}": value}) == [first["id"]], member
+    assert found(**{"metadata.run": "seven"}) == [second["id"]]
+    assert found(**{"metadata.run": "7", "metadata.shift": "spät"}) == []
+    assert found(lot="4712", q="bolts") == [second["id"]]
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "limit=101", "cursor=nonsense", "cursor=WzFd", "created_after=yesterday"]
+    "query",
+    [
+        "limit=0", "limit=x", "limit=101", "cursor=nonsense", "cursor=WzFd", "created_after=yesterday", "q=",
+        "metadata=x", "metadata.a=1&metadata.a=2", "lot=1&lot=2", "lots=1", "line.x=1",
+    ],
 )
 def test_a_parameter_that_cannot_be_is_refused(app: Application, query: str) -> None:
     response = app.call("GET", f"/v1/batches?{query}")

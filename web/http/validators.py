@@ -109,14 +109,25 @@ def read_json(kind: Any, text: bytes | str, place: Place) -> Any:
 
 
 def read_query(kind: Any, request: Request) -> dict[str, Any]:
-    """The query parameters as this type, defaults filled in. Unknown and repeated names are refused."""
+    """The query parameters as this type, defaults filled in. Unknown and repeated names are refused.
+
+    A member that is an object is written as one parameter for each of its members: `metadata.KEY=VALUE`.
+    """
     schemas, given, errors = properties(kind), dict[str, Any](), list[ErrorEntry]()
+    groups = {name: dict[str, str]() for name, schema in schemas.items() if schema.get("type") == "object"}
     for name, values in request.args.lists():
         if len(values) > 1:
             errors.append(_entry(f"/{json_text.escaped(name)}", "it is repeated", QUERY))
-        given[name] = _of_text(values[0], schemas.get(name, {}))
+        group, dot, key = name.partition(".")
+        if dot and group in groups:
+            groups[group][key] = values[0]
+        elif name in groups:
+            errors.append(_entry(f"/{name}", f"write it as {name}.KEY=VALUE", QUERY))
+        else:
+            given[name] = _of_text(values[0], schemas.get(name, {}))
     if errors:
-        raise HttpProblem(400, QUERY.code, "a query parameter is repeated", errors=errors)
+        raise HttpProblem(400, QUERY.code, f"{QUERY.refusal}: {errors[0]['detail']}", errors=errors)
+    given |= {name: members for name, members in groups.items() if members}
     return with_defaults(kind, check(kind, given, QUERY))
 
 

@@ -165,6 +165,13 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
     if schema.get("type") == "array":
         made |= {"style": "form", "explode": False}
+    if schema.get("type") == "object":
+        # A parameter for each member, which `explode` makes of an object: `metadata.KEY=VALUE`.
+        members = {f"^{name}\\..+$": schema.get("additionalProperties", {})}
+        made |= {"style": "form", "explode": True}
+        made["schema"] = {
+            "type": "object", "patternProperties": members, "additionalProperties": False, "minProperties": 1,
+        }  # fmt: skip
     if "examples" in schema:
         made["example"] = schema["examples"][0]
     return made

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from shared.clock import now
 from shared.contract.batches import BatchPayload
 from shared.contract.notices import notices
+from shared.contract.options import LABELS
 from shared.contract.visible import visible
 
 _STATES = {
@@ -133,11 +134,12 @@ def title(batch: BatchPayload) -> str:
 
 
 def notes(batch: BatchPayload) -> list[tuple[str, str]]:
-    """Metadata that fits on a line."""
-    plain = [
-        (name, value) for name, value in batch["metadata"].items() if isinstance(value, str | int | float)
+    """Labels, and metadata that fits on a line."""
+    plain = [(label, str(batch[label])) for label in LABELS if batch.get(label)]  # type: ignore[literal-required]
+    plain += [
+        (name, str(value)) for name, value in batch["metadata"].items() if isinstance(value, str | int | float)
     ]
-    return [(name, str(value)[:80]) for name, value in plain[:8]]
+    return [(name, value[:80]) for name, value in plain[:8]]
 
 
 def shares(batch: BatchPayload) -> list[tuple[str, float, float]]:

@@ -1,7 +1,9 @@
 """The terms of a batch: the client's options, completed by the model and the settings."""
 
+from typing import cast
+
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
-from shared.contract.options import Options
+from shared.contract.options import LABELS, Options
 from shared.lifecycle.uploads import Terms
 from shared.registry.versions import ModelPoint
 from shared.settings import Settings
@@ -30,5 +32,6 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
         webhook=webhook_of(options),
         metadata=options["metadata"],
         name=options.get("name"),
+        labels={label: cast("str | None", options.get(label)) for label in LABELS},
         guarded=model.guarded,
     )

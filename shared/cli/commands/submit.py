@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -14,7 +15,7 @@ from shared.cli.batch_text import describe, follow, outcome_status
 from shared.cli.commands.results import format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
-from shared.contract.options import descriptions
+from shared.contract.options import LABELS, descriptions
 from shared.contract.states import Lane
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 
 _ABOUT = descriptions()
+
+
+_TEXTS = ("name", *LABELS, "model")
+
+
+def _texts(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a flag for each option of a submission that is one text."""
+    for option in reversed(_TEXTS):
+        command = click.option(f"--{option}", help=_help(option))(command)
+    return command
 
 
 def _help(option: str) -> str:
@@ -36,10 +47,9 @@ def _help(option: str) -> str:
     "input; 3 no service; 4 items were refused or failed, or the batch did not complete.",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
-@click.option("--name", help=_help("name"))
+@_texts
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
-@click.option("--model", help=_help("model"))
 @click.option("--webhook", metavar="URL", help=_help("webhook"))
 @click.option("--wait", is_flag=True, help="Wait until it has finished.")
 @click.option(
@@ -109,9 +119,7 @@ def _sent() -> Any:
     return sent
 
 
-def _options(
-    *, name: str | None, metadata: tuple[str, ...], priority: Any, model: str | None, webhook: str | None
-) -> Options:
+def _options(*, metadata: tuple[str, ...], priority: Any, webhook: str | None, **texts: Any) -> Options:
     noted: dict[str, Any] = {}
     for pair in metadata:
         key, sign, value = pair.partition("=")
@@ -120,15 +128,11 @@ def _options(
         if key in noted:
             raise service.Usage(f"--metadata names {key!r} twice")
         noted[key] = value
-    options: Options = {}
-    if name:
-        options["name"] = name
+    options = cast("Options", {name: value for name, value in texts.items() if value})
     if noted:
         options["metadata"] = noted
     if priority:
         options["priority"] = priority
-    if model:
-        options["model"] = model
     if webhook:
         options["webhook"] = {"url": webhook}
     return options

@@ -30,6 +30,7 @@ def batch_row(**changed: Any) -> Any:
         "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
         "skipped": 0, "warnings": [],
         "guarded": True, "unfamiliar": 0,
+        "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
