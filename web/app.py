@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
 from shared.version import installed_version
-from web.api import api_keys, batches, health, items, models, predict, session, steering, workers
+from web.api import api_keys, batches, health, items, models, parts, predict, session, steering, workers
 from web.http import precheck, problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
@@ -31,7 +31,7 @@ from web.service import Service
 from web.upload.capacity import Capacity
 
 log = logging.getLogger(__name__)
-_RESOURCES = (batches, steering, items, predict, models, workers, api_keys, session, health, document, pages)
+_RESOURCES = (batches, steering, items, parts, predict, models, workers, api_keys, session, health, document, pages)
 
 
 def create_app(settings: Settings) -> Flask:

@@ -30,6 +30,15 @@ class VerdictCounts(TypedDict):
     review: int
 
 
+class PartCounts(TypedDict):
+    """Parts in all, and those of each verdict; the others have an open view."""
+
+    total: int
+    defect: int
+    no_defect: int
+    review: int
+
+
 class ModelRef(TypedDict):
     id: str
     name: str
@@ -75,6 +84,7 @@ class BatchPayload(TypedDict):
     operating_point: OperatingPointPayload
     counts: BatchCounts
     verdicts: VerdictCounts
+    parts: PartCounts
     skipped: Annotated[int, About("files of the archive that became no item, since they are no images")]
     warnings: Annotated[
         list[BatchWarning],
@@ -122,6 +132,12 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
             "expired": row.expired,
         },
         "verdicts": {"defect": row.defect, "no_defect": row.no_defect, "review": row.review},
+        "parts": {
+            "total": row.parts,
+            "defect": row.defect_parts,
+            "no_defect": row.no_defect_parts,
+            "review": row.review_parts,
+        },
         "skipped": row.skipped,
         "warnings": [cast(BatchWarning, warning) for warning in (*doubts(row), *row.warnings)],
         "blocked": _blocked(row),
@@ -150,6 +166,7 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "self": this,
         "items": f"{this}/items",
         "results": f"{this}/results",
+        "parts": f"{this}/parts",
         "cancel": f"{this}/cancel",
         "pause": f"{this}/pause",
         "resume": f"{this}/resume",

@@ -1,5 +1,6 @@
 """An item as a line of CSV."""
 
+import json
 import re
 
 from shared.clock import rfc3339
@@ -10,6 +11,7 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 CSV_COLUMNS = (
     "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
     "error_code", "error_detail", "sha256", "created_at", "finished_at", "reasons",
+    "part_id", "view", "metadata",
 )  # fmt: skip
 
 
@@ -25,7 +27,8 @@ def csv_line(row: ItemRecord, *, spreadsheet: bool = True) -> str:
         f"{item_id(row.batch_id, row.seq)},{cell(row.filename)},{cell(row.custom_id)},{row.status},"
         f"{row.verdict or ''},{score},{threshold},{row.model_sha256 or ''},{row.attempts},{row.error_code or ''},"
         f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''},"
-        f"{(row.reasons or '').replace(',', ' ')}\r\n"
+        f"{(row.reasons or '').replace(',', ' ')},{cell(row.part_id)},{cell(row.view)},"
+        f"{_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''}\r\n"
     )
 
 

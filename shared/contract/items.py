@@ -31,7 +31,9 @@ class ItemPayload(TypedDict):
     id: str
     object: Literal["item"]
     batch_id: str
-    custom_id: str | None
+    custom_id: Annotated[str | None, About("your id of the image, unique in its batch")]
+    part_id: Annotated[str | None, About("the part that the image shows")]
+    view: Annotated[str | None, About("from which side the image shows the part")]
     filename: str
     sha256: str | None
     status: Annotated[str, OneOf(ItemStatus)]
@@ -57,6 +59,8 @@ def item_payload(row: ItemRecord) -> ItemPayload:
         "object": "item",
         "batch_id": row.batch_id,
         "custom_id": row.custom_id,
+        "part_id": row.part_id,
+        "view": row.view,
         "filename": row.filename,
         "sha256": row.sha256,
         "status": row.status,

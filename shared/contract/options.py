@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from shared.contract.events import EVENTS
 from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
-from shared.contract.states import Lane
+from shared.contract.states import Lane, PartRule
 
 MAX_METADATA_BYTES = 16_384
 # Options that say where and for which order the parts were made: columns of the batch, and filters of the list.
@@ -24,6 +24,10 @@ _TEN_YEARS_S = 10 * 366 * 86_400
 
 def _band_is_ordered(band: list[float]) -> str | None:
     return None if band[0] <= band[1] else "the lower end comes first"
+
+
+def _are_different(views: list[str]) -> str | None:
+    return None if len({*views}) == len(views) else "a view is named twice"
 
 
 def _is_secret(secret: str) -> str | None:
@@ -77,7 +81,8 @@ class WebhookOptions(TypedDict, total=False):
         About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
     ]
     events: Annotated[
-        list[Annotated[str, OneOf(EVENTS)]] | None, About("the events to send; all of them where absent")
+        list[Annotated[str, OneOf(EVENTS)]] | None,
+        About("the events to send; those of the batch where absent"),
     ]
 
 
@@ -103,10 +108,25 @@ class Options(TypedDict, total=False):
     operating_point: Annotated[
         OperatingPointOptions | None, About("threshold and review band in place of the model's")
     ]
+    part_rule: Annotated[
+        str,
+        OneOf(PartRule),
+        About(
+            "how the verdicts of its views make a part's: any_defect, one defect is enough; all_defect, each view has "
+            "one. A view without a verdict, or in review, leaves the part in review unless the other views decide it",
+            default=PartRule.ANY_DEFECT.value,
+        ),
+    ]
+    expected_views: Annotated[
+        Annotated[list[Label], Len(1, 64), Rule(_are_different, uniqueItems=True)] | None,
+        About("the views of each part; a part that lacks one gets review", examples=[["top", "side"]]),
+    ]
     metadata: Annotated[
         dict[str, Any],
         Rule(_is_small),
-        About("yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"shift": "early"}]),
+        About(
+            "yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"shift": "early"}]
+        ),
     ]
     webhook: Annotated[WebhookOptions | None, About("where to tell how the batch ended")]
     deadline: Annotated[

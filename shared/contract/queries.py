@@ -6,16 +6,29 @@ from annotated_types import Ge, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
 
 from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
+from shared.contract.parts import PART_STATUS
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
-    str, MaxLen(1000), About("`next_cursor` of the page before, with the same filters and sort")
+    str, MaxLen(2000), About("`next_cursor` of the page before, with the same filters and sort")
 ]
 
 
 def _are_plain_keys(metadata: dict[str, str]) -> str | None:
     """A key stands in a path of SQLite's JSON functions, which has no way to write a quotation mark."""
     return 'a key has no `"` and no backslash' if any({'"', "\\"} & {*key} for key in metadata) else None
+
+
+MetadataFilter = Annotated[
+    dict[str, str],
+    MinLen(1),
+    Rule(_are_plain_keys),
+    About(
+        "`metadata.KEY=VALUE`: the member KEY of the metadata has this value, a text, number or boolean; several must "
+        "all hold",
+        examples=[{"metadata.shift": "early"}],
+    ),
+]
 
 
 @closed
@@ -38,16 +51,7 @@ class BatchListQuery(TypedDict, total=False):
     line: Annotated[str, MaxLen(200), About("this production line exactly")]
     station: Annotated[str, MaxLen(200), About("this station exactly")]
     operator: Annotated[str, MaxLen(200), About("this operator exactly")]
-    metadata: Annotated[
-        dict[str, str],
-        MinLen(1),
-        Rule(_are_plain_keys),
-        About(
-            "`metadata.KEY=VALUE`: the member KEY of the metadata has this value, a text, number or boolean; "
-            "several must all hold",
-            examples=[{"metadata.shift": "early"}],
-        ),
-    ]
+    metadata: MetadataFilter
     origin: Annotated[
         str,
         OneOf(("batch", "predict")),
@@ -73,7 +77,16 @@ class ItemListQuery(TypedDict, total=False):
     verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
     min_score: Annotated[Share, About("the lowest score, included")]
     max_score: Annotated[Share, About("the highest score, included")]
-    custom_id: Annotated[str, About("the item with this custom_id")]
+    custom_id: Annotated[str, MaxLen(200), About("the item with this custom_id")]
+    part_id: Annotated[str, MaxLen(200), About("the views of this part")]
+    view: Annotated[str, MaxLen(200), About("this view of each part")]
+    q: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(200),
+        About("text in the file name; the case of letters from A to Z does not count"),
+    ]
+    metadata: MetadataFilter
     sort: Annotated[
         str,
         OneOf(("seq", "score", "-score")),
@@ -85,6 +98,27 @@ class ItemListQuery(TypedDict, total=False):
     ]
     limit: Annotated[int, Ge(1), Le(1000), About("items on a page", default=100)]
     cursor: Cursor
+
+
+@closed
+class BatchPartsQuery(TypedDict, total=False):
+    """The parts of a batch."""
+
+    part_id: Annotated[str, MaxLen(200), About("this part alone")]
+    status: Annotated[
+        list[Annotated[str, OneOf(PART_STATUS)]], Len(1), About("these states, comma-separated")
+    ]
+    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
+    limit: Annotated[int, Ge(1), Le(200), About("parts on a page", default=50)]
+    cursor: Cursor
+
+
+@closed
+class PartListQuery(BatchPartsQuery, total=False):
+    """The parts of all batches of a tenant."""
+
+    lot: Annotated[str, MaxLen(200), About("parts of this lot")]
+    order: Annotated[str, MaxLen(200), About("parts of this order")]
 
 
 @closed

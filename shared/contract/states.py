@@ -57,6 +57,21 @@ class Reason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
 
 
+class PartRule(StrEnum):
+    """How the verdicts of its views make the verdict of a part."""
+
+    ANY_DEFECT = "any_defect"
+    ALL_DEFECT = "all_defect"
+
+
+class PartReason(StrEnum):
+    """Why a person should look at a part."""
+
+    MISSING_VIEW = "missing_view"
+    VIEW_WITHOUT_VERDICT = "view_without_verdict"
+    VIEW_IN_REVIEW = "view_in_review"
+
+
 class Outcome(StrEnum):
     ALL_SUCCEEDED = "all_succeeded"
     PARTIAL = "partial"

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from shared.contract.batches import ABORTED, BatchWarning
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle import parts
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -31,7 +32,7 @@ def cancel(connection: Connection, batch_id: str) -> bool:
             version=Batch.version + 1,
         )
     )
-    return _settle(connection, changed.rowcount)
+    return _settle(connection, batch_id, changed.rowcount)
 
 
 def abort(connection: Connection, batch_id: str) -> bool:
@@ -69,7 +70,7 @@ def expire(connection: Connection, batch_id: str) -> bool:
         )
         .values(queued=Batch.queued - closed, expired=Batch.expired + closed, version=Batch.version + 1)
     )
-    return _settle(connection, changed.rowcount)
+    return _settle(connection, batch_id, changed.rowcount)
 
 
 def _close_queued(connection: Connection, batch_id: str, as_status: ItemStatus) -> int:
@@ -86,9 +87,14 @@ def _close_queued(connection: Connection, batch_id: str, as_status: ItemStatus) 
     ).rowcount
 
 
-def _settle(connection: Connection, changed: int) -> bool:
-    """Undo the closing of the items where the batch did not allow it: the batch is locked last, so it answers last."""
+def _settle(connection: Connection, batch_id: str, changed: int) -> bool:
+    """End the parts that have no open item left; the sweep sends the deliveries that are owed for them.
+
+    Undo the closing of the items where the batch did not allow it: the batch is locked after the items, so it answers
+    after them.
+    """
     if changed != 1:
         connection.rollback()
         return False
+    parts.complete(connection, batch_id)
     return True

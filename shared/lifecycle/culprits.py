@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, update
 
 from shared.contract.states import ChunkStatus, ItemStatus
+from shared.lifecycle import parts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import requeue_items
 from shared.store.engine import clock
@@ -39,4 +40,5 @@ def fail_alone(connection: Connection, held: Claim, seq: int, code: str, detail:
         .where(Batch.id == held.batch_id)
         .values(queued=Batch.queued - failed, failed=Batch.failed + failed, version=Batch.version + 1)
     )
+    parts.complete(connection, held.batch_id, (seq, seq))
     return True

@@ -6,7 +6,7 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import blocked, counters
+from shared.lifecycle import blocked, counters, parts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
@@ -173,3 +173,4 @@ def _fail_poison(connection: Connection, chunk: ChunkRecord) -> None:
         .where(Batch.id == chunk.batch_id)
         .values(processing=Batch.processing - failed, failed=Batch.failed + failed, version=Batch.version + 1)
     )
+    parts.complete(connection, chunk.batch_id, (chunk.first_seq, chunk.last_seq))

@@ -8,6 +8,7 @@ so that no worker claims them. A chunk that comes back into the queue of a pause
 from sqlalchemy import Connection, case, null, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle import parts
 from shared.lifecycle.cover import queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -82,6 +83,7 @@ def retry(connection: Connection, batch_id: str) -> int | None:
     if lane is None or not items:
         connection.rollback()
         return None
+    parts.reopen(connection, batch_id)
     return queue_runs(connection, batch_id, sorted((seq, pack) for seq, pack in items), lane)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, null, update
 
 from shared.contract.states import UNLIKE, ChunkStatus, ItemStatus, Reason
+from shared.lifecycle import parts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import HELD
 from shared.store.engine import clock
@@ -32,11 +33,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A batch after a record: how many items are open, and whether a failed item must end it."""
+    """A batch after a record: how many items are open, whether a failed item must end it, and the ids of the
+    deliveries that are owed for parts that ended."""
 
     batch_id: str
     open: int
     abort: bool
+    deliveries: tuple[str, ...] = ()
 
 
 # The verdicts bear the database's time, not the worker's: a list by score goes by these times (web/resources/items).
@@ -79,7 +82,7 @@ _COUNT = (
         unfamiliar=Batch.unfamiliar + bindparam("n_unfamiliar"),
         version=Batch.version + 1,
     )
-    .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed)
+    .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed, Batch.parts)
 )
 
 
@@ -110,10 +113,10 @@ def record(
         written = connection.execute(_RECORD_ITEM, rows).rowcount
         if not written == len(rows) == claimed:
             raise AssertionError(f"{written} of {claimed} items written of {[held for held, *_ in kept]}")
-    by_batch: dict[str, list[Result]] = {}
+    by_batch: dict[str, list[tuple[Claim, Sequence[Result]]]] = {}
     for held, results, _ in kept:
-        by_batch.setdefault(held.batch_id, []).extend(results)
-    recorded = [_count(connection, batch_id, results) for batch_id, results in sorted(by_batch.items())]
+        by_batch.setdefault(held.batch_id, []).append((held, results))
+    recorded = [_count(connection, batch_id, chunks) for batch_id, chunks in sorted(by_batch.items())]
     return recorded, lost
 
 
@@ -136,7 +139,11 @@ def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> d
     }
 
 
-def _count(connection: Connection, batch_id: str, results: Sequence[Result]) -> Recorded:
+def _count(
+    connection: Connection, batch_id: str, chunks: Sequence[tuple[Claim, Sequence[Result]]]
+) -> Recorded:
+    """Count the results of a batch's chunks, then end the parts whose last item is among them."""
+    results = [result for _, some in chunks for result in some]
     verdicts = [result.verdict for result in results]
     failed = sum(result.error_code is not None for result in results)
     counts = {
@@ -149,5 +156,9 @@ def _count(connection: Connection, batch_id: str, results: Sequence[Result]) -> 
         "n_review": verdicts.count("review"),
         "n_unfamiliar": sum(any(reason in UNLIKE for reason in result.reasons) for result in results),
     }
-    still_open, on_error, all_failed = connection.execute(_COUNT, counts).one()
-    return Recorded(batch_id, still_open, abort=on_error == "abort" and all_failed > 0)
+    still_open, on_error, all_failed, all_parts = connection.execute(_COUNT, counts).one()
+    deliveries: list[str] = []
+    for held, _ in chunks if all_parts else ():
+        deliveries += parts.complete(connection, batch_id, (held.items[0].seq, held.items[-1].seq))
+    abort = on_error == "abort" and all_failed > 0
+    return Recorded(batch_id, still_open, abort, tuple(deliveries))

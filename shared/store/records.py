@@ -86,6 +86,12 @@ class BatchRecord(NamedTuple):
     line: str | None
     station: str | None
     operator: str | None
+    part_rule: str
+    expected_views: list[str] | None
+    parts: int
+    defect_parts: int
+    no_defect_parts: int
+    review_parts: int
 
 
 class ChunkRecord(NamedTuple):
@@ -134,6 +140,20 @@ class ItemRecord(NamedTuple):
     created_at: float
     finished_at: float | None
     reasons: str | None
+    part_id: str | None
+    view: str | None
+
+
+class PartRecord(NamedTuple):
+    batch_id: str
+    part_id: str
+    tenant: str
+    total: int
+    verdict: str | None
+    reasons: str | None
+    missing_views: list[str] | None
+    created_at: float
+    finished_at: float | None
 
 
 class DeliveryRecord(NamedTuple):
@@ -150,6 +170,7 @@ class DeliveryRecord(NamedTuple):
     created_at: float
     finished_at: float | None
     run: int
+    subject: str
 
 
 class WorkerRecord(NamedTuple):

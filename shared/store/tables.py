@@ -5,7 +5,6 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     String,
     Text,
@@ -13,32 +12,40 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.store.base import Base, Id, RowId, Word
+from shared.store.item_tables import Item, Part
 from shared.store.records import JsonObject
 
-# SQLite increments a primary key by itself only where its type is spelled INTEGER.
-_RowId = BigInteger().with_variant(Integer, "sqlite")
-_Id = String(40)
-_Word = String(16)
-
-
-class Base(DeclarativeBase):
-    """Root of the tables."""
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "Base",
+    "Batch",
+    "Chunk",
+    "Delivery",
+    "Event",
+    "Item",
+    "ModelActivation",
+    "ModelVersion",
+    "Part",
+    "ServiceSecret",
+    "Submission",
+    "Worker",
+]
 
 
 def _label_index(label: str) -> Index:
     """For the list's filter by a label of the batch; batches without the label cost nothing."""
     given = text(f'"{label}" IS NOT NULL')
-    return Index(
-        f"ix_batches_{label}", "tenant", label, "id", sqlite_where=given, postgresql_where=given
-    )
+    return Index(f"ix_batches_{label}", "tenant", label, "id", sqlite_where=given, postgresql_where=given)
 
 
 class ApiKey(Base):
     __tablename__ = "api_keys"
 
-    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
     tenant: Mapped[str] = mapped_column(String(64), index=True)
     name: Mapped[str] = mapped_column(String(200))
     prefix: Mapped[str] = mapped_column(String(16), unique=True)
@@ -68,7 +75,7 @@ class ModelVersion(Base):
 
     __tablename__ = "model_versions"
 
-    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     sha256: Mapped[str] = mapped_column(String(64))
     threshold: Mapped[float]
@@ -77,7 +84,7 @@ class ModelVersion(Base):
     card: Mapped[JsonObject] = mapped_column(JSON)
     created_at: Mapped[float]
     tenant: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(_Word)
+    status: Mapped[str] = mapped_column(Word)
     reason: Mapped[str | None] = mapped_column(Text)
     trials: Mapped[int] = mapped_column(default=0)
     trial_due_at: Mapped[float | None]
@@ -94,8 +101,8 @@ class ModelActivation(Base):
 
     __tablename__ = "model_activations"
 
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    model_id: Mapped[str] = mapped_column(_Id, ForeignKey("model_versions.id"))
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    model_id: Mapped[str] = mapped_column(Id, ForeignKey("model_versions.id"))
     at: Mapped[float]
     tenant: Mapped[str] = mapped_column(String(64))
 
@@ -109,22 +116,22 @@ class Batch(Base):
 
     __tablename__ = "batches"
 
-    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
     tenant: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(_Word)
-    outcome: Mapped[str | None] = mapped_column(_Word)
-    origin: Mapped[str] = mapped_column(_Word)
-    lane: Mapped[str] = mapped_column(_Word)
+    status: Mapped[str] = mapped_column(Word)
+    outcome: Mapped[str | None] = mapped_column(Word)
+    origin: Mapped[str] = mapped_column(Word)
+    lane: Mapped[str] = mapped_column(Word)
     sealed: Mapped[bool]
     upload_lease_until: Mapped[float | None]
     version: Mapped[int] = mapped_column(default=1)
-    model_id: Mapped[str] = mapped_column(_Id, ForeignKey("model_versions.id"))
+    model_id: Mapped[str] = mapped_column(Id, ForeignKey("model_versions.id"))
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
     metadata_: Mapped[JsonObject] = mapped_column("metadata", JSON)
     webhook: Mapped[JsonObject | None] = mapped_column(JSON)
-    on_error: Mapped[str] = mapped_column(_Word)
+    on_error: Mapped[str] = mapped_column(Word)
     traceparent: Mapped[str | None] = mapped_column(String(64))
     total: Mapped[int] = mapped_column(default=0)
     queued: Mapped[int] = mapped_column(default=0)
@@ -155,6 +162,12 @@ class Batch(Base):
     line: Mapped[str | None] = mapped_column(String(200))
     station: Mapped[str | None] = mapped_column(String(200))
     operator: Mapped[str | None] = mapped_column(String(200))
+    part_rule: Mapped[str] = mapped_column(Word, default="any_defect", server_default="any_defect")
+    expected_views: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    parts: Mapped[int] = mapped_column(default=0, server_default="0")
+    defect_parts: Mapped[int] = mapped_column(default=0, server_default="0")
+    no_defect_parts: Mapped[int] = mapped_column(default=0, server_default="0")
+    review_parts: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),
@@ -176,13 +189,13 @@ class Chunk(Base):
 
     __tablename__ = "chunks"
 
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    batch_id: Mapped[str] = mapped_column(_Id, ForeignKey("batches.id"))
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"))
     first_seq: Mapped[int]
     last_seq: Mapped[int]
     pack: Mapped[int]
-    lane: Mapped[str] = mapped_column(_Word)
-    status: Mapped[str] = mapped_column(_Word)
+    lane: Mapped[str] = mapped_column(Word)
+    status: Mapped[str] = mapped_column(Word)
     token: Mapped[str | None] = mapped_column(String(32))
     lease_until: Mapped[float | None]
     attempts: Mapped[int] = mapped_column(default=0)
@@ -209,38 +222,6 @@ class Chunk(Base):
     )
 
 
-class Item(Base):
-    """A position in a batch. Its bytes are `length` bytes from `offset` of the batch's pack number `pack`."""
-
-    __tablename__ = "items"
-
-    batch_id: Mapped[str] = mapped_column(_Id, ForeignKey("batches.id"), primary_key=True)
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    filename: Mapped[str] = mapped_column(Text)
-    custom_id: Mapped[str | None] = mapped_column(String(200))
-    metadata_: Mapped[JsonObject | None] = mapped_column("metadata", JSON(none_as_null=True))
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    pack: Mapped[int]
-    offset: Mapped[int] = mapped_column(BigInteger)
-    length: Mapped[int] = mapped_column(BigInteger)
-    status: Mapped[str] = mapped_column(_Word)
-    verdict: Mapped[str | None] = mapped_column(_Word)
-    score: Mapped[float | None]
-    threshold: Mapped[float | None]
-    model_sha256: Mapped[str | None] = mapped_column(String(64))
-    attempts: Mapped[int] = mapped_column(default=0)
-    queue_ms: Mapped[float | None]
-    decode_ms: Mapped[float | None]
-    infer_ms: Mapped[float | None]
-    error_code: Mapped[str | None] = mapped_column(String(32))
-    error_detail: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[float]
-    finished_at: Mapped[float | None]
-    reasons: Mapped[str | None] = mapped_column(String(64))  # joined by commas
-
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-
 class Submission(Base):
     """An Idempotency-Key and the batch it made. While the upload runs, the claim is a lease."""
 
@@ -248,32 +229,36 @@ class Submission(Base):
 
     tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    batch_id: Mapped[str] = mapped_column(_Id)
+    batch_id: Mapped[str] = mapped_column(Id)
     fingerprint: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[float]
 
 
 class Delivery(Base):
-    """An event owed to a webhook receiver: the body is stored once and signed again at each attempt."""
+    """An event owed to a webhook receiver: the body is stored once and signed again at each attempt.
+
+    `subject` is the id of the part that the event is about, and empty for an event about the batch.
+    """
 
     __tablename__ = "webhook_deliveries"
 
-    id: Mapped[str] = mapped_column(_Id, primary_key=True)
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
     tenant: Mapped[str] = mapped_column(String(64), index=True)
-    batch_id: Mapped[str] = mapped_column(_Id)
+    batch_id: Mapped[str] = mapped_column(Id)
     event: Mapped[str] = mapped_column(String(64))
     url: Mapped[str] = mapped_column(Text)
     secret: Mapped[str] = mapped_column(String(128))
     body: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(_Word)
+    status: Mapped[str] = mapped_column(Word)
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[float]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
     run: Mapped[int] = mapped_column(default=1, server_default="1")
+    subject: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
     __table_args__ = (
-        UniqueConstraint("batch_id", "event", "url", "run", name="uq_webhook_deliveries_event"),
+        UniqueConstraint("batch_id", "event", "subject", "url", "run", name="uq_deliveries_event"),
         Index(
             "ix_deliveries_due",
             "due_at",
@@ -288,8 +273,8 @@ class Attempt(Base):
 
     __tablename__ = "webhook_attempts"
 
-    id: Mapped[int] = mapped_column(_RowId, primary_key=True, autoincrement=True)
-    delivery_id: Mapped[str] = mapped_column(_Id, ForeignKey("webhook_deliveries.id"), index=True)
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    delivery_id: Mapped[str] = mapped_column(Id, ForeignKey("webhook_deliveries.id"), index=True)
     at: Mapped[float]
     status: Mapped[int | None]
     latency_ms: Mapped[float]

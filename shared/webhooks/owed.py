@@ -5,16 +5,18 @@ delivery in hand leaves a due time that passes: the sweep sends it again under t
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from shared.contract.batches import batch_payload
-from shared.contract.events import event_payload
+from shared.contract.events import PART_COMPLETED, event_payload, part_event_payload
+from shared.contract.parts import part_payload
 from shared.contract.states import DeliveryStatus
 from shared.ids import new_id
 from shared.store.engine import Database, clock
-from shared.store.records import BatchRecord, DeliveryRecord
+from shared.store.records import BatchRecord, DeliveryRecord, ItemRecord, JsonObject, PartRecord
 from shared.store.tables import Attempt, Batch, Delivery
 
 Outcome = Literal["delivered", "retry", "exhausted"]
@@ -38,6 +40,9 @@ class Try(NamedTuple):
     error: str | None
 
 
+_OWE = insert(Delivery).values(due_at=clock(), created_at=clock())
+
+
 def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
     """Insert what a batch that ended just now owes to its webhook; returns the ids of the deliveries."""
     event = f"batch.{batch.status}"
@@ -45,25 +50,45 @@ def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
     if not webhook or event not in (webhook.get("events") or [event]):
         return ()
     assert batch.finished_at is not None  # the caller has ended it
-    identifier = new_id("whd")
-    body = json.dumps(event_payload(event, batch_payload(batch), batch.finished_at), separators=(",", ":"))
-    connection.execute(
-        insert(Delivery).values(
-            id=identifier,
-            tenant=batch.tenant,
-            batch_id=batch.id,
-            run=batch.run,
-            event=event,
-            url=webhook["url"],
-            secret=webhook["secret"],
-            body=body,
-            status=DeliveryStatus.PENDING,
-            attempts=0,
-            due_at=clock(),
-            created_at=clock(),
-        )
-    )
-    return (identifier,)
+    body = event_payload(event, batch_payload(batch), batch.finished_at)
+    row = _row(batch, webhook, event, body)
+    connection.execute(_OWE, row)
+    return (row["id"],)
+
+
+def wants_parts(batch: BatchRecord) -> bool:
+    """Whether the batch's webhook asks for the events of its parts: they are many, so it must name them."""
+    return bool(batch.webhook) and PART_COMPLETED in ((batch.webhook or {}).get("events") or ())
+
+
+def owe_parts(
+    connection: Connection, batch: BatchRecord, parts: Sequence[tuple[PartRecord, Sequence[ItemRecord]]]
+) -> tuple[str, ...]:
+    """Insert what a batch owes to its webhook for parts that ended just now; returns the ids of the deliveries."""
+    webhook = batch.webhook or {}
+    rows = []
+    for part, views in parts:
+        assert part.finished_at is not None  # the caller has ended it
+        body = part_event_payload(part_payload(part, batch, views), part.finished_at)
+        rows.append({**_row(batch, webhook, PART_COMPLETED, body), "subject": part.part_id})
+    if rows:
+        connection.execute(_OWE, rows)
+    return tuple(row["id"] for row in rows)
+
+
+def _row(batch: BatchRecord, webhook: JsonObject, event: str, body: Any) -> dict[str, Any]:
+    return {
+        "id": new_id("whd"),
+        "tenant": batch.tenant,
+        "batch_id": batch.id,
+        "run": batch.run,
+        "event": event,
+        "url": webhook["url"],
+        "secret": webhook["secret"],
+        "body": json.dumps(body, separators=(",", ":")),
+        "status": DeliveryStatus.PENDING,
+        "attempts": 0,
+    }
 
 
 def _is_due(now: float) -> ColumnElement[bool]:

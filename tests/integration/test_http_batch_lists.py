@@ -72,8 +72,18 @@ def test_the_list_is_filtered_by_labels_name_and_metadata(app: Application, few:
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=0", "limit=x", "limit=101", "cursor=nonsense", "cursor=WzFd", "created_after=yesterday", "q=",
-        "metadata=x", "metadata.a=1&metadata.a=2", "lot=1&lot=2", "lots=1", "line.x=1",
+        "limit=0",
+        "limit=x",
+        "limit=101",
+        "cursor=nonsense",
+        "cursor=WzFd",
+        "created_after=yesterday",
+        "q=",
+        "metadata=x",
+        "metadata.a=1&metadata.a=2",
+        "lot=1&lot=2",
+        "lots=1",
+        "line.x=1",
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused(app: Application, query: str) -> None:

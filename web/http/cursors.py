@@ -25,7 +25,7 @@ class Cursors:
 
     def encode(self, *values: Any) -> str:
         """The cursor after a row with these sort values."""
-        text = json.dumps([self._binding, *values])
+        text = json.dumps([self._binding, *values], ensure_ascii=False)
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def decode(self, *kinds: type) -> list[Any] | None:

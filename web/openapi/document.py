@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Flask, current_app, render_template
 from werkzeug.routing import Rule
 
-from shared.contract.events import EVENTS, EventPayload
+from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
 from web.http.operations import Operation
@@ -42,6 +42,7 @@ _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
     "steering": "Pause a batch, go on with it, and judge its failed items again.",
     "items": "A position in a batch, with its verdict.",
+    "parts": "All views of one part, with their common verdict.",
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",
     "workers": "The inference processes.",
@@ -125,7 +126,7 @@ def _document(app: Flask) -> dict[str, Any]:
 
 def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
     """Every type that a body, an answer or a query has."""
-    yield from (Problem, EventPayload)
+    yield from (Problem, EventPayload, PartEventPayload)
     for described in operations:
         yield described.query
         for kind in (*described.answers.values(), *described.body.values()):
@@ -238,14 +239,17 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         "webhook-timestamp": "seconds since the epoch, of this try",
         "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says",
     }
-    body = {"application/json": {"schema": schemas.of(EventPayload)}}
+    bodies = {event: EventPayload if event in BATCH_EVENTS else PartEventPayload for event in EVENTS}
     return {
         event: {
             "post": {
                 "operationId": event.replace(".", "_"),
-                "summary": f"A batch is {event.partition('.')[2]}",
+                "summary": f"A {event.partition('.')[0]} is {event.partition('.')[2]}",
                 "parameters": [_header(name, about) for name, about in headers.items()],
-                "requestBody": {"required": True, "content": body},
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": schemas.of(bodies[event])}},
+                },
                 "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
             }
         }

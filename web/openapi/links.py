@@ -10,6 +10,7 @@ from shared.contract.items import ItemPayload
 from shared.contract.keys import ApiKeyPayload
 from shared.contract.models import ModelPayload
 from shared.contract.pages import Page
+from shared.contract.parts import PartPayload
 
 # The path parameter that names what an answer shows, and where the answer has its id. A list of keys has no link:
 # the first key may be the one that asks, and revoking it would lock the client out.
@@ -18,6 +19,7 @@ _IDS: dict[Any, tuple[str, str]] = {
     Page[BatchPayload]: ("batch_id", "/data/0/id"),
     ItemPayload: ("item_id", "/id"),
     Page[ItemPayload]: ("item_id", "/data/0/id"),
+    Page[PartPayload]: ("batch_id", "/data/0/batch_id"),
     ModelPayload: ("model_id", "/id"),
     Page[ModelPayload]: ("model_id", "/data/0/id"),
     ApiKeyPayload: ("key_id", "/id"),

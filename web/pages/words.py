@@ -137,7 +137,9 @@ def notes(batch: BatchPayload) -> list[tuple[str, str]]:
     """Labels, and metadata that fits on a line."""
     plain = [(label, str(batch[label])) for label in LABELS if batch.get(label)]  # type: ignore[literal-required]
     plain += [
-        (name, str(value)) for name, value in batch["metadata"].items() if isinstance(value, str | int | float)
+        (name, str(value))
+        for name, value in batch["metadata"].items()
+        if isinstance(value, str | int | float)
     ]
     return [(name, value[:80]) for name, value in plain[:8]]
 

@@ -1,10 +1,8 @@
 """Batches of a tenant: find one, list a page, cancel. The API and the pages share these functions."""
 
-import json
-import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, false, or_, select
+from sqlalchemy import and_, bindparam, false, or_, select
 
 from shared.contract.batches import BatchPayload
 from shared.contract.options import LABELS
@@ -16,13 +14,12 @@ from shared.store.records import BatchRecord
 from shared.store.tables import Batch
 from web.http.cursors import Cursors
 from web.http.problems import HttpProblem, not_found
+from web.resources.metadata import noted
 from web.service import Service
 
 _ROWS = Batch.__table__
 _VISIBLE = and_(Batch.id == bindparam("id"), Batch.tenant == bindparam("tenant"), Batch.sealed.is_(True))
 _GET = select(_ROWS).where(_VISIBLE)
-_PLAIN = re.compile(r"true|false|-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_SQLITE_BOOLEANS = {"true": "1", "false": "0"}  # as its JSON_EXTRACT gives them
 _VERSION = select(Batch.version, Batch.finished_at).where(_VISIBLE)
 
 
@@ -77,7 +74,7 @@ def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> Lis
 def _filters(query: BatchListQuery) -> list[Any]:
     labels = {label: value for label, value in query.items() if label in LABELS}
     filters: list[Any] = [getattr(Batch, label) == value for label, value in labels.items()]
-    filters += [_noted(key, value) for key, value in query.get("metadata", {}).items()]
+    filters += noted(Batch.metadata_, query.get("metadata", {}))
     if "q" in query:
         filters.append(Batch.name.icontains(query["q"], autoescape=True))
     if "status" in query:
@@ -88,14 +85,6 @@ def _filters(query: BatchListQuery) -> list[Any]:
     if "created_before" in query:
         filters.append(Batch.created_at < query["created_before"])
     return filters
-
-
-def _noted(key: str, value: str) -> ColumnElement[bool]:
-    """The member `key` of the metadata as JSON text is this value: a text, or a number or boolean as it is written."""
-    spelled = {json.dumps(value), json.dumps(value, ensure_ascii=False)}
-    if _PLAIN.fullmatch(value):
-        spelled |= {value, _SQLITE_BOOLEANS.get(value, value)}
-    return cast(Batch.metadata_[key], Text).in_(sorted(spelled))
 
 
 def cancel(here: Service, tenant: str, batch_id: str) -> BatchRecord:

@@ -14,6 +14,7 @@ from shared.store.tables import Item
 from web.http.cursors import Cursors
 from web.http.problems import not_found
 from web.resources import batches
+from web.resources.metadata import noted
 from web.service import Service
 
 _ROWS = Item.__table__
@@ -54,8 +55,11 @@ def _filters(query: ItemListQuery) -> list[Any]:
         filters.append(Item.score >= query["min_score"])
     if "max_score" in query:
         filters.append(Item.score <= query["max_score"])
-    if "custom_id" in query:
-        filters.append(Item.custom_id == query["custom_id"])
+    tags = {name: value for name, value in query.items() if name in ("custom_id", "part_id", "view")}
+    filters += [getattr(Item, name) == value for name, value in tags.items()]
+    filters += noted(Item.metadata_, query.get("metadata", {}))
+    if "q" in query:
+        filters.append(Item.filename.icontains(query["q"], autoescape=True))
     return filters
 
 

@@ -45,6 +45,8 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
         recorded = retrying(partial(record, runtime, done, model.artifact.sha256))
     failpoints.hit("worker.recorded")
     wake(runtime.broker, *(batch.batch_id for batch in recorded))
+    for delivery_id in (each for batch in recorded for each in batch.deliveries):
+        runtime.tell.delivery_owed(delivery_id)
     for batch in recorded:
         if batch.abort:
             retrying(partial(abort, runtime, batch.batch_id))

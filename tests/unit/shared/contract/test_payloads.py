@@ -30,6 +30,7 @@ def batch_row(**changed: Any) -> Any:
         "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
         "skipped": 0, "warnings": [],
         "guarded": True, "unfamiliar": 0,
+        "parts": 200, "defect_parts": 20, "no_defect_parts": 171, "review_parts": 9,
         "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
@@ -41,6 +42,7 @@ def item_row(**changed: Any) -> Any:
         "status": "succeeded", "verdict": "defect", "score": 0.9, "threshold": 0.5, "model_sha256": "f" * 64,
         "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
         "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
+        "part_id": None, "view": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 

@@ -14,6 +14,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.BatchRecord, tables.Batch),
     (records.ChunkRecord, tables.Chunk),
     (records.ItemRecord, tables.Item),
+    (records.PartRecord, tables.Part),
     (records.DeliveryRecord, tables.Delivery),
     (records.WorkerRecord, tables.Worker),
 ]
@@ -26,6 +27,8 @@ def expected(column: Any) -> Any:
             "scopes": list[str],
             "lanes": list[str],
             "models": list[str],
+            "expected_views": list[str],
+            "missing_views": list[str],
             "warnings": list[dict[str, Any]],
         }
         kind = lists.get(column.name, dict[str, Any])

@@ -1,0 +1,84 @@
+"""A part as the contract shows it: all views of one `part_id` in a batch, and the verdict that they give."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from typing_extensions import TypedDict
+
+from shared.clock import rfc3339
+from shared.contract.fields import About, OneOf, Time
+from shared.contract.states import ItemStatus, PartReason, Verdict
+from shared.ids import item_id
+from shared.store.records import BatchRecord, ItemRecord, PartRecord
+
+SHOWN_VIEWS = 100
+
+
+PART_STATUS = ("open", "completed")
+
+
+class PartView(TypedDict):
+    """An item of a part, in short."""
+
+    item_id: str
+    view: str | None
+    filename: str
+    status: Annotated[str, OneOf(ItemStatus)]
+    verdict: Annotated[str, OneOf(Verdict)] | None
+    score: float | None
+
+
+class PartPayload(TypedDict):
+    """A part: its views in one batch, and their common verdict once none of them is open."""
+
+    object: Literal["part"]
+    batch_id: str
+    part_id: str
+    status: Annotated[str, OneOf(PART_STATUS)]
+    verdict: Annotated[
+        Annotated[str, OneOf(Verdict)] | None, About("by the batch's `part_rule`; null while a view is open")
+    ]
+    reasons: Annotated[list[Annotated[str, OneOf(PartReason)]], About("why a person should look")]
+    total: Annotated[int, About("how many views it has")]
+    views: Annotated[list[PartView], About("the first 100 of them, as submitted")]
+    missing_views: Annotated[list[str], About("expected views that did not come")]
+    lot: str | None
+    order: str | None
+    line: str | None
+    station: str | None
+    operator: str | None
+    created_at: Time
+    finished_at: Time
+
+
+def part_payload(row: PartRecord, batch: BatchRecord, views: Sequence[ItemRecord]) -> PartPayload:
+    """A part from its row, its batch and its items."""
+    return {
+        "object": "part",
+        "batch_id": row.batch_id,
+        "part_id": row.part_id,
+        "status": "open" if row.finished_at is None else "completed",
+        "verdict": row.verdict,
+        "reasons": row.reasons.split(",") if row.reasons else [],
+        "total": row.total,
+        "views": [_view(item) for item in views[:SHOWN_VIEWS]],
+        "missing_views": row.missing_views or [],
+        "lot": batch.lot,
+        "order": batch.order,
+        "line": batch.line,
+        "station": batch.station,
+        "operator": batch.operator,
+        "created_at": rfc3339(row.created_at),
+        "finished_at": rfc3339(row.finished_at),
+    }
+
+
+def _view(row: ItemRecord) -> PartView:
+    return {
+        "item_id": item_id(row.batch_id, row.seq),
+        "view": row.view,
+        "filename": row.filename,
+        "status": row.status,
+        "verdict": row.verdict,
+        "score": row.score,
+    }

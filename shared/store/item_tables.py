@@ -1,0 +1,79 @@
+"""The tables of items and parts."""
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.store.base import Base, Id, Word
+from shared.store.records import JsonObject
+
+
+class Item(Base):
+    """A position in a batch. Its bytes are `length` bytes from `offset` of the batch's pack number `pack`."""
+
+    __tablename__ = "items"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    filename: Mapped[str] = mapped_column(Text)
+    custom_id: Mapped[str | None] = mapped_column(String(200))
+    metadata_: Mapped[JsonObject | None] = mapped_column("metadata", JSON(none_as_null=True))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    pack: Mapped[int]
+    offset: Mapped[int] = mapped_column(BigInteger)
+    length: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[str] = mapped_column(Word)
+    verdict: Mapped[str | None] = mapped_column(Word)
+    score: Mapped[float | None]
+    threshold: Mapped[float | None]
+    model_sha256: Mapped[str | None] = mapped_column(String(64))
+    attempts: Mapped[int] = mapped_column(default=0)
+    queue_ms: Mapped[float | None]
+    decode_ms: Mapped[float | None]
+    infer_ms: Mapped[float | None]
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_detail: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    reasons: Mapped[str | None] = mapped_column(String(64))  # joined by commas
+    part_id: Mapped[str | None] = mapped_column(String(200))
+    view: Mapped[str | None] = mapped_column(String(200))
+
+    __table_args__ = (
+        Index(
+            "ix_items_custom_id",
+            "batch_id",
+            "custom_id",
+            unique=True,
+            sqlite_where=text("custom_id IS NOT NULL"),
+            postgresql_where=text("custom_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_items_part",
+            "batch_id",
+            "part_id",
+            sqlite_where=text("part_id IS NOT NULL"),
+            postgresql_where=text("part_id IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class Part(Base):
+    """The items of a sealed batch that share a `part_id`. It has a verdict once none of its `total` items is open."""
+
+    __tablename__ = "parts"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    part_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    total: Mapped[int]
+    verdict: Mapped[str | None] = mapped_column(Word)
+    reasons: Mapped[str | None] = mapped_column(String(64))  # joined by commas
+    missing_views: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (
+        Index("ix_parts_part_id", "tenant", "part_id", "batch_id"),
+        {"sqlite_with_rowid": False},
+    )
