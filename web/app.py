@@ -31,7 +31,20 @@ from web.service import Service
 from web.upload.capacity import Capacity
 
 log = logging.getLogger(__name__)
-_RESOURCES = (batches, steering, items, parts, predict, models, workers, api_keys, session, health, document, pages)
+_RESOURCES = (
+    batches,
+    steering,
+    items,
+    parts,
+    predict,
+    models,
+    workers,
+    api_keys,
+    session,
+    health,
+    document,
+    pages,
+)
 
 
 def create_app(settings: Settings) -> Flask:

@@ -51,7 +51,9 @@ def upgrade() -> None:
     with op.batch_alter_table("webhook_deliveries") as batch_op:
         batch_op.add_column(sa.Column("subject", sa.String(200), nullable=False, server_default=""))
         batch_op.drop_constraint("uq_webhook_deliveries_event", type_="unique")
-        batch_op.create_unique_constraint("uq_deliveries_event", ["batch_id", "event", "subject", "url", "run"])
+        batch_op.create_unique_constraint(
+            "uq_deliveries_event", ["batch_id", "event", "subject", "url", "run"]
+        )
 
 
 def downgrade() -> None:
@@ -61,9 +63,7 @@ def downgrade() -> None:
     with op.batch_alter_table("webhook_deliveries") as batch_op:
         batch_op.drop_constraint("uq_deliveries_event", type_="unique")
         batch_op.drop_column("subject")
-        batch_op.create_unique_constraint(
-            "uq_webhook_deliveries_event", ["batch_id", "event", "url", "run"]
-        )
+        batch_op.create_unique_constraint("uq_webhook_deliveries_event", ["batch_id", "event", "url", "run"])
     op.drop_table("parts")
     op.drop_index("ix_items_part", table_name="items")
     op.drop_index("ix_items_custom_id", table_name="items")
