@@ -50,7 +50,9 @@ _RESOURCES = (
 def create_app(settings: Settings) -> Flask:
     """The WSGI application of one installation; its database must have been migrated."""
     app = Flask(__name__, static_folder=None)
-    database = Database(settings.database, pool_size=settings.web_threads)
+    database = Database(
+        settings.database, pool_size=settings.web_threads, settle_s=settings.clock_settle_s
+    )
     settings = named(settings, database)
     _refuse_evicting_broker(settings)
     celery = celery_app(settings)

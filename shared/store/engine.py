@@ -12,18 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
+from shared.clock import EvenClock
 from shared.errors import Unavailable
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 30_000
 _TURN_S = 1.0  # after that, SQLite's own lock decides
 _NO_BEGIN = "gonogo_no_begin"
+_SETTLE_S = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -41,17 +43,26 @@ def _clock_postgresql(_element: clock, _compiler: object, **_: object) -> str:
 
 @compiles(clock, "sqlite")
 def _clock_sqlite(_element: clock, _compiler: object, **_: object) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    # SQLite has no server whose clock all share: each process would read its own wall clock, jumps included.
+    return "gonogo_now()"
+
+
+def database_time(connection: Connection) -> float:
+    """Seconds since the epoch by the database's clock, now."""
+    return float(connection.scalar(select(clock())) or 0.0)
 
 
 class Database:
     """An engine and its kinds of transaction.
 
     `durable` makes each commit wait for the disk (the web process, which answers 202 for it). Workers may lose
-    the last commits to a power cut: their leases then expire and the work is done again.
+    the last commits to a power cut: their leases then expire and the work is done again. `settle_s` is how long a
+    clock that jumped must run evenly before SQLite follows it.
     """
 
-    def __init__(self, url: str, *, durable: bool = True, pool_size: int = 5) -> None:
+    def __init__(
+        self, url: str, *, durable: bool = True, pool_size: int = 5, settle_s: float = _SETTLE_S
+    ) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if parsed.drivername == "postgresql":
@@ -76,7 +87,7 @@ class Database:
             }
         self.engine: Engine = create_engine(parsed, **options)
         if self.is_sqlite:
-            _prepare_sqlite(self.engine, durable)
+            _prepare_sqlite(self.engine, durable, EvenClock(settle_s))
         # SQLite's driver is in autocommit already; if SQLAlchemy set it for each read, that would cost two statements.
         reading = {_NO_BEGIN: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reads = self.engine.execution_options(**reading)
@@ -134,10 +145,12 @@ class Database:
         self.engine.dispose()
 
 
-def _prepare_sqlite(engine: Engine, durable: bool) -> None:
+def _prepare_sqlite(engine: Engine, durable: bool, wall: EvenClock) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
+        # Deterministic, so that SQLite asks once for each statement it runs, and not once for each row.
+        connection.create_function("gonogo_now", 0, wall.now, deterministic=True)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         _use_wal(cursor)

@@ -15,7 +15,7 @@ from shared.contract.events import PART_COMPLETED, event_payload, part_event_pay
 from shared.contract.parts import part_payload
 from shared.contract.states import DeliveryStatus
 from shared.ids import new_id
-from shared.store.engine import Database, clock
+from shared.store.engine import clock
 from shared.store.records import BatchRecord, DeliveryRecord, ItemRecord, JsonObject, PartRecord
 from shared.store.tables import Attempt, Batch, Delivery
 
@@ -33,7 +33,7 @@ class Claimed(NamedTuple):
 class Try(NamedTuple):
     """An HTTP try: when it began, the status where one came, the milliseconds, and the answer or error as text."""
 
-    at: float
+    at: float  # by the database's clock
     status: int | None
     latency_ms: float
     answer: str
@@ -119,23 +119,24 @@ def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -
     )
 
 
-def record(database: Database, claimed: DeliveryRecord, tried: Try, outcome: Outcome, due_at: float) -> None:
+def record(
+    connection: Connection, claimed: DeliveryRecord, tried: Try, outcome: Outcome, due_at: float
+) -> None:
     """Keep a try and its outcome, once, however often this is called for the same try.
 
     A try that outlived its claim is kept too, but only its success changes the delivery. A delivery that was purged
     meanwhile keeps nothing.
     """
-    with database.write() as connection:
-        # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
-        known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
-        kept = select(Attempt.id).where(Attempt.delivery_id == claimed.id, Attempt.at == tried.at)
-        if known is None or connection.scalar(kept) is not None:
-            return
-        connection.execute(insert(Attempt).values(delivery_id=claimed.id, **tried._asdict()))
-        values: dict[str, Any] = {"due_at": due_at}
-        if outcome != "retry":
-            values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
-        change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
-        if outcome != "delivered":
-            change = change.where(Delivery.attempts == claimed.attempts)
-        connection.execute(change.values(values))
+    # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
+    known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
+    kept = select(Attempt.id).where(Attempt.delivery_id == claimed.id, Attempt.at == tried.at)
+    if known is None or connection.scalar(kept) is not None:
+        return
+    connection.execute(insert(Attempt).values(delivery_id=claimed.id, **tried._asdict()))
+    values: dict[str, Any] = {"due_at": due_at}
+    if outcome != "retry":
+        values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
+    change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
+    if outcome != "delivered":
+        change = change.where(Delivery.attempts == claimed.attempts)
+    connection.execute(change.values(values))

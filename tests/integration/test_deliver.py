@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from standardwebhooks.webhooks import Webhook
 
 from shared.ids import new_id
@@ -50,7 +50,7 @@ class Clock:
     def __init__(self, now: float = START) -> None:
         self.now = now
 
-    def __call__(self) -> float:
+    def __call__(self, _: Connection | None = None) -> float:
         return self.now
 
 

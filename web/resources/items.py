@@ -8,7 +8,7 @@ from shared.contract.items import item_payload
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery
 from shared.ids import split_item_id
-from shared.store.engine import clock
+from shared.store.engine import database_time
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Item
 from web.http.cursors import Cursors
@@ -102,7 +102,7 @@ def _settled(here: Service, batch: BatchRecord) -> float:
     if batch.finished_at is not None:
         return float(2**39)  # no verdict of an ended batch comes later
     with here.database.read() as connection:
-        return float(connection.scalar(select(clock())) or 0.0) - _SETTLED_S
+        return database_time(connection) - _SETTLED_S
 
 
 def _fetch(here: Service, rows: Select[Any], limit: int) -> list[ItemRecord]:

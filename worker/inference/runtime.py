@@ -32,7 +32,7 @@ class Runtime:
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self.settings = settings
         self.celery = celery
-        self.database = Database(settings.database, durable=False, pool_size=3)
+        self.database = Database(settings.database, durable=False, pool_size=3, settle_s=settings.clock_settle_s)
         self.blobs = BlobStore(settings.blobs)
         self.broker = open_broker(settings)
         self.tell = teller(celery, self.broker)

@@ -34,7 +34,7 @@ class Site:
 
 def open_site(settings: Settings) -> Site:
     """Connect to an installation; close it with `site.database.dispose()`."""
-    database = Database(settings.database, durable=False, pool_size=2)
+    database = Database(settings.database, durable=False, pool_size=2, settle_s=settings.clock_settle_s)
     settings = named(settings, database)
     celery, broker = celery_app(settings), open_broker(settings)
     return Site(

@@ -7,7 +7,6 @@ two advance together, the database's time is known; after a jump it is in doubt 
 import json
 import logging
 import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,8 @@ from pathlib import Path
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.store.engine import Database, clock
+from shared.clock import uptime
+from shared.store.engine import Database, database_time
 from shared.store.tables import ServiceSecret
 
 _TOLERANCE_S = 2.0
@@ -24,13 +24,6 @@ _KEEP_EVERY_S = 30.0
 _NAME = "clock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 log = logging.getLogger(__name__)
-
-
-def uptime() -> float:
-    """Seconds since the machine's start, sleep included if the system counts it."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class ClockInDoubt(Exception):
@@ -85,7 +78,7 @@ class SteadyClock:
 
     def _database_time(self) -> float:
         with self._database.read() as connection:
-            return float(connection.scalar(select(clock())) or 0.0)
+            return database_time(connection)
 
     def _kept(self) -> tuple[float, float] | None:
         """(offset, even since) that a process on this boot of this machine kept last."""

@@ -1,7 +1,8 @@
 """A delivery is signed and posted until the receiver answers 2xx or the tries are over.
 
 Each try claims the delivery by compare-and-set, posts outside any transaction, and records the answer. A process that
-dies in between leaves a due time that passes: the sweep sends the delivery again under the same `webhook-id`.
+dies in between leaves a due time that passes: the sweep sends the delivery again under the same `webhook-id`. Each time
+is the database's, so that no worker whose clock is wrong claims a delivery that another one holds.
 """
 
 import logging
@@ -11,9 +12,11 @@ from email.utils import parsedate_to_datetime
 from random import SystemRandom
 from typing import Literal
 
-from shared import clock, failpoints
+from sqlalchemy import Connection
+
+from shared import failpoints
 from shared.settings import Settings
-from shared.store.engine import Database, retrying
+from shared.store.engine import Database, database_time, retrying
 from shared.store.records import DeliveryRecord
 from shared.version import installed_version
 from shared.webhooks import addresses, owed
@@ -33,15 +36,19 @@ log = logging.getLogger(__name__)
 
 
 def deliver(
-    database: Database, settings: Settings, delivery_id: str, *, at: Callable[[], float] = clock.now
+    database: Database,
+    settings: Settings,
+    delivery_id: str,
+    *,
+    at: Callable[[Connection], float] = database_time,
 ) -> owed.Outcome | Literal["not_due"]:
     """Try a delivery that is due: `delivered`, `retry`, `exhausted`, or `not_due` where none is claimed.
 
     Safe to repeat: a claim moves the due time, so a second call claims nothing.
     """
     addresses.networks(settings.webhook_allowed_networks)  # an unusable setting must not cost a try
-    started = at()
     with database.write() as connection:
+        started = at(connection)
         claimed = owed.claim(connection, delivery_id, started, settings.webhook_timeout_s + RECORD_MARGIN_S)
     if claimed is None:
         return "not_due"
@@ -51,7 +58,6 @@ def deliver(
     else:
         answer = _send(delivery, settings, int(started), claimed.traceparent)
     failpoints.hit("deliver.posted", delivery_id)
-    outcome, due_at = _what_next(answer, delivery.attempts, at())
     tried = owed.Try(
         at=started,
         status=answer.status,
@@ -59,7 +65,14 @@ def deliver(
         answer=visible(answer.kept),
         error=visible(answer.error.encode())[:1000] if answer.error else None,
     )
-    retrying(lambda: owed.record(database, delivery, tried, outcome, due_at))
+
+    def record() -> owed.Outcome:
+        with database.write() as connection:
+            outcome, due_at = _what_next(answer, delivery.attempts, at(connection))
+            owed.record(connection, delivery, tried, outcome, due_at)
+        return outcome
+
+    outcome = retrying(record)
     log.info("%s try %d: %s (%s)", delivery_id, delivery.attempts, outcome, answer.error or answer.status)
     return outcome
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
-
 from shared.broker import messages, queues
-from shared.store.engine import clock
+from shared.store.engine import database_time
 from shared.webhooks import owed
 from worker.upkeep.site import Site
 
@@ -16,8 +14,7 @@ ABOUT = "webhook deliveries that are due without a message to a worker: sent aga
 def find(site: Site, most: int) -> Sequence[str]:
     """Due deliveries, less the messages in the queue."""
     with site.database.read() as connection:
-        now = float(connection.scalar(select(clock())) or 0.0)
-        due = owed.due(connection, most, now)
+        due = owed.due(connection, most, database_time(connection))
     return due[: max(0, len(due) - site.broker.length(queues.WEBHOOKS))] if due else []
 
 

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from shared.store.engine import Database
+from shared import clock as clocks
+from shared.store.engine import Database, clock, database_time
 
 
 def test_reads_in_turn_use_one_connection_however_many_lie_idle(tmp_path: Path) -> None:
@@ -102,6 +103,33 @@ def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
             list(pool.map(open_it, databases))
         for database in databases:
             database.dispose()
+
+
+def test_sqlite_reads_one_time_for_a_statement_and_a_new_one_for_the_next(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE t (n INTEGER)"))
+        for _ in range(300):
+            connection.execute(text("INSERT INTO t VALUES (1)"))
+    rows = select(clock()).select_from(text("t"))
+    with database.read() as connection:
+        first, second = (set(connection.scalars(rows)) for _ in range(2))
+    assert len(first) == len(second) == 1
+    assert 0 < second.pop() - first.pop() < 60
+    database.dispose()
+
+
+def test_a_jump_of_this_machines_clock_does_not_move_the_time_of_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, jump = Database(f"sqlite:///{tmp_path}/a.db"), 0.0
+    true_offset = clocks._offset
+    monkeypatch.setattr(clocks, "_offset", lambda up: true_offset(up) + jump)
+    with database.read() as connection:
+        before = database_time(connection)
+        jump = 400 * 86400.0
+        assert 0 <= database_time(connection) - before < 10
+    database.dispose()
 
 
 def _write_one(database: Database) -> None:
