@@ -37,7 +37,9 @@ class EvenClock:
         self._settle_s = settle_s
         self._reading = threading.Lock()
         self._offset = _offset(uptime())  # wall clock less uptime
-        self._doubted: tuple[float, float] | None = None  # another offset, and the uptime of its first reading
+        self._doubted: tuple[float, float] | None = (
+            None  # another offset, and the uptime of its first reading
+        )
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -45,7 +47,10 @@ class EvenClock:
             up = uptime()
             found = _offset(up)
             if abs(found - self._offset) <= _TOLERANCE_S:
-                self._offset, self._doubted = found, None  # follow the small differences that time servers make
+                self._offset, self._doubted = (
+                    found,
+                    None,
+                )  # follow the small differences that time servers make
                 return up + found
             if self._doubted is None or abs(found - self._doubted[0]) > _TOLERANCE_S:
                 log.warning(

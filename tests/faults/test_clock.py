@@ -2,18 +2,23 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from shared.store.tables import Batch
+from shared.broker import messages, queues
+from shared.broker.tasks import celery_app
+from shared.store.tables import Batch, Delivery
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
 from tests.harness.clocks import ShiftedClock
 from tests.harness.processes import until
+from tests.harness.receivers import Receiver, status
 
 Many = Callable[[int], dict[str, bytes]]
 JUMP_S = 400 * 86_400
@@ -75,6 +80,48 @@ def test_a_clock_that_jumps_deletes_nothing_and_steals_nothing(
         if role == "sweep":
             assert "the clock jumped by" in (made.stack.folder / "sweep.log").read_text()
         made.proof(f"the clock of {role} was 400 days ahead for 8 s")
+
+
+@pytest.mark.row(36)
+@pytest.mark.parametrize("role", ["webhooks", "sweep"])
+def test_a_delivery_in_hand_is_posted_once_whatever_the_clock_does(
+    role: str, tmp_path: Path, artifact: Path, many: Many, report_rig: Callable[[Rig], Rig]
+) -> None:
+    """Its receiver takes its time. Messages for it come before, during and after the jump."""
+    clock, receiver = ShiftedClock(tmp_path), Receiver()
+    answered = threading.Event()
+
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        answered.wait(12)
+        status(204)(handler)
+
+    receiver.replies = [slow]
+    webhook = {"url": receiver.url, "secret": "whsec_" + "A" * 32}
+    with rig(tmp_path, [artifact], clock_settle_s=20.0) as made:
+        report_rig(made)
+        for name in ("webhooks", "sweep"):
+            made.restart(name, env=clock.environment if name == role else None, wait=False)
+        made.finish(made.submit(many(3), webhook=webhook))
+        until(lambda: receiver.posts, 60, "the receiver is being talked to")
+        with made.database.read() as connection:
+            (delivery,) = connection.scalars(select(Delivery.id))
+        app = celery_app(made.stack.settings)
+        for by in (0, JUMP_S, 0):
+            clock.shift(by)
+            for _ in range(2):
+                assert messages.send(app, queues.DELIVER, [delivery], queues.WEBHOOKS)
+            time.sleep(2.5)
+        answered.set()
+
+        def delivered() -> bool:
+            with made.database.read() as connection:
+                return connection.scalar(select(Delivery.status)) == "delivered"
+
+        until(delivered, 30, "the delivery is recorded")
+        time.sleep(3)
+        assert len(receiver.posts) == 1
+        made.proof(f"the clock of {role} was 400 days ahead for 2.5 s while a delivery was posted")
+    receiver.close()
 
 
 @pytest.mark.row(36)

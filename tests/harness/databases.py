@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from shared.settings import Settings
 from tests.harness.pooler import through_pooler
 
 
@@ -49,7 +50,7 @@ def create_database(uri: str) -> tuple[str, str]:
 def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
     """The SQLAlchemy URL of an empty database of this kind; it is dropped at the end."""
     if kind == "sqlite":
-        yield f"sqlite:///{folder / 'test.db'}"
+        yield Settings(data_dir=folder).database
         return
     uri = postgres_uri()
     name, url = create_database(uri)

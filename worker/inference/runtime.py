@@ -32,10 +32,12 @@ class Runtime:
     def __init__(self, settings: Settings, celery: Celery) -> None:
         self.settings = settings
         self.celery = celery
-        self.database = Database(settings.database, durable=False, pool_size=3, settle_s=settings.clock_settle_s)
+        self.database = Database(
+            settings.database, durable=False, pool_size=3, settle_s=settings.clock_settle_s
+        )
         self.blobs = BlobStore(settings.blobs)
         self.broker = open_broker(settings)
-        self.tell = teller(celery, self.broker)
+        self.tell = teller(celery, self.broker, settings)
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())
         self.models = LoadedModels(settings, self.database, self.blobs)
