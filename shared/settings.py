@@ -24,6 +24,7 @@ _NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_FAILPOINTS_DIR", "GONOGO_API_KEY",
 _SERVICE_NAME = re.compile(
     r"GONOGO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
+_PUBLIC_URL = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~-]+)*/?", re.ASCII)
 _SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
@@ -77,6 +78,15 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "address the web service listens on")
     port: int = _setting(8000, "port the web service listens on")
+    public_url: str = _setting(
+        "", "address at which clients reach the service, such as https://parts.plant.example/gonogo"
+    )
+    trusted_proxies: str = _setting(
+        "", "networks of proxies whose X-Forwarded-* headers count: CIDRs, comma-separated"
+    )
+    max_wait_s: float = _setting(
+        60.0, "longest time that a poll is held; less than the read timeout of a proxy in front"
+    )
     web_threads: int = _setting(
         64, "requests one web process answers at a time; a waiting one does not count"
     )
@@ -148,11 +158,16 @@ class Settings:
             codecs.lookup(self.filename_encoding or "utf-8")
         except LookupError as error:
             raise SettingsError(f"{PREFIX}FILENAME_ENCODING: {error}") from error
-        try:
-            for network in filter(None, self.webhook_allowed_networks.split(",")):
-                ipaddress.ip_network(network.strip())
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}WEBHOOK_ALLOWED_NETWORKS: {error}") from error
+        for name in ("webhook_allowed_networks", "trusted_proxies"):
+            try:
+                for network in filter(None, getattr(self, name).split(",")):
+                    ipaddress.ip_network(network.strip())
+            except ValueError as error:
+                raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from error
+        if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
+            raise SettingsError(
+                f"{PREFIX}PUBLIC_URL must be like https://host:port/path, without a query, not {self.public_url!r}"
+            )
         for entry in fields(self):
             value = getattr(self, entry.name)
             least = entry.metadata["at_least"]
@@ -167,14 +182,18 @@ class Settings:
     @property
     def sqlite_file(self) -> Path | None:
         """The file of an SQLite database; None where the database is a server."""
-        if not self.database.startswith("sqlite:///"):
-            return None
-        return Path(unquote(self.database.removeprefix("sqlite:///").partition("?")[0]))
+        scheme, _, rest = self.database.partition(":///")
+        return Path(unquote(rest.partition("?")[0])) if scheme in ("sqlite", "sqlite+pysqlite") else None
 
     @property
     def broker(self) -> str:
         """The broker URL in force, as redis-py spells it."""
         return self.broker_url or socket_url(self.data_dir.absolute() / "valkey" / "valkey.sock")
+
+    @property
+    def public_base(self) -> str:
+        """GONOGO_PUBLIC_URL without a slash at its end; empty: links begin with their path."""
+        return self.public_url.rstrip("/")
 
     @property
     def blobs(self) -> Path:

@@ -47,7 +47,7 @@ class Service:
 
     def complete(self, batch_id: str) -> None:
         """Ask whether a batch has ended, in a transaction of its own, and tell of the deliveries it owes."""
-        tell = endings.Tell(delivery_owed=self._send_delivery, batch_changed=self.waiting.wake)
+        tell = endings.Tell(self._send_delivery, self.waiting.wake, self.settings.public_base)
         endings.end(self.database, tell, [batch_id])
 
     def stop(self) -> None:

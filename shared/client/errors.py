@@ -58,6 +58,8 @@ def read_problem(status: int, headers: Mapping[str, str], data: bytes) -> ApiErr
     if not isinstance(problem, dict):
         problem = {}
     reason = http.client.responses.get(status, "error")
+    if status == 413 and not problem:
+        reason = "a proxy in front of the service refuses so large a body: its operator can raise the limit"
     retry_after = headers.get("Retry-After", "")
     return ApiError(
         status,

@@ -19,10 +19,14 @@ from shared.webhooks import owed
 
 @dataclass(frozen=True)
 class Tell:
-    """The functions that tell others after the commit. Both may lose a call; the sweep and slow polls make up."""
+    """The functions that tell others after the commit. Both may lose a call; the sweep and slow polls make up.
+
+    `base` is GONOGO_PUBLIC_URL, with which the links of a webhook message begin.
+    """
 
     delivery_owed: Callable[[str], object]
     batch_changed: Callable[[str], object]
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def end(database: Database, tell: Tell, batch_ids: Iterable[str]) -> list[str]:
     """
     ordered = sorted(batch_ids)  # so that no two transactions wait for each other
     with database.write() as connection:
-        completed = {batch_id: complete(connection, batch_id) for batch_id in ordered}
+        completed = {batch_id: complete(connection, batch_id, tell.base) for batch_id in ordered}
     for ended in completed.values():
         for delivery_id in ended.deliveries if ended else ():
             tell.delivery_owed(delivery_id)
@@ -77,11 +81,11 @@ def end(database: Database, tell: Tell, batch_ids: Iterable[str]) -> list[str]:
     return [batch_id for batch_id, ended in completed.items() if ended]
 
 
-def complete(connection: Connection, batch_id: str) -> Completed | None:
+def complete(connection: Connection, batch_id: str, base: str = "") -> Completed | None:
     """End a batch that has no open item, and owe its webhook. None where an item is open, or the batch has ended.
 
     It must not share the transaction that recorded the last chunk: the last two workers would each see the other's
     items open, and neither would complete.
     """
     row = connection.execute(_COMPLETE, {"in_batch": batch_id}).first()
-    return None if row is None else Completed(owed.owe(connection, BatchRecord._make(row)))
+    return None if row is None else Completed(owed.owe(connection, BatchRecord._make(row), base))

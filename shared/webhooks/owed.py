@@ -43,14 +43,17 @@ class Try(NamedTuple):
 _OWE = insert(Delivery).values(due_at=clock(), created_at=clock())
 
 
-def owe(connection: Connection, batch: BatchRecord) -> tuple[str, ...]:
-    """Insert what a batch that ended just now owes to its webhook; returns the ids of the deliveries."""
+def owe(connection: Connection, batch: BatchRecord, base: str = "") -> tuple[str, ...]:
+    """Insert what a batch that ended just now owes to its webhook; returns the ids of the deliveries.
+
+    `base` is the service's URL, with which the links of the message begin.
+    """
     event = f"batch.{batch.status}"
     webhook = batch.webhook
     if not webhook or event not in (webhook.get("events") or [event]):
         return ()
     assert batch.finished_at is not None  # the caller has ended it
-    body = event_payload(event, batch_payload(batch), batch.finished_at)
+    body = event_payload(event, batch_payload(batch, base=base), batch.finished_at)
     row = _row(batch, webhook, event, body)
     connection.execute(_OWE, row)
     return (row["id"],)

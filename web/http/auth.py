@@ -10,10 +10,13 @@ from flask import g, request, session
 from shared.contract.scopes import allows
 from shared.store.records import ApiKeyRecord
 from web.http.problems import HttpProblem
+from web.server.front import HOST_SENT
 from web.service import service
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_FOREIGN = "a page of another origin may not"
+_BEHIND_A_PROXY = " (behind a proxy, the operator sets GONOGO_PUBLIC_URL)"
 
 
 def require(scope: str) -> Callable[[_View], _View]:
@@ -56,7 +59,7 @@ def _cookie() -> ApiKeyRecord | None:
     if key_id is None:
         return None
     if request.method not in _SAFE and not same_origin():
-        raise HttpProblem(403, "foreign_origin", "a page of another origin may not act with this session")
+        raise HttpProblem(403, "foreign_origin", f"{_FOREIGN} act with this session{_BEHIND_A_PROXY}")
     return service().known_keys.by_id(key_id)
 
 
@@ -66,7 +69,7 @@ def sign_in(secret: str) -> ApiKeyRecord:
     Such a page could otherwise let its reader work, unaware, in a tenant of the page's choice.
     """
     if "Origin" in request.headers and not same_origin():
-        raise HttpProblem(403, "foreign_origin", "a page of another origin may not begin a session")
+        raise HttpProblem(403, "foreign_origin", f"{_FOREIGN} begin a session{_BEHIND_A_PROXY}")
     key = service().known_keys.find_live(secret.strip())
     if key is None:
         raise HttpProblem(401, "unauthorized", "this is no live API key")
@@ -77,6 +80,13 @@ def sign_in(secret: str) -> ApiKeyRecord:
 
 
 def same_origin() -> bool:
-    """Whether the browser says that a page of this service sent the request."""
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    """Whether the browser says that a page of this service sent the request.
+
+    A page cannot forge either header. `Sec-Fetch-Site` compares with the address in the browser, so that no proxy in
+    front can come between; browsers send it over https and to this machine. Else the page's host must be ours, as the
+    client sees it or as the request names it.
+    """
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        return True
+    page = urlsplit(request.headers.get("Origin", "")).netloc
+    return bool(page) and page in (request.host, request.environ.get(HOST_SENT))

@@ -9,8 +9,8 @@ _TRACEPARENT_LENGTH = 55
 
 
 def base_url(request: Request) -> str:
-    """The service's URL as the client sees it."""
-    return request.host_url.rstrip("/")
+    """The service's URL as the client sees it (web/server/front.py), without a slash at its end."""
+    return request.url_root.rstrip("/")
 
 
 def traceparent(request: Request) -> str | None:

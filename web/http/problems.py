@@ -71,11 +71,11 @@ def not_found(what: str) -> HttpProblem:
 def respond(problem: HttpProblem) -> Response:
     """The problem document."""
     body: Problem = {
-        "type": f"/docs/errors#{problem.code}",
+        "type": f"{request.script_root}/docs/errors#{problem.code}",
         "title": problem.code.replace("_", " "),
         "status": problem.status,
         "detail": _ADDRESS.sub("", problem.detail),
-        "instance": request.path,
+        "instance": request.script_root + request.path,
         "code": problem.code,
         "request_id": g.get("request_id", ""),
     }

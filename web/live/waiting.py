@@ -8,6 +8,8 @@ from shared.broker.wake import listen
 from shared.settings import Settings
 from web.live.waits import DEADLINE, Parked, Wakes
 
+_EARLY_S = 1.0
+
 
 class WaitingRoom:
     """Lets requests wait. A thread listens to the broker for all of them."""
@@ -21,10 +23,15 @@ class WaitingRoom:
     def hold(self, environ: dict[str, Any], key: str, timeout_s: float) -> None:
         """Park this request until the key is told, at most `timeout_s` after its first call: raises Parked.
 
+        Never longer than GONOGO_MAX_WAIT_S, and a long wait ends a second early: a proxy whose read timeout is the
+        time that the client asked for would else cut it.
+
         Returns when the time is over or the process is about to end: answer with what there is. The view runs again
         from its start after each wake-up, so call this after a look that found nothing to answer.
         """
-        until = environ.setdefault(DEADLINE, time.monotonic() + timeout_s)
+        most = min(timeout_s, self._settings.max_wait_s)
+        most -= _EARLY_S if most > 10 * _EARLY_S else 0.0
+        until = environ.setdefault(DEADLINE, time.monotonic() + most)
         if time.monotonic() < until and not self.wakes.stopping:
             raise Parked(key, until)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, render_template
+from flask import Blueprint, Flask, current_app, render_template, request
 from werkzeug.routing import Rule
 
 from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
@@ -76,11 +76,11 @@ def docs_errors() -> str:
 
 
 def document() -> dict[str, Any]:
-    """The whole document of the running application, made once."""
+    """The whole document of the running application, made once but for its server: the prefix of a proxy."""
     known: dict[str, Any] = current_app.extensions.setdefault("gonogo.openapi", {})
     if not known:
         known.update(_document(current_app))
-    return known
+    return {**known, "servers": [{"url": request.script_root or "/"}]}
 
 
 def _document(app: Flask) -> dict[str, Any]:

@@ -118,10 +118,11 @@ def _may(scope: str) -> bool:
 
 def _next() -> str:
     """Where to go after signing in: a path of this service, whatever the query says."""
-    wanted = request.values.get("next", "/")
+    home = url_for("pages.home")
+    wanted = request.values.get("next", home)
     parts = urlsplit(wanted)
-    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return wanted if local and not parts.scheme and not parts.netloc else "/"
+    local = wanted.startswith(home) and not wanted.startswith(("//", "/\\"))
+    return wanted if local and not parts.scheme and not parts.netloc else home
 
 
 @blueprint.errorhandler(Exception)
@@ -130,7 +131,7 @@ def _problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
     problem = problems.as_problem(error)
     if problem.status == 401:
         path = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return redirect(url_for("pages.ask_for_key", next=path), 303)
+        return redirect(url_for("pages.ask_for_key", next=request.script_root + path), 303)
     again = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
     return render_template("error.html", problem=problem), problem.status, again
 

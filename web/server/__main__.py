@@ -14,6 +14,7 @@ from shared.logs import configure
 from shared.settings import Settings
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
+from web.server.front import Front
 
 if TYPE_CHECKING:
     from web.service import Service
@@ -37,7 +38,10 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until SIGTERM; settings come from the environment."""
-    settings = Settings.from_env()
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        raise SystemExit(f"gonogo: {error}") from error
     configure(settings.log_level)
     _raise_file_limit()
     config = uvicorn.Config(
@@ -58,7 +62,8 @@ def main() -> None:
         log.error("%s", error)
         raise SystemExit(_STARTUP_FAILED) from error
     service: Service = app.extensions["gonogo"]
-    config.app = Bridge(app, service.waiting.wakes, streams_body(app), Limits(threads=settings.web_threads))
+    limits, front = Limits(threads=settings.web_threads), Front.of(settings)
+    config.app = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
     gc.collect()
     gc.freeze()

@@ -19,6 +19,7 @@ from typing import Any
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
+from web.server.front import Front
 from web.server.refusals import Refusal, refuse
 from web.server.slots import Slots, Transfer
 
@@ -67,9 +68,14 @@ class Bridge:
     """`streams(method, path)` says whether the view of a route reads its body as it arrives."""
 
     def __init__(
-        self, app: WsgiApp, wakes: Wakes, streams: Callable[[str, str], bool], limits: Limits | None = None
+        self,
+        app: WsgiApp,
+        wakes: Wakes,
+        streams: Callable[[str, str], bool],
+        limits: Limits | None = None,
+        front: Front | None = None,
     ) -> None:
-        self._app, self._wakes, self._streams = app, wakes, streams
+        self._app, self._wakes, self._streams, self._front = app, wakes, streams, front or Front()
         self._limits = limits or Limits()
         self._threads = ThreadPoolExecutor(self._limits.threads, "request")
         self._upload_threads = ThreadPoolExecutor(self._limits.upload_slots, "upload")
@@ -98,6 +104,7 @@ class Bridge:
     async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["http_version"] == "1.1" and not any(name == b"host" for name, _ in scope["headers"]):
             raise Refusal(400, "bad_request", "a request needs a Host header")
+        self._front.place(scope)
         length = _content_length(scope)
         chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
         if (length or 0) > PROMPT_BYTES or chunked or _expects_continue(scope):

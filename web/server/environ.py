@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from web.server.front import HOST_SENT
+
 
 def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """The environ of one request. `body` becomes `wsgi.input`: it ends by itself, whatever Content-Length says."""
@@ -12,7 +14,7 @@ def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
     client = scope["client"] or ("", 0)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
+        "SCRIPT_NAME": scope.get("root_path", ""),
         "PATH_INFO": scope["path"].encode("utf-8", "surrogatepass").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "REQUEST_URI": _request_uri(scope),
@@ -21,6 +23,7 @@ def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
         "REMOTE_ADDR": client[0],
         "REMOTE_PORT": str(client[1]),
+        HOST_SENT: scope.get(HOST_SENT),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": body,

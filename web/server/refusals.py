@@ -16,15 +16,15 @@ class Refusal(Exception):
         self.status, self.code, self.detail, self.retry_after_s = status, code, detail, retry_after_s
 
 
-def problem_body(status: int, code: str, detail: str, path: str, request_id: str) -> bytes:
-    """The problem document."""
+def problem_body(status: int, code: str, detail: str, path: str, request_id: str, root: str = "") -> bytes:
+    """The problem document; `root` is the prefix of every path (front.py)."""
     return json.dumps(
         {
-            "type": f"/docs/errors#{code}",
+            "type": f"{root}/docs/errors#{code}",
             "title": code.replace("_", " "),
             "status": status,
             "detail": detail,
-            "instance": path,
+            "instance": root + path,
             "code": code,
             "request_id": request_id,
         }
@@ -37,7 +37,8 @@ def refuse(refusal: Refusal, scope: dict[str, Any]) -> "Answer":
     from web.server.bridge import Answer
 
     request_id = uuid.uuid4().hex
-    body = problem_body(refusal.status, refusal.code, refusal.detail, scope["path"], request_id)
+    root = scope.get("root_path", "")
+    body = problem_body(refusal.status, refusal.code, refusal.detail, scope["path"], request_id, root)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

@@ -44,7 +44,7 @@ def open_site(settings: Settings) -> Site:
         blobs=BlobStore(settings.blobs),
         broker=broker,
         chunk_messages=ChunkMessages(broker),
-        tell=teller(celery, broker),
+        tell=teller(celery, broker, settings),
         clock=SteadyClock(database, settings.clock_settle_s),
         unchanged=Unchanged(),
     )

@@ -38,6 +38,21 @@ def test_a_batch_is_completed_once_and_owes_one_delivery(database: Database, mod
     )
     assert body["type"] == "batch.completed"
     assert (body["data"]["id"], body["data"]["counts"]["succeeded"]) == (batch_id, 4)
+    assert body["data"]["links"]["self"] == f"/v1/batches/{batch_id}", "no public URL is set"
+
+
+def test_the_links_of_a_message_begin_with_the_public_url(database: Database, model_id: str) -> None:
+    told: list[str] = []
+    tell = endings.Tell(told.append, told.append, "https://parts.example/gonogo")
+    batch_id = make_batch(database, model_id, webhook=WEBHOOK)
+    record(database, must_claim(database))
+    assert endings.end(database, tell, [batch_id]) == [batch_id]
+    with database.read() as connection:
+        body = json.loads(str(connection.scalar(select(Delivery.body))))
+    assert set(body["data"]["links"].values()) == {
+        f"https://parts.example/gonogo/v1/batches/{batch_id}{rest}"
+        for rest in ("", "/items", "/results", "/cancel")
+    } | {f"https://parts.example/gonogo/batches/{batch_id}"}
 
 
 def test_the_last_two_chunks_recorded_at_once_still_complete_the_batch(

@@ -4,7 +4,7 @@
 const live = document.getElementById("live");
 const connection = document.getElementById("connection");
 const announce = document.getElementById("announce");
-const POLL_S = 25;
+const POLL_S = 15; // less than a proxy in front waits for an answer
 const LEAST_PAUSE_MS = 1000;
 const LARGEST_SHARE = 8; // a page that takes long to make is made less often: this many times its own time apart
 const leaving = new AbortController();

@@ -155,7 +155,7 @@ function answered() {
   let answer = {};
   try { answer = JSON.parse(request.responseText); } catch { /* not of our service */ }
   if (request.status === 202) {
-    location.assign(`/batches/${encodeURIComponent(answer.id)}`);
+    location.assign(form.dataset.pages + encodeURIComponent(answer.id));
     return;
   }
   if (request.status === 401) {
@@ -164,7 +164,10 @@ function answered() {
   }
   const again = request.getResponseHeader("Retry-After");
   show("ready");
-  trouble((answer.detail || `The service answered ${request.status}.`)
+  const unexplained = request.status === 413
+    ? "A proxy in front of the service refuses so large an upload (413): its operator can raise the limit."
+    : `The service answered ${request.status}.`;
+  trouble((answer.detail || unexplained)
     + (again ? ` Try again in ${again} s.` : ""), answer.errors);
 }
 
@@ -172,7 +175,7 @@ function send() {
   trouble("");
   show("sending");
   request = new XMLHttpRequest();
-  request.open("POST", "/v1/batches");
+  request.open("POST", form.dataset.submit);
   request.setRequestHeader("Idempotency-Key", key); // kept over "try again": one selection is one batch
   request.upload.onprogress = ({ loaded, total }) => {
     at("sent").value = loaded / total;
