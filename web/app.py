@@ -11,9 +11,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from shared.access import keys
 from shared.blobs.store import BlobStore
 from shared.broker import checks
-from shared.broker.connection import UNREACHABLE, connect
 from shared.broker.tasks import celery_app
-from shared.errors import SettingsError
 from shared.logs import log_requests_as
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -50,11 +48,9 @@ _RESOURCES = (
 def create_app(settings: Settings) -> Flask:
     """The WSGI application of one installation; its database must have been migrated."""
     app = Flask(__name__, static_folder=None)
-    database = Database(
-        settings.database, pool_size=settings.web_threads, settle_s=settings.clock_settle_s
-    )
+    database = Database(settings.database, pool_size=settings.web_threads, settle_s=settings.clock_settle_s)
     settings = named(settings, database)
-    _refuse_evicting_broker(settings)
+    checks.refuse_unusable(settings)
     celery = celery_app(settings)
     blobs, waiting = BlobStore(settings.blobs), WaitingRoom(settings)
     app.extensions["gonogo"] = Service(
@@ -97,17 +93,6 @@ class _Sessions(SecureCookieSessionInterface):
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
-
-
-def _refuse_evicting_broker(settings: Settings) -> None:
-    """A broker that evicts keys when it is full drops messages while every send succeeds: do not start on one."""
-    try:
-        with connect(settings) as client:
-            trouble = checks.memory(client).evicts
-    except UNREACHABLE:
-        return
-    if trouble is not None:
-        raise SettingsError(trouble)
 
 
 def _park(parked: Parked) -> Response:

@@ -3,9 +3,10 @@
 import argparse
 import multiprocessing
 import os
+import secrets
 from multiprocessing.connection import Connection
 
-from shared.broker import queues
+from shared.broker import checks, queues
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.settings import Settings
@@ -63,17 +64,18 @@ def main() -> None:
     parser.add_argument("role", choices=[*_ROLES, "sweep"])
     parser.add_argument("--concurrency", type=int, default=None)
     asked = parser.parse_args()
-    settings = Settings.from_env()
+    try:
+        settings = Settings.from_env()
+        checks.refuse_unusable(settings)
+        mine = [] if asked.role == "sweep" else served(asked.role, settings.lanes)
+    except SettingsError as error:
+        raise SystemExit(f"gonogo: {error}") from error
     if asked.role == "sweep":
         from worker.upkeep import sweep
 
         configure(settings.log_level)
         sweep.run(settings)
         return
-    try:
-        mine = served(asked.role, settings.lanes)
-    except SettingsError as error:
-        parser.error(str(error))
     # Two deliverers, since one slow receiver would hold up all others.
     usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
     concurrency = asked.concurrency or usual.get(asked.role, 1)
@@ -83,7 +85,8 @@ def main() -> None:
     # supervisor bounds it by its own grace (`gonogo up` by drain_s). Celery's soft shutdown would sleep all that time.
     command = [
         "worker", "--pool", "prefork",
-        "--concurrency", str(concurrency), "--queues", ",".join(mine), "--hostname", f"{asked.role}-{os.getpid()}@%h",
+        "--concurrency", str(concurrency), "--queues", ",".join(mine),
+        "--hostname", f"{asked.role}-{secrets.token_hex(4)}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level,
     ]  # fmt: skip
     from worker.app import app

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 import redis
 
+from shared.broker import address
+from shared.broker.connection import UNREACHABLE
+from shared.errors import SettingsError
+from shared.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -56,3 +61,26 @@ def memory(client: "redis.Redis") -> Memory:
         used=int(found.get("used_memory", 0)),
         limit=int(found.get("maxmemory", 0)),
     )
+
+
+def permanent(error: Exception) -> str | None:
+    """The sentence for an answer of the broker that no waiting mends, or None: it may be away for now."""
+    said = str(error)
+    if isinstance(error, redis.AuthenticationError) or said.startswith(("NOAUTH", "WRONGPASS")):
+        return f"the broker refuses the user or password of GONOGO_BROKER_URL: {said}"
+    if "DB index" in said or "invalid DB" in said or "Invalid Database" in said:
+        return f"the broker has no database of the number in GONOGO_BROKER_URL: {said}"
+    return None
+
+
+def refuse_unusable(settings: Settings) -> None:
+    """Raise SettingsError for a broker that would drop messages, refuses us, or has no such database. A broker that
+    is away is no reason: it may come."""
+    named = address.read(settings.broker)
+    try:
+        with named.client(timeout_s=2.0) as client:
+            trouble = memory(client).evicts
+    except UNREACHABLE as error:
+        trouble = permanent(error)
+    if trouble is not None:
+        raise SettingsError(f"{trouble} ({named.shown})")

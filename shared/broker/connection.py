@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import redis
 from kombu.exceptions import OperationalError
 
+from shared.broker import address
 from shared.broker.queues import prefix
 from shared.settings import Settings
 
@@ -12,8 +13,11 @@ UNREACHABLE = (OperationalError, redis.RedisError, OSError)
 
 
 def connect(settings: Settings, *, timeout_s: float = 2.0) -> "redis.Redis":
-    """A client that gives up on a silent broker after `timeout_s`: a half-open link must not hang its caller."""
-    return redis.Redis.from_url(settings.broker, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+    """A client that gives up on a silent broker after `timeout_s`: a half-open link must not hang its caller.
+
+    Raises SettingsError for a URL that cannot be used.
+    """
+    return address.read(settings.broker).client(timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,28 +8,27 @@ from typing import Any
 
 from celery import Celery
 
+from shared.broker import address
 from shared.broker.queues import prefix
 from shared.settings import Settings
 
 
-def celery_url(settings: Settings) -> str:
-    """The broker's URL as kombu spells it."""
-    url = settings.broker
-    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
-
-
 def celery_app(settings: Settings) -> Celery:
     """The Celery application of one installation; tasks are sent to it by name."""
-    app = Celery("gonogo", broker=celery_url(settings), set_as_current=False)
+    app = Celery("gonogo", set_as_current=False)
     app.conf.update(celery_settings(settings))
     return app
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
+    broker = address.read(settings.broker).celery()
+    transport = broker.pop("transport")
     return {
+        **broker,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
+            **transport,
             "global_keyprefix": prefix(settings),
             "socket_timeout": 10,
             "socket_connect_timeout": 5,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
@@ -20,6 +20,7 @@ from sqlalchemy.types import Float
 
 from shared.clock import EvenClock
 from shared.errors import Unavailable
+from shared.store.address import POOLED, read_url
 
 _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 30_000
@@ -63,13 +64,11 @@ class Database:
     def __init__(
         self, url: str, *, durable: bool = True, pool_size: int = 5, settle_s: float = _SETTLE_S
     ) -> None:
-        parsed = make_url(url)
+        parsed = read_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
         # PgBouncer in transaction mode refuses start-up options and loses prepared statements between transactions.
-        pooled = "pgbouncer" in parsed.query
-        parsed = parsed.difference_update_query(["pgbouncer"])
+        pooled = POOLED in parsed.query
+        parsed = parsed.difference_update_query([POOLED])
         options: dict[str, Any] = {
             "pool_pre_ping": not self.is_sqlite,
             "pool_size": pool_size,

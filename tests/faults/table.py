@@ -37,5 +37,8 @@ ROWS = {
     34: "a model file corrupt, or swapped in the middle of a batch",
     35: "a power cut: the end of the queue's log, or its manifest, is zeros",
     36: "the wall clock of a process jumps by 400 days for some seconds, and back",
+    37: "two installations and a foreign Celery application on one Redis database",
+    38: "two containers with one host name",
+    42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",
     43: "PgBouncer in transaction mode",
 }

@@ -11,9 +11,8 @@ import pytest
 import redis
 from celery import Celery
 
-from shared.broker import queues
+from shared.broker import address, queues
 from shared.broker.connection import open_broker
-from shared.broker.tasks import celery_url
 from shared.broker.wake import listen, wake
 from shared.errors import SettingsError
 from shared.settings import Settings
@@ -45,7 +44,9 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator
 
 def send_foreign(settings: Settings) -> None:
     """Messages of an application that has queues and tasks of the same names, and no prefix."""
-    with Celery("foreign", broker=celery_url(settings), set_as_current=False) as app:
+    with Celery(
+        "foreign", broker=address.read(settings.broker).celery()["broker_url"], set_as_current=False
+    ) as app:
         for name in queues.QUEUES:
             for _ in range(FOREIGN):
                 app.send_task(queues.INFER, args=["normal"], queue=name)

@@ -93,6 +93,10 @@ def _start(
     settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]
 ) -> str | None:
     """Start everything in order and wait until it is ready; returns the first key if it was made now."""
+    if valkey_socket is None:
+        from shared.broker import checks  # the library behind it takes a while to import
+
+        checks.refuse_unusable(settings)
     broker = children.add(stack.valkey(settings, valkey_socket)) if valkey_socket is not None else None
     aside: Path | None = None
     migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
@@ -115,7 +119,7 @@ def _start(
                 _say(
                     f"the queue's log cannot be read and lies in {aside} now; queued work is announced again"
                 )
-        if address.is_ready(settings):
+        if address.lacks(settings) is None:
             for child in stack.upkeep():
                 children.add(child)
             return key
@@ -123,7 +127,10 @@ def _start(
             if child.failures >= _EARLY_DEATHS:
                 words = stack.last_words(children.log(child.name))
                 raise NotStarted(f"{child.name} ended {child.failures} times: {words}")
-    raise NotStarted(f"not ready after {_START_S:g} s; see {settings.data_dir / 'logs'} and `gonogo doctor`")
+    lacks = address.lacks(settings)
+    raise NotStarted(
+        f"not ready after {_START_S:g} s ({lacks}); see {settings.data_dir / 'logs'} and `gonogo doctor`"
+    )
 
 
 def _stop(settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import data_dir as data_dirs
+from shared.errors import SettingsError
 from shared.settings import Settings
 
 _PATIENCE_S = 3
@@ -11,22 +12,24 @@ _PATIENCE_S = 3
 
 def broker(settings: Settings) -> Iterator[Finding]:
     """Ask the broker for its eviction policy."""
-    import redis
-
-    from shared.broker import checks
+    from shared.broker import address, checks
+    from shared.broker.connection import UNREACHABLE
 
     wired, socket = data_dirs.with_broker(settings)
     if socket is not None and not data_dirs.is_locked(settings.data_dir):
         yield Finding("broker", "skipped", "embedded, and the stack does not run", "`gonogo up` starts it")
         return
-    url = wired.broker
-    shown = url.rpartition("@")[2] if "@" in url else url
-    client = redis.Redis.from_url(url, socket_timeout=_PATIENCE_S, socket_connect_timeout=_PATIENCE_S)
+    try:
+        named = address.read(wired.broker)
+    except SettingsError as error:
+        yield Finding("broker", "problem", str(error), "correct GONOGO_BROKER_URL")
+        return
+    shown, client = named.shown, named.client(_PATIENCE_S)
     try:
         found = checks.memory(client)
-    except (redis.RedisError, OSError) as error:
+    except UNREACHABLE as error:
         mend = "see logs/valkey.log" if socket else "start it, or correct GONOGO_BROKER_URL"
-        yield Finding("broker", "problem", f"{shown}: {error}", mend)
+        yield Finding("broker", "problem", f"{shown}: {checks.permanent(error) or error}", mend)
         return
     finally:
         client.close()

@@ -29,13 +29,15 @@ def _file(file: Path) -> Finding:
         connection.close()
     if verdict != "ok":
         return Finding("database", "problem", f"{file}: {verdict}", "stop the stack, restore a backup")
-    return Finding("database", "ok", f"{file}, schema {version[0] if version else 'unknown'}")
+    return _schema(str(file), version[0] if version else None)
 
 
 def _server(address: str) -> Finding:
     import sqlalchemy
 
-    url = sqlalchemy.make_url(address)
+    from shared.store.address import POOLED, read_url
+
+    url = read_url(address).difference_update_query([POOLED])
     shown = url.render_as_string(hide_password=True)
     bounded = {"connect_timeout": _PATIENCE_S} if url.get_backend_name() == "postgresql" else {}
     engine = sqlalchemy.create_engine(url, connect_args=bounded)
@@ -49,4 +51,16 @@ def _server(address: str) -> Finding:
         return Finding("database", "problem", f"{shown}: {said}", "start it, or correct GONOGO_DATABASE_URL")
     finally:
         engine.dispose()
-    return Finding("database", "ok", f"{shown}, schema {found}")
+    return _schema(shown, found)
+
+
+def _schema(shown: str, found: str | None) -> Finding:
+    from shared.errors import SettingsError
+    from shared.store.migrations import newest, refuse_newer
+
+    try:
+        refuse_newer(found)
+    except SettingsError as error:
+        return Finding("database", "problem", f"{shown}: {error}", "use the release that made it")
+    older = "" if found == newest() else f"; `gonogo migrate`, or `gonogo up`, brings it to {newest()}"
+    return Finding("database", "ok", f"{shown}, schema {found or 'unknown'}{older}")

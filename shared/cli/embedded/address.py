@@ -1,6 +1,7 @@
 """The address that the embedded stack's web process listens on."""
 
 import http.client
+import json
 import socket
 
 from shared.errors import SettingsError
@@ -13,14 +14,18 @@ def url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def is_ready(settings: Settings) -> bool:
-    """Whether /readyz answers 200."""
+def lacks(settings: Settings) -> str | None:
+    """The parts that /readyz misses, such as `broker: away: TimeoutError`; None if the service is ready."""
     connection = http.client.HTTPConnection(_reachable(settings), settings.port, timeout=5.0)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return None
+        checks = json.loads(answer.read())["checks"]
+        return ", ".join(f"{part}: {state}" for part, state in checks.items() if state != "ok")
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        return f"web: {error}"
     finally:
         connection.close()
 

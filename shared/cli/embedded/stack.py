@@ -111,4 +111,4 @@ def last_words(log: Path) -> str:
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:
         lines = []
-    return f"{lines[-1][:300]} (see {log})" if lines else f"see {log}"
+    return f"{lines[-1].removeprefix('gonogo: ')[:300]} (see {log})" if lines else f"see {log}"

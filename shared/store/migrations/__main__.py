@@ -1,17 +1,32 @@
 """`python -m shared.store.migrations`: the database at its newest revision, shared secrets, shipped models."""
 
+from sqlalchemy.exc import DBAPIError
+
 from shared.access import keys
 from shared.blobs.store import BlobStore
+from shared.errors import GonogoError
 from shared.registry import versions
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.migrations import migrate
 
-settings = Settings.from_env()
-settings.data_dir.mkdir(parents=True, exist_ok=True)
-database = Database(settings.database)
-migrate(database)
-with database.write() as connection:
-    keys.service_secret(connection, "session")
-versions.register_shipped(database, BlobStore(settings.blobs))
-database.dispose()
+
+def main() -> None:
+    """Prepare the installation that the environment names."""
+    settings = Settings.from_env()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    migrate(database)
+    with database.write() as connection:
+        keys.service_secret(connection, "session")
+    versions.register_shipped(database, BlobStore(settings.blobs))
+    database.dispose()
+
+
+try:
+    main()
+except GonogoError as error:
+    raise SystemExit(f"gonogo: {error}") from error
+except DBAPIError as error:
+    said = str(error.orig).strip().partition("\n")[0]
+    raise SystemExit(f"gonogo: the database of GONOGO_DATABASE_URL: {said}") from error
