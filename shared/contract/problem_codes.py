@@ -1,5 +1,7 @@
 """Every stable error code and what it means, for `/docs/errors`, where each problem's `type` points."""
 
+from shared.contract.scopes import SCOPES
+
 REQUEST_CODES = {
     "artifact_missing": "The bytes of this model version are no longer in the store. Upload the artifact again.",
     "backlog_full": "The service has as much queued work as it may hold. Send it again after Retry-After.",
@@ -34,10 +36,10 @@ REQUEST_CODES = {
     "method_not_allowed": "The path exists, but not for this method.",
     "no_guard": "The artifact does not know how its images look, so an image of anything gets a verdict. Make it again "
     "with `python -m training guard`, or upload it with without_guard=true.",
-    "no_images": "The request holds no picture.",
+    "no_images": "The request holds no image.",
     "no_verdict_yet": "No worker gave a verdict in time. The batch goes on: poll it, or send it again.",
     "not_found": "It does not exist, or belongs to another tenant.",
-    "one_image_expected": "This path takes exactly one picture.",
+    "one_image_expected": "This path takes exactly one image.",
     "overloaded": "The web process has more requests in hand than it takes. Send it again after Retry-After.",
     "quota_exceeded": "Too many of your own items are still open. Send it again after Retry-After.",
     "request_too_large": "The body is larger than the service takes.",
@@ -50,7 +52,7 @@ REQUEST_CODES = {
     "unknown_file": "A line of the manifest names no image of the submission.",
     "unknown_model": "No model version has this id or name, or none is active.",
     "unknown_part": "The form has a part that this path does not know.",
-    "unknown_scope": "A key's scopes are some of submit, read, review and admin.",
+    "unknown_scope": f"A key's scopes are some of {', '.join(SCOPES)}.",
     "unsupported_format": "Results come as ndjson or csv.",
     "unsupported_media_type": "This path does not take this Content-Type.",
     "upload_lost": "The upload went quiet for too long and was given up, or a retry of it took over.",
@@ -59,17 +61,17 @@ REQUEST_CODES = {
 
 ITEM_CODES = {
     "corrupt_image": "The file is empty, cut off or damaged.",
-    "fetch_failed": "The picture's bytes could not be read, from its URL or from the store.",
-    "fetch_forbidden_address": "The picture's URL leads to an address that the service must not reach.",
-    "inference_failed": "The network failed on this picture.",
+    "fetch_failed": "The image's bytes could not be read, from its URL or from the store.",
+    "fetch_forbidden_address": "The image's URL leads to an address that the service must not reach.",
+    "inference_failed": "The network failed on this image.",
     "multiple_frames": "The file holds several frames, pages or images, and only one can be judged.",
-    "poison_image": "Workers died on this picture again and again, so it is not tried any more.",
-    "timeout": "The picture took longer than a worker may take.",
+    "poison_image": "Workers died on this image again and again, so it is not tried any more.",
+    "timeout": "The image took longer than a worker may take.",
     "too_costly": "Decoding the image would take more memory or work than one image may.",
-    "too_large": "The file has more bytes than a picture may have.",
-    "too_many_pixels": "The picture declares more pixels than the service decodes.",
+    "too_large": "The file has more bytes than an image may have.",
+    "too_many_pixels": "The image declares more pixels than the service decodes.",
     "too_small": "A side of the image has fewer than 16 pixels.",
     "unsafe_archive_member": "A link, a device, an encrypted member, or a name that climbs out of the archive.",
     "unsupported_media": "Not a JPEG, PNG, WebP, BMP or TIFF, or more than 8 bits without a declared scale.",
-    "worker_lost": "The worker that held this picture was lost, and the tries are used up.",
+    "worker_lost": "The worker that held this image was lost, and the tries are used up.",
 }

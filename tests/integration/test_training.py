@@ -76,14 +76,14 @@ def test_best_model_loads_with_weights_only(run_folder: Path) -> None:
     build(Shape.from_card(card["network"])).load_state_dict(state)
 
 
-def test_no_picture_is_on_two_sides_and_the_hash_names_the_test_part(run_folder: Path) -> None:
+def test_no_image_is_on_two_sides_and_the_hash_names_the_test_part(run_folder: Path) -> None:
     split = json.loads((run_folder / "split.json").read_text())
     parts = [set(split[name]) for name in ("train", "validation", "test")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 400
     assert split["test_sha256"] == json.loads((run_folder / "card.json").read_text())["data"]["test_sha256"]
 
 
-def test_evaluate_says_what_the_worker_says_picture_by_picture(run_folder: Path, tmp_path: Path) -> None:
+def test_evaluate_says_what_the_worker_says_image_by_image(run_folder: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.csv"
     folder = run_folder.parents[1] / "blobs"
     assert main(["evaluate", str(run_folder / "blobs.gonogo"), str(folder), "--output", str(results)]) == 0
@@ -128,7 +128,7 @@ def test_both_engines_agree_on_a_trained_model(run_folder: Path) -> None:
         assert abs(scores[0] - scores[1]) < 1e-4
 
 
-def test_a_broken_picture_fails_alone(run_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_image_fails_alone(run_folder: Path, tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "set", 8)
     (folder / "defect" / "0001.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     results = tmp_path / "results.csv"

@@ -55,7 +55,7 @@ def test_best_model_holds_the_weights_of_the_artifact(folder: Path, artifact: Ar
         assert torch.equal(value, state[name])
 
 
-def test_both_engines_give_500_pictures_the_same_scores(artifact: Artifact, drawn: list[Image.Image]) -> None:
+def test_both_engines_give_500_images_the_same_scores(artifact: Artifact, drawn: list[Image.Image]) -> None:
     images = fitted(drawn, artifact.preprocessing)
     engines = load_engine(artifact, device="cpu", threads=1), TorchEngine(artifact, device="cpu", threads=1)
     onnx, eager = (

@@ -25,7 +25,7 @@ _FIRST_TAG = "gonogo.first_tag"
 @blueprint.post("/v1/batches")
 @require("submit")
 @operation(
-    "Submit a batch of pictures",
+    "Submit a batch of images",
     {202: BatchPayload},
     body={"multipart/form-data": SubmissionForm},
     problems=(400, 409, 413, 415, 422, 429, 503),

@@ -53,7 +53,7 @@ def get_thumbnail(item_id: str) -> Response:
     here = service()
     row = items.find(here, g.tenant, item_id)
     if row.error_code is not None:
-        raise not_found(f"picture to show of item {item_id}: {row.error_code}")
+        raise not_found(f"image to show of item {item_id}: {row.error_code}")
     path = here.blobs.thumbnail_path(row.batch_id, row.seq)
 
     data = path.read_bytes() if path.exists() else None

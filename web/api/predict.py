@@ -41,7 +41,7 @@ _OURS = {
     "Judge an image; the answer holds its verdict",
     {200: PredictionPayload},
     query=PredictQuery,
-    body={"multipart/form-data": PredictForm, "image/*": "the picture itself"},
+    body={"multipart/form-data": PredictForm, "image/*": "the image itself"},
     problems=(400, 413, 415, 422, 429, 503),
     headers={"X-Filename": ("the name of an image that is sent by itself", names.SCHEMA)},
 )
@@ -58,7 +58,7 @@ def predict(query: PredictQuery) -> Response:
         raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {batch_id}", retry_after_s=2)
     if row.error_code is not None:
         status = 500 if row.error_code in _OURS else 422
-        raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this picture")
+        raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this image")
     return Response(json.dumps(prediction_payload(row)), content_type="application/json")
 
 

@@ -51,7 +51,7 @@ _TAGS = {
     "health": "For probes and monitoring; without a key.",
 }
 _INTRODUCTION = (
-    "A batch of part pictures in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
+    "A batch of part images in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
     "are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code`, explained under `/docs/errors`. "
     "Clients must ignore members they don't know."
 )

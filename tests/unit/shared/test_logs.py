@@ -42,9 +42,9 @@ def test_a_line_break_in_a_name_forges_no_line(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("INFO")
-    logging.getLogger("x").info("picture %s", "a.jpg\n2026-01-01T00:00:00.000Z INFO web.app all is well")
+    logging.getLogger("x").info("image %s", "a.jpg\n2026-01-01T00:00:00.000Z INFO web.app all is well")
     first, *others = lines(capsys)
-    assert first.endswith("INFO x picture a.jpg")
+    assert first.endswith("INFO x image a.jpg")
     assert others
     assert all(line.startswith("    ") for line in others)
 
@@ -53,9 +53,9 @@ def test_control_characters_are_made_visible(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("INFO")
-    logging.getLogger("x").info("picture %s", "a\x1b[2J\rb\x00.jpg")
+    logging.getLogger("x").info("image %s", "a\x1b[2J\rb\x00.jpg")
     (line,) = lines(capsys)
-    assert line.endswith(r"picture a\x1b[2J\x0db\x00.jpg")
+    assert line.endswith(r"image a\x1b[2J\x0db\x00.jpg")
 
 
 def test_a_traceback_is_kept_under_its_line(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def test_a_name_that_is_no_text_makes_no_key(site: Site) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (400, "bad_request")
 
 
-def test_a_picture_without_end_is_not_read_to_its_end(site: Site) -> None:
+def test_a_image_without_end_is_not_read_to_its_end(site: Site) -> None:
     most = site.service.settings.max_item_bytes
     body = io.BytesIO(b"x" * (most + 2**20))
     answer = site.client.post("/v1/predict", data=body, content_type="image/png", headers=site.bearer)

@@ -45,7 +45,7 @@ def artifact_of(shape: Shape, folder: Path) -> Artifact:
     )
 
 
-def pictures(shape: Shape, count: int = 33) -> NDArray[np.uint8]:
+def images_of(shape: Shape, count: int = 33) -> NDArray[np.uint8]:
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 200, (count, 1, 1, 1)) + rng.integers(0, 56, (count, *sides(shape)))
     return levels.astype(np.uint8)
@@ -57,7 +57,7 @@ def sides(shape: Shape) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}-{shape.height}")
 def test_both_engines_give_the_same_logits_features_and_maps(shape: Shape, tmp_path: Path) -> None:
-    artifact, images = artifact_of(shape, tmp_path), pictures(shape)
+    artifact, images = artifact_of(shape, tmp_path), images_of(shape)
     for a, b in zip(
         OnnxEngine(artifact, threads=1).explain(images),
         TorchEngine(artifact, device="cpu", threads=1).explain(images),
@@ -68,8 +68,8 @@ def test_both_engines_give_the_same_logits_features_and_maps(shape: Shape, tmp_p
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}-{shape.height}")
-def test_a_picture_scores_the_same_in_any_micro_batch(shape: Shape, tmp_path: Path) -> None:
-    engine, images = load_engine(artifact_of(shape, tmp_path), device="cpu", threads=1), pictures(shape)
+def test_a_image_scores_the_same_in_any_micro_batch(shape: Shape, tmp_path: Path) -> None:
+    engine, images = load_engine(artifact_of(shape, tmp_path), device="cpu", threads=1), images_of(shape)
     whole = engine.predict(images)
     assert whole.dtype == np.float32
     assert whole.shape == (33,)
@@ -80,13 +80,13 @@ def test_a_picture_scores_the_same_in_any_micro_batch(shape: Shape, tmp_path: Pa
 
 
 def test_four_mirrors_make_the_score_blind_to_mirroring(tmp_path: Path) -> None:
-    engine, images = load_engine(artifact_of(SHAPES[0], tmp_path), device="cpu"), pictures(SHAPES[0])
+    engine, images = load_engine(artifact_of(SHAPES[0], tmp_path), device="cpu"), images_of(SHAPES[0])
     flipped = np.ascontiguousarray(images[:, ::-1, ::-1])
     np.testing.assert_allclose(engine.predict(images), engine.predict(flipped), atol=1e-5)
 
 
-def test_read_only_pictures_are_accepted(tmp_path: Path) -> None:
-    artifact, images = artifact_of(SHAPES[1], tmp_path), pictures(SHAPES[1], 2)
+def test_read_only_images_are_accepted(tmp_path: Path) -> None:
+    artifact, images = artifact_of(SHAPES[1], tmp_path), images_of(SHAPES[1], 2)
     images.flags.writeable = False
     OnnxEngine(artifact, threads=1).predict(images)
     TorchEngine(artifact, device="cpu").predict(images)
@@ -148,6 +148,6 @@ def test_cuda_without_a_gpu_says_so(tmp_path: Path) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize(("reduced", "tolerance"), [(False, 1e-4), (True, 2e-2)])
 def test_the_gpu_agrees_with_the_cpu(reduced: bool, tolerance: float, tmp_path: Path) -> None:
-    artifact, images = artifact_of(SHAPES[0], tmp_path), pictures(SHAPES[0])
+    artifact, images = artifact_of(SHAPES[0], tmp_path), images_of(SHAPES[0])
     gpu = TorchEngine(artifact, device="cuda", reduced=reduced).predict(images)
     np.testing.assert_allclose(gpu, OnnxEngine(artifact, threads=1).predict(images), atol=tolerance)
