@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import NO_CONTROL, About, Moment, OneOf, Time, closed
-from shared.contract.scopes import SCOPES
+from shared.contract.scopes import DEFAULT_SCOPES, SCOPES
 from shared.store.records import ApiKeyRecord
 
 
@@ -33,7 +33,7 @@ class ApiKeyRequest(TypedDict):
         Annotated[
             list[Annotated[str, OneOf(SCOPES)]],
             MinLen(1),
-            About("what the key may do", default=["submit", "read"], examples=[["read"]]),
+            About("what the key may do", default=list(DEFAULT_SCOPES), examples=[["read"]]),
         ]
     ]
     expires_at: NotRequired[

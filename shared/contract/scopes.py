@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 SCOPES = ("submit", "read", "review", "metrics", "admin", "operator")
+DEFAULT_SCOPES = ("submit", "read")  # of a key that is made without naming any
 INSTALLATION_SCOPES = frozenset({"metrics", "operator"})
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from shared.cli import service
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded import stack
 from shared.cli.output import print_json, print_table
-from shared.contract.scopes import SCOPES
+from shared.contract.scopes import DEFAULT_SCOPES, SCOPES
 from shared.settings import Settings
 
 
@@ -47,7 +46,9 @@ def list_(where: service.Where, as_json: bool) -> None:
 
 @keys.command()
 @click.option("--name", required=True, help="The purpose of the key.")
-@click.option("--scopes", default="submit,read", show_default=True, help=f"Some of {','.join(SCOPES)}.")
+@click.option(
+    "--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help=f"Some of {','.join(SCOPES)}."
+)
 @click.option(
     "--tenant",
     help="Make it for this tenant, new or not, straight in the database: for the operator, on a machine with "
@@ -73,7 +74,7 @@ def create(where: service.Where, as_json: bool, name: str, scopes: str, tenant: 
 def _create_in_database(
     folder: Path | None, tenant: str, name: str, scopes: list[str], *, as_json: bool
 ) -> int:
-    """Prepare the database where that is due, and make a key in it, as the web program does."""
+    """Prepare the database where that is due, and make a key in it."""
     from shared.access.keys import InvalidTenant, check_tenant  # `--help` needs no database library
 
     try:
@@ -100,9 +101,7 @@ def _create_in_database(
         ",".join(scopes),
     ]  # values may begin with a dash
     asked += ["--json"] if as_json else []
-    return subprocess.run(
-        [sys.executable, "-m", "web", "keys", "create", *asked], env=environment, check=False
-    ).returncode
+    return subprocess.run([*stack.CREATE_KEY, *asked], env=environment, check=False).returncode
 
 
 @keys.command()

@@ -12,12 +12,13 @@ from pathlib import Path
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.processes import die_with_parent
 from shared.cli.embedded.supervise import Child
+from shared.contract.scopes import SCOPES
 from shared.errors import GonogoError
 from shared.settings import Settings
 
 MIGRATIONS = [sys.executable, "-m", "shared.store.migrations"]
-_FIRST_KEY = [sys.executable, "-m", "web", "keys", "create", "--tenant", "default", "--name", "admin"]
-_FIRST_SCOPES = "admin,operator,metrics,submit,read,review"
+# The CLI holds no SQL: a child process makes a key.
+CREATE_KEY = [sys.executable, "-m", "shared.access"]
 
 
 class NotStarted(GonogoError):
@@ -83,7 +84,7 @@ def valkey_binary() -> Path:
 def first_key(settings: Settings, environment: dict[str, str]) -> str:
     """Make the first admin key, straight in the database, and keep it in the data dir."""
     made = subprocess.run(
-        [*_FIRST_KEY, "--scopes", _FIRST_SCOPES],
+        [*CREATE_KEY, "--tenant", "default", "--name", "admin", "--scopes", ",".join(SCOPES)],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -63,10 +63,10 @@ def test_a_key_of_a_tenant_is_printed_as_the_api_answers_it(
 
 
 @pytest.mark.parametrize("wrong", [["--tenant", "*"], ["--tenant", ""], ["--tenant", "t", "--scopes", "all"]])
-def test_the_web_program_refuses_a_key_in_one_line(
+def test_the_program_that_makes_keys_refuses_one_in_one_line(
     wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GONOGO_DATABASE_URL", f"sqlite:///{tmp_path}/keys.db")
-    argv = [sys.executable, "-m", "web", "keys", "create", "--name", "first", *wrong]
+    argv = [sys.executable, "-m", "shared.access", "--name", "first", *wrong]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr

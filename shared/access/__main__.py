@@ -1,4 +1,4 @@
-"""`python -m web keys create …`: an operator makes a key without having one, on the database itself."""
+"""`python -m shared.access --tenant TENANT --name NAME`: make a key in the database itself, without having one."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import sys
 
 from shared.access import keys
 from shared.contract.keys import key_payload
+from shared.contract.scopes import DEFAULT_SCOPES
 from shared.errors import GonogoError
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -13,14 +14,11 @@ from shared.store.engine import Database
 
 def main() -> int:
     """Make an API key and print its secret, or with --json the key as the API answers it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m web")
-    commands = parser.add_subparsers(required=True)
-    key_commands = commands.add_parser("keys").add_subparsers(required=True)
-    create = key_commands.add_parser("create", help="make a key and print its secret")
-    create.add_argument("--tenant", required=True)
-    create.add_argument("--name", required=True)
-    create.add_argument("--scopes", default="submit,read")
-    create.add_argument("--json", action="store_true", help="print the key as JSON")
+    parser = argparse.ArgumentParser(prog="python -m shared.access", description="Make an API key.")
+    parser.add_argument("--tenant", required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--scopes", default=",".join(DEFAULT_SCOPES))
+    parser.add_argument("--json", action="store_true", help="print the key as JSON")
     asked = parser.parse_args()
     try:
         database = Database(Settings.from_env().database)
