@@ -17,7 +17,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
 from shared.version import installed_version
-from web.api import api_keys, batches, health, items, models, parts, predict, session, steering, workers
+from web.api import api_keys, batches, health, items, model_versions, parts, predict, session, steering, workers
 from web.http import precheck, problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
@@ -35,7 +35,7 @@ _RESOURCES = (
     items,
     parts,
     predict,
-    models,
+    model_versions,
     workers,
     api_keys,
     session,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # for the types alone: the client needs no database library
     from shared.contract.batches import BatchPayload
     from shared.contract.items import ItemPayload
     from shared.contract.keys import ApiKeyPayload
-    from shared.contract.models import ModelPayload
+    from shared.contract.model_versions import ModelPayload
     from shared.contract.predictions import PredictionPayload
     from shared.contract.workers import WorkerPayload
 
@@ -217,7 +217,7 @@ class Client:
     ) -> ModelPayload:
         """Upload an artifact, to be loaded by trial; uploading the same bytes again names the same version.
 
-        One that does not know how its images look is refused, unless it is taken `without_guard`.
+        The service refuses an artifact without a guard, unless `without_guard` says to take it.
         """
         headers = {"Content-Type": "application/octet-stream"}
         path = "/v1/models" + _of(tenant)

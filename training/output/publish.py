@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from shared.client.client import Client
-from shared.contract.models import ModelPayload
+from shared.contract.model_versions import ModelPayload
 from shared.errors import ArtifactError
 from shared.registry.artifact import read_artifact
 

@@ -8,7 +8,7 @@ from werkzeug.routing import Rule
 from shared.contract.batches import BatchPayload
 from shared.contract.items import ItemPayload
 from shared.contract.keys import ApiKeyPayload
-from shared.contract.models import ModelPayload
+from shared.contract.model_versions import ModelPayload
 from shared.contract.pages import Page
 from shared.contract.parts import PartPayload
 

@@ -13,7 +13,7 @@ from shared.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.contract.models import ModelPayload
+    from shared.contract.model_versions import ModelPayload
 
 
 _tenant = click.option("--tenant", help="As an operator: act for this tenant; * is the installation.")

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from flask import Blueprint, request
 from sqlalchemy import Connection
 
 from shared.broker import queues
-from shared.contract.models import ModelPayload, model_payload
+from shared.contract.model_versions import ModelPayload, model_payload
 from shared.contract.pages import Page, page
 from shared.contract.queries import TenantQuery, UploadModelQuery
 from shared.contract.states import ModelStatus
@@ -96,11 +96,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     problems=(403, 404, 409),
 )
 def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    here, tenant = service(), acting_tenant(query)
-    with here.database.write() as connection:
-        _check_usable(here, _existing(connection, tenant, model_id))
-        activations.activate(connection, model_id, tenant)
-    return _answer(here, tenant, model_id)
+    return _switched(model_id, acting_tenant(query), activations.activate)
 
 
 @blueprint.post("/v1/models/<model_id>/rollback")
@@ -112,11 +108,7 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     problems=(403, 404, 409),
 )
 def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    here, tenant = service(), acting_tenant(query)
-    with here.database.write() as connection:
-        _check_usable(here, _existing(connection, tenant, model_id))
-        activations.roll_back(connection, model_id, tenant)
-    return _answer(here, tenant, model_id)
+    return _switched(model_id, acting_tenant(query), activations.roll_back)
 
 
 @blueprint.get("/v1/models/<model_id>/card")
@@ -131,6 +123,15 @@ def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         return dict(_existing(connection, tenant, model_id).card)
+
+
+def _switched(model_id: str, tenant: str, switch: Callable[[Connection, str, str], None]) -> dict[str, Any]:
+    """The version after `switch` has made it the active one; raises 404, or 409 where it cannot be used."""
+    here = service()
+    with here.database.write() as connection:
+        _check_usable(here, _existing(connection, tenant, model_id))
+        switch(connection, model_id, tenant)
+    return _answer(here, tenant, model_id)
 
 
 def _existing(connection: Connection, tenant: str, model_id: str) -> ModelRecord:
