@@ -19,7 +19,8 @@ from shared.webhooks import owed
 
 @dataclass(frozen=True)
 class Tell:
-    """The functions that tell others after the commit. Both may lose a call; the sweep and slow polls make up.
+    """The functions that tell others after the commit. Both may lose a call: the sweep then finds the delivery, and a
+    waiting request reads the database again after some seconds.
 
     `base` is GONOGO_PUBLIC_URL, with which the links of a webhook message begin.
     """

@@ -3,7 +3,7 @@
 Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 """
 
-from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, literal, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle import blocked, counters, parts
@@ -81,17 +81,6 @@ def requeue_items(connection: Connection, batch_id: str, first: int, last: int, 
             )
             .values(status=ChunkStatus.HELD)
         )
-
-
-def expired_leases(connection: Connection, limit: int) -> list[int]:
-    """Ids of chunks whose lease has ended."""
-    query = (
-        select(Chunk.id)
-        .where(Chunk.status == ChunkStatus.LEASED, Chunk.lease_until < clock())
-        .order_by(Chunk.lease_until)
-        .limit(limit)
-    )
-    return list(connection.scalars(query))
 
 
 def end_lease(connection: Connection, chunk_id: int, token: str, until: float) -> None:

@@ -14,7 +14,7 @@ from shared.ids import new_id
 from shared.lifecycle import claims, leases, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
-from shared.store.engine import Database
+from shared.store.engine import Database, clock
 from shared.store.tables import Batch, Chunk, Item
 
 LANE = "normal"
@@ -141,3 +141,9 @@ def result_of(seq: int, kind: int) -> Result:
         return Result(seq, error_code="corrupt_image", error_detail="")
     reasons = (Reason.UNFAMILIAR, Reason.LOW_CONFIDENCE) if kind == 3 else ()
     return Result(seq, verdict=("defect", "no_defect", "review")[kind - 1], score=0.5, reasons=reasons)
+
+
+def ended_leases(connection: Connection) -> list[int]:
+    """Ids of the chunks whose lease has ended by the database's clock."""
+    ended = select(Chunk.id).where(Chunk.status == ChunkStatus.LEASED, Chunk.lease_until < clock())
+    return list(connection.scalars(ended))

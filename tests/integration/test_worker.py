@@ -36,7 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
     changed: dict[str, Any] = {"chunk_items": 4, "max_attempts": 1, "workers": 1, "drain_s": 3.0}
     with running(folder, [artifact], *names, **changed) as made:
         point = f"worker.decode:{hashlib.sha256(POISON).hexdigest()}"
-        # Of the whole stack, so that a test which starts the bulk worker again leaves it as the others expect it.
+        # The whole stack has this setting, so that a bulk worker which a test starts again has it as well.
         made.extra_env |= {"GONOGO_FAILPOINTS": f"{point}=kill", "GONOGO_FAILPOINTS_DIR": str(folder)}
         made.start("bulk")
         made.wait_ready(90)

@@ -97,9 +97,6 @@ class Bridge:
             await self._write(scope, send, refuse(refusal, scope))
         except (BodyBroken, ClientGone):
             _cut(scope)
-        finally:
-            with contextlib.suppress(KeyError):
-                scope.pop("gonogo.key")
 
     async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if scope["http_version"] == "1.1" and not any(name == b"host" for name, _ in scope["headers"]):

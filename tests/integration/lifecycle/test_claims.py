@@ -9,7 +9,7 @@ from shared.lifecycle import endings, leases, verdicts
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.tables import Chunk, Item
-from tests.harness.rows import batch_row, claim, hand_back, make_batch, must_claim, record, run
+from tests.harness.rows import batch_row, claim, ended_leases, hand_back, make_batch, must_claim, record, run
 
 
 def test_a_claim_takes_a_chunk_its_items_and_an_attempt(database: Database, model_id: str) -> None:
@@ -76,9 +76,9 @@ def test_a_late_zombie_writes_nothing(database: Database, model_id: str) -> None
 def test_a_lease_that_was_renewed_is_not_taken(database: Database, model_id: str) -> None:
     make_batch(database, model_id)
     held = must_claim(database, lease_s=-1)
-    assert run(database, leases.expired_leases, 10) == [held.chunk_id]
+    assert run(database, ended_leases) == [held.chunk_id]
     assert run(database, leases.renew, held.chunk_id, "mine", 60)
-    assert run(database, leases.expired_leases, 10) == []
+    assert run(database, ended_leases) == []
     assert run(database, leases.return_expired, held.chunk_id, 3) is None
     assert claim(database) is None
 
@@ -120,6 +120,6 @@ def test_only_the_lease_of_the_named_token_is_ended(database: Database, model_id
     assert until is not None
     run(database, leases.end_lease, held.chunk_id, "another", until)
     run(database, leases.end_lease, held.chunk_id, "mine", until - 1)  # it was renewed meanwhile
-    assert run(database, leases.expired_leases, 10) == []
+    assert run(database, ended_leases) == []
     run(database, leases.end_lease, held.chunk_id, "mine", until)
-    assert run(database, leases.expired_leases, 10) == [held.chunk_id]
+    assert run(database, ended_leases) == [held.chunk_id]

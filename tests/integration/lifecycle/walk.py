@@ -25,7 +25,7 @@ from shared.lifecycle import closing, endings, leases, purging, steering, verdic
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
-from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, result_of
+from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, ended_leases, result_of
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -242,7 +242,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         with self.database.read() as connection:
-            expired = leases.expired_leases(connection, 100)
+            expired = ended_leases(connection)
             late = connection.scalars(
                 select(Batch.id).where(
                     Batch.deadline_at < time.time(), Batch.sealed.is_(True), Batch.queued > 0
