@@ -17,7 +17,18 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
 from shared.version import installed_version
-from web.api import api_keys, batches, health, items, model_versions, parts, predict, session, steering, workers
+from web.api import (
+    api_keys,
+    batches,
+    health,
+    items,
+    model_versions,
+    parts,
+    predict,
+    session,
+    steering,
+    workers,
+)
 from web.http import precheck, problems
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer

@@ -10,7 +10,13 @@ from shared.contract.fields import About
 class ErrorEntry(TypedDict, total=False):
     code: str
     detail: str
-    pointer: str
+    pointer: Annotated[
+        str,
+        About(
+            "JSON Pointer (RFC 6901) into the body; /query/NAME and /header/NAME name a parameter, "
+            "and an empty one the request as a whole"
+        ),
+    ]
     filename: str
     line: int
 

@@ -168,6 +168,13 @@ class HomePageQuery(TypedDict, total=False):
 
 
 @closed
+class SignInQuery(TypedDict, total=False):
+    """The form that takes a key."""
+
+    next: Annotated[str, MaxLen(8000), About("the page to show afterwards")]
+
+
+@closed
 class BatchPageQuery(TypedDict, total=False):
     """The page of one batch."""
 

@@ -99,8 +99,8 @@ def get_results(batch_id: str, query: ResultsQuery) -> Response:
 
 
 def _accepted_form() -> str:
-    """The form that the Accept header weighs most; ndjson where it weighs both alike, or is absent."""
-    if "Accept" not in request.headers:
+    """The form that the Accept header weighs most; ndjson where it weighs both alike, is empty or absent."""
+    if not request.headers.get("Accept", "").strip():
         return "ndjson"
     best = request.accept_mimetypes.best_match(_MEDIA_TYPES.values())
     for form, media_type in _MEDIA_TYPES.items():

@@ -7,6 +7,7 @@ from shared.contract.options import PredictForm
 from shared.contract.predictions import PredictionPayload, prediction_payload
 from shared.contract.queries import PredictQuery
 from shared.contract.states import FINISHED_ITEM, Lane
+from shared.registry.versions import UnknownModel
 from shared.store.records import ItemRecord
 from shared.store.tables import Item
 from web.http.auth import require
@@ -67,7 +68,11 @@ def _submit(here: Service, query: PredictQuery) -> str:
     options["priority"] = Lane.INTERACTIVE.value
     options["model"] = query.get("model")
     intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
-    submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
+    try:
+        submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
+    except UnknownModel as error:
+        error.pointer = error.pointer and "/query/model"
+        raise
     return intake.batch_id
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import json_text
+from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
 _WITHOUT = {"cursor", "limit"}  # a client may change the size of its pages
@@ -41,12 +42,15 @@ class Cursors:
         except (ValueError, binascii.Error):
             values = None
         if not isinstance(values, list) or not _fit(values[1:], kinds):
-            raise HttpProblem(400, "invalid_cursor", "this cursor is not one of ours")
+            raise _refused("this cursor is not one of ours")
         if values[0] != self._binding:
-            raise HttpProblem(
-                400, "invalid_cursor", "this cursor is of another list, or of other filters or another sort"
-            )
+            raise _refused("this cursor is of another list, or of other filters or another sort")
         return values[1:]
+
+
+def _refused(why: str) -> HttpProblem:
+    entry = ErrorEntry(code="invalid_cursor", pointer="/query/cursor", detail=why)
+    return HttpProblem(400, "invalid_cursor", why, errors=[entry])
 
 
 def _fit(values: list[Any], kinds: tuple[type, ...]) -> bool:

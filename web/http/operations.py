@@ -59,6 +59,23 @@ def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callabl
     return describe
 
 
+def takes_query(kind: Any = NoQuery) -> Callable[[_View], _View]:
+    """Check the query of a view that the document leaves out, such as a page: it is as closed as an operation's.
+
+    The view gets the checked query as `query` if it has one.
+    """
+
+    def declare(view: _View) -> _View:
+        @functools.wraps(view)
+        def checked(**places: Any) -> Any:
+            query = validators.read_query(kind, request)
+            return view(**places) if kind is NoQuery else view(query=query, **places)
+
+        return checked  # type: ignore[return-value]
+
+    return declare
+
+
 def streams_body(view: _View) -> _View:
     """Mark a view that reads its body as it arrives; the server bounds the bodies of the others (web/server)."""
     view.streams_body = True  # type: ignore[attr-defined]

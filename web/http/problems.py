@@ -79,8 +79,10 @@ def respond(problem: HttpProblem) -> Response:
         "code": problem.code,
         "request_id": g.get("request_id", ""),
     }
-    if problem.errors:
-        body["errors"] = problem.errors
+    if problem.errors or problem.status in (400, 422):
+        # An entry without a pointer is about the request as a whole.
+        whole = ErrorEntry(code=problem.code, pointer="", detail=body["detail"])
+        body["errors"] = [{**whole, **entry} for entry in problem.errors or [whole]]
     response = Response(json.dumps(body), problem.status, content_type="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
-from web.http.operations import Operation
+from web.http.operations import Operation, takes_query
 from web.openapi.links import links
 from web.openapi.schemas import Schemas
 from web.pages.security import harden
@@ -58,18 +58,21 @@ _INTRODUCTION = (
 
 
 @blueprint.get("/openapi.json")
+@takes_query()
 def openapi_json() -> dict[str, Any]:
     """The document for programs."""
     return document()
 
 
 @blueprint.get("/docs")
+@takes_query()
 def docs() -> str:
     """The document for people."""
     return render_template("docs.html", document=document())
 
 
 @blueprint.get("/docs/errors")
+@takes_query()
 def docs_errors() -> str:
     """Every error code and its meaning."""
     return render_template("errors.html", request_codes=REQUEST_CODES, item_codes=ITEM_CODES)

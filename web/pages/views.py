@@ -7,11 +7,19 @@ from flask import Blueprint, Response, g, redirect, render_template, request, se
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.contract.queries import BatchListQuery, BatchPageQuery, HomePageQuery, ItemListQuery
+from shared.contract.queries import (
+    BatchListQuery,
+    BatchPageQuery,
+    HomePageQuery,
+    ItemListQuery,
+    NoQuery,
+    SignInQuery,
+)
 from shared.contract.states import FINISHED_BATCH, ItemStatus
 from web.http import problems, validators
 from web.http.auth import may, require, sign_in
 from web.http.headers import base_url
+from web.http.operations import takes_query
 from web.http.problems import HttpProblem
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
@@ -27,6 +35,12 @@ _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
 
 
+@blueprint.before_request
+def _static_files_take_no_query() -> None:
+    if request.endpoint == "pages.static":
+        validators.read_query(NoQuery, request)
+
+
 @blueprint.record_once
 def _install(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS)
@@ -36,12 +50,12 @@ def _install(state: Any) -> None:
 
 @blueprint.get("/")
 @require("read")
-def home() -> str:
+@takes_query(HomePageQuery)
+def home(query: HomePageQuery) -> str:
     """The form that sends images, and the list of batches."""
     here = service()
-    asked = validators.read_query(HomePageQuery, request)
-    query = validators.with_defaults(BatchListQuery, {**asked, "limit": _ROWS})
-    page = batches.page_of(here, g.tenant, cast(BatchListQuery, query), base_url(request))
+    listed = validators.with_defaults(BatchListQuery, {**query, "limit": _ROWS})
+    page = batches.page_of(here, g.tenant, cast(BatchListQuery, listed), base_url(request))
     active = next((batch for batch in page["data"] if batch["finished_at"] is None), None)
     tag = f'"{batches.version(here, g.tenant, active["id"])[0]}"' if active else None
     return render_template("home.html", page=page, watched=active, etag=tag, may_submit=_may("submit"))
@@ -49,13 +63,13 @@ def home() -> str:
 
 @blueprint.get("/batches/<batch_id>")
 @require("read")
-def batch(batch_id: str) -> str:
+@takes_query(BatchPageQuery)
+def batch(batch_id: str, query: BatchPageQuery) -> str:
     """A batch: progress, counts, and its items, the highest score first."""
     here = service()
     row = batches.find(here, g.tenant, batch_id)
-    asked = validators.read_query(BatchPageQuery, request)
-    query = validators.with_defaults(ItemListQuery, {**asked, "limit": _TILES, "sort": "-score"})
-    page = items.page_of(here, row, cast(ItemListQuery, query))
+    listed = validators.with_defaults(ItemListQuery, {**query, "limit": _TILES, "sort": "-score"})
+    page = items.page_of(here, row, cast(ItemListQuery, listed))
     filters = {name: request.args[name] for name in ("verdict", "status") if name in request.args}
     shown = [item for item in page["data"] if item["status"] not in _OPEN_ITEM]
     return render_template(
@@ -73,6 +87,7 @@ def batch(batch_id: str) -> str:
 
 @blueprint.post("/batches/<batch_id>/cancel")
 @require("submit")
+@takes_query()
 def cancel(batch_id: str) -> AnyResponse:
     """Cancel, and show the batch again."""
     batches.cancel(service(), g.tenant, batch_id)
@@ -90,12 +105,14 @@ def steer(batch_id: str, step: str) -> AnyResponse:
 
 
 @blueprint.get("/sign-in")
-def ask_for_key() -> str:
+@takes_query(SignInQuery)
+def ask_for_key(query: SignInQuery) -> str:
     """The form that takes a key."""
-    return render_template("sign_in.html", next=_next())
+    return render_template("sign_in.html", next=_local(query.get("next")))
 
 
 @blueprint.post("/sign-in")
+@takes_query()
 def take_key() -> AnyResponse | tuple[str, int]:
     """A key for a cookie."""
     try:
@@ -106,6 +123,7 @@ def take_key() -> AnyResponse | tuple[str, int]:
 
 
 @blueprint.post("/sign-out")
+@takes_query()
 def sign_out() -> AnyResponse:
     """End the session."""
     session.clear()
@@ -117,9 +135,14 @@ def _may(scope: str) -> bool:
 
 
 def _next() -> str:
-    """Where to go after signing in: a path of this service, whatever the query says."""
+    """Where to go after signing in, from the form."""
+    return _local(request.form.get("next"))
+
+
+def _local(wanted: str | None) -> str:
+    """`wanted` if it is a path of this service, else the first page."""
     home = url_for("pages.home")
-    wanted = request.values.get("next", home)
+    wanted = home if wanted is None else wanted
     parts = urlsplit(wanted)
     local = wanted.startswith(home) and not wanted.startswith(("//", "/\\"))
     return wanted if local and not parts.scheme and not parts.netloc else home

@@ -18,6 +18,8 @@ class Refusal(Exception):
 
 def problem_body(status: int, code: str, detail: str, path: str, request_id: str, root: str = "") -> bytes:
     """The problem document; `root` is the prefix of every path (front.py)."""
+    # Refused before the application sees it, for a fault of the request as a whole.
+    errors = [{"code": code, "pointer": "", "detail": detail}] if status == 400 else []
     return json.dumps(
         {
             "type": f"{root}/docs/errors#{code}",
@@ -27,6 +29,7 @@ def problem_body(status: int, code: str, detail: str, path: str, request_id: str
             "instance": root + path,
             "code": code,
             "request_id": request_id,
+            **({"errors": errors} if errors else {}),
         }
     ).encode()
 

@@ -4,6 +4,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+from shared import json_text
+from shared.contract.problems import ErrorEntry
 from shared.webhooks import addresses
 from web.http.problems import HttpProblem
 from web.upload import archives, names
@@ -75,25 +77,20 @@ class _Parts:
         self._name, self._field = name, bytearray()
         if name == "archive":
             if self._archive is not None:
-                raise HttpProblem(400, "too_many_archives", "a request holds at most one `archive`")
+                raise _part_refused("archive", "too_many_archives", "a request holds at most one `archive`")
             self._archive_name = names.checked(filename)
             spool = self._intake.service.blobs.spool_folder()
             self._archive = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115 - closed by close()
         elif name == "options":
             # Chunks may have started under the first options: a second part could not change them any more.
             if self._intake.options is not None:
-                raise HttpProblem(
-                    400,
+                raise _part_refused(
+                    "options",
                     "invalid_options",
                     "a batch takes one `options` part, a prediction none: see its query",
                 )
         else:
-            raise HttpProblem(
-                400,
-                "unknown_part",
-                f"unknown part {name!r}",
-                errors=[{"code": "unknown_part", "pointer": f"/{name}"}],
-            )
+            raise _part_refused(name, "unknown_part", f"unknown part {name!r}")
 
     def data(self, data: memoryview) -> None:
         if self._is_image:
@@ -117,7 +114,11 @@ class _Parts:
             if (webhook := options.get("webhook")) is not None:
                 # Refused now rather than at the first delivery, which judges the address again after DNS.
                 allowed = self._intake.settings.webhook_allowed_networks
-                addresses.check_url(webhook["url"], allowed)
+                try:
+                    addresses.check_url(webhook["url"], allowed)
+                except addresses.ForbiddenAddress as error:
+                    error.pointer = "/options/webhook/url"
+                    raise
             self._intake.set_options(options)
 
     def read_archive(self) -> None:
@@ -128,3 +129,8 @@ class _Parts:
     def close(self) -> None:
         if self._archive is not None:
             self._archive.close()
+
+
+def _part_refused(part: str, code: str, detail: str) -> HttpProblem:
+    entry = ErrorEntry(code=code, pointer=f"/{json_text.escaped(part)}", detail=detail)
+    return HttpProblem(400, code, detail, errors=[entry])

@@ -29,7 +29,7 @@ class Skipped:
     def errors(self) -> list[ErrorEntry]:
         """For the answer to a submission without any image."""
         return [
-            {"code": "file_skipped", "filename": filename, "detail": reason}
+            {"code": "file_skipped", "pointer": "/archive", "filename": filename, "detail": reason}
             for filename, reason in self._named
         ]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.contract.problems import ErrorEntry
 from shared.errors import Unavailable
 from shared.lifecycle import idempotency
 from shared.lifecycle.idempotency import First
@@ -61,7 +62,12 @@ def _undo(service: Service, intake: Intake) -> None:
 
 def _check_key(key: str | None) -> None:
     if key is not None and not 1 <= len(key) <= 255:
-        raise HttpProblem(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
+        raise _key_refused(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
+
+
+def _key_refused(status: int, code: str, detail: str) -> HttpProblem:
+    entry = ErrorEntry(code=code, pointer="/header/Idempotency-Key", detail=detail)
+    return HttpProblem(status, code, detail, errors=[entry])
 
 
 def _is_finished(service: Service, tenant: str, key: str | None) -> bool:
@@ -88,5 +94,5 @@ def _claim(service: Service, intake: Intake) -> First | None:
 
 def _replay(intake: Intake, first: First) -> Accepted:
     if intake.fingerprint() != first.fingerprint:
-        raise HttpProblem(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
+        raise _key_refused(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
     return Accepted(first.batch_id, True, makes_secret(intake.options))

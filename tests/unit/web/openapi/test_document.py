@@ -188,7 +188,15 @@ def _codes_of(node: ast.AST) -> Iterator[str]:
     found: list[ast.expr] = []
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        place = {"HttpProblem": 1, "Refusal": 1, "ItemError": 0, "refuse": 0}.get(name, len(node.args))
+        places = {
+            "HttpProblem": 1,
+            "Refusal": 1,
+            "ItemError": 0,
+            "refuse": 0,
+            "_part_refused": 1,
+            "_key_refused": 1,
+        }
+        place = places.get(name, len(node.args))
         found = node.args[place : place + 1]
         found += [keyword.value for keyword in node.keywords if keyword.arg in ("code", "error_code")]
     elif isinstance(node, ast.Dict):

@@ -1,0 +1,129 @@
+"""Every route is closed: it refuses query parameters that it does not name, and each refusal points at its part."""
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from werkzeug.routing import Rule
+
+from tests.harness.forms import as_form, options_part
+from tests.harness.site import ORIGIN, Site
+
+_LEAVES = {"pages.static": {"filename": "gonogo.css"}}
+
+
+def calls(site: Site) -> Iterator[tuple[Rule, str, str]]:
+    """(rule, method, path) of every route, with ids of a batch, an item and a model that are there."""
+    batch = site.submit(["a.png"])
+    item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()["data"][0]
+    model = site.client.get("/v1/models", headers=site.bearer).get_json()["data"][0]
+    ids = {"batch_id": batch["id"], "item_id": item["id"], "model_id": model["id"]}
+    adapter = site.app.url_map.bind("localhost")
+    for rule in site.app.url_map.iter_rules():
+        places = {name: ids.get(name, "none") for name in rule.arguments} | _LEAVES.get(rule.endpoint, {})
+        for method in sorted((rule.methods or set()) - {"OPTIONS"}):
+            yield rule, method, adapter.build(rule.endpoint, places, method=method)
+
+
+def test_every_route_refuses_an_unknown_query_parameter(site: Site) -> None:
+    browser, seen = site.signed_in(), 0
+    for rule, method, path in calls(site):
+        for query in ("treshold=0.5", "treshold="):
+            answer = browser.open(f"{path}?{query}", method=method, headers=ORIGIN, json={})
+            assert answer.status_code == 400, (rule, method, answer.status_code)
+            seen += 1
+            if method != "HEAD" and answer.is_json:
+                problem = answer.get_json()
+                assert problem["code"] == "invalid_parameter", (rule, method, problem)
+                assert [entry["pointer"] for entry in problem["errors"]] == ["/query/treshold"]
+    assert seen > 60
+
+
+def test_every_route_refuses_a_repeated_query_parameter(site: Site) -> None:
+    browser = site.signed_in()
+    for rule, method, path in calls(site):
+        answer = browser.open(f"{path}?limit=1&limit=2", method=method, headers=ORIGIN, json={})
+        assert answer.status_code == 400, (rule, method, answer.status_code)
+
+
+def test_the_pages_and_documents_answer_without_a_query(site: Site) -> None:
+    browser = site.signed_in()
+    for path in (
+        "/",
+        "/docs",
+        "/docs/errors",
+        "/openapi.json",
+        "/sign-in",
+        "/sign-in?next=/docs",
+        "/static/live.js",
+    ):
+        with browser.get(path) as answer:
+            assert answer.status_code == 200, path
+    assert 'name="next" value="/docs"' in browser.get("/sign-in?next=/docs").text
+    for elsewhere in ("https://evil.example/", "//evil.example", "/\\evil.example"):
+        assert 'name="next" value="/"' in browser.get("/sign-in", query_string={"next": elsewhere}).text
+
+
+IMAGE = ("images", "a.png", b"x")
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "an option": ("/v1/batches", as_form(options_part({"colour": 1}), IMAGE), "/options/colour"),
+    "a model": ("/v1/batches", as_form(options_part({"model": "none such"}), IMAGE), "/options/model"),
+    "a model of a prediction": ("/v1/predict?model=none", as_form(("file", "a.png", b"x")), "/query/model"),
+    "an operating point": (
+        "/v1/batches",
+        as_form(options_part({"operating_point": {"threshold": 0.9}}), IMAGE),
+        "/options/operating_point",
+    ),
+    "a webhook's address": (
+        "/v1/batches",
+        as_form(options_part({"webhook": {"url": "http://127.0.0.1/"}}), IMAGE),
+        "/options/webhook/url",
+    ),
+    "a part": ("/v1/batches", as_form(("holi/day", "a", b"x"), IMAGE), "/holi~1day"),
+    "options twice": ("/v1/batches", as_form(options_part({}), options_part({}), IMAGE), "/options"),
+    "two archives": ("/v1/batches", as_form(*[("archive", "a.zip", b"x")] * 2), "/archive"),
+    "no archive": ("/v1/batches", as_form(("archive", "a.zip", b"x")), "/archive"),
+    "nothing": ("/v1/batches", as_form(options_part({})), ""),
+    "a broken form": ("/v1/batches", {"data": b"x", "content_type": "multipart/form-data; boundary=b"}, ""),
+    "a key's length": (
+        "/v1/batches",
+        {**as_form(IMAGE), "headers": {"Idempotency-Key": "x" * 256}},
+        "/header/Idempotency-Key",
+    ),
+    "a member": ("/v1/api-keys", {"json": {"name": "x", "treshold": 1}}, "/treshold"),
+    "a time": ("/v1/api-keys", {"json": {"name": "x", "expires_at": "2001-01-01T00:00:00Z"}}, "/expires_at"),
+    "no JSON": ("/v1/api-keys", {"data": "{", "content_type": "application/json"}, ""),
+    "an artifact": ("/v1/models", {"data": b"x", "content_type": "application/zip"}, ""),
+    "two images": ("/v1/predict", as_form(IMAGE, IMAGE), ""),
+    "an odd name": ("/v1/batches", as_form(("images", "\x01.png", b"x")), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_each_refusal_points_at_the_part_that_is_wrong(site: Site, case: str) -> None:
+    path, call, pointer = REFUSED[case]
+    headers = {**site.bearer, **call.get("headers", {})}
+    answer = site.client.post(path, **{**call, "headers": headers})
+    assert answer.status_code in (400, 422), answer.text
+    problem = answer.get_json()
+    assert [entry["pointer"] for entry in problem["errors"]] == [pointer], problem
+    assert all(entry["code"] and entry["detail"] for entry in problem["errors"])
+
+
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/batches/{}/items"])
+def test_a_cursor_that_cannot_be_used_is_pointed_at(site: Site, path: str) -> None:
+    path = path.format(site.submit(["a.png"])["id"])
+    for cursor in ("bm9uc2Vuc2U", "WyIwMDAwMDAwMCIsIDFd"):
+        problem = site.client.get(path, query_string={"cursor": cursor}, headers=site.bearer).get_json()
+        assert (problem["code"], problem["errors"][0]["pointer"]) == ("invalid_cursor", "/query/cursor")
+
+
+@pytest.mark.parametrize("accept", ["", " ", "*/*", None])
+def test_an_empty_accept_header_means_any_form(site: Site, accept: str | None) -> None:
+    batch = site.submit(["a.png"])
+    headers = site.bearer | ({} if accept is None else {"Accept": accept})
+    answer = site.client.get(f"/v1/batches/{batch['id']}/results", headers=headers)
+    assert (answer.status_code, answer.mimetype) == (200, "application/x-ndjson")
+    assert json.loads(io.BytesIO(answer.data).readline())["filename"] == "a.png"
