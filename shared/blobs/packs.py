@@ -21,7 +21,7 @@ class PackWriter:
         self.temporary = path.with_suffix(".tmp")
         with disk.errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.temporary.open("wb", buffering=0)
+            self.file = self.temporary.open("w+b", buffering=0)
         self.size = 0
         self._waiting: list[bytes | memoryview] = []
         self._waiting_bytes = 0
@@ -53,6 +53,11 @@ class PackWriter:
             self.file.seek(size)
             self.file.truncate(size)
         self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes that were written."""
+        self._write_out()
+        return os.pread(self.file.fileno(), length, offset)
 
     def close(self) -> None:
         self._write_out()

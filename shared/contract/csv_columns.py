@@ -11,7 +11,7 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 CSV_COLUMNS = (
     "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
     "error_code", "error_detail", "sha256", "created_at", "finished_at", "reasons",
-    "part_id", "view", "metadata",
+    "part_id", "view", "metadata", "frame",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def csv_line(row: ItemRecord, *, spreadsheet: bool = True) -> str:
         f"{row.verdict or ''},{score},{threshold},{row.model_sha256 or ''},{row.attempts},{row.error_code or ''},"
         f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''},"
         f"{(row.reasons or '').replace(',', ' ')},{cell(row.part_id)},{cell(row.view)},"
-        f"{_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''}\r\n"
+        f"{_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''},{row.frame or ''}\r\n"
     )
 
 

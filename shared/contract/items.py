@@ -35,6 +35,9 @@ class ItemPayload(TypedDict):
     part_id: Annotated[str | None, About("the part that the image shows")]
     view: Annotated[str | None, About("from which side the image shows the part")]
     filename: str
+    frame: Annotated[
+        int | None, About("the place of the image in its file, from 1; null for the only image of its file")
+    ]
     sha256: str | None
     status: Annotated[str, OneOf(ItemStatus)]
     verdict: Annotated[str, OneOf(Verdict)] | None
@@ -62,6 +65,7 @@ def item_payload(row: ItemRecord) -> ItemPayload:
         "part_id": row.part_id,
         "view": row.view,
         "filename": row.filename,
+        "frame": row.frame,
         "sha256": row.sha256,
         "status": row.status,
         "verdict": row.verdict,

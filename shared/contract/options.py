@@ -135,6 +135,15 @@ class Options(TypedDict, total=False):
     retention: Annotated[
         Duration | None, About("seconds the finished batch is kept; the service's own setting where absent")
     ]
+    frames: Annotated[
+        str,
+        OneOf(("refuse", "split")),
+        About(
+            "a file of several images (TIFF pages, MPO, animated PNG and WebP): fail it with multiple_frames, or make "
+            "an item of each; split needs the options before the first image",
+            default="refuse",
+        ),
+    ]
     on_error: Annotated[
         str,
         OneOf(("continue", "abort")),

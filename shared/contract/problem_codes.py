@@ -64,7 +64,7 @@ ITEM_CODES = {
     "fetch_failed": "The image's bytes could not be read, from its URL or from the store.",
     "fetch_forbidden_address": "The image's URL leads to an address that the service must not reach.",
     "inference_failed": "The network failed on this image.",
-    "multiple_frames": "The file holds several frames, pages or images, and only one can be judged.",
+    "multiple_frames": "The file holds several frames, pages or images: the option `frames` makes an item of each.",
     "poison_image": "Workers died on this image again and again, so it is not tried any more.",
     "timeout": "The image took longer than a worker may take.",
     "too_costly": "Decoding the image would take more memory or work than one image may.",

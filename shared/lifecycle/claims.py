@@ -21,6 +21,7 @@ class ClaimedItem:
     offset: int
     length: int
     sha256: str | None
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ _CLAIM_ITEMS = (
     update(Item)
     .where(_IN_RANGE, Item.status == ItemStatus.QUEUED)
     .values(status=ItemStatus.PROCESSING, attempts=Item.attempts + 1)
-    .returning(Item.seq, Item.offset, Item.length, Item.sha256)
+    .returning(Item.seq, Item.offset, Item.length, Item.sha256, Item.frame)
 )
 _CLAIM_BATCH = (
     update(Batch)

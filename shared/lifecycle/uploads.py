@@ -69,6 +69,7 @@ class ReceivedItem:
     offset: int
     length: int
     error: tuple[ItemErrorCode, str] | None = None
+    frame: int | None = None  # which of several images in the bytes, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,7 @@ def _item_row(batch_id: str, pack: int, item: ReceivedItem, at: float) -> dict[s
         "pack": pack,
         "offset": item.offset,
         "length": item.length,
+        "frame": item.frame,
         "status": ItemStatus.QUEUED if code is None else ItemStatus.FAILED,
         "attempts": 0,
         "error_code": code,

@@ -37,6 +37,7 @@ class Item(Base):
     reasons: Mapped[str | None] = mapped_column(String(64))  # joined by commas
     part_id: Mapped[str | None] = mapped_column(String(200))
     view: Mapped[str | None] = mapped_column(String(200))
+    frame: Mapped[int | None]  # from 1, where the bytes hold several images
 
     __table_args__ = (
         Index(

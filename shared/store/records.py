@@ -142,6 +142,7 @@ class ItemRecord(NamedTuple):
     reasons: str | None
     part_id: str | None
     view: str | None
+    frame: int | None
 
 
 class PartRecord(NamedTuple):

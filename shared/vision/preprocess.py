@@ -14,7 +14,7 @@ from shared.contract.image_files import HEAD_BYTES, image_kind
 from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.accepted import Limits, check_proportions, corrupt, unsupported
-from shared.vision.formats import bmp, jpeg, png, tiff, webp
+from shared.vision.formats import bmp, frames, jpeg, png, tiff, webp
 from shared.vision.tones import check_high_bytes, to_eight_bits
 
 _ORIENTATION = 0x0112
@@ -47,26 +47,35 @@ _DEFAULT = Limits()
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def decode(data: bytes | memoryview, spec: Preprocessing, limits: Limits = _DEFAULT) -> NDArray[np.uint8]:
+def decode(
+    data: bytes | memoryview, spec: Preprocessing, limits: Limits = _DEFAULT, frame: int | None = None
+) -> NDArray[np.uint8]:
     """Pixels of shape (height, width, channels), read-only, 0 black to 255 white.
 
+    `frame` names one of several images of a file, from 1; without it such a file is refused.
     Raises ItemError with one of the codes that docs/images.md lists. MemoryError passes through.
     """
-    image = _guarded(bytes(data), spec, (spec.width, spec.height), limits)
+    image = _guarded(bytes(data), spec, (spec.width, spec.height), limits, frame)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.height, spec.width, spec.channels)
 
 
-def view(data: bytes, spec: Preprocessing, side: int, limits: Limits = _DEFAULT) -> Image.Image:
+def view(
+    data: bytes, spec: Preprocessing, side: int, limits: Limits = _DEFAULT, frame: int | None = None
+) -> Image.Image:
     """The image as `decode` reads it, upright and undistorted, at most `side` pixels a side. Raises ItemError."""
-    return _guarded(data, spec, side, limits)
+    return _guarded(data, spec, side, limits, frame)
 
 
-def _guarded(data: bytes, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits) -> Image.Image:
+def _guarded(
+    data: bytes, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits, frame: int | None
+) -> Image.Image:
     """Read the image and turn every exception of a decoder into the item's error."""
     kind = image_kind(data)
     if kind is None:
         raise unsupported(_named(data))
     try:
+        if frame is not None:
+            data, kind = frames.alone(data, kind, frame, limits)
         return _read(data, kind, spec, target, limits)
     except (ItemError, MemoryError):
         raise

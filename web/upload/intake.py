@@ -6,10 +6,13 @@ shows in the API once it is sealed. An upload that breaks off is purged by its o
 
 import math
 import time
+from dataclasses import replace
 
 from shared.blobs.packs import PackWriter
 from shared.clock import now
+from shared.contract.frames import frame_numbers
 from shared.contract.options import Options
+from shared.contract.problems import ErrorEntry
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.lifecycle import idempotency, open_work, uploads
@@ -74,6 +77,10 @@ class Intake:
 
     def set_options(self, options: Options) -> None:
         """The client's options. If they come before the first image, chunks start while the upload goes on."""
+        if options["frames"] == "split" and self.total:
+            why = "send `options` before the first image to split files into their frames"
+            entry = ErrorEntry(code="invalid_option", pointer="/options/frames", detail=why)
+            raise HttpProblem(400, "invalid_options", why, errors=[entry])
         self.options = options
 
     def begin(self, filename: str) -> None:
@@ -104,13 +111,27 @@ class Intake:
         """Finish the image; a full chunk is committed and announced."""
         item, progress = self._image.end(self.total), self._progress
         self._fingerprint.add(item)
-        progress.items += 1
         progress.bytes += item.length
         if self._writer is None:
+            progress.items += 1
             return
-        self._items.append(item)
+        found = self._frames(item)
+        progress.items += len(found)
+        self._items += found
         if progress.is_full(self._pack, len(self._items), self._writer.size):
             self._commit()
+
+    def _frames(self, item: ReceivedItem) -> list[ReceivedItem]:
+        """The items of an image file: one, or by the option `frames` one for each image in it. They share its bytes."""
+        if self._writer is None or not item.length or not self.options or self.options["frames"] != "split":
+            return [item]
+        numbers = frame_numbers(self._writer.read(item.offset, item.length))
+        if self.total + len(numbers) > self.settings.max_batch_items:
+            most = self.settings.max_batch_items
+            raise HttpProblem(413, "too_many_items", f"a batch holds at most {most} items")
+        return [
+            replace(item, seq=item.seq + place, frame=number) for place, number in enumerate(numbers)
+        ] or [item]
 
     def skip(self, filename: str, reason: str) -> None:
         """Count a file that becomes no item; the first ones are named in the batch."""

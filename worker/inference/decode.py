@@ -27,7 +27,7 @@ def decode_item(item: ClaimedItem, data: bytes, spec: Preprocessing, limits: Lim
     started = time.perf_counter()
     try:
         failpoints.hit("worker.decode", item.sha256)
-        image = decode(data, spec, limits)
+        image = decode(data, spec, limits, item.frame)
     except ItemError as error:
         return Result(item.seq, error_code=error.code, error_detail=error.detail)
     except MemoryError:

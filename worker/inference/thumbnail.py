@@ -22,7 +22,7 @@ def draw_thumbnail(runtime: Runtime, batch_id: str, seq: int) -> None:
     path = runtime.blobs.thumbnail_path(batch_id, seq)
     if not path.exists():
         query = (
-            select(Item.pack, Item.offset, Item.length, ModelVersion.sha256)
+            select(Item.pack, Item.offset, Item.length, Item.frame, ModelVersion.sha256)
             .join(Batch, Batch.id == Item.batch_id)
             .join(ModelVersion, ModelVersion.id == Batch.model_id)
             .where(Item.batch_id == batch_id, Item.seq == seq)
@@ -33,17 +33,17 @@ def draw_thumbnail(runtime: Runtime, batch_id: str, seq: int) -> None:
             return
         data = runtime.blobs.read(batch_id, row.pack, row.offset, row.length)
         spec = read_artifact(runtime.blobs.artifact_path(row.sha256)).preprocessing
-        runtime.blobs.put(path, thumbnail(data, spec, limits_of(runtime.settings)))
+        runtime.blobs.put(path, thumbnail(data, spec, limits_of(runtime.settings), row.frame))
     wake(runtime.broker, item_id(batch_id, seq))
 
 
-def thumbnail(data: bytes, spec: Preprocessing, limits: Limits) -> bytes:
+def thumbnail(data: bytes, spec: Preprocessing, limits: Limits, frame: int | None = None) -> bytes:
     """A JPEG of at most SIDE pixels a side, undistorted, with the tones that the network sees.
 
     An image that is refused gives a grey square.
     """
     try:
-        image = view(data, spec, SIDE, limits)
+        image = view(data, spec, SIDE, limits, frame)
     except ItemError:
         image = Image.new("L", (SIDE, SIDE), 128)
     buffer = io.BytesIO()

@@ -50,6 +50,7 @@ def _help(option: str) -> str:
 @_texts
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
+@click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
 @click.option("--webhook", metavar="URL", help=_help("webhook"))
 @click.option("--wait", is_flag=True, help="Wait until it has finished.")
 @click.option(
@@ -119,7 +120,9 @@ def _sent() -> Any:
     return sent
 
 
-def _options(*, metadata: tuple[str, ...], priority: Any, webhook: str | None, **texts: Any) -> Options:
+def _options(
+    *, metadata: tuple[str, ...], priority: Any, frames: str | None, webhook: str | None, **texts: Any
+) -> Options:
     noted: dict[str, Any] = {}
     for pair in metadata:
         key, sign, value = pair.partition("=")
@@ -133,6 +136,8 @@ def _options(*, metadata: tuple[str, ...], priority: Any, webhook: str | None, *
         options["metadata"] = noted
     if priority:
         options["priority"] = priority
+    if frames:
+        options["frames"] = frames
     if webhook:
         options["webhook"] = {"url": webhook}
     return options

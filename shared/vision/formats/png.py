@@ -14,8 +14,11 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BYTES_PER_PIXEL = {0: 5, 2: 8, 3: 10, 4: 10, 6: 10}
 
 
-def inspect(data: bytes, limits: Limits) -> Layout:
-    """Walk the chunks; raises ItemError where one is damaged or missing, or the image is not accepted."""
+def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
+    """Walk the chunks. Raises ItemError where one is damaged or missing, or the image is not accepted.
+
+    `animated` lets several frames pass.
+    """
     view = memoryview(data)
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise corrupt("the PNG does not begin with its header")
@@ -37,7 +40,12 @@ def inspect(data: bytes, limits: Limits) -> Layout:
             and not harmless
         ):
             raise corrupt("the checksum of a chunk is wrong")
-        if name == b"acTL" and length >= 4 and int.from_bytes(data[place + 8 : place + 12]) > 1:
+        if (
+            name == b"acTL"
+            and not animated
+            and length >= 4
+            and int.from_bytes(data[place + 8 : place + 12]) > 1
+        ):
             raise ItemError("multiple_frames", "an animated PNG, and only one frame can be judged")
         pixels |= name == b"IDAT"
         if name == b"IEND":

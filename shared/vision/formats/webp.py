@@ -18,8 +18,11 @@ _PROBE = 16  # encoders that pad the data to 16 bytes still pass; sound images m
 _IMAGE = (b"VP8 ", b"VP8L")
 
 
-def inspect(data: bytes, limits: Limits) -> Layout:
-    """Raises ItemError where the container is cut, holds several frames, or is too large to decode."""
+def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
+    """Raises ItemError where the container is cut, holds several frames, or is too large to decode.
+
+    `animated` lets several frames pass; the size is then that of the canvas.
+    """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise corrupt("the WebP ends before its declared size")
@@ -29,7 +32,7 @@ def inspect(data: bytes, limits: Limits) -> Layout:
             raise corrupt("the WebP ends in the middle of a chunk")
         frames += name == b"ANMF"
         images += name in _IMAGE
-    if frames > 1:
+    if frames > 1 and not animated:
         raise ItemError("multiple_frames", "an animated WebP, and only one frame can be judged")
     if not frames and images != 1:
         raise corrupt("the WebP has no image data")

@@ -42,7 +42,7 @@ def item_row(**changed: Any) -> Any:
         "status": "succeeded", "verdict": "defect", "score": 0.9, "threshold": 0.5, "model_sha256": "f" * 64,
         "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
         "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
-        "part_id": None, "view": None,
+        "part_id": None, "view": None, "frame": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
