@@ -1,4 +1,4 @@
-"""Edges are thin: the request stays in the views, and the command line reaches an installation by named commands only."""
+"""Edges are thin: the request stays in the views, and named commands alone reach an installation itself."""
 
 import ast
 from collections.abc import Iterator

@@ -42,7 +42,9 @@ def pid_of(data_dir: Path, name: str) -> int:
     return int(json.loads((data_dir / "pids.json").read_text())["processes"][name]["pid"])
 
 
-def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Path) -> None:
+def test_it_starts_decides_leaves_nothing_running_and_starts_children_again(
+    start: Start, tmp_path: Path
+) -> None:
     up = start(tmp_path / "data").wait_ready()
     with up.client() as client:
         batch = client.wait(client.submit(jpegs(20))["id"], timeout_s=60)
@@ -63,10 +65,10 @@ def test_it_starts_decides_and_leaves_nothing_running(start: Start, tmp_path: Pa
     assert not any("admin key" in line for line in again.lines)
     with again.client() as client:
         assert client.batch(batch["id"])["status"] == "completed"
+    _children_that_die_are_started_again(again)
 
 
-def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> None:
-    up = start(tmp_path / "data").wait_ready()
+def _children_that_die_are_started_again(up: Up) -> None:
     for name in ("web", "worker-bulk", "valkey"):
         os.kill(pid_of(up.data_dir, name), signal.SIGKILL)
     ends_at = time.monotonic() + 40
@@ -81,7 +83,7 @@ def test_a_child_that_dies_is_started_again(start: Start, tmp_path: Path) -> Non
 
 
 @pytest.mark.row(31)
-def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
+def test_after_a_killed_supervisor_and_after_kill_9_of_everything_the_next_start_goes_on(
     start: Start, tmp_path: Path
 ) -> None:
     deep = tmp_path / ("deep-" * 20) / "data"  # its socket's name would be too long for the system
@@ -94,6 +96,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     with again.client() as client:
         batch = client.wait(batch_id, timeout_s=90)
     assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    again = _goes_on_after_kill_9_of_everything(start, again)
     _, socket_path = data_dirs.with_broker(Settings(data_dir=deep))
     assert socket_path is not None
     assert deep not in socket_path.parents
@@ -103,9 +106,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_the_next_goes_on(
     assert not socket_path.parent.exists()
 
 
-@pytest.mark.row(31)
-def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_path: Path) -> None:
-    up = start(tmp_path / "data").wait_ready()
+def _goes_on_after_kill_9_of_everything(start: Start, up: Up) -> Up:
     with up.client() as client:
         batch_id = client.submit(jpegs(600))["id"]
     running = processes_of(up.data_dir)
@@ -116,22 +117,26 @@ def test_after_kill_9_of_everything_the_next_start_goes_on(start: Start, tmp_pat
     with again.client() as client:
         batch = client.wait(batch_id, timeout_s=90)
     assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
-    assert again.stop() == 0
+    return again
 
 
-def test_a_given_broker_is_used_and_no_other_started(start: Start, tmp_path: Path) -> None:
-    own = tmp_path / "own"
+def test_a_given_broker_and_a_key_made_before_the_first_start_are_used(start: Start, tmp_path: Path) -> None:
+    data_dir, own = tmp_path / "data", tmp_path / "own"
+    made = gonogo("keys", "create", "--tenant", "plant", "--name", "first", "--data-dir", str(data_dir))
+    assert made.returncode == 0, made.stderr
     own.mkdir()
     argv = stack.valkey(Settings(data_dir=own), own / "own.sock").argv
     broker = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
-        up = start(tmp_path / "data", GONOGO_BROKER_URL=f"unix://{own / 'own.sock'}").wait_ready()
+        up = start(data_dir, GONOGO_BROKER_URL=f"unix://{own / 'own.sock'}").wait_ready()
         assert not any(
             "valkey-server" in " ".join(process.cmdline()) for process in processes_of(up.data_dir)
         )
         with up.client() as client:
             batch = client.wait(client.submit(jpegs(5))["id"], timeout_s=60)
         assert batch["counts"]["succeeded"] == 5
+        listed = gonogo("status", "--json", "--url", up.url, "--key", made.stdout.strip())
+        assert (listed.returncode, listed.stdout) == (0, "[]\n"), listed.stderr
         assert up.stop() == 0
         assert broker.poll() is None
     finally:
@@ -167,15 +172,6 @@ def test_ctrl_c_while_it_starts_ends_it_cleanly(start: Start, tmp_path: Path) ->
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert processes_of(up.data_dir) == []
-
-
-def test_a_key_made_before_the_first_start_is_a_key_of_the_service(start: Start, tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
-    made = gonogo("keys", "create", "--tenant", "plant", "--name", "first", "--data-dir", str(data_dir))
-    assert made.returncode == 0, made.stderr
-    up = start(data_dir).wait_ready()
-    listed = gonogo("status", "--json", "--url", up.url, "--key", made.stdout.strip())
-    assert (listed.returncode, listed.stdout) == (0, "[]\n"), listed.stderr
 
 
 def test_migrate_makes_the_database(tmp_path: Path) -> None:
