@@ -1,15 +1,19 @@
 """A fuzzer for the image edge: `python -m tests.damage.fuzz SECONDS`."""
 
+import io
+import itertools
 import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import get_args
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shared.contract.frames import MOST_FRAMES, frame_numbers
 from shared.errors import ItemError, ItemErrorCode
 from shared.registry.artifact import Preprocessing
 from shared.vision.preprocess import decode, view
@@ -20,20 +24,30 @@ SPECS = (
     Preprocessing(24, 40, 3),
     Preprocessing(32, 32, 1, full_scale=65535),
 )
+_FLIP = Image.Transpose.FLIP_TOP_BOTTOM
 SLOWEST_S = 10.0
 MOST_BYTES = 1_500 * 2**20
 
 
 def _sound() -> list[bytes]:
     grey = Image.effect_noise((48, 40), 60)
-    colour = Image.merge("RGB", (grey, grey.transpose(Image.Transpose.FLIP_TOP_BOTTOM), grey))
+    colour = Image.merge("RGB", (grey, grey.transpose(_FLIP), grey))
     alpha = colour.copy()
     alpha.putalpha(grey)
     files = [encoded(image, name) for name in FORMATS for image in (grey, colour)]
     files += [encoded(alpha, name) for name in ("PNG", "WebP, lossy", "TIFF, LZW")]
     files += [encoded(colour.quantize(30), name) for name in ("PNG", "BMP", "TIFF, uncompressed")]
     files += [encoded(grey.convert("I;16"), name) for name in ("PNG", "TIFF, Deflate")]
-    return files + [encoded(colour.convert("CMYK"), name) for name in ("JPEG", "TIFF, PackBits")]
+    files += [encoded(colour.convert("CMYK"), name) for name in ("JPEG", "TIFF, PackBits")]
+    return files + [
+        _several((colour, colour.transpose(_FLIP)), kind) for kind in ("TIFF", "MPO", "PNG", "WEBP")
+    ]
+
+
+def _several(images: Sequence[Image.Image], kind: str) -> bytes:
+    buffer = io.BytesIO()
+    images[0].save(buffer, kind, save_all=True, append_images=images[1:])
+    return buffer.getvalue()
 
 
 _SOUND = _sound()
@@ -89,12 +103,14 @@ def broken_images(draw: st.DrawFn) -> bytes:
 def outcome(data: bytes) -> str:
     """`judged` or the item's code. Raises AssertionError where a bound is broken or a detail shows internals."""
     result, before = "judged", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for spec in SPECS:
+    numbers = frame_numbers(data)
+    assert len(numbers) <= MOST_FRAMES
+    for spec, frame in itertools.product(SPECS, (None, *numbers[:2])):
         started = time.perf_counter()
         try:
-            pixels = decode(data, spec)
+            pixels = decode(data, spec, frame=frame)
             assert pixels.shape == (spec.height, spec.width, spec.channels)
-            assert max(view(data, spec, 64).size) <= 64
+            assert max(view(data, spec, 64, frame=frame).size) <= 64
         except ItemError as error:
             result = error.code
             assert result in get_args(ItemErrorCode)

@@ -1,4 +1,4 @@
-"""Any text as options: either options that the contract knows, or a 400 with a pointer for each fault."""
+"""Any text as options: either options that the contract knows, or a refusal with a pointer for each fault."""
 
 import json
 from typing import Any
@@ -29,7 +29,9 @@ def judged(text: bytes) -> Any:
     try:
         return read_options(text)
     except HttpProblem as problem:
-        assert (problem.status, problem.code) in [(400, "invalid_options"), (413, "request_too_large")]
+        # 422: a rule that the document cannot state, such as the order of a review band.
+        known = [(400, "invalid_options"), (422, "invalid_options"), (413, "request_too_large")]
+        assert (problem.status, problem.code) in known
         assert problem.status == 413 or problem.errors
         return problem
 
