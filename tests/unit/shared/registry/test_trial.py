@@ -129,5 +129,5 @@ def test_a_guard_that_cannot_be_used_is_refused(artifact: Path, tmp_path: Path) 
         members["guard.npz"] = open_guard(Preprocessing(64, 64, 1), features=7)
 
     for number, change in enumerate((rubbish, other_size, other_network)):
-        reason = found(forge(artifact, tmp_path / f"guard-{number}.gonogo", change))
+        reason = tried(forge(artifact, tmp_path / f"guard-{number}.gonogo", change))
         assert reason is not None
