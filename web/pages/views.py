@@ -96,6 +96,7 @@ def cancel(batch_id: str) -> AnyResponse:
 
 @blueprint.post("/batches/<batch_id>/<any(pause, resume, retry):step>")
 @require("submit")
+@takes_query()
 def steer(batch_id: str, step: str) -> AnyResponse:
     """Pause, resume or retry, and show the batch again."""
     {"pause": steering.pause, "resume": steering.resume, "retry": steering.retry}[step](
