@@ -87,6 +87,9 @@ class Settings:
     max_wait_s: float = _setting(
         60.0, "longest time that a poll is held; less than the read timeout of a proxy in front"
     )
+    metrics_address: str = _setting(
+        "", "host:port of a second listener that serves /metrics without a key, and nothing else; empty: none"
+    )
     web_threads: int = _setting(
         64, "requests one web process answers at a time; a waiting one does not count"
     )
@@ -168,11 +171,26 @@ class Settings:
             raise SettingsError(
                 f"{PREFIX}PUBLIC_URL must be like https://host:port/path, without a query, not {self.public_url!r}"
             )
+        if self.metrics_address and self.metrics_at is None:
+            raise SettingsError(
+                f"{PREFIX}METRICS_ADDRESS must be host:port with a port other than {PREFIX}PORT's, such as"
+                f" 127.0.0.1:9100, not {self.metrics_address!r}"
+            )
         for entry in fields(self):
             value = getattr(self, entry.name)
             least = entry.metadata["at_least"]
             if isinstance(value, int | float) and not value >= least:  # refuses NaN too
                 raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} on")
+
+    @property
+    def metrics_at(self) -> tuple[str, int] | None:
+        """Host and port of the metrics address; None where there is none."""
+        host, _, port = self.metrics_address.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        # The server tells its two addresses apart by their ports.
+        if not host or not port.isdecimal() or not 0 < int(port) < 2**16 or int(port) == self.port:
+            return None
+        return host, int(port)
 
     @property
     def database(self) -> str:

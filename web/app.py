@@ -16,6 +16,7 @@ from shared.logs import log_requests_as
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
+from shared.store.tallies import Tallies
 from shared.version import installed_version
 from web.api import (
     api_keys,
@@ -63,7 +64,8 @@ def create_app(settings: Settings) -> Flask:
     settings = named(settings, database)
     checks.refuse_unusable(settings)
     celery = celery_app(settings)
-    blobs, waiting = BlobStore(settings.blobs), WaitingRoom(settings)
+    blobs, waiting, tallies = BlobStore(settings.blobs), WaitingRoom(settings), Tallies()
+    tallies.write_every(database, settings.heartbeat_s)
     app.extensions["gonogo"] = Service(
         settings=settings,
         database=database,
@@ -74,6 +76,7 @@ def create_app(settings: Settings) -> Flask:
         capacity=Capacity(settings, database, blobs),
         known_keys=KnownKeys(database),
         model_refs={},
+        tallies=tallies,
     )
     with database.write() as connection:
         app.secret_key = keys.service_secret(connection, "session")

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
+from shared.store.tallies import Tallies
 from web.http.known_keys import KnownKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
@@ -32,6 +33,7 @@ class Service:
     capacity: Capacity
     known_keys: KnownKeys
     model_refs: dict[str, ModelRef]
+    tallies: Tallies
 
     def model_ref(self, model_id: str) -> ModelRef:
         """Id, name and sha256 of a model version, remembered since it never changes."""
@@ -54,6 +56,7 @@ class Service:
         """Answer all waiting requests and send what the announcer still holds: the process is about to end."""
         self.waiting.stop()
         self.announcer.stop()
+        self.tallies.write(self.database)
 
     def _send_delivery(self, delivery_id: str) -> None:
         self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)

@@ -59,14 +59,14 @@ class Blocked(TypedDict):
     since: Time
 
 
-ABORTED = "aborted_on_error"
+ABORTED, WEBHOOK_EXHAUSTED = "aborted_on_error", "webhook_exhausted"
 
 
 class BatchWarning(TypedDict):
     """A fact about the batch that a person should see: a skipped file, many unfamiliar images, a model that does not
-    know how its images look, or the failed item that ended the batch."""
+    know how its images look, the failed item that ended the batch, or a webhook that its receiver did not take."""
 
-    code: Annotated[str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, NO_GUARD, ABORTED))]
+    code: Annotated[str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, NO_GUARD, ABORTED, WEBHOOK_EXHAUSTED))]
     filename: NotRequired[
         Annotated[str, About("of `file_skipped`, and of the item whose failure ended the batch")]
     ]
@@ -88,7 +88,10 @@ class BatchPayload(TypedDict):
     skipped: Annotated[int, About("files of the archive that became no item, since they are no images")]
     warnings: Annotated[
         list[BatchWarning],
-        About("doubts about its verdicts, the failed item that ended it, then the first 100 skipped files"),
+        About(
+            "doubts about its verdicts, the webhook that was given up, the failed item that ended it, then the first "
+            "100 skipped files"
+        ),
     ]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]

@@ -41,6 +41,7 @@ class Claim:
     review_high: float
     items: tuple[ClaimedItem, ...]
     hand_backs: int = 0
+    waited_s: float = 0.0  # in the queue
 
 
 _LEASED = {
@@ -193,6 +194,8 @@ def claim(
             attempt=chunk.attempts,
             enqueued_at=chunk.enqueued_at,
             hand_backs=chunk.hand_backs,
+            # The lease began at the claim, by the clock of the database.
+            waited_s=max(0.0, (chunk.lease_until or 0.0) - lease_s - chunk.enqueued_at),
             items=tuple(ClaimedItem(*row) for row in sorted(rows)),
             **batches[chunk.batch_id]._mapping,
         )

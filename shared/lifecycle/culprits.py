@@ -6,6 +6,7 @@ from shared.contract.states import ChunkStatus, ItemStatus
 from shared.lifecycle import parts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import requeue_items
+from shared.store import tallies
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -41,4 +42,6 @@ def fail_alone(connection: Connection, held: Claim, seq: int, code: str, detail:
         .values(queued=Batch.queued - failed, failed=Batch.failed + failed, version=Batch.version + 1)
     )
     parts.complete(connection, held.batch_id, (seq, seq))
+    if failed:
+        tallies.add(connection, {tallies.Key(tallies.FAILURES, code): tallies.Sum(failed)})
     return True

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, update
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle import blocked, counters, parts
 from shared.lifecycle.claims import Claim
+from shared.store import tallies
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
@@ -163,3 +164,5 @@ def _fail_poison(connection: Connection, chunk: ChunkRecord) -> None:
         .values(processing=Batch.processing - failed, failed=Batch.failed + failed, version=Batch.version + 1)
     )
     parts.complete(connection, chunk.batch_id, (chunk.first_seq, chunk.last_seq))
+    if failed:
+        tallies.add(connection, {tallies.Key(tallies.FAILURES, "poison_image"): tallies.Sum(failed)})

@@ -219,6 +219,13 @@ class Chunk(Base):
             sqlite_where=text("status = 'leased'"),
             postgresql_where=text("status = 'leased'"),
         ),
+        Index(  # the wait of the oldest chunk of a lane, for the metrics
+            "ix_chunks_waiting",
+            "lane",
+            "enqueued_at",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
     )
 
 
@@ -265,6 +272,12 @@ class Delivery(Base):
             sqlite_where=text("status = 'pending'"),
             postgresql_where=text("status = 'pending'"),
         ),
+        Index(
+            "ix_deliveries_exhausted",
+            "finished_at",
+            sqlite_where=text("status = 'exhausted'"),
+            postgresql_where=text("status = 'exhausted'"),
+        ),
     )
 
 
@@ -309,3 +322,15 @@ class Event(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Tally(Base):
+    """A counter of ordinary work, or a bucket of a latency histogram (see `shared.store.tallies`)."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(String(200), primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[float]

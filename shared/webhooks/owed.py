@@ -8,13 +8,15 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
-from shared.contract.batches import batch_payload
+from shared.contract.batches import WEBHOOK_EXHAUSTED, batch_payload
 from shared.contract.events import PART_COMPLETED, event_payload, part_event_payload
 from shared.contract.parts import part_payload
 from shared.contract.states import DeliveryStatus
 from shared.ids import new_id
+from shared.lifecycle.warned import warn
+from shared.store import tallies
 from shared.store.engine import clock
 from shared.store.records import BatchRecord, DeliveryRecord, ItemRecord, JsonObject, PartRecord
 from shared.store.tables import Attempt, Batch, Delivery
@@ -106,6 +108,13 @@ def due(connection: Connection, limit: int, now: float) -> list[str]:
     return list(connection.scalars(query))
 
 
+def given_up(connection: Connection, recent_s: float) -> tuple[int, int]:
+    """How many kept deliveries were given up: in the last `recent_s` seconds, and before."""
+    query = select(func.count()).where(Delivery.status == DeliveryStatus.EXHAUSTED)
+    recent = connection.scalar(query.where(Delivery.finished_at > clock() - recent_s)) or 0
+    return recent, (connection.scalar(query) or 0) - recent
+
+
 def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> Claimed | None:
     """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due."""
     row = connection.execute(
@@ -136,10 +145,27 @@ def record(
     if known is None or connection.scalar(kept) is not None:
         return
     connection.execute(insert(Attempt).values(delivery_id=claimed.id, **tried._asdict()))
+    tallied = {
+        tallies.stage("post", tried.latency_ms / 1000): tallies.Sum(1, tried.latency_ms / 1000),
+        tallies.Key(tallies.TRIES, outcome): tallies.Sum(1),
+    }
     values: dict[str, Any] = {"due_at": due_at}
     if outcome != "retry":
         values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
     change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
     if outcome != "delivered":
         change = change.where(Delivery.attempts == claimed.attempts)
-    connection.execute(change.values(values))
+    ended = connection.execute(change.values(values)).rowcount == 1 and outcome != "retry"
+    if ended and outcome == "delivered":
+        took = max(0.0, due_at - claimed.created_at)
+        tallied[tallies.stage("deliver", took)] = tallies.Sum(1, took)
+    elif ended:
+        _warn(connection, claimed, tried)
+    tallies.add(connection, tallied)
+
+
+def _warn(connection: Connection, claimed: DeliveryRecord, tried: Try) -> None:
+    """Say on the batch that its receiver took nothing, so that a polling client and a person see it."""
+    why = tried.error or f"status {tried.status}"
+    detail = f"{claimed.event} was given up after {claimed.attempts} tries; the last one: {why}"[:300]
+    warn(connection, claimed.batch_id, {"code": WEBHOOK_EXHAUSTED, "detail": detail})

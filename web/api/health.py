@@ -13,6 +13,7 @@ from shared.lifecycle import blocked, workers
 from shared.store.tables import Event
 from web.http.auth import require
 from web.http.operations import operation
+from web.server.environ import KEYLESS
 from web.service import Service, service
 
 blueprint = Blueprint("health", __name__)
@@ -81,8 +82,8 @@ def _blocked(here: Service) -> str:
 
 
 @blueprint.get("/metrics")
-@require("metrics")
-@operation("Counters in the Prometheus text format", {200: "text/plain; version=0.0.4"})
+@require("metrics", unless=KEYLESS)
+@operation("Counters and histograms in the Prometheus text format", {200: "text/plain; version=0.0.4"})
 def metrics() -> Response:
     from web.live import metrics as live  # its library is loaded only where it is asked for
 

@@ -1,5 +1,7 @@
 """An image through the interactive lane, answered when its verdict is there."""
 
+import time
+
 from flask import Blueprint, Response, g, json, request
 from sqlalchemy import bindparam, select
 
@@ -26,7 +28,7 @@ blueprint = Blueprint("predict", __name__)
 _VERDICT = select(Item.__table__).where(
     Item.batch_id == bindparam("in_batch"), Item.status.in_(FINISHED_ITEM)
 )
-_SUBMITTED = "gonogo.submitted"
+_SUBMITTED, _BEGAN = "gonogo.submitted", "gonogo.began"
 _OURS = {
     "inference_failed",
     "timeout",
@@ -49,6 +51,7 @@ _OURS = {
 @streams_body
 def predict(query: PredictQuery) -> Response:
     here, environ = service(), request.environ
+    began = environ.setdefault(_BEGAN, time.perf_counter())
     # A view that waits runs again from its start, without its body: the submission is kept in the environ.
     batch_id = environ.get(_SUBMITTED) or environ.setdefault(_SUBMITTED, _submit(here, query))
     # A verdict takes longer than the first call: to look for it then would only cost time.
@@ -57,6 +60,7 @@ def predict(query: PredictQuery) -> Response:
         here.waiting.hold(environ, batch_id, here.settings.predict_wait_s)
     if row is None:
         raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {batch_id}", retry_after_s=2)
+    here.tallies.took("predict", time.perf_counter() - began)
     if row.error_code is not None:
         status = 500 if row.error_code in _OURS else 422
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this image")

@@ -19,13 +19,17 @@ _FOREIGN = "a page of another origin may not"
 _BEHIND_A_PROXY = " (behind a proxy, the operator sets GONOGO_PUBLIC_URL)"
 
 
-def require(scope: str) -> Callable[[_View], _View]:
-    """Let a view be called only with a live key that has this scope; sets g.key and g.tenant."""
+def require(scope: str, *, unless: str | None = None) -> Callable[[_View], _View]:
+    """Let a view be called only with a live key that has this scope; sets g.key and g.tenant.
+
+    A request with `unless` in its environ needs no key: it came by an address that serves this view alone.
+    """
 
     def guard(view: _View) -> _View:
         @functools.wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            admit(scope)
+            if unless is None or unless not in request.environ:
+                admit(scope)
             return view(*args, **kwargs)
 
         guarded.scope = scope  # type: ignore[attr-defined]

@@ -1,23 +1,35 @@
 """The service's figures in the Prometheus text format, read from the database at each scrape.
 
-The database has them for all processes together, so no process keeps counters of its own.
+The database has them for all processes together. Each query reads an index or a small table, so a scrape costs the
+same however many items are kept; it grows with the number of open batches alone.
 """
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
-from shared.contract.states import ChunkStatus, DeliveryStatus, Lane
+from shared.contract.states import Lane
 from shared.lifecycle import blocked, counters, workers
+from shared.store import tallies
 from shared.store.engine import clock
-from shared.store.tables import Batch, Chunk, Delivery, Event
+from shared.store.tables import Batch, Chunk, Delivery, Event, ModelVersion
+from shared.store.tallies import BOUNDS_S, STAGES, Key, Sum
 from web.service import Service
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+# Literals, not parameters: a prepared statement of PostgreSQL cannot use a partial index by a parameter.
+_QUEUED = text("chunks.status = 'queued'")
+_STATES = {
+    "pending": text("webhook_deliveries.status = 'pending'"),
+    "exhausted": text("webhook_deliveries.status = 'exhausted'"),
+}
+_TRIES = ("delivered", "retry", "exhausted")
+_Labelled = dict[tuple[str, ...], float]
 
 
 def render(service: Service, version: str) -> bytes:
@@ -42,11 +54,12 @@ class _Figures(Collector):
             yield from _backlog(connection)
             yield from _workers(connection, here.settings.lease_s)
             yield from _deliveries(connection)
-            waiting: dict[tuple[str, ...], float] = {
+            waiting: _Labelled = {
                 (code,): float(number) for code, number in blocked.by_code(connection).items()
             }
             yield _gauge("blocked_batches", "Open batches that no worker can serve.", waiting, "code")
             yield from _events(connection)
+            yield from _tallies(connection)
 
 
 def _backlog(connection: Connection) -> Iterator[Metric]:
@@ -58,12 +71,13 @@ def _backlog(connection: Connection) -> Iterator[Metric]:
     items = _by_lane({lane: int(number) for lane, number in connection.execute(open_items)})
     yield _gauge("open_items", "Items without a verdict or an error.", {(): sum(items.values())})
     yield _gauge("backlog_items", "Items without a verdict or an error, by lane.", items, "lane")
-    oldest = (
-        select(Chunk.lane, clock() - func.min(Chunk.enqueued_at))
-        .where(Chunk.status == ChunkStatus.QUEUED)
-        .group_by(Chunk.lane)
-    )
-    ages = _by_lane({lane: max(0.0, age) for lane, age in connection.execute(oldest)})
+    # A query for each lane: the first entry of the index is its oldest chunk.
+    oldest = {
+        lane.value: select(func.min(Chunk.enqueued_at)).where(_QUEUED, Chunk.lane == lane) for lane in Lane
+    }
+    since = {lane: connection.scalar(query) for lane, query in oldest.items()}
+    now = connection.scalar(select(clock())) or 0.0
+    ages = _by_lane({lane: max(0.0, now - at) for lane, at in since.items() if at is not None})
     yield _gauge("backlog_oldest_age_seconds", "Wait of the oldest queued chunk, by lane.", ages, "lane")
 
 
@@ -75,29 +89,68 @@ def _workers(connection: Connection, lease_s: float) -> Iterator[Metric]:
 
 
 def _deliveries(connection: Connection) -> Iterator[Metric]:
-    query = select(Delivery.status, func.count()).group_by(Delivery.status)
-    counted: dict[tuple[str, ...], float] = {(status.value,): 0 for status in DeliveryStatus}
-    counted |= {(status,): number for status, number in connection.execute(query)}
-    yield _gauge("deliveries", "Webhook deliveries of the batches that are kept.", counted, "state")
+    counted: _Labelled = {
+        (state,): connection.scalar(select(func.count()).select_from(Delivery).where(is_so)) or 0
+        for state, is_so in _STATES.items()
+    }
+    about = "Webhook deliveries that are owed, and those that were given up and whose batch is kept."
+    yield _gauge("deliveries", about, counted, "state")
 
 
 def _events(connection: Connection) -> Iterator[Metric]:
-    metric = CounterMetricFamily(
-        "gonogo_events", "Events that should be rare, since the installation began.", labels=["event"]
-    )
     found = dict.fromkeys(counters.NAMES, 0)
     found |= {row.name: row.count for row in connection.execute(select(Event.name, Event.count))}
-    for name, number in sorted(found.items()):
-        metric.add_metric([name], number)
-    yield metric
+    about = "Events that should be rare, since the installation began."
+    yield _counter("events", about, {(name,): number for name, number in sorted(found.items())}, "event")
 
 
-def _by_lane(found: dict[str, float]) -> dict[tuple[str, ...], float]:
+def _tallies(connection: Connection) -> Iterator[Metric]:
+    known = tallies.read(connection)
+    yield _stages(known)
+    tries: _Labelled = {(outcome,): 0.0 for outcome in _TRIES} | _labelled(known, tallies.TRIES)
+    yield _counter("delivery_tries", "HTTP tries of webhook deliveries, by outcome.", tries, "outcome")
+    failures = _labelled(known, tallies.FAILURES)
+    yield _counter("failed_items", "Items that failed, by the code of the error.", failures, "code")
+    verdicts = _labelled(known, tallies.VERDICTS)
+    judges = {model for model, _ in verdicts}
+    names = select(ModelVersion.id, ModelVersion.name).where(ModelVersion.id.in_(judges))
+    named = {row.id: row.name for row in connection.execute(names)} if judges else {}
+    by_model: _Labelled = {
+        (model, named.get(model, ""), verdict): number for (model, verdict), number in verdicts.items()
+    }
+    yield _counter("verdicts", "Verdicts, by model version.", by_model, "model", "model_name", "verdict")
+
+
+def _stages(known: dict[Key, Sum]) -> Metric:
+    metric = HistogramMetricFamily(
+        "gonogo_stage_seconds", "Latency of the stages of an image and of a webhook.", labels=["stage"]
+    )
+    ends = [*(f"{bound:g}" for bound in BOUNDS_S), "+Inf"]
+    for name in STAGES:
+        buckets = [known.get(Key(tallies.STAGE, name, number), Sum(0)) for number in range(len(ends))]
+        counted = accumulate(bucket.times for bucket in buckets)
+        in_all = sum(bucket.seconds for bucket in buckets)
+        metric.add_metric([name], list(zip(ends, map(float, counted), strict=True)), in_all)
+    return metric
+
+
+def _labelled(known: dict[Key, Sum], name: str) -> _Labelled:
+    return {tuple(key.label.split(",")): float(made.times) for key, made in known.items() if key.name == name}
+
+
+def _by_lane(found: dict[str, float]) -> _Labelled:
     return {(lane.value,): found.get(lane.value, 0) for lane in Lane}
 
 
-def _gauge(name: str, about: str, values: dict[tuple[str, ...], float], *labels: str) -> GaugeMetricFamily:
+def _gauge(name: str, about: str, values: _Labelled, *labels: str) -> GaugeMetricFamily:
     metric = GaugeMetricFamily(f"gonogo_{name}", about, labels=labels)
+    for label_values, value in values.items():
+        metric.add_metric(label_values, value)
+    return metric
+
+
+def _counter(name: str, about: str, values: _Labelled, *labels: str) -> CounterMetricFamily:
+    metric = CounterMetricFamily(f"gonogo_{name}", about, labels=labels)
     for label_values, value in values.items():
         metric.add_metric(label_values, value)
     return metric

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
 from web.server.front import Front
+from web.server.metrics_address import MetricsAddress
 
 if TYPE_CHECKING:
     from web.service import Service
@@ -52,8 +53,12 @@ def main() -> None:
         **uvicorn_options(),
     )
     # Listen first: clients that come while the application is put together wait a moment and are not refused.
-    listening = config.bind_socket()
-    listening.listen(config.backlog)
+    sockets = [config.bind_socket()]
+    if settings.metrics_at is not None:
+        host, port = settings.metrics_at
+        sockets.append(uvicorn.Config("", host=host, port=port, **uvicorn_options()).bind_socket())
+    for listening in sockets:
+        listening.listen(config.backlog)
     from web.app import create_app  # a second of imports, behind the open socket
 
     try:
@@ -63,13 +68,14 @@ def main() -> None:
         raise SystemExit(_STARTUP_FAILED) from error
     service: Service = app.extensions["gonogo"]
     limits, front = Limits(threads=settings.web_threads), Front.of(settings)
-    config.app = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
+    bridge = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
+    config.app = bridge if settings.metrics_at is None else MetricsAddress(bridge, settings.metrics_at[1])
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again once it has drained, for the handler that was there before: a drain ends cleanly.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _Server(config, service).run(sockets=[listening])
+    _Server(config, service).run(sockets=sockets)
 
 
 def streams_body(app: Any) -> Any:

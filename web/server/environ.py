@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from web.server.front import HOST_SENT
 
+KEYLESS = "gonogo.keyless"  # set by the server alone: a header becomes HTTP_…
+
 
 def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """The environ of one request. `body` becomes `wsgi.input`: it ends by itself, whatever Content-Length says."""
@@ -33,6 +35,8 @@ def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+    if KEYLESS in scope:
+        environ[KEYLESS] = True
     for name, value in scope["headers"]:
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):

@@ -18,6 +18,7 @@ from shared.ids import new_id
 from shared.lifecycle import idempotency, open_work, uploads
 from shared.lifecycle.uploads import NewBatch, Piece, ReceivedItem, Sealed, UploadLost
 from shared.registry import versions
+from shared.store.tallies import FAILURES, Key, Sum
 from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload import chunk_size, names
@@ -214,6 +215,9 @@ class Intake:
                 mine = (self.batch.tenant, self.key, self.batch_id)
                 if not idempotency.finish(connection, *mine, self.fingerprint()):
                     raise UploadLost("a retry of this request has taken over its key")
+        self.service.tallies.add(
+            (Key(FAILURES, item.error[0]), Sum(1)) for item in piece.items if item.error is not None
+        )
         # A message for each chunk that this commit made claimable.
         for _ in range((0 if hold or not piece.good else 1) + sealed.released):
             self.service.announcer.chunk_queued(options["priority"])

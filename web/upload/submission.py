@@ -1,5 +1,6 @@
 """A whole submission of one request: received and sealed, or undone. Idempotency keys are honoured here."""
 
+import time
 from dataclasses import dataclass
 
 from shared.contract.problems import ErrorEntry
@@ -30,6 +31,7 @@ def submit(
     service: Service, tenant: str, body: Body, *, key: str | None = None, traceparent: str | None = None
 ) -> Accepted:
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
+    began = time.perf_counter()
     _check_key(key)
     check_header(body, service.settings.max_request_bytes)
     try:
@@ -50,6 +52,7 @@ def submit(
         if first is None:
             _undo(service, intake)
         raise
+    service.tallies.took("upload", time.perf_counter() - began)
     return Accepted(intake.batch_id, False, makes_secret(intake.options))
 
 

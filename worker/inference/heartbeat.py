@@ -10,6 +10,7 @@ from shared.lifecycle import leases, workers
 from shared.lifecycle.claims import Claim
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.tallies import Tallies
 from worker.inference.loaded import LoadedModels
 from worker.inference.pace import Pace
 
@@ -20,10 +21,16 @@ class Heartbeat:
     """Made once in each process. It registers the worker as soon as a model is loaded."""
 
     def __init__(
-        self, settings: Settings, database: Database, who: workers.Identity, models: LoadedModels, pace: Pace
+        self,
+        settings: Settings,
+        database: Database,
+        who: workers.Identity,
+        models: LoadedModels,
+        pace: Pace,
+        tallies: Tallies,
     ) -> None:
         self._settings, self._database, self._who = settings, database, who
-        self._models, self._pace = models, pace
+        self._models, self._pace, self._tallies = models, pace, tallies
         self._held: Sequence[Claim] = ()
         self._items = 0
         self._progress_at: float | None = None
@@ -68,6 +75,8 @@ class Heartbeat:
             listed = workers.beat(connection, self._who.id, self._progress)
         if not listed and self._models.ids:
             self.register()
+        # After the leases, and in a transaction of its own: processes wait for each other at the rows of the tallies.
+        self._tallies.write(self._database)
 
     def register(self) -> None:
         """Put this worker on the list of live workers."""
@@ -80,6 +89,7 @@ class Heartbeat:
 
     def leave(self) -> None:
         """Take this worker off the list of live workers."""
+        self._tallies.write(self._database)
         with self._database.write() as connection:
             workers.leave(connection, self._who.id)
 

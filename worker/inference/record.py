@@ -1,11 +1,14 @@
 """Recording verdicts, and cancelling a batch that asked to end at its first failure."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 from shared.lifecycle import closing, counters, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Recorded, Result
+from shared.store import tallies
+from shared.store.tallies import Key, Sum
 from worker.inference.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -13,13 +16,32 @@ log = logging.getLogger(__name__)
 
 def record(runtime: Runtime, done: Sequence[tuple[Claim, Sequence[Result]]], sha256: str) -> list[Recorded]:
     """Write the results of claimed chunks, except of those whose lease was lost meanwhile."""
+    began = time.perf_counter()
     with runtime.database.write() as connection:
         recorded, lost = verdicts.record(connection, done, model_sha256=sha256)
         if lost:
             counters.count(connection, "fenced", len(lost))
     for held in lost:
         log.warning("chunk %d was taken over: its verdicts are not written", held.chunk_id)
+    runtime.tallies.took("record", time.perf_counter() - began)
+    for held, results in done:
+        if held not in lost:
+            runtime.tallies.add(_tallied(held, results))
     return recorded
+
+
+def _tallied(held: Claim, results: Sequence[Result]) -> Iterator[tuple[Key, Sum]]:
+    """The wait of a chunk's items, their decode and infer times, and their verdicts or errors."""
+    yield tallies.stage("queue", held.waited_s), Sum(len(results), held.waited_s * len(results))
+    for result in results:
+        decode_s, infer_s = result.decode_ms / 1000, result.infer_ms / 1000
+        if decode_s:  # an item without bytes was not decoded
+            yield tallies.stage("decode", decode_s), Sum(1, decode_s)
+        if result.error_code:
+            yield Key(tallies.FAILURES, result.error_code), Sum(1)
+        else:
+            yield tallies.stage("infer", infer_s), Sum(1, infer_s)
+            yield Key(tallies.VERDICTS, f"{held.model_id},{result.verdict}"), Sum(1)
 
 
 def abort(runtime: Runtime, batch_id: str) -> None:

@@ -15,6 +15,7 @@ from shared.lifecycle.workers import Identity
 from shared.registry import activations
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.tallies import Tallies
 from worker import process
 from worker.inference.heartbeat import Heartbeat
 from worker.inference.loaded import LoadedModels
@@ -41,8 +42,8 @@ class Runtime:
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())
         self.models = LoadedModels(settings, self.database, self.blobs)
-        self.pace = Pace()
-        self.heartbeat = Heartbeat(settings, self.database, self.who, self.models, self.pace)
+        self.pace, self.tallies = Pace(), Tallies()
+        self.heartbeat = Heartbeat(settings, self.database, self.who, self.models, self.pace, self.tallies)
         self.watchdog = Watchdog(self.database, lambda: self.heartbeat.held, settings.item_timeout_s)
 
     def start(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from shared.cli import service
-from shared.cli.doctor import broker, database, model, packages, places, running
+from shared.cli.doctor import broker, database, model, packages, places, running, webhooks
 from shared.cli.doctor.findings import Finding
 from shared.errors import GonogoError
 from shared.settings import Settings
@@ -27,6 +27,7 @@ def look_at_all(where: service.Where) -> Iterator[Finding]:
         ("disk", lambda: places.disk(settings)),
         ("open files", places.open_files),
         ("database", lambda: database.database(settings)),
+        ("webhooks", lambda: webhooks.given_up(settings)),
         ("broker", lambda: broker.broker(settings)),
         ("model", model.shipped),
         ("service", lambda: running.service(where, settings)),

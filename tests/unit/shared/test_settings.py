@@ -54,6 +54,11 @@ def test_what_the_command_line_reads_is_no_unknown_name() -> None:
         ("GONOGO_LOG_LEVEL", "LOUD"),
         ("GONOGO_TOLERATED_IMAGE_FAULTS", "jpeg_missing_end,everything"),
         ("GONOGO_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/99"),
+        ("GONOGO_METRICS_ADDRESS", "9100"),
+        ("GONOGO_METRICS_ADDRESS", ":9100"),
+        ("GONOGO_METRICS_ADDRESS", "127.0.0.1:http"),
+        ("GONOGO_METRICS_ADDRESS", "127.0.0.1:70000"),
+        ("GONOGO_METRICS_ADDRESS", "127.0.0.1:8000"),
     ],
 )
 def test_a_value_that_cannot_be_stops_the_start_and_is_named(name: str, value: str) -> None:
@@ -136,3 +141,9 @@ def test_the_variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_set
     assert Settings.from_env({"GONOGO_PORT": "8001"}).port == 8001
     with pytest.raises(SettingsError, match="GONOGO_PORTS"):
         Settings.from_env({"GONOGO_PORTS": "8001"})
+
+
+def test_the_metrics_address_is_a_host_and_a_port() -> None:
+    assert Settings().metrics_at is None
+    assert replace(Settings(), metrics_address="127.0.0.1:9100").metrics_at == ("127.0.0.1", 9100)
+    assert replace(Settings(), metrics_address="[::1]:9100").metrics_at == ("::1", 9100)

@@ -1,0 +1,32 @@
+"""The metrics address: a second listener of the web process, for a scraper that has no key.
+
+It is the same server with the same deadlines, so a slow scraper holds no thread.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from web.server.environ import KEYLESS
+from web.server.refusals import Refusal, refuse
+
+_App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+PATH = "/metrics"
+
+
+class MetricsAddress:
+    """An ASGI application: a request to `port` gets /metrics without a key or 404, any other goes on to `app`."""
+
+    def __init__(self, app: _App, port: int) -> None:
+        self._app, self._port = app, port
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        # The address of the socket: no header can change it.
+        _, port = scope["server"]
+        if port != self._port:
+            await self._app(scope, receive, send)
+        elif scope["path"] == PATH:
+            await self._app({**scope, KEYLESS: True}, receive, send)
+        else:
+            answer = refuse(Refusal(404, "not_found", f"this address serves {PATH} alone"), scope)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": b"".join(answer.body)})
