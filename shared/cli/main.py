@@ -35,6 +35,7 @@ _MODULES = {  # command → its module in commands/
     "submit": "submit",
     "status": "batches",
     "watch": "batches",
+    "watch-folder": "watch_folder",
     "pause": "steering",
     "resume": "steering",
     "retry": "steering",
@@ -59,7 +60,7 @@ class _Commands(click.Group):
         if cmd_name not in _MODULES:
             return None
         module = importlib.import_module(f"shared.cli.commands.{_MODULES[cmd_name]}")
-        return cast(click.Command, getattr(module, cmd_name))
+        return cast(click.Command, getattr(module, cmd_name.replace("-", "_")))
 
     def invoke(self, ctx: click.Context) -> int:
         """Run a command; an error becomes one line on stderr and an exit status, never a traceback."""

@@ -41,4 +41,5 @@ ROWS = {
     38: "two containers with one host name",
     42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",
     43: "PgBouncer in transaction mode",
+    47: "a hot folder: watcher and service killed again and again, with and without events",
 }

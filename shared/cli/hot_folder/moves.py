@@ -1,0 +1,68 @@
+"""Judged files leave the folder: to `done/` or `failed/`, with their result next to them."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.cli.hot_folder.journal import KnownFile
+
+DONE, FAILED, CHANGED = "done", "failed", "changed"
+
+
+def move(folder: Path, file: KnownFile, item: Mapping[str, Any] | None, *, as_json: bool) -> str:
+    """Move a judged file and return its place; CHANGED, and it stays, where it was written again since it was read.
+
+    `item` is its row of the results; None where the service never accepted it. A file that is gone was moved before
+    the watcher died, or a person took it.
+    """
+    source = folder / file.name
+    place = DONE if item is not None and item.get("status") == "succeeded" else FAILED
+    try:
+        found = source.stat()
+    except FileNotFoundError:
+        return place
+    if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns):
+        return CHANGED
+    target = _free(folder / place / file.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The result is there before the file: a program that sees the file can read its verdict.
+    if as_json and item is not None:
+        _write(target.with_name(f"{target.name}.json"), json.dumps(item, ensure_ascii=False, indent=1))
+    if place == FAILED:
+        _write(target.with_name(f"{target.name}.reason.txt"), reason(item))
+    source.rename(target)
+    return place
+
+
+def reason(item: Mapping[str, Any] | None) -> str:
+    """Why a file has no verdict, in one line."""
+    error = (item or {}).get("error") or {}
+    if error:
+        return f"{error.get('code')}: {error.get('detail')}\n"
+    return f"{(item or {}).get('status') or 'refused'}\n"
+
+
+def write_csv(folder: Path, batch_id: str, lines: Iterable[bytes]) -> None:
+    """The results of a batch as `done/BATCH.csv`, which appears whole or not at all."""
+    target = folder / DONE / f"{batch_id}.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    written = target.with_name(f".{target.name}.part")
+    written.write_bytes(b"\r\n".join(lines) + b"\r\n")
+    written.replace(target)
+
+
+def _free(target: Path) -> Path:
+    """The path, or one with a number where a file of that name was moved there before."""
+    number, tried = 2, target
+    while tried.exists():
+        tried = target.with_name(f"{target.stem}~{number}{target.suffix}")
+        number += 1
+    return tried
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    os.replace(part, path)  # noqa: PTH105
