@@ -8,7 +8,7 @@ from tests.arch.prose import ROOT, tracked
 
 # The request, the session and the context of a request: what only a view, or a check before it, may read.
 OF_A_REQUEST = {"request", "g", "session"}
-VIEWS = ("web/api/", "web/http/", "web/pages/", "web/app.py")
+VIEWS = ("web/openapi/document.py", "web/api/", "web/http/", "web/pages/", "web/app.py")
 ON_THE_INSTALLATION = ("shared.store", "shared.blobs", "shared.cli.embedded", "shared.cli.doctor")
 COMMANDS = "shared/cli/commands/"
 
