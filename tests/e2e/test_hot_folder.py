@@ -36,10 +36,12 @@ def test_files_are_judged_by_lot_and_leave_with_their_results(stack: Stack, tmp_
             (tmp_path / f"lot{lot}" / name).write_bytes(data)
     (tmp_path / "lot8/broken.jpg").write_bytes(b"\xff\xd8\xff rubbish")
     (tmp_path / "notes.txt").write_text("not an image")
-    watcher = watch(stack, tmp_path, "--once", "--lot-from", "folder", "--results", "json")
-    said = watcher.communicate(timeout=60)[1]
+    watcher = watch(stack, tmp_path, "--once", "--lot-from", "folder", "--results", "json", "--json")
+    told, said = watcher.communicate(timeout=60)
     assert watcher.returncode == 0, said
     assert "notes.txt stays" in said
+    ended = {batch["lot"]: (batch["done"], batch["failed"]) for batch in map(json.loads, told.splitlines())}
+    assert ended == {"lot7": (3, 0), "lot8": (3, 1)}
     assert (tmp_path / "notes.txt").exists()
     done = sorted(path.relative_to(tmp_path / "done").as_posix() for path in tmp_path.glob("done/*/*.jpg"))
     assert done == [f"lot{lot}/part-0000{n}.jpg" for lot in "78" for n in range(3)]

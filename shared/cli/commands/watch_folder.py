@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -68,8 +69,10 @@ _TICK_S = 0.1
 @click.option("--model", help="A model version's id or name; the active one where absent.")
 @click.option("--once", is_flag=True, help="Judge what is there, and end.")
 @service.options
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each batch that has ended.")
 def watch_folder(
     where: service.Where,
+    as_json: bool,
     folder: Path,
     by: str,
     lot_from: str | None,
@@ -115,6 +118,7 @@ def watch_folder(
             options={name: value for name, value in asked.items() if value is not None},  # type: ignore[arg-type]
             as_json=results == "json",
             rescan_s=rescan,
+            report=(lambda batch: click.echo(json.dumps(batch))) if as_json else (lambda batch: None),
         )
         try:
             return _run(watcher, folder, poll=poll, once=once)

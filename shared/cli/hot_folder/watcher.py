@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Watcher:
     options: Options
     as_json: bool = False
     rescan_s: float = 5.0
+    report: Callable[[dict[str, Any]], object] = lambda batch: None
     judged: int = 0
     _waiting: dict[str, Waiting] = field(default_factory=dict)
     _unsent: list[Plan] = field(default_factory=list)
@@ -241,6 +242,7 @@ class Watcher:
         self.judged += len(plan.files)
         done, failed = (len(places.get(place, ())) for place in (moves.DONE, moves.FAILED))
         _say(f"{plan.batch_id}: {done} done, {failed} failed")
+        self.report({"batch": plan.batch_id, "lot": plan.lot, "done": done, "failed": failed})
 
     def _judge_again(self, plan: Plan) -> None:
         self.journal.drop(plan.key, [file.name for file in plan.files])
