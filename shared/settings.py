@@ -101,6 +101,9 @@ class Settings:
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
     micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
+    interactive_chunk_s: float = _setting(
+        0.1, "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long"
+    )
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle import turns
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
@@ -51,27 +52,12 @@ _LEASED = {
     "attempts": Chunk.attempts + 1,
     "host": bindparam("by_host"),
     "pid": bindparam("by_pid"),
+    **turns.TURN,
 }
-_LONGEST_WAIT_S = 3600.0  # no chunk that was handed back waits longer
 _CLAIM_CHUNK = (
     update(Chunk)
     .where(
-        # SKIP LOCKED (PostgreSQL): two workers that claim at once take two chunks instead of waiting in line.
-        Chunk.id
-        == select(Chunk.id)
-        .where(
-            Chunk.status == ChunkStatus.QUEUED,
-            Chunk.lane == bindparam("in_lane"),
-            # A wait far ahead was set under a clock that has jumped back since.
-            or_(
-                Chunk.lease_until.is_(None),
-                ~Chunk.lease_until.between(clock(), clock() + _LONGEST_WAIT_S),
-            ),
-        )
-        .order_by(Chunk.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery(),
+        Chunk.id == turns.NEXT_CHUNK,
         # Asked again outside: on SQLite, and where the row changed before it was locked, this is the compare-and-set.
         Chunk.status == ChunkStatus.QUEUED,
     )
@@ -83,7 +69,7 @@ _CLAIM_CHUNK = (
 _OLDEST = (
     select(Chunk.id, Chunk.batch_id, (Chunk.last_seq - Chunk.first_seq + 1).label("size"))
     .where(
-        Chunk.status == ChunkStatus.QUEUED,
+        turns.is_queued(Chunk),
         Chunk.lane == bindparam("in_lane"),
         Chunk.attempts == 0,
         Chunk.lease_until.is_(None),
@@ -150,11 +136,12 @@ def claim(
     pid: int,
     lease_s: float,
 ) -> list[Claim]:
-    """Claim the oldest queued chunk of the first lane, with its open items; empty where no chunk is queued.
+    """Claim the next chunk of the first lane, with its open items; empty if no chunk is queued there.
 
-    The room in its last micro-batch is filled with small chunks of other batches, of any of the lanes, that need the
-    same model. The attempt is counted here, before any work, so that a chunk that kills its worker is counted too. A
-    chunk that has ended a lease is claimed alone.
+    The next chunk is the first in the line of the tenant that has been served least (shared.lifecycle.turns). The room
+    in its last micro-batch is filled with small chunks of other batches, of any of the lanes, that need the same
+    model. The attempt is counted here, before any work, so that a chunk that kills its worker is counted too. A chunk
+    that has ended a lease is claimed alone.
     """
     lease = {"new_token": token, "lease_s": lease_s, "by_host": host, "by_pid": pid}
     row = connection.execute(_CLAIM_CHUNK, {"in_lane": lanes[0], **lease}).first()

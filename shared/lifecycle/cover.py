@@ -6,6 +6,7 @@ from itertools import groupby
 from sqlalchemy import Connection, exists, insert, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.lifecycle import turns
 from shared.lifecycle.recount import recount
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -46,16 +47,19 @@ def queue_runs(
 
     Returns the number of chunks. `hold` holds them, as those of a paused batch.
     """
-    runs = []
+    runs, placed = [], 0
     # Neighbours share the difference of place and position in the list.
     for (_, pack), run in groupby(enumerate(items), lambda at: (at[1][0] - at[0], at[1][1])):
         seqs = [seq for _, (seq, _) in run]
         runs.append((seqs[0], seqs[-1], pack))
     for first, last, pack in runs:
+        # The chunks stand one behind the other, the first at the head of the line.
+        placed += last - first + 1
         within = (Item.batch_id == batch_id, Item.seq.between(first, last))
         connection.execute(update(Item).where(*within).values(status=ItemStatus.QUEUED))
         connection.execute(
             insert(Chunk).values(
+                **turns.PLACED,
                 batch_id=batch_id,
                 first_seq=first,
                 last_seq=last,
@@ -64,6 +68,7 @@ def queue_runs(
                 status=ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
                 attempts=0,
                 enqueued_at=clock(),
-            )
+            ),
+            {"in_batch": batch_id, "in_lane": lane, "n_items": placed},
         )
     return len(runs)

@@ -138,6 +138,8 @@ def _halve(connection: Connection, chunk: ChunkRecord, max_attempts: int) -> Non
             status=ChunkStatus.QUEUED,
             attempts=max_attempts - 1,
             enqueued_at=clock(),
+            tenant=chunk.tenant,
+            place=chunk.place,
         )
     )
 

@@ -5,15 +5,20 @@ so that no worker claims them. A chunk that comes back into the queue of a pause
 `leases.requeue_items`.
 """
 
-from sqlalchemy import Connection, case, null, select, update
+from sqlalchemy import Connection, bindparam, case, null, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import parts
+from shared.lifecycle import parts, turns
 from shared.lifecycle.cover import queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
 _RUNNING = case((Batch.started_at.is_(None), BatchStatus.QUEUED.value), else_=BatchStatus.PROCESSING.value)
+_RELEASE = (
+    update(Chunk)
+    .where(Chunk.batch_id == bindparam("in_batch"), Chunk.status == ChunkStatus.HELD)
+    .values(status=ChunkStatus.QUEUED, enqueued_at=clock(), place=turns.place_at_release())
+)
 _RETRIED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED)
 
 
@@ -88,12 +93,8 @@ def retry(connection: Connection, batch_id: str) -> int | None:
 
 
 def release_held(connection: Connection, batch_id: str) -> int:
-    """Queue the held chunks of a batch; returns how many."""
-    return connection.execute(
-        update(Chunk)
-        .where(Chunk.batch_id == batch_id, Chunk.status == ChunkStatus.HELD)
-        .values(status=ChunkStatus.QUEUED, enqueued_at=clock())
-    ).rowcount
+    """Queue the held chunks of a batch, at the head of the tenant's line; returns how many."""
+    return connection.execute(_RELEASE, {"in_batch": batch_id}).rowcount
 
 
 def _hold_queued(connection: Connection, batch_id: str) -> None:

@@ -18,7 +18,8 @@ from shared.contract.batches import BatchWarning
 from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError, ItemErrorCode
-from shared.lifecycle import idempotency
+from shared.lifecycle import idempotency, turns
+from shared.lifecycle.cutting import cut
 from shared.lifecycle.purging import purge
 from shared.store.engine import Database, clock
 from shared.store.tables import Batch, Chunk, Item
@@ -108,7 +109,7 @@ _NO_NOTES = Notes()
 # The statements are built once, since SQLAlchemy takes longer to build one than to run it.
 _INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
 _INSERT_ITEM = insert(Item)
-_INSERT_CHUNK = insert(Chunk)
+_INSERT_CHUNK = insert(Chunk).values(turns.PLACED)
 _GROW = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"))
@@ -123,7 +124,12 @@ _GROW = (
 _RELEASE = (
     update(Chunk)
     .where(Chunk.batch_id == bindparam("in_batch"), Chunk.status == ChunkStatus.HELD)
-    .values(status=ChunkStatus.QUEUED, lane=bindparam("to_lane"), enqueued_at=clock())
+    .values(
+        status=ChunkStatus.QUEUED,
+        lane=bindparam("in_lane"),
+        enqueued_at=clock(),
+        place=turns.place_at_release(bindparam("in_lane")),
+    )
 )
 _SEAL = (
     update(Batch)
@@ -188,18 +194,25 @@ def append(
 
 
 def seal(
-    connection: Connection, batch_id: str, terms: Terms | None, *, at: float, notes: Notes = _NO_NOTES
+    connection: Connection,
+    batch_id: str,
+    terms: Terms | None,
+    *,
+    at: float,
+    most_items: int,
+    notes: Notes = _NO_NOTES,
 ) -> Sealed:
     """Let the batch be seen; raises UploadLost if the upload has been purged.
 
-    `terms` releases the chunks that were held. It is None if the batch was opened with its final terms: a batch under
-    way keeps its model, even if another one has been activated since.
+    `terms` releases the chunks that were held, cut to at most `most_items` items. It is None if the batch was opened
+    with its final terms: a batch under way keeps its model, even if another one has been activated since.
     """
     released, statement = 0, _SEAL
     if notes.skipped:
         statement = statement.values(notes.columns())
     if terms is not None:
-        released = connection.execute(_RELEASE, {"in_batch": batch_id, "to_lane": terms.lane}).rowcount
+        cut(connection, batch_id, most_items)
+        released = connection.execute(_RELEASE, {"in_batch": batch_id, "in_lane": terms.lane}).rowcount
         statement = statement.values(metadata_=terms.metadata, **_decided(terms, at))
     still_open = connection.scalar(statement, {"in_batch": batch_id})
     if still_open is None:
@@ -266,6 +279,10 @@ def _add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: 
             "status": ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
             "attempts": 0,
             "enqueued_at": at,
+            # Of the statement that finds the chunk's place:
+            "in_batch": batch_id,
+            "in_lane": lane,
+            "n_items": len(good),
         }
         connection.execute(_INSERT_CHUNK, chunk)
 

@@ -109,6 +109,10 @@ class ChunkRecord(NamedTuple):
     pid: int | None
     enqueued_at: float
     hand_backs: int
+    tenant: str
+    place: int
+    turn_began: int | None
+    turn_ended: int | None
 
     @property
     def size(self) -> int:

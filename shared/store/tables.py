@@ -184,7 +184,8 @@ class Batch(Base):
 
 class Chunk(Base):
     """The items first_seq..last_seq of a batch, which a worker claims together. `pack` is the number of the blob that
-    holds their bytes. `token` fences: only its holder may record.
+    holds their bytes. `token` fences: only its holder may record. `place`, `turn_began` and `turn_ended` share out a
+    lane (see shared.lifecycle.turns).
     """
 
     __tablename__ = "chunks"
@@ -203,9 +204,24 @@ class Chunk(Base):
     pid: Mapped[int | None]
     enqueued_at: Mapped[float]
     hand_backs: Mapped[int] = mapped_column(default=0)
+    tenant: Mapped[str] = mapped_column(String(64))
+    place: Mapped[int] = mapped_column(BigInteger)
+    turn_began: Mapped[int | None] = mapped_column(BigInteger)
+    turn_ended: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         Index("ix_chunks_batch", "batch_id", "first_seq"),
+        Index("ix_chunks_turn_ended", "lane", "tenant", "turn_ended"),
+        Index("ix_chunks_turn_began", "lane", "turn_began"),
+        Index(
+            "ix_chunks_line",
+            "lane",
+            "tenant",
+            "place",
+            "id",
+            sqlite_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued'"),
+        ),
         Index(
             "ix_chunks_queued",
             "lane",

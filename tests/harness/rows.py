@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 from shared.clock import now
 from shared.contract.states import ChunkStatus, ItemStatus, Reason
 from shared.ids import new_id
-from shared.lifecycle import claims, leases, verdicts
+from shared.lifecycle import claims, leases, turns, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database, clock
@@ -42,9 +42,11 @@ def make_batch(database: Database, model_id: str, items: int = 4, per_chunk: int
         for first in range(0, items, per_chunk):
             connection.execute(
                 insert(Chunk).values(
+                    **turns.PLACED,
                     batch_id=batch_id, first_seq=first, last_seq=min(first + per_chunk, items) - 1, pack=0,
                     lane=LANE, status="queued", attempts=0, enqueued_at=now(),
-                )
+                ),
+                {"in_batch": batch_id, "in_lane": LANE, "n_items": min(per_chunk, items - first)},
             )  # fmt: skip
     return batch_id
 
@@ -123,9 +125,11 @@ def append_items(connection: Connection, batch_id: str, first: int, good: int, b
     if good:
         connection.execute(
             insert(Chunk).values(
+                **turns.PLACED,
                 batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=LANE,
                 status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
-            )
+            ),
+            {"in_batch": batch_id, "in_lane": LANE, "n_items": good},
         )  # fmt: skip
 
 

@@ -36,10 +36,10 @@ def add_worker(
 
 
 def by_speed(app: Application, lane: str = "normal", **changed: float) -> int:
-    asked: dict[str, Any] = {"chunk_items": 4096, "chunk_s": 0.5, **changed}
+    asked: dict[str, Any] = {"chunk_items": 4096, "chunk_s": 0.5, "interactive_chunk_s": 0.1, **changed}
     settings = replace(app.service.settings, **asked)
     with app.database.read() as connection:
-        return chunk_size.by_speed(open_work.mean_speed(connection, lane, settings.lease_s), settings)
+        return chunk_size.by_speed(open_work.mean_speed(connection, lane, settings.lease_s), settings, lane)
 
 
 def test_a_chunk_is_some_time_of_the_mean_worker_of_its_lane(app: Application) -> None:
@@ -63,6 +63,14 @@ def test_it_is_never_less_than_a_micro_batch_nor_more_than_what_is_set(app: Appl
     add_worker(app, 200_000.0)
     assert by_speed(app) == 4096
     assert by_speed(app, chunk_items=7) == 7
+
+
+def test_in_the_interactive_lane_it_is_a_tenth_of_a_second(app: Application) -> None:
+    """A person who waits for one verdict waits for the chunk in hand first."""
+    assert by_speed(app, "interactive") == 16, "while no worker has reported a speed"
+    add_worker(app, 2000.0, lanes=("interactive",))
+    assert by_speed(app, "interactive") == 200
+    assert by_speed(app, "interactive", interactive_chunk_s=0.0001) == 1
 
 
 def test_an_upload_is_cut_by_the_speed_of_the_moment(app: Application) -> None:

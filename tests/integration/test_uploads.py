@@ -68,10 +68,14 @@ def append(database: Database, batch_id: str, more: Piece, *, hold: bool = False
 
 
 def seal(
-    database: Database, batch_id: str, terms: Terms | None = None, notes: Notes = _NO_NOTES
+    database: Database,
+    batch_id: str,
+    terms: Terms | None = None,
+    notes: Notes = _NO_NOTES,
+    most_items: int = 1000,
 ) -> uploads.Sealed:
     with database.write() as connection:
-        return uploads.seal(connection, batch_id, terms, at=now(), notes=notes)
+        return uploads.seal(connection, batch_id, terms, at=now(), most_items=most_items, notes=notes)
 
 
 def test_a_batch_of_many_requests_grows_until_it_is_sealed(database: Database, terms: Terms) -> None:
@@ -106,6 +110,22 @@ def test_held_chunks_are_released_by_the_seal_under_its_terms(database: Database
     with database.read() as connection:
         lanes = connection.scalars(select(Chunk.lane).where(Chunk.batch_id == batch_id)).all()
     assert set(lanes) == {"low"}
+
+
+def test_held_chunks_are_cut_to_the_size_that_their_lane_wants(database: Database, terms: Terms) -> None:
+    batch_id = open_batch(database, terms, piece(0, *range(7)), hold=True)
+    append(database, batch_id, piece(1, 7, 8, bad=9), hold=True)
+    append(database, batch_id, piece(2, *range(10, 15)), hold=True)
+    final = Terms("interactive", terms.model_id, OperatingPoint(0.7, 0.6, 0.8), 60.0)
+    assert seal(database, batch_id, final, most_items=3) == uploads.Sealed(released=6, open=14)
+    cut = [("queued", 0, 2, 0), ("queued", 3, 5, 0), ("queued", 6, 6, 0)]
+    cut += [("queued", 7, 8, 1), ("queued", 10, 12, 2), ("queued", 13, 14, 2)]
+    assert sorted(chunks(database, batch_id), key=lambda chunk: chunk[1]) == cut
+    with database.read() as connection:
+        line = connection.execute(
+            select(Chunk.first_seq).order_by(Chunk.place).where(Chunk.batch_id == batch_id)
+        )
+        assert list(line.scalars()) == [0, 3, 6, 7, 10, 13]
 
 
 def test_a_batch_is_sealed_once(database: Database, terms: Terms) -> None:

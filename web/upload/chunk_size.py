@@ -1,20 +1,25 @@
 """How many items go into one chunk: less than a second of a worker's time, by the speed that workers report.
 
-A large chunk costs little for each item. A small one loses little when its worker dies, and lets others take turns.
+A large chunk costs little for each item. A small one loses little when its worker dies, and lets others take turns. In
+the lane `interactive` chunks are much smaller: a person who waits for one verdict waits for the chunk in hand first.
 """
 
 from dataclasses import dataclass
 
+from shared.contract.states import Lane
 from shared.settings import Settings
 
 _FIRST_ITEMS, _FIRST_BYTES = 32, 8 * 2**20
 _LAST_ITEMS = 32  # one micro-batch
 _SHARES_LEFT = 4  # the rest of a batch is cut into at least so many chunks
-_UNMEASURED = 256  # items, while no worker has reported its speed
+_UNMEASURED, _UNMEASURED_INTERACTIVE = 256, 16  # items, while no worker has reported its speed
 
 
-def by_speed(speed: float | None, settings: Settings) -> int:
-    """Items that a worker of `speed` items a second does in `chunk_s`; at most `chunk_items`."""
+def by_speed(speed: float | None, settings: Settings, lane: str) -> int:
+    """Items that a worker of `speed` items a second does in a chunk's time; at most `chunk_items`."""
+    if lane == Lane.INTERACTIVE:
+        wanted = _UNMEASURED_INTERACTIVE if speed is None else round(settings.interactive_chunk_s * speed)
+        return min(settings.chunk_items, max(1, wanted))
     wanted = _UNMEASURED if speed is None else round(settings.chunk_s * speed)
     return min(settings.chunk_items, max(_LAST_ITEMS, wanted))
 

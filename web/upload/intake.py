@@ -13,6 +13,7 @@ from shared.clock import now
 from shared.contract.frames import frame_numbers
 from shared.contract.options import Options
 from shared.contract.problems import ErrorEntry
+from shared.contract.states import Lane
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.lifecycle import idempotency, open_work, uploads
@@ -83,6 +84,8 @@ class Intake:
             entry = ErrorEntry(code="invalid_option", pointer="/options/frames", detail=why)
             raise HttpProblem(400, "invalid_options", why, errors=[entry])
         self.options = options
+        if options["priority"] == Lane.INTERACTIVE:
+            self._progress.most_items = chunk_size.by_speed(None, self.settings, Lane.INTERACTIVE)
 
     def begin(self, filename: str) -> None:
         """Start an image."""
@@ -187,7 +190,13 @@ class Intake:
         sealed = Sealed(0, len(piece.good))
         with self.service.database.write() as connection:
             terms = None
-            if opening or (seal and not self._opened_with_options):
+            # Chunks that were held are cut again, for the lane that the options name at last.
+            is_released = seal and not opening and not self._opened_with_options
+            if is_released or (not seal and time.monotonic() - self._measured > _MEASURE_EVERY_S):
+                speed = open_work.mean_speed(connection, options["priority"], settings.lease_s)
+                self._progress.most_items = chunk_size.by_speed(speed, settings, options["priority"])
+                self._measured = time.monotonic()
+            if opening or is_released:
                 model = versions.find(connection, options.get("model"), self.batch.tenant)
                 terms = terms_of(options, model, settings)
             if opening and terms is not None:
@@ -206,11 +215,14 @@ class Intake:
                 lane, lease_s = options["priority"], settings.upload_lease_s
                 uploads.append(connection, self.batch_id, piece, lane, at=at, lease_s=lease_s, hold=hold)
                 if seal:
-                    sealed = uploads.seal(connection, self.batch_id, terms, at=at, notes=self.skipped.notes())
-            if not seal and time.monotonic() - self._measured > _MEASURE_EVERY_S:
-                speed = open_work.mean_speed(connection, options["priority"], settings.lease_s)
-                self._progress.most_items = chunk_size.by_speed(speed, settings)
-                self._measured = time.monotonic()
+                    sealed = uploads.seal(
+                        connection,
+                        self.batch_id,
+                        terms,
+                        at=at,
+                        most_items=self._progress.most_items,
+                        notes=self.skipped.notes(),
+                    )
             if seal and self.key is not None:
                 mine = (self.batch.tenant, self.key, self.batch_id)
                 if not idempotency.finish(connection, *mine, self.fingerprint()):
