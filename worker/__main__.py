@@ -76,8 +76,8 @@ def main() -> None:
         configure(settings.log_level)
         sweep.run(settings)
         return
-    # Two deliverers, since one slow receiver would hold up all others.
-    usual = {"bulk": settings.workers, "all": settings.workers, "webhooks": 2}
+    # One deliverer, since it tries many deliveries at once.
+    usual = {"bulk": settings.workers, "all": settings.workers}
     concurrency = asked.concurrency or usual.get(asked.role, 1)
     os.environ["GONOGO_INSTALLATION"] = settings.installation or _installation(settings)
     os.environ["GONOGO_LANES"] = ",".join(queue for queue in mine if queue in queues.LANES)

@@ -16,11 +16,13 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from worker.inference.runtime import Runtime
+    from worker.webhooks.dispatch import Dispatcher
 
 settings = Settings.from_env()
 app = celery_app(settings)
 app.conf.imports = ("worker.tasks",)
 _runtime: "Runtime | None" = None
+_dispatcher: "Dispatcher | None" = None
 
 
 def runtime() -> "Runtime":
@@ -33,6 +35,17 @@ def runtime() -> "Runtime":
     return _runtime
 
 
+def dispatcher() -> "Dispatcher":
+    """The deliveries that this process has in hand."""
+    global _dispatcher  # noqa: PLW0603 - one a process, as above
+    if _dispatcher is None:
+        from shared.store.engine import Database
+        from worker.webhooks.dispatch import Dispatcher
+
+        _dispatcher = Dispatcher(Database(settings.database, durable=False, pool_size=3), settings)
+    return _dispatcher
+
+
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _log(**_: Any) -> None:
     configure(settings.log_level)
@@ -43,12 +56,9 @@ def _begin(**_: Any) -> None:
     configure(settings.log_level)
     # Import here, so that the first task need not wait for it.
     if settings.lanes:
-        import worker.inference.infer
-        import worker.inference.thumbnail
-
         runtime().start()
     else:
-        import worker.webhooks.deliver  # noqa: F401
+        dispatcher()
     # The objects made so far live as long as the process: no garbage collection need walk them again.
     gc.collect()
     gc.freeze()
@@ -58,3 +68,5 @@ def _begin(**_: Any) -> None:
 def _end(**_: Any) -> None:
     if settings.lanes and _runtime is not None:
         _runtime.heartbeat.leave()
+    if _dispatcher is not None:
+        _dispatcher.stop(settings.webhook_timeout_s + 1.0)

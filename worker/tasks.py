@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.broker import queues
-from worker.app import app, runtime
+from worker.app import app, dispatcher, runtime
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,8 @@ def thumbnail(batch_id: str, seq: int) -> None:
 
 @_task(queues.DELIVER)
 def deliver_webhook(delivery_id: str) -> None:
-    """Try a delivery that is due. Repeated, it claims nothing, since a claim moves the due time."""
-    from worker.webhooks.deliver import deliver
-
-    deliver(runtime().database, runtime().settings, delivery_id)
+    """Look for due deliveries, this one among them. Repeated, it claims nothing, since a claim moves the due time."""
+    dispatcher().wake()
 
 
 @_task(queues.TRIAL)

@@ -176,6 +176,7 @@ class DeliveryRecord(NamedTuple):
     finished_at: float | None
     run: int
     subject: str
+    line: str
 
 
 class WorkerRecord(NamedTuple):

@@ -279,9 +279,17 @@ class Delivery(Base):
     finished_at: Mapped[float | None]
     run: Mapped[int] = mapped_column(default=1, server_default="1")
     subject: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    line: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (
         UniqueConstraint("batch_id", "event", "subject", "url", "run", name="uq_deliveries_event"),
+        Index(
+            "ix_deliveries_line",
+            "line",
+            "due_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
         Index(
             "ix_deliveries_due",
             "due_at",

@@ -11,6 +11,7 @@ ALLOWED = {
     "shared/failpoints.py: _taken": "faults that a test injects, set by the environment of the process",
     "web/http/validators.py: adapter": "a pure function of a type of the contract",
     "web/http/validators.py: properties": "a pure function of a type of the contract",
+    "worker/app.py: _dispatcher": "as `_runtime`, in a process that delivers webhooks",
     "worker/app.py: _runtime": "Celery gives a child process no other place for it",
     "worker/process.py: place": "the host, boot and pid namespace of this process, which never change",
 }

@@ -28,6 +28,8 @@ from tests.harness.stack import FAST, Stack
 # A receiver that refuses at once: what counts here is that exactly one event is owed.
 WEBHOOK: WebhookOptions = {"url": "http://127.0.0.1:9/", "secret": "whsec_" + "A" * 32}
 CHUNK_ITEMS = 16
+# Full chunks are claimed alone, as with the sizes that ship.
+_SMALL: dict[str, Any] = {"chunk_items": CHUNK_ITEMS, "micro_batch": CHUNK_ITEMS, "orphan_s": 4.0}
 _numbers = itertools.count()
 
 
@@ -243,10 +245,7 @@ def rig(
             port=free_port(),
             webhook_allowed_networks="127.0.0.0/8",
             min_free_bytes=0,
-            chunk_items=CHUNK_ITEMS,
-            micro_batch=CHUNK_ITEMS,  # full chunks are claimed alone, as with the sizes that ship
-            orphan_s=4.0,
-            **{**FAST, **changed},
+            **{**FAST, **_SMALL, **changed},
         )
         stack = Stack(folder, settings)
         stack.prepare(artifacts)

@@ -41,5 +41,6 @@ ROWS = {
     38: "two containers with one host name",
     42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",
     43: "PgBouncer in transaction mode",
+    44: "a tenant floods a lane, and eight receivers are silent",
     47: "a hot folder: watcher and service killed again and again, with and without events",
 }

@@ -54,13 +54,14 @@ class Clock:
         return self.now
 
 
-def owe(database: Database, url: str, *, at: float = START, secret: str = SECRET) -> str:
+def owe(database: Database, url: str, *, at: float = START, secret: str = SECRET, tenant: str = "t") -> str:
     identifier = new_id("whd")
     with database.write() as connection:
         connection.execute(
             insert(Delivery).values(
-                id=identifier, tenant="t", batch_id=new_id("bat"), event="batch.completed", url=url,
+                id=identifier, tenant=tenant, batch_id=new_id("bat"), event="batch.completed", url=url,
                 secret=secret, body=BODY, status="pending", attempts=0, due_at=at, created_at=at,
+                line=owed.line_of(tenant, url),
             )
         )  # fmt: skip
     return identifier

@@ -1,0 +1,190 @@
+"""Many deliveries are in hand at once, and a silent receiver holds up no other one."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from shared.settings import Settings
+from shared.store.engine import Database
+from shared.store.tables import Delivery
+from shared.webhooks import owed
+from tests.harness.processes import until
+from tests.harness.receivers import Receiver
+from tests.integration.test_deliver import owe
+from worker.webhooks import dispatch
+from worker.webhooks.dispatch import Dispatcher
+
+
+class Tries:
+    """Tries that last until they are let go, in place of posts. Each ends its delivery."""
+
+    def __init__(self) -> None:
+        self.silent: dict[str, threading.Event] = {}
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.ended: list[str] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, database: Database, settings: Settings, delivery_id: str) -> str:
+        with database.read() as connection:
+            line = connection.scalar(select(Delivery.line).where(Delivery.id == delivery_id))
+        assert line is not None
+        with self._lock:
+            for name in (line, "tenant " + owed.tenant_of(line), "all"):
+                self.now[name] += 1
+                self.most[name] = max(self.most[name], self.now[name])
+        if (answers := self.silent.get(line)) is not None:
+            answers.wait(30)
+        with database.write() as connection:
+            connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(status="delivered"))
+        with self._lock:
+            self.ended.append(line)
+            for name in (line, "tenant " + owed.tenant_of(line), "all"):
+                self.now[name] -= 1
+        return "delivered"
+
+
+@pytest.fixture
+def tries() -> Iterator[Tries]:
+    made = Tries()
+    yield made
+    for answers in made.silent.values():
+        answers.set()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, webhook_allowed_networks="127.0.0.0/8", webhook_timeout_s=3.0)
+
+
+@pytest.fixture
+def dispatcher(database: Database, settings: Settings, tries: Tries) -> Iterator[Dispatcher]:
+    made = Dispatcher(database, settings, tries)
+    yield made
+    for answers in tries.silent.values():
+        answers.set()
+    assert made.stop(30)
+
+
+def owe_many(database: Database, number: int, host: str, tenant: str = "t") -> str:
+    for _ in range(number):
+        owe(database, f"http://{host}/hook", at=time.time() - 1, tenant=tenant)
+    return owed.line_of(tenant, f"http://{host}/hook")
+
+
+def pending(database: Database) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).where(Delivery.status == "pending")) or 0
+
+
+def test_one_message_delivers_everything_that_is_due(
+    database: Database, dispatcher: Dispatcher, tries: Tries
+) -> None:
+    for host in range(5):
+        owe_many(database, 10, f"host{host}")
+    dispatcher.wake()
+    until(lambda: pending(database) == 0, 30, "all are delivered")
+    assert len(tries.ended) == 50
+    assert max(tries.most[line] for line in set(tries.ended)) <= dispatch.MOST_OF_A_LINE
+
+
+def test_silent_receivers_of_many_tenants_do_not_hold_up_a_third(
+    database: Database, dispatcher: Dispatcher, tries: Tries
+) -> None:
+    for number in range(8):
+        line = owe_many(database, 20, f"silent{number}", f"tenant {number}")
+        tries.silent[line] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == 8, 10, "each silent receiver holds one try")
+    quick = owe_many(database, 10, "quick", "third")
+    dispatcher.wake()
+    until(lambda: tries.ended.count(quick) == 10, 10, "the quick receiver has all of its own")
+    assert tries.most["all"] <= 8 + dispatch.MOST_OF_A_LINE
+
+
+def test_one_tenant_with_many_silent_receivers_has_a_bound(
+    database: Database, dispatcher: Dispatcher, tries: Tries
+) -> None:
+    for number in range(dispatch.MOST_OF_A_TENANT + 5):
+        tries.silent[owe_many(database, 1, f"silent{number}", "loud")] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == dispatch.MOST_OF_A_TENANT, 10, "the tenant's tries are in hand")
+    other = owe_many(database, 1, "silent0", "other")
+    dispatcher.wake()
+    until(lambda: tries.ended == [other], 10, "the same host is tried for another tenant")
+    assert tries.most["tenant loud"] == dispatch.MOST_OF_A_TENANT
+
+
+def test_receivers_that_are_not_known_to_be_quick_leave_room_for_those_that_are(
+    database: Database, dispatcher: Dispatcher, tries: Tries
+) -> None:
+    quick = owe_many(database, 1, "quick", "good")
+    dispatcher.wake()
+    until(lambda: tries.ended == [quick], 10, "the receiver is known to be quick")
+    for number in range(dispatch.MOST):
+        tries.silent[owe_many(database, 1, f"silent{number}", f"tenant {number}")] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == dispatch.MOST_UNPROVEN, 10, "silent receivers take their part")
+    owe_many(database, 8, "quick", "good")
+    dispatcher.wake()
+    until(lambda: tries.ended.count(quick) == 9, 10, "the quick receiver has all of its own")
+
+
+def test_a_try_that_fails_here_is_left_to_the_sweep(database: Database, settings: Settings) -> None:
+    tried: list[str] = []
+
+    def broken(_: Database, __: Settings, delivery_id: str) -> str:
+        tried.append(delivery_id)
+        raise RuntimeError("no try is possible now")
+
+    dispatcher = Dispatcher(database, settings, broken)
+    owe_many(database, 1, "host")
+    dispatcher.wake()
+    until(lambda: len(tried) == 1, 10, "a try")
+    time.sleep(0.3)
+    assert len(tried) == 1, "it is not tried again and again"
+    dispatcher.wake()
+    until(lambda: len(tried) == 2, 10, "the next message tries again")
+    assert dispatcher.stop(10)
+
+
+def test_the_end_waits_for_the_tries_in_hand_and_starts_no_other(
+    database: Database, settings: Settings, tries: Tries
+) -> None:
+    dispatcher = Dispatcher(database, settings, tries)
+    line = owe_many(database, 2, "silent")
+    tries.silent[line] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == 1, 10, "a try is in hand")
+    assert not dispatcher.stop(0.1)
+    tries.silent[line].set()
+    assert dispatcher.stop(10)
+    assert tries.ended == [line]
+    assert pending(database) == 1
+
+
+def test_a_real_post_goes_out_while_eight_receivers_are_silent(
+    database: Database, settings: Settings
+) -> None:
+    silent, quick = Receiver(), Receiver()
+    silent.replies = [lambda _: time.sleep(4)]
+    dispatcher = Dispatcher(database, settings)
+    try:
+        for number in range(8):
+            owe(database, silent.url, at=time.time() - 1, tenant=f"tenant {number}")
+        dispatcher.wake()
+        until(lambda: len(silent.posts) == 8, 10, "eight receivers were asked and are silent")
+        owe(database, quick.url, at=time.time() - 1, tenant="third")
+        started = time.monotonic()
+        dispatcher.wake()
+        until(lambda: len(quick.posts) == 1, 10, "the ninth is delivered")
+        assert time.monotonic() - started < 2
+    finally:
+        assert dispatcher.stop(30)
+        silent.close()
+        quick.close()
