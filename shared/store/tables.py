@@ -260,7 +260,8 @@ class Submission(Base):
 class Delivery(Base):
     """An event owed to a webhook receiver: the body is stored once and signed again at each attempt.
 
-    `subject` is the id of the part that the event is about, and empty for an event about the batch.
+    `subject` is the id of the part that the event is about, and empty for an event about the batch. `line` names the
+    receiver's host and the tenant: the deliveries of a line wait for each other.
     """
 
     __tablename__ = "webhook_deliveries"

@@ -137,10 +137,9 @@ def test_rows_are_locked_by_kind_and_batches_by_id(app: Application, submit: Any
     locked: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        _, updates, rest = statement.partition("UPDATE ")
-        if updates:
+        if (at := statement.find("UPDATE ")) >= 0:
             named = parameters.values() if isinstance(parameters, dict) else parameters
-            table = rest.split()[0]
+            table = statement[at:].split()[1]
             locked.append(next((one for one in batches if one in named), "") if table == "batches" else table)
 
     event.listen(app.database.engine, "before_cursor_execute", note)
