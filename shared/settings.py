@@ -71,7 +71,9 @@ class Settings:
     database_url: str = _setting(
         "", "SQLAlchemy URL, with `?pgbouncer=true` behind PgBouncer; empty: SQLite in the data dir"
     )
-    broker_url: str = _setting("", "Redis or Valkey URL; empty: the embedded Valkey's socket in the data dir")
+    broker_url: str = _setting(
+        "", "Redis, Valkey or Sentinel URL (docs/operations.md); empty: the embedded Valkey in the data dir"
+    )
     blob_url: str = _setting("", "where image bytes are kept (file:///…); empty: `blobs/` in the data dir")
     installation: str = _setting(
         "", "name of this installation in the broker's keys; empty: an id kept in the database"
@@ -224,7 +226,7 @@ class Settings:
         scheme, _, path = self.blob_url.partition("://")
         if scheme != "file" or not path.startswith("/"):
             raise SettingsError(f"GONOGO_BLOB_URL must be file:///an/absolute/path, not {self.blob_url!r}")
-        return Path(path)
+        return Path(unquote(path))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":

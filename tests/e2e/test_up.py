@@ -144,6 +144,24 @@ def test_a_given_broker_and_a_key_made_before_the_first_start_are_used(start: St
         broker.wait(10)
 
 
+def test_it_listens_on_an_ipv6_address_and_keeps_everything_in_a_folder_of_any_name(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data_dir = tmp_path / "a#b?c%41;d e"
+    up = start(data_dir, GONOGO_HOST="::1").wait_ready()
+    assert f"ready: http://[::1]:{up.port} " in "\n".join(up.lines)
+    image = tmp_path / "part.jpg"
+    ((_, data),) = jpegs(1)
+    image.write_bytes(data)
+    sent = gonogo("submit", str(image), "--wait", "--json", "--data-dir", str(data_dir))
+    assert sent.returncode == 0, sent.stderr
+    assert (data_dir / "gonogo.db").is_file()
+    assert up.stop() == 0
+    found = {path.name for path in tmp_path.iterdir()} - {"part.jpg", up.output.name}
+    assert found == {data_dir.name}, "nothing lies elsewhere"
+
+
 def test_a_setup_that_cannot_work_ends_in_one_line(start: Start, tmp_path: Path) -> None:
     broken = start(tmp_path / "data", GONOGO_DATABASE_URL="sqlite:////nowhere/at/all.db")
     assert broken.process.wait(60) == 1

@@ -34,6 +34,19 @@ def start_valkey(folder: Path, socket: Path, *more: str) -> subprocess.Popen[byt
     return server
 
 
+def start_tcp_valkey(
+    folder: Path, port: int, *more: str, sentinel: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server on a port that keeps nothing on disk; or a Sentinel, with its configuration file."""
+    command = valkey_command(folder, port=port, durable=False)
+    if sentinel is not None:
+        command = [command[0], str(sentinel), "--sentinel"]
+    with (folder / f"valkey-{port}.log").open("wb") as log:
+        server = subprocess.Popen([*command, *more], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    wait_for_valkey(port=port)
+    return server
+
+
 def wait_for_valkey(*, socket: Path | None = None, port: int = 0) -> None:
     if socket is not None:
         until(socket.exists, 20, "Valkey's socket exists")

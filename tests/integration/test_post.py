@@ -3,7 +3,6 @@
 import ipaddress
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.certificates import self_signed
 from tests.harness.receivers import Receiver, Reply, dripping, pouring, status
 from worker.webhooks.post import Answer, post
 
@@ -232,13 +232,7 @@ def test_a_name_server_that_does_not_answer_is_cut_at_the_deadline(net: Net) -> 
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for receiver.example with its key in one file."""
     folder = tmp_path_factory.mktemp("tls")
-    made = subprocess.run(  # noqa: PLW1510
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=receiver.example", "-addext", "subjectAltName=DNS:receiver.example",
-         "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")],
-        capture_output=True, timeout=60,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    self_signed(folder, "receiver.example")
     return folder
 
 

@@ -59,6 +59,13 @@ def test_what_the_command_line_reads_is_no_unknown_name() -> None:
         ("GONOGO_METRICS_ADDRESS", "127.0.0.1:http"),
         ("GONOGO_METRICS_ADDRESS", "127.0.0.1:70000"),
         ("GONOGO_METRICS_ADDRESS", "127.0.0.1:8000"),
+        ("GONOGO_TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("GONOGO_TRUSTED_PROXIES", "proxy.example"),
+        ("GONOGO_PUBLIC_URL", "parts.example"),
+        ("GONOGO_PUBLIC_URL", "ftp://parts.example"),
+        ("GONOGO_PUBLIC_URL", "https://parts.example/gonogo?x=1"),
+        ("GONOGO_PUBLIC_URL", "https://user@parts.example"),
+        ("GONOGO_PUBLIC_URL", "https://parts.example//evil"),
     ],
 )
 def test_a_value_that_cannot_be_stops_the_start_and_is_named(name: str, value: str) -> None:
@@ -100,6 +107,10 @@ def test_a_relative_data_dir_means_the_same_in_every_child() -> None:
         Path(Settings(data_dir=Path("here")).database.removeprefix("sqlite:///"))
         == Path.cwd() / "here" / "gonogo.db"
     )
+
+
+def test_a_blob_url_spells_odd_characters_as_a_url_does() -> None:
+    assert Settings(blob_url="file:///mnt/a%23b%3Fc%25d").blobs == Path("/mnt/a#b?c%d")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "file://relative/path", "/plain/path"])
