@@ -63,7 +63,9 @@ def in_front(
         for name, service in services.items()
     )
     (folder / "nginx.conf").write_text(
-        f"""daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log; worker_processes 1;
+        # Started by root, nginx would work as a user that may not write into this folder.
+        f"""{"user root;" if os.geteuid() == 0 else ""}
+daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx-error.log; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{
   access_log off;

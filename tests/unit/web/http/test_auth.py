@@ -47,6 +47,35 @@ def test_a_cookie_writes_for_pages_of_this_service_alone(site: Site, origin: str
     assert browser.post("/v1/api-keys", json={"name": "x"}, headers=ORIGIN).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"Origin": "http://127.0.0.1:8081"}, False),
+        ({"Origin": "http://127.0.0.1:8081", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "http://127.0.0.1:8081", "Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+    ],
+)
+def test_behind_a_proxy_that_hides_the_host_the_browser_tells_our_own_pages(
+    site: Site, headers: dict[str, str], allowed: bool
+) -> None:
+    answer = site.signed_in().post("/v1/api-keys", json={"name": "x"}, headers=headers)
+    assert answer.status_code == (201 if allowed else 403)
+    if not allowed:
+        assert "GONOGO_PUBLIC_URL" in answer.get_json()["detail"]
+
+
+def test_the_host_that_the_request_named_counts_too_after_a_proxy_has_told_another(site: Site) -> None:
+    told = {"gonogo.host_sent": "10.0.0.7:8000"}
+    browser = site.signed_in()
+    for origin, status in (("http://10.0.0.7:8000", 201), ("http://10.0.0.8:8000", 403), ("null", 403)):
+        answer = browser.post(
+            "/v1/api-keys", json={"name": "x"}, headers={"Origin": origin}, environ_overrides=told
+        )
+        assert answer.status_code == status, origin
+
+
 def test_a_forged_cookie_is_nobody(site: Site) -> None:
     browser = site.app.test_client()
     browser.set_cookie("gonogo", "eyJrZXlfaWQiOiJrZXlfMSJ9.aaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbb")
