@@ -1,4 +1,4 @@
-"""A manifest: ids, view and metadata of each image of a submission, in a file beside the images.
+"""A manifest: ids, view and metadata of each image of a submission, in a file next to the images.
 
 CSV with a header line, or NDJSON. The columns, or members, are those of ManifestLine.
 """

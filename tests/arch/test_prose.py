@@ -14,11 +14,14 @@ def found() -> list[Sentence]:
 
 def test_hard_sentences_stay_under_their_share(found: list[Sentence]) -> None:
     hard = [sentence for sentence in found if sentence.fault]
-    pictures = sum(sentence.says_picture for sentence in found)
-    print(
-        f"{len(hard)} of {len(found)} sentences are hard ({len(hard) / len(found):.1%}); {pictures} say picture"
-    )
+    print(f"{len(hard)} of {len(found)} sentences are hard ({len(hard) / len(found):.1%})")
     assert len(hard) / len(found) < MOST_HARD, [f"{each.path}:{each.line}: {each.text}" for each in hard[:40]]
+
+
+def test_an_image_is_called_an_image(found: list[Sentence]) -> None:
+    """The shipped cards are as old as their models."""
+    others = [sentence for sentence in found if not sentence.path.startswith("shared/registry/published/")]
+    assert [f"{each.path}:{each.line}: {each.text}" for each in others if each.says_picture] == []
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class Browser:
-    """What a browser does through one proxy. `wire` is where nginx listens, `address` what its address bar shows."""
+    """A browser behind one proxy. `wire` is where nginx listens, `address` what its address bar shows."""
 
     setup: str
     wire: str

@@ -31,7 +31,7 @@ def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, Any]:
 @blueprint.get("/v1/parts")
 @require("read")
 @operation(
-    "What became of a part: a page of parts in all batches, the newest batch first",
+    "The fate of a part: a page of its verdicts in all batches, the newest batch first",
     {200: Page[PartPayload]},
     query=PartListQuery,
     problems=(400,),

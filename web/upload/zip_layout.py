@@ -23,7 +23,7 @@ _MAX_DESCRIPTOR, _MAX_GAP = 24, 2**16
 
 
 class Directory(NamedTuple):
-    """What the end record says of the directory, in bytes and entries. `counts` are all the counts it gives."""
+    """The directory as the end record describes it, in bytes and entries. `counts` are all the counts it gives."""
 
     start: int
     size: int

@@ -1,4 +1,4 @@
-"""One of several images of a file, as a file of its own: it then passes the checks of every other image.
+"""An image of a file that holds several, as a file of its own: it then passes the checks of every other image.
 
 Pages of a TIFF and images of an MPO are cut out as they are. A frame of an animation is drawn by Pillow over the frames
 before it, and is written as a PNG.

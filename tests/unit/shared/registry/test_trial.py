@@ -22,7 +22,7 @@ def tried(path: Path, *, memory_bytes: int = MEMORY, seconds: float = 60.0) -> s
 
 
 def found(path: Path) -> str | None:
-    """What the trial finds, in this process: a child costs a start of Python and its libraries."""
+    """The outcome of the trial in this process: a child costs a start of Python and its libraries."""
     try:
         trial.check(path)
     except ArtifactError as error:

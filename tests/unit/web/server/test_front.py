@@ -1,4 +1,4 @@
-"""The address at which a client sees the service, by what a request says and whom the operator trusts."""
+"""The address at which a client sees the service, by what a request says and the proxies that the operator trusts."""
 
 from typing import Any
 
