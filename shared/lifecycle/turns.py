@@ -122,7 +122,7 @@ def _next_tenant() -> Any:
     )
     served = (
         select(func.max(turn.turn_ended))
-        .where(turn.lane == in_lane, turn.tenant == waiting.c.tenant)
+        .where(turn.lane == in_lane, turn.tenant == waiting.c.tenant, turn.turn_ended.is_not(None))
         .correlate(waiting)
         .scalar_subquery()
     )
@@ -165,9 +165,13 @@ NEXT_CHUNK = _next_chunk()
 
 def _turn() -> dict[str, Any]:
     own, newest = aliased(Chunk), aliased(Chunk)
-    served = select(func.max(own.turn_ended)).where(own.lane == Chunk.lane, own.tenant == Chunk.tenant)
+    served = select(func.max(own.turn_ended)).where(
+        own.lane == Chunk.lane, own.tenant == Chunk.tenant, own.turn_ended.is_not(None)
+    )
     # No tenant begins before the newest turn of the lane began: it would bring credit from its idle time.
-    latest = select(func.max(newest.turn_began)).where(newest.lane == Chunk.lane)
+    latest = select(func.max(newest.turn_began)).where(
+        newest.lane == Chunk.lane, newest.turn_began.is_not(None)
+    )
     begins = greatest(
         func.coalesce(served.correlate(Chunk).scalar_subquery(), 0),
         func.coalesce(latest.correlate(Chunk).scalar_subquery(), 0),

@@ -43,6 +43,11 @@ def _label_index(label: str) -> Index:
     return Index(f"ix_batches_{label}", "tenant", label, "id", sqlite_where=given, postgresql_where=given)
 
 
+def _turn_index(column: str, *columns: str) -> Index:
+    condition = text(f"{column} IS NOT NULL")
+    return Index(f"ix_chunks_{column}", *columns, column, sqlite_where=condition, postgresql_where=condition)
+
+
 class ApiKey(Base):
     __tablename__ = "api_keys"
 
@@ -212,8 +217,9 @@ class Chunk(Base):
 
     __table_args__ = (
         Index("ix_chunks_batch", "batch_id", "first_seq"),
-        Index("ix_chunks_turn_ended", "lane", "tenant", "turn_ended"),
-        Index("ix_chunks_turn_began", "lane", "turn_began"),
+        # Partial: no planner may take one of them for a tenant's chunks, and walk through all that are done.
+        _turn_index("turn_ended", "lane", "tenant"),
+        _turn_index("turn_began", "lane"),
         Index(
             "ix_chunks_line",
             "lane",
