@@ -43,19 +43,24 @@ def _installation(settings: Settings) -> str:
     child.start()
     there.close()  # so that the death of the child ends the wait, with EOFError
     try:
-        identifier = str(here.recv())
+        answer = here.recv()
     except EOFError:
         raise SystemExit("the installation's id could not be read from the database") from None
     child.join()
-    return identifier
+    if isinstance(answer, SettingsError):
+        raise answer
+    return str(answer)
 
 
 def _send_installation(settings: Settings, to: Connection) -> None:
     from shared.store.engine import Database, retrying
     from shared.store.installation import named
 
-    database = Database(settings.database, durable=False, pool_size=1)
-    to.send(retrying(lambda: named(settings, database)).installation)
+    try:
+        database = Database(settings.database, durable=False, pool_size=1)
+        to.send(retrying(lambda: named(settings, database)).installation)
+    except SettingsError as error:
+        to.send(error)
 
 
 def main() -> None:
@@ -67,18 +72,22 @@ def main() -> None:
     try:
         settings = Settings.from_env()
         checks.refuse_unusable(settings)
-        mine = [] if asked.role == "sweep" else served(asked.role, settings.lanes)
+        if asked.role == "sweep":
+            from worker.upkeep import sweep
+
+            configure(settings.log_level)
+            sweep.run(settings)
+        else:
+            _work(asked.role, settings, asked.concurrency)
     except SettingsError as error:
         raise SystemExit(f"gonogo: {error}") from error
-    if asked.role == "sweep":
-        from worker.upkeep import sweep
 
-        configure(settings.log_level)
-        sweep.run(settings)
-        return
+
+def _work(role: str, settings: Settings, concurrency: int | None) -> None:
+    mine = served(role, settings.lanes)
     # One deliverer, since it tries many deliveries at once.
     usual = {"bulk": settings.workers, "all": settings.workers}
-    concurrency = asked.concurrency or usual.get(asked.role, 1)
+    concurrency = concurrency or usual.get(role, 1)
     os.environ["GONOGO_INSTALLATION"] = settings.installation or _installation(settings)
     os.environ["GONOGO_LANES"] = ",".join(queue for queue in mine if queue in queues.LANES)
     # prefork: only it honours time limits. SIGTERM begins its warm shutdown, which finishes the chunks in hand; the
@@ -86,7 +95,7 @@ def main() -> None:
     command = [
         "worker", "--pool", "prefork",
         "--concurrency", str(concurrency), "--queues", ",".join(mine),
-        "--hostname", f"{asked.role}-{secrets.token_hex(4)}@%h",
+        "--hostname", f"{role}-{secrets.token_hex(4)}@%h",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.log_level,
     ]  # fmt: skip
     from worker.app import app

@@ -16,6 +16,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.harness.nginx import in_front, needs_nginx
 from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser
@@ -32,7 +33,7 @@ Browser = webdriver.Chrome
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
     if CHROMIUM is None or DRIVER is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
-    with running(tmp_path_factory.mktemp("page"), [artifact]) as made:
+    with running(tmp_path_factory.mktemp("page"), [artifact], trusted_proxies="127.0.0.1") as made:
         yield made
 
 
@@ -77,8 +78,8 @@ def requested(browser: Browser) -> list[str]:
     return [each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")]
 
 
-def sign_in(browser: Browser, stack: Stack) -> None:
-    browser.get(stack.url)
+def sign_in(browser: Browser, stack: Stack, url: str = "") -> None:
+    browser.get(url or stack.url)
     browser.find_element(By.ID, "key").send_keys(stack.key)
     browser.find_element(By.CSS_SELECTOR, "form .primary").click()
     wait(browser, "#live")
@@ -157,6 +158,24 @@ def test_dropped_images_come_back_with_verdicts_worst_first(
         "return [...document.querySelectorAll('.tile img')].filter((each) => each.naturalWidth > 0).length"
     )
     WebDriverWait(browser, 30).until(lambda _: browser.execute_script(drawn) == 40)
+
+
+@pytest.mark.row(42)
+def test_below_a_prefix_of_a_proxy_a_person_sends_images_and_sees_them(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    needs_nginx()
+    with in_front(tmp_path, {"prefix": stack.url}) as urls, open_browser(tmp_path / "profile") as browser:
+        url = urls["prefix"]
+        sign_in(browser, stack, f"{url}/")
+        drop(browser, written(tmp_path / "parts", dict(list(images.items())[:3])))
+        send(browser)
+        wait(browser, ".state.completed", 60)
+        drawn = "return [...document.querySelectorAll('.tile img')].every((each) => each.naturalWidth > 0)"
+        WebDriverWait(browser, 30).until(lambda _: browser.execute_script(drawn))
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".tile img")) == 3
+        assert [entry for entry in logged(browser, "browser") if entry["level"] == "SEVERE"] == []
+        assert {each for each in requested(browser) if not each.startswith((url, "data:", "blob:"))} == set()
 
 
 def test_progress_moves_by_itself_and_the_end_is_announced(
