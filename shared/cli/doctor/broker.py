@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded import queue_log
 from shared.errors import SettingsError
 from shared.settings import Settings
 
@@ -17,6 +18,9 @@ def broker(settings: Settings) -> Iterator[Finding]:
 
     wired, socket = data_dirs.with_broker(settings)
     if socket is not None and not data_dirs.is_locked(settings.data_dir):
+        if (trouble := queue_log.damage(settings)) is not None:
+            mend = "`gonogo doctor --repair` and `gonogo up` set it aside: queued work is announced again"
+            yield Finding("queue's log", "problem", trouble, mend)
         yield Finding("broker", "skipped", "embedded, and the stack does not run", "`gonogo up` starts it")
         return
     try:

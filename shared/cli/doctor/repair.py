@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import data_dir as data_dirs
-from shared.cli.embedded import stack
+from shared.cli.embedded import queue_log, stack
 from shared.errors import GonogoError
 from shared.settings import Settings
 
@@ -31,6 +31,8 @@ def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
         yield Finding("repair", "skipped", f"{file} does not exist yet")
         return
     wired, socket = data_dirs.with_broker(settings)
+    if socket is not None and not data_dirs.is_locked(folder):
+        yield from set_queue_log_aside(settings, dry_run=dry_run)
     runs = socket is None or data_dirs.is_locked(folder)
     argv = [sys.executable, "-m", "worker.upkeep.repair", *(["--dry-run"] if dry_run else [])]
     done = subprocess.run(
@@ -47,6 +49,15 @@ def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
     if done.returncode != 0:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         yield Finding("repair", "problem", f"it broke off: {said}", "see the lines above")
+
+
+def set_queue_log_aside(settings: Settings, *, dry_run: bool) -> Iterator[Finding]:
+    """Set the folder of an embedded broker that does not run aside if a power cut has made it unreadable."""
+    trouble = queue_log.damage(settings)
+    if trouble is not None and dry_run:
+        yield Finding("repair queue's log", "problem", f"{trouble}: would be set aside")
+    elif trouble is not None:
+        yield Finding("repair queue's log", "mended", f"{trouble}: lies in {queue_log.mend(settings)} now")
 
 
 def _finding(line: dict[str, Any], *, has_broker: bool) -> Finding:

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from shared.blobs.files import sync_folder
 from shared.cli.embedded.processes import Identity, boot_id, kill, members, wait_until
 from shared.errors import GonogoError
 from shared.settings import Settings, socket_url
@@ -129,10 +130,7 @@ def make_private(folder: Path) -> None:
 
 def admin_key(data_dir: Path) -> str | None:
     """The key that the first start left here."""
-    try:
-        return (data_dir / "admin-key").read_text().strip() or None
-    except OSError:
-        return None
+    return _kept_line(data_dir / "admin-key")
 
 
 def keep_admin_key(data_dir: Path, key: str) -> None:
@@ -142,7 +140,10 @@ def keep_admin_key(data_dir: Path, key: str) -> None:
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{key}\n")
+        file.flush()
+        os.fsync(file.fileno())  # it is shown once and stands nowhere else
     written.replace(data_dir / "admin-key")
+    sync_folder(data_dir)
 
 
 def keep_service_url(data_dir: Path, url: str) -> None:
@@ -152,9 +153,13 @@ def keep_service_url(data_dir: Path, url: str) -> None:
 
 def service_url(data_dir: Path) -> str | None:
     """Where the service of this data dir listens; None unless it runs."""
-    if not is_locked(data_dir):
-        return None
+    return _kept_line(data_dir / "service-url") if is_locked(data_dir) else None
+
+
+def _kept_line(file: Path) -> str | None:
+    """The text of a small file; None without it, or if it holds the zeros that a power cut may leave."""
     try:
-        return (data_dir / "service-url").read_text().strip() or None
-    except OSError:
+        kept = file.read_text().strip()
+    except (OSError, UnicodeDecodeError):
         return None
+    return kept if kept and kept.isprintable() else None

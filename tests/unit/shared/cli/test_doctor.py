@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.doctor import broker, database, places
+from shared.cli.doctor import broker, database, places, repair
 from shared.cli.doctor.findings import Finding
 from shared.cli.embedded import stack
 from shared.cli.embedded.processes import wait_until
@@ -53,6 +53,48 @@ def test_a_broker_that_is_away(settings: Settings) -> None:
     (line,) = problems(broker.broker(replace(settings, broker_url="redis://:secret@127.0.0.1:1/0")))
     assert line.startswith("broker: 127.0.0.1:1/0: ")
     assert "secret" not in line
+
+
+def power_cut(folder: Path, what: str) -> None:
+    """The files of an embedded broker, as a power cut leaves them."""
+    files = {
+        "appendonly.aof.1.base.rdb": b"REDIS0011" + bytes(8),  # a checksum may be zeros
+        "appendonly.aof.1.incr.aof": b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n",
+        "appendonly.aof.manifest": b"file appendonly.aof.1.base.rdb seq 1 type b\n"
+        b"file appendonly.aof.1.incr.aof seq 1 type i\n",
+    }
+    if what == "zeros at the end":
+        files["appendonly.aof.1.incr.aof"] += bytes(4096)
+    elif what == "an empty manifest":
+        files["appendonly.aof.manifest"] = b""
+    elif what == "a manifest of zeros":
+        files["appendonly.aof.manifest"] = bytes(88)
+    elif what == "no log":
+        del files["appendonly.aof.1.incr.aof"]
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("what", ["zeros at the end", "an empty manifest", "a manifest of zeros", "no log"])
+def test_a_queues_log_after_a_power_cut_is_seen_and_set_aside(settings: Settings, what: str) -> None:
+    power_cut(settings.data_dir / "valkey" / "appendonlydir", what)
+    (line,) = problems(broker.broker(settings))
+    assert line.startswith("queue's log: ") and "gonogo doctor --repair" in line
+    (told,) = repair.set_queue_log_aside(settings, dry_run=True)
+    assert told.state == "problem"
+    assert (settings.data_dir / "valkey" / "appendonlydir").is_dir()
+    (mended,) = repair.set_queue_log_aside(settings, dry_run=False)
+    assert mended.state == "mended"
+    (aside,) = settings.data_dir.glob("valkey-unreadable-*")
+    assert str(aside) in mended.detail
+    assert problems(broker.broker(settings)) == []
+
+
+def test_a_queues_log_that_is_whole_stays(settings: Settings) -> None:
+    power_cut(settings.data_dir / "valkey" / "appendonlydir", "nothing")
+    assert problems(broker.broker(settings)) == []
+    assert list(repair.set_queue_log_aside(settings, dry_run=False)) == []
 
 
 def test_a_broker_that_throws_messages_away(settings: Settings) -> None:
