@@ -20,6 +20,23 @@ class ApiKeyRecord(NamedTuple):
     expires_at: float | None
     last_used_at: float | None
     revoked_at: float | None
+    replaced_by: str | None
+
+
+class AuditRecord(NamedTuple):
+    chain: int
+    seq: int
+    id: str
+    at: float
+    tenant: str
+    action: str
+    object_id: str | None
+    key_id: str | None
+    address: str | None
+    request_id: str | None
+    detail: str
+    previous: str
+    hash: str
 
 
 class ModelRecord(NamedTuple):

@@ -14,6 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery
 from shared.store.item_tables import Item, Part
@@ -22,6 +23,8 @@ from shared.store.records import JsonObject
 __all__ = [
     "ApiKey",
     "Attempt",
+    "AuditChain",
+    "AuditEntry",
     "Base",
     "Batch",
     "Chunk",
@@ -32,6 +35,7 @@ __all__ = [
     "ModelVersion",
     "Part",
     "ServiceSecret",
+    "Session",
     "Submission",
     "Worker",
 ]
@@ -48,23 +52,8 @@ def _turn_index(column: str, *columns: str) -> Index:
     return Index(f"ix_chunks_{column}", *columns, column, sqlite_where=condition, postgresql_where=condition)
 
 
-class ApiKey(Base):
-    __tablename__ = "api_keys"
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
-    tenant: Mapped[str] = mapped_column(String(64), index=True)
-    name: Mapped[str] = mapped_column(String(200))
-    prefix: Mapped[str] = mapped_column(String(16), unique=True)
-    sha256: Mapped[str] = mapped_column(String(64))
-    scopes: Mapped[list[str]] = mapped_column(JSON)
-    created_at: Mapped[float]
-    expires_at: Mapped[float | None]
-    last_used_at: Mapped[float | None]
-    revoked_at: Mapped[float | None]
-
-
 class ServiceSecret(Base):
-    """A secret that all web processes share, such as the key that signs session cookies."""
+    """A value that all processes of an installation share: its id, and the last agreement of its clocks."""
 
     __tablename__ = "service_secrets"
 

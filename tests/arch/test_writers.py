@@ -14,8 +14,17 @@ WRITERS = {
     "Item": (LIFECYCLE,),
     "Delivery": ("shared/webhooks/owed.py", f"{LIFECYCLE}purging.py"),
     "Attempt": ("shared/webhooks/owed.py", f"{LIFECYCLE}purging.py"),
+    "AuditEntry": ("shared/access/audit.py", "shared/access/audit_chain.py"),
+    "AuditChain": ("shared/access/audit.py", "shared/access/audit_chain.py"),
 }
-TABLES = {"batches": "Batch", "chunks": "Chunk", "items": "Item", "webhook_deliveries": "Delivery"}
+TABLES = {
+    "batches": "Batch",
+    "chunks": "Chunk",
+    "items": "Item",
+    "webhook_deliveries": "Delivery",
+    "audit_entries": "AuditEntry",
+    "audit_chains": "AuditChain",
+}
 BUILDERS = {"insert", "update", "delete", "merge"}
 
 
@@ -89,6 +98,8 @@ def test_only_the_lifecycle_writes_batches_chunks_and_items_and_only_owed_writes
         "connection.exec_driver_sql('UPDATE items SET status = 1')",
         "text('insert into chunks (id) values (1)')",
         "text('DELETE FROM batches')",
+        "delete(AuditEntry)",
+        "text('UPDATE audit_chains SET seq = 0')",
     ],
 )
 def test_a_planted_write_is_found(planted: str) -> None:

@@ -1,8 +1,7 @@
-"""`python -m shared.store.migrations`: the database at its newest revision, shared secrets, shipped models."""
+"""`python -m shared.store.migrations`: the database at its newest revision, and the shipped models."""
 
 from sqlalchemy.exc import DBAPIError
 
-from shared.access import keys
 from shared.blobs.store import BlobStore
 from shared.errors import GonogoError
 from shared.registry import versions
@@ -17,8 +16,6 @@ def main() -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     migrate(database)
-    with database.write() as connection:
-        keys.service_secret(connection, "session")
     versions.register_shipped(database, BlobStore(settings.blobs))
     database.dispose()
 

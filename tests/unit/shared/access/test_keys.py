@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from shared.access import keys
+from shared.access import keys, sessions
 from shared.clock import now
 from shared.store.engine import Database
 from shared.store.migrations import migrate
-from shared.store.tables import ApiKey
+from shared.store.tables import ApiKey, Session
 
 
 @pytest.fixture
@@ -83,8 +83,60 @@ def test_a_scope_that_is_none_is_refused(connection: Connection, scopes: list[st
         keys.create_key(connection, tenant="t", name="n", scopes=scopes)
 
 
-def test_all_processes_share_one_secret_of_a_name(connection: Connection) -> None:
-    first = keys.service_secret(connection, "session")
-    assert len(first) == 32
-    assert keys.service_secret(connection, "session") == first
-    assert keys.service_secret(connection, "another") != first
+def test_a_rotated_key_lives_for_its_grace_and_no_longer_than_it_would_have(connection: Connection) -> None:
+    for lives_s, grace_s, expected in ((None, 60, 60), (600, 60, 60), (30, 60, 30)):
+        identifier, secret = make(connection, None if lives_s is None else now() + lives_s)
+        old = keys.get_key(connection, identifier)
+        assert old is not None
+        new_id, new_secret = keys.rotate_key(connection, old, grace_s=grace_s, expires_at=None)
+        still = keys.find_key(connection, secret)
+        assert still is not None
+        assert still.replaced_by == new_id
+        assert still.expires_at is not None
+        assert abs(still.expires_at - now() - expected) < 5
+        new = keys.find_key(connection, new_secret)
+        assert new is not None
+        assert (new.name, new.tenant, new.scopes) == (old.name, old.tenant, old.scopes)
+
+
+def test_a_key_is_rotated_once_and_without_grace_it_ends_at_once(connection: Connection) -> None:
+    identifier, secret = make(connection)
+    old = keys.get_key(connection, identifier)
+    assert old is not None
+    keys.rotate_key(connection, old, grace_s=0, expires_at=None)
+    assert keys.find_key(connection, secret) is None
+    with pytest.raises(keys.AlreadyReplaced), connection.begin_nested():
+        keys.rotate_key(connection, old, grace_s=0, expires_at=None)
+
+
+def test_a_session_ends_with_its_token_its_time_and_its_key(connection: Connection) -> None:
+    identifier, _ = make(connection)
+
+    def begun(lasts_s: float = 60.0) -> str:
+        return sessions.begin(connection, identifier, lasts_s)[1]
+
+    found = sessions.find_key(connection, token := begun())
+    assert found is not None
+    assert found.id == identifier
+    assert token not in str(connection.execute(select(Session.__table__)).all())
+    ended = sessions.end(connection, token)
+    assert ended is not None
+    assert (ended.key_id, ended.tenant) == (identifier, "t")
+    assert sessions.find_key(connection, token) is None
+    assert sessions.end(connection, token) is None
+    assert sessions.find_key(connection, begun(lasts_s=-1)) is None
+    token = begun()
+    assert keys.revoke_key(connection, "t", identifier)
+    assert sessions.find_key(connection, token) is None
+
+
+def test_rows_of_ended_sessions_are_found_and_no_others(connection: Connection) -> None:
+    live, _ = make(connection)
+    brief, _ = make(connection, now() + 60)
+    kept, _ = sessions.begin(connection, live, 600)
+    over, _ = sessions.begin(connection, live, -1)
+    of_brief, _ = sessions.begin(connection, brief, 600)
+    assert sessions.outlived(connection, now(), 10) == [over]
+    assert set(sessions.outlived(connection, now() + 100, 10)) == {over, of_brief}
+    sessions.forget(connection, [over, of_brief])
+    assert list(connection.scalars(select(Session.id))) == [kept]

@@ -136,6 +136,7 @@ def test_a_key_shows_its_secret_only_when_it_is_given() -> None:
         created_at=1.0,
         last_used_at=None,
         expires_at=None,
+        replaced_by=None,
     )
     assert "secret" not in key_payload(row)
     assert key_payload(row, "gng_p_x")["secret"] == "gng_p_x"

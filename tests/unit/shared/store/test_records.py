@@ -10,6 +10,7 @@ from shared.store.records import BatchRecord
 
 PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.ApiKeyRecord, tables.ApiKey),
+    (records.AuditRecord, tables.AuditEntry),
     (records.ModelRecord, tables.ModelVersion),
     (records.BatchRecord, tables.Batch),
     (records.ChunkRecord, tables.Chunk),
