@@ -141,6 +141,8 @@ class Settings:
     )
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
+    audit_retention_s: float = _setting(365 * 86400.0, "seconds an entry of the audit trail is kept")
+    session_s: float = _setting(12 * 3600.0, "seconds after which a page asks for the key again", at_least=1)
     orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")
     upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
     predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
@@ -151,6 +153,9 @@ class Settings:
         "", "private networks webhooks may reach: CIDRs, comma-separated"
     )
     webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
+    access_log: str = _setting(
+        "stderr", "where the web service writes a JSON line a request: stderr, off, or a file"
+    )
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     def __post_init__(self) -> None:

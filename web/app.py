@@ -3,12 +3,9 @@
 import logging
 import time
 import uuid
-from datetime import timedelta
 
-from flask import Flask, Request, Response, g, request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Response, g, request
 
-from shared.access import keys
 from shared.blobs.store import BlobStore
 from shared.broker import checks
 from shared.broker.tasks import celery_app
@@ -16,10 +13,12 @@ from shared.logs import log_requests_as
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
+from shared.store.records import ApiKeyRecord
 from shared.store.tallies import Tallies
 from shared.version import installed_version
 from web.api import (
     api_keys,
+    audit,
     batches,
     health,
     items,
@@ -32,9 +31,10 @@ from web.api import (
 )
 from web.http import precheck, problems
 from web.http.known_keys import KnownKeys
+from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
-from web.live.waits import PARKED, BlockingWaits, Parked
+from web.live.waits import FACTS, PARKED, BlockingWaits, Parked
 from web.openapi import document
 from web.pages import views as pages
 from web.service import Service
@@ -50,6 +50,7 @@ _RESOURCES = (
     model_versions,
     workers,
     api_keys,
+    audit,
     session,
     health,
     document,
@@ -75,20 +76,12 @@ def create_app(settings: Settings) -> Flask:
         waiting=waiting,
         capacity=Capacity(settings, database, blobs),
         known_keys=KnownKeys(database),
+        refused_keys=RefusedKeys(database),
         model_refs={},
         tallies=tallies,
     )
-    with database.write() as connection:
-        app.secret_key = keys.service_secret(connection, "session")
-    app.session_interface = _Sessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.config.update(
-        SESSION_COOKIE_NAME="gonogo",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Strict",
-        PERMANENT_SESSION_LIFETIME=timedelta(hours=12),
-        GONOGO_VERSION=installed_version(),
-    )
+    app.config["GONOGO_VERSION"] = installed_version()
     for resource in _RESOURCES:
         app.register_blueprint(resource.blueprint)
     problems.install(app)
@@ -100,15 +93,6 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-class _Sessions(SecureCookieSessionInterface):
-    """Flask's own, but for not making a signer for each request that shows no cookie: those of every API key."""
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        if self.get_cookie_name(app) not in request.cookies:
-            return self.session_class()
-        return super().open_session(app, request)
-
-
 def _park(parked: Parked) -> Response:
     """Hand a waiting request back to the server, which calls its view again; this answer is not sent."""
     request.environ[PARKED] = parked
@@ -117,11 +101,15 @@ def _park(parked: Parked) -> Response:
 
 def _begin() -> None:
     g.started = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if 0 < len(given) <= 128 and given.isprintable() else uuid.uuid4().hex
+    facts = request.environ.setdefault(FACTS, {})
+    if "request_id" not in facts:  # a view that waits runs again from its start, for the same request
+        given = request.headers.get("X-Request-Id", "")
+        facts["request_id"] = given if 0 < len(given) <= 128 and given.isprintable() else uuid.uuid4().hex
+    g.request_id = facts["request_id"]
 
 
 def _end(response: Response) -> Response:
+    _note_facts()
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.path == "/readyz" or PARKED in request.environ:
@@ -130,3 +118,13 @@ def _end(response: Response) -> Response:
         log, request.method, request.path, response.status_code, g.get("started"), g.get("request_id", "")
     )
     return response
+
+
+def _note_facts() -> None:
+    """Tell the server the facts of this request that its access log shows."""
+    key: ApiKeyRecord | None = g.get("key")
+    facts = request.environ.setdefault(FACTS, {})
+    facts["route"] = None if request.url_rule is None else request.url_rule.rule
+    facts["address"] = request.remote_addr
+    if key is not None:
+        facts["key_id"], facts["tenant"] = key.id, key.tenant

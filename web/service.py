@@ -17,6 +17,7 @@ from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
 from shared.store.tallies import Tallies
 from web.http.known_keys import KnownKeys
+from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
 from web.upload.capacity import Capacity
@@ -32,6 +33,7 @@ class Service:
     waiting: WaitingRoom
     capacity: Capacity
     known_keys: KnownKeys
+    refused_keys: RefusedKeys
     model_refs: dict[str, ModelRef]
     tallies: Tallies
 

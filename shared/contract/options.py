@@ -30,7 +30,8 @@ def _are_different(views: list[str]) -> str | None:
     return None if len({*views}) == len(views) else "a view is named twice"
 
 
-def _is_secret(secret: str) -> str | None:
+def wrong_secret(secret: str) -> str | None:
+    """The fault of a webhook secret, or None."""
     wrong = "a secret is whsec_ and 24 to 64 bytes in base64"
     if not secret.startswith("whsec_"):
         return wrong
@@ -77,7 +78,7 @@ class WebhookOptions(TypedDict, total=False):
         ]
     ]
     secret: Annotated[
-        Annotated[str, Rule(_is_secret, pattern=_SECRET_PATTERN)] | None,
+        Annotated[str, Rule(wrong_secret, pattern=_SECRET_PATTERN)] | None,
         About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
     ]
     events: Annotated[

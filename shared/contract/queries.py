@@ -5,6 +5,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
 
+from shared.contract.audit import ACTIONS
 from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
 from shared.contract.parts import PART_STATUS
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
@@ -142,6 +143,41 @@ class TenantQuery(TypedDict, total=False):
             "with the scope `operator`: act for this tenant; `*` is the installation", examples=["default"]
         ),
     ]
+
+
+@closed
+class KeysQuery(TypedDict, total=False):
+    tenant: Annotated[
+        str,
+        Len(1, 64),
+        About(
+            "with the scope `operator`: the keys of this tenant; `*`: those of every tenant",
+            examples=["default"],
+        ),
+    ]
+
+
+@closed
+class AuditQuery(TypedDict, total=False):
+    tenant: Annotated[
+        str,
+        Len(1, 64),
+        About(
+            "with the scope `operator`: the entries of this tenant; `*`: every entry, the installation's too",
+            examples=["default"],
+        ),
+    ]
+    key_id: Annotated[str, MaxLen(40), About("the key that acted")]
+    action: Annotated[
+        list[Annotated[str, OneOf(ACTIONS)]],
+        Len(1),
+        About("these actions, comma-separated", examples=[["key.create"]]),
+    ]
+    object_id: Annotated[str, MaxLen(40), About("the object: a batch, model version, key or session")]
+    created_after: Annotated[Moment, About("RFC 3339 with an offset", examples=["2026-11-24T10:00:00Z"])]
+    created_before: Annotated[Moment, About("RFC 3339 with an offset", examples=["2126-11-24T10:00:00Z"])]
+    limit: Annotated[int, Ge(1), Le(1000), About("entries on a page", default=100)]
+    cursor: Cursor
 
 
 @closed

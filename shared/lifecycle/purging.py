@@ -1,5 +1,7 @@
 """A batch is purged: its rows in one transaction, then its bytes. The sweep removes bytes that a death leaves."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, delete, select
 
 from shared.blobs.store import BlobStore
@@ -9,17 +11,25 @@ from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Part, Sub
 
 
 def purge(
-    database: Database, blobs: BlobStore, batch_id: str, *, counter: counters.Name | None = None
+    database: Database,
+    blobs: BlobStore,
+    batch_id: str,
+    *,
+    counter: counters.Name | None = None,
+    also: Callable[[Connection], object] | None = None,
 ) -> bool:
     """Delete an ended batch, or an upload that was given up: rows first, then bytes.
 
     False, and nothing is deleted, where the batch is sealed and runs. True also where it has no row (any more).
-    `counter` is counted where this call deleted the rows. Safe to repeat.
+    `counter` is counted where this call deleted the rows, and `also` is called in the same transaction. Safe to
+    repeat.
     """
     with database.write() as connection:
         gone = purge_rows(connection, batch_id)
         if gone and counter is not None:
             counters.count(connection, counter)
+        if gone and also is not None:
+            also(connection)
     if not gone:
         with database.read() as connection:
             gone = connection.scalar(select(Batch.id).where(Batch.id == batch_id)) is None

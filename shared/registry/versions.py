@@ -4,6 +4,7 @@ A version belongs to one tenant, or to the installation (tenant `*`), which ever
 versions do not exist for a caller.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,10 +86,12 @@ def register(
     *,
     tenant: str = INSTALLATION,
     status: ModelStatus = ModelStatus.READY,
+    also: Callable[[Connection, str], object] | None = None,
 ) -> str:
     """Keep an artifact and its row; the same bytes twice are one version of a tenant. Returns the id.
 
-    A version that was refused is tried again. Raises InvalidModelName.
+    A version that was refused is tried again. `also` is called with the id, in the same transaction. Raises
+    InvalidModelName.
     """
     check_name(artifact.name)
     path = store.artifact_path(artifact.sha256)
@@ -97,17 +100,18 @@ def register(
     try:
         with database.write() as connection:
             known = _known(connection, tenant, artifact)
-            if known is None:
-                return _insert(connection, tenant, artifact, status)
-            connection.execute(
-                update(ModelVersion)
-                .where(ModelVersion.id == known, ModelVersion.status == ModelStatus.REFUSED)
-                .values(status=status, reason=None, trials=0, trial_due_at=clock())
-            )
-            return known
+            identifier = known or _insert(connection, tenant, artifact, status)
+            if known is not None:
+                connection.execute(
+                    update(ModelVersion)
+                    .where(ModelVersion.id == known, ModelVersion.status == ModelStatus.REFUSED)
+                    .values(status=status, reason=None, trials=0, trial_due_at=clock())
+                )
+            if also is not None:
+                also(connection, identifier)
+            return identifier
     except IntegrityError:  # another process registered the same bytes between the look and the insert
-        with database.read() as connection:
-            return str(_known(connection, tenant, artifact))
+        return register(database, store, artifact, tenant=tenant, status=status, also=also)
 
 
 def check_name(name: str) -> None:

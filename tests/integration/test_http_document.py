@@ -95,7 +95,7 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
     waiting = [app.submit({"a.jpg": data}, {"priority": "low"})["id"] for _ in range(30)]
     ended = [app.finished({"a.jpg": data})["id"] for _ in range(3)]
     item = app.results(ended[0])[0]["id"]
-    made = [app.call("POST", "/v1/api-keys", json={"name": "x"}).get_json()["id"] for _ in range(30)]
+    made = [app.call("POST", "/v1/api-keys", json={"name": "x"}).get_json()["id"] for _ in range(90)]
     other = folder / "other.gonogo"
     other.write_bytes(write_untrained(folder / "made.gonogo", seed=3).read_bytes())
     alive = {"id": "host:1", "host": "host", "pid": 1, "lanes": list(Lane), "device": "cpu", "engine": "onnx",
@@ -116,7 +116,8 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
         "DELETE /v1/batches/{batch_id} batch_id": ended[1:],
         "POST /v1/batches/{batch_id}/cancel batch_id": waiting,
         "item_id": [item],
-        "key_id": made,
+        "key_id": made[:30],
+        "POST /v1/api-keys/{key_id}/rotate key_id": made[30:],
         "model_id": [app.model_id],
         "POST /v1/models/{model_id}/activate model_id": [second],
     }

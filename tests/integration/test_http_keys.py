@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -170,6 +170,121 @@ def test_a_key_is_live_until_its_expires_at(app: Application) -> None:
     key = made(datetime.now(in_berlin) + timedelta(seconds=1))
     time.sleep(1.2)
     assert app.call("GET", "/v1/batches", key=key["secret"]).status_code == 401
+
+
+def test_an_operator_lists_makes_rotates_and_revokes_keys_of_any_tenant(app: Application) -> None:
+    made = app.call("POST", "/v1/api-keys?tenant=plant-c", json={"name": "c", "scopes": ["read"]}).get_json()
+    assert made["tenant"] == "plant-c"
+    assert app.get("/v1/batches", key=made["secret"])["data"] == []
+    assert [key["id"] for key in app.get("/v1/api-keys?tenant=plant-c")["data"]] == [made["id"]]
+    assert {"default", "plant-c"} <= {key["tenant"] for key in app.get("/v1/api-keys?tenant=*")["data"]}
+    assert app.call("DELETE", f"/v1/api-keys/{made['id']}").status_code == 404, (
+        "without ?tenant=, the own one"
+    )
+    rotated = app.call("POST", f"/v1/api-keys/{made['id']}/rotate?tenant=plant-c").get_json()
+    assert rotated["tenant"] == "plant-c"
+    for identifier, tenant in ((made["id"], "plant-c"), (rotated["id"], "*")):
+        assert app.call("DELETE", f"/v1/api-keys/{identifier}?tenant={tenant}").status_code == 204
+    assert app.get("/v1/api-keys?tenant=plant-c")["data"] == []
+    refused = app.call("POST", "/v1/api-keys?tenant=*", json={"name": "x"})
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "invalid_tenant")
+
+
+def test_an_admin_names_no_other_tenant_and_gains_no_operators_key(app: Application) -> None:
+    admin = app.make_key("default", "admin")
+    operator_id = next(key["id"] for key in app.get("/v1/api-keys")["data"] if "operator" in key["scopes"])
+    for method, path in (
+        ("GET", "/v1/api-keys?tenant=other"),
+        ("GET", "/v1/audit?tenant=*"),
+        ("POST", f"/v1/api-keys/{operator_id}/rotate"),
+        ("DELETE", f"/v1/api-keys/{operator_id}"),
+    ):
+        answer = app.call(method, path, key=admin)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden"), (method, path)
+    asked = {"name": "x", "scopes": ["operator"]}
+    assert app.call("POST", "/v1/api-keys", json=asked, key=admin).status_code == 403
+    assert app.get("/v1/api-keys")["data"], "the operator's key still lives"
+
+
+def test_a_rotated_key_gives_way_after_its_grace(app: Application) -> None:
+    ends = (datetime.now(UTC) + timedelta(days=10)).isoformat()
+    old = app.call(
+        "POST", "/v1/api-keys", json={"name": "r", "scopes": ["read"], "expires_at": ends}
+    ).get_json()
+    path = f"/v1/api-keys/{old['id']}/rotate"
+    new = app.call("POST", path, json={"grace": 1}).get_json()
+    assert (new["name"], new["scopes"], new["replaced_by"]) == ("r", ["read"], None)
+    assert new["expires_at"] >= old["expires_at"], "it lives as long from now as the old one from its making"
+    assert listed(app)[old["id"]]["replaced_by"] == new["id"]
+    for secret in (old["secret"], new["secret"]):
+        assert app.call("GET", "/v1/batches", key=secret).status_code == 200
+    again = app.call("POST", path)
+    assert (again.status_code, again.get_json()["code"]) == (409, "wrong_state")
+    time.sleep(1.2)
+    assert app.call("GET", "/v1/batches", key=old["secret"]).status_code == 401
+    assert app.call("GET", "/v1/batches", key=new["secret"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "pointer"),
+    [
+        ({"grace": -1}, 400, "/grace"),
+        ({"grace": 10**9}, 400, "/grace"),
+        ({"grace": "1d"}, 400, "/grace"),
+        ({"graces": 1}, 400, "/graces"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, 422, "/expires_at"),
+    ],
+)
+def test_a_rotation_that_cannot_be_is_refused_and_changes_nothing(
+    app: Application, asked: dict[str, Any], status: int, pointer: str
+) -> None:
+    key = app.call("POST", "/v1/api-keys", json={"name": "r"}).get_json()
+    answer = app.call("POST", f"/v1/api-keys/{key['id']}/rotate", json=asked)
+    assert answer.status_code == status
+    assert [entry["pointer"] for entry in answer.get_json()["errors"]] == [pointer]
+    assert listed(app)[key["id"]]["replaced_by"] is None
+
+
+def test_the_audit_trail_is_filtered_paged_and_kept_apart_by_tenant(app: Application) -> None:
+    admin = app.make_key("audited", "admin")
+    made = [
+        app.call("POST", "/v1/api-keys", json={"name": f"k{number}"}, key=admin).get_json()["id"]
+        for number in range(5)
+    ]
+    app.call("DELETE", f"/v1/api-keys/{made[2]}", key=admin)
+    whole = app.get("/v1/audit", key=admin)["data"]
+    assert [entry["action"] for entry in whole] == ["key.revoke", *["key.create"] * 5]
+    assert [entry["object_id"] for entry in whole[1:]] == made[::-1]
+    assert {entry["tenant"] for entry in whole} == {"audited"}
+
+    def ids(query: str, **options: Any) -> list[str]:
+        return [entry["id"] for entry in app.get(f"/v1/audit?{query}", **options)["data"]]
+
+    assert ids("action=key.revoke", key=admin) == [whole[0]["id"]]
+    assert ids(f"object_id={made[2]}", key=admin) == [whole[0]["id"], whole[3]["id"]]
+    assert ids(f"key_id={whole[0]['key_id']}", key=admin) == [entry["id"] for entry in whole]
+    assert ids("key_id=key_other", key=admin) == []
+    newest = max(entry["created_at"] for entry in whole)
+    assert ids(f"created_after={newest}", key=admin) == []
+    assert ids(f"created_before={whole[-1]['created_at']}", key=admin) == []
+    assert (
+        len(ids(f"created_before=2126-01-01T00:00:00Z&created_after={whole[-1]['created_at']}", key=admin))
+        >= 1
+    )
+    paged, query = [], "limit=4"
+    while query:
+        page = app.get(f"/v1/audit?{query}", key=admin)
+        paged += page["data"]
+        query = f"limit=4&cursor={page['next_cursor']}" if page["has_more"] else ""
+    assert paged == whole
+    assert ids("tenant=audited") == [entry["id"] for entry in whole]
+    assert {"audited", "default"} <= {
+        entry["tenant"] for entry in app.get("/v1/audit?tenant=*&limit=1000")["data"]
+    }
+    for bad in ("action=key.steal", "colour=red", "created_after=yesterday", "limit=0"):
+        assert app.call("GET", f"/v1/audit?{bad}", key=admin).status_code == 400
+    for scope in ("read", "submit", "review", "metrics"):
+        assert app.call("GET", "/v1/audit", key=app.make_key("audited", scope)).status_code == 403
 
 
 def test_the_database_holds_no_secret(app: Application) -> None:

@@ -9,6 +9,7 @@ from shared.contract.options import SubmissionForm
 from shared.contract.pages import Page
 from shared.contract.queries import BatchListQuery, BatchQuery
 from shared.lifecycle.purging import purge
+from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url, knows, traceparent
 from web.http.operations import operation, streams_body
@@ -47,6 +48,7 @@ def submit() -> Response:
         Body.of(request),
         key=request.headers.get("Idempotency-Key"),
         traceparent=traceparent(request),
+        actor=trail.actor(),
     )
     row = batches.find(here, g.tenant, accepted.batch_id)
     payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
@@ -107,7 +109,9 @@ def _shown(here: Service, tenant: str, batch_id: str, tag: str, ended: bool) -> 
 )
 def cancel_batch(batch_id: str) -> dict[str, Any]:
     here = service()
-    return dict(batches.shown(here, batches.cancel(here, g.tenant, batch_id), base_url(request)))
+    return dict(
+        batches.shown(here, batches.cancel(here, g.tenant, batch_id, trail.actor()), base_url(request))
+    )
 
 
 @blueprint.delete("/v1/batches/<batch_id>")
@@ -116,7 +120,12 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
 def delete_batch(batch_id: str) -> tuple[str, int]:
     here = service()
     row = batches.find(here, g.tenant, batch_id)
-    if not purge(here.database, here.blobs, batch_id):
+    if not purge(
+        here.database,
+        here.blobs,
+        batch_id,
+        also=lambda connection: trail.note(connection, "batch.delete", batch_id, tenant=row.tenant),
+    ):
         raise HttpProblem(
             409, "wrong_state", f"a batch that is {row.status} can't be deleted: cancel it first"
         )

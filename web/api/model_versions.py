@@ -10,6 +10,7 @@ from flask import Blueprint, request
 from sqlalchemy import Connection
 
 from shared.broker import queues
+from shared.contract.audit import Action
 from shared.contract.model_versions import ModelPayload, model_payload
 from shared.contract.pages import Page, page
 from shared.contract.queries import TenantQuery, UploadModelQuery
@@ -17,6 +18,7 @@ from shared.contract.states import ModelStatus
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.records import ModelRecord
+from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation, streams_body
@@ -80,8 +82,16 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
                 "no_guard",
                 f"{artifact.name} has no guard: make it with `python -m training guard`, or say without_guard=true",
             )
+        facts = {"name": artifact.name, "sha256": artifact.sha256}
         identifier = versions.register(
-            here.database, here.blobs, artifact, tenant=tenant, status=ModelStatus.TESTING
+            here.database,
+            here.blobs,
+            artifact,
+            tenant=tenant,
+            status=ModelStatus.TESTING,
+            also=lambda connection, made: trail.note(
+                connection, "model.upload", made, tenant=tenant, **facts
+            ),
         )
     here.announcer.send(queues.TRIAL, [identifier], queues.UPKEEP)
     return _answer(here, tenant, identifier), 201
@@ -96,7 +106,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     problems=(403, 404, 409),
 )
 def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    return _switched(model_id, acting_tenant(query), activations.activate)
+    return _switched(model_id, acting_tenant(query), activations.activate, "model.activate")
 
 
 @blueprint.post("/v1/models/<model_id>/rollback")
@@ -108,7 +118,7 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     problems=(403, 404, 409),
 )
 def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    return _switched(model_id, acting_tenant(query), activations.roll_back)
+    return _switched(model_id, acting_tenant(query), activations.roll_back, "model.rollback")
 
 
 @blueprint.get("/v1/models/<model_id>/card")
@@ -125,12 +135,15 @@ def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
         return dict(_existing(connection, tenant, model_id).card)
 
 
-def _switched(model_id: str, tenant: str, switch: Callable[[Connection, str, str], None]) -> dict[str, Any]:
+def _switched(
+    model_id: str, tenant: str, switch: Callable[[Connection, str, str], None], action: Action
+) -> dict[str, Any]:
     """The version after `switch` has made it the active one; raises 404, or 409 where it cannot be used."""
     here = service()
     with here.database.write() as connection:
         _check_usable(here, _existing(connection, tenant, model_id))
         switch(connection, model_id, tenant)
+        trail.note(connection, action, model_id, tenant=tenant)
     return _answer(here, tenant, model_id)
 
 

@@ -12,6 +12,7 @@ from shared.contract.states import FINISHED_ITEM, Lane
 from shared.registry.versions import UnknownModel
 from shared.store.records import ItemRecord
 from shared.store.tables import Item
+from web.http import trail
 from web.http.auth import require
 from web.http.headers import traceparent
 from web.http.operations import operation, streams_body
@@ -71,7 +72,14 @@ def _submit(here: Service, query: PredictQuery) -> str:
     options = read_options()
     options["priority"] = Lane.INTERACTIVE.value
     options["model"] = query.get("model")
-    intake = Intake(here, g.tenant, origin="predict", options=options, traceparent=traceparent(request))
+    intake = Intake(
+        here,
+        g.tenant,
+        origin="predict",
+        options=options,
+        traceparent=traceparent(request),
+        actor=trail.actor(),
+    )
     try:
         submit_one(intake, Body.of(request), request.headers.get("X-Filename", "image"))
     except UnknownModel as error:

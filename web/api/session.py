@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, session
+from flask import Blueprint
 
 from shared.contract.sessions import SessionPayload, SessionRequest
 from web.http import auth
@@ -24,7 +24,7 @@ def create_session(body: SessionRequest) -> dict[str, Any]:
 
 
 @blueprint.delete("/v1/session")
-@operation("End the session", {204: None})
+@operation("End the session; a copy of its cookie is refused from then on", {204: None}, problems=(403,))
 def delete_session() -> tuple[str, int]:
-    session.clear()
+    auth.sign_out()
     return "", 204

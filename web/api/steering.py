@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, g, request
 
 from shared.contract.batches import BatchPayload
+from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation
@@ -23,7 +24,9 @@ blueprint = Blueprint("steering", __name__)
 )
 def pause_batch(batch_id: str) -> dict[str, Any]:
     here = service()
-    return dict(batches.shown(here, steering.pause(here, g.tenant, batch_id), base_url(request)))
+    return dict(
+        batches.shown(here, steering.pause(here, g.tenant, batch_id, trail.actor()), base_url(request))
+    )
 
 
 @blueprint.post("/v1/batches/<batch_id>/resume")
@@ -31,7 +34,9 @@ def pause_batch(batch_id: str) -> dict[str, Any]:
 @operation("Go on with a paused batch", {200: BatchPayload}, problems=(404, 409))
 def resume_batch(batch_id: str) -> dict[str, Any]:
     here = service()
-    return dict(batches.shown(here, steering.resume(here, g.tenant, batch_id), base_url(request)))
+    return dict(
+        batches.shown(here, steering.resume(here, g.tenant, batch_id, trail.actor()), base_url(request))
+    )
 
 
 @blueprint.post("/v1/batches/<batch_id>/retry")
@@ -39,4 +44,6 @@ def resume_batch(batch_id: str) -> dict[str, Any]:
 @operation("Judge the failed items of an ended batch again", {200: BatchPayload}, problems=(404, 409))
 def retry_batch(batch_id: str) -> dict[str, Any]:
     here = service()
-    return dict(batches.shown(here, steering.retry(here, g.tenant, batch_id), base_url(request)))
+    return dict(
+        batches.shown(here, steering.retry(here, g.tenant, batch_id, trail.actor()), base_url(request))
+    )

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import g, request, session
+from flask import Response, after_this_request, g, request
 
+from shared.access import audit, sessions
 from shared.contract.scopes import allows
 from shared.store.records import ApiKeyRecord
+from web.http import cookies, trail
 from web.http.problems import HttpProblem
 from web.server.front import HOST_SENT
 from web.service import service
@@ -43,9 +45,9 @@ def admit(scope: str) -> None:
     key = _bearer() or _cookie()
     if key is None:
         raise HttpProblem(401, "unauthorized", "send a live API key: Authorization: Bearer KEY")
+    g.key, g.tenant = key, key.tenant  # of a refusal for its scope too: the access log names the key
     if not may(key, scope):
         raise HttpProblem(403, "forbidden", f"this key lacks the scope {scope!r}")
-    g.key, g.tenant = key, key.tenant
 
 
 def may(key: ApiKeyRecord, scope: str) -> bool:
@@ -55,32 +57,73 @@ def may(key: ApiKeyRecord, scope: str) -> bool:
 
 def _bearer() -> ApiKeyRecord | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    return service().known_keys.by_secret(secret.strip()) if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        return None
+    key = service().known_keys.by_secret(secret.strip())
+    if key is None:
+        service().refused_keys.note(secret.strip(), trail.actor())
+    return key
 
 
 def _cookie() -> ApiKeyRecord | None:
-    key_id = session.get("key_id")
-    if key_id is None:
+    token = cookies.token(request)
+    if token is None:
         return None
-    if request.method not in _SAFE and not same_origin():
-        raise HttpProblem(403, "foreign_origin", f"{_FOREIGN} act with this session{_BEHIND_A_PROXY}")
-    return service().known_keys.by_id(key_id)
+    _check_origin("act with this session")
+    return service().known_keys.by_session(token)
 
 
 def sign_in(secret: str) -> ApiKeyRecord:
-    """Begin a session with a key's secret; raises 401, or 403 for a page of another origin.
+    """Begin a session with a key's secret, in place of the browser's former one; raises 401, or 403 for a page of
+    another origin.
 
     Such a page could otherwise let its reader work, unaware, in a tenant of the page's choice.
     """
-    if "Origin" in request.headers and not same_origin():
-        raise HttpProblem(403, "foreign_origin", f"{_FOREIGN} begin a session{_BEHIND_A_PROXY}")
-    key = service().known_keys.find_live(secret.strip())
+    here, secret = service(), secret.strip()
+    if "Origin" in request.headers:
+        _check_origin("begin a session")
+    key = here.known_keys.find_live(secret)
     if key is None:
+        here.refused_keys.note(secret, trail.actor())
         raise HttpProblem(401, "unauthorized", "this is no live API key")
-    session.clear()
-    session["key_id"] = key.id
-    session.permanent = True
+    former, lasts_s = cookies.token(request), here.settings.session_s
+    with here.database.write() as connection:
+        if former is not None:
+            sessions.end(connection, former)
+        session_id, token = sessions.begin(connection, key.id, lasts_s)
+        who = trail.actor(key.id)
+        audit.append(connection, who, "session.begin", tenant=key.tenant, object_id=session_id)
+
+    @after_this_request
+    def give(response: Response) -> Response:
+        cookies.give(response, request, token, lasts_s)
+        return response
+
     return key
+
+
+def sign_out() -> None:
+    """End the session of the cookie, if there is one; raises 403 for a page of another origin."""
+    token = cookies.token(request)
+    if token is None:
+        return
+    _check_origin("end this session")
+    with service().database.write() as connection:
+        ended = sessions.end(connection, token)
+        if ended is not None:
+            who = trail.actor(ended.key_id)
+            audit.append(connection, who, "session.end", tenant=ended.tenant, object_id=ended.id)
+
+    @after_this_request
+    def take(response: Response) -> Response:
+        cookies.take(response, request)
+        return response
+
+
+def _check_origin(deed: str) -> None:
+    """Raise 403 where a page of another origin may have sent a request that changes something."""
+    if request.method not in _SAFE and not same_origin():
+        raise HttpProblem(403, "foreign_origin", f"{_FOREIGN} {deed}{_BEHIND_A_PROXY}")
 
 
 def same_origin() -> bool:

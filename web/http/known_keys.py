@@ -1,14 +1,16 @@
-"""Remembers live API keys for a few seconds: a thousand clients that poll each second must not cost a query each."""
+"""Remembers live API keys for a few seconds: a thousand clients that poll each second must not cost a query each.
+
+A session is looked up at each request: a person's browser asks seldom, and a signed-out session ends at once in every
+web process.
+"""
 
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
-from shared.access import keys
+from shared.access import keys, sessions
 from shared.store.engine import Database
 from shared.store.records import ApiKeyRecord
 
@@ -19,24 +21,34 @@ _MOST = 10_000
 
 
 class KnownKeys:
-    """The live keys of one application, by their secret (bearer) or id (cookie)."""
+    """The live keys of one application, by their secret (bearer) or by a session's token (cookie)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A key's id, for which a cookie vouches, must never pass for its secret: the first member says which it is.
-        self._known: dict[tuple[Literal["secret", "id"], str], tuple[float, ApiKeyRecord]] = {}
+        self._known: dict[str, tuple[float, ApiKeyRecord]] = {}  # by secret
         self._noting: set[str] = set()  # keys whose use is being noted now
 
     def by_secret(self, secret: str) -> ApiKeyRecord | None:
         """The live key with this secret, as known for at most a few seconds."""
-        return self._remembered("secret", secret, self.find_live)
+        at, row = self._known.get(secret, (0.0, None))
+        if row is not None and time.monotonic() - at < _REMEMBER_S and not _is_over(row):
+            return row
+        row = self.find_live(secret)
+        if row is None:
+            self._known.pop(secret, None)
+            return None
+        if len(self._known) > _MOST:
+            self._known.clear()
+        self._known[secret] = (time.monotonic(), row)
+        return row
 
-    def by_id(self, key_id: str) -> ApiKeyRecord | None:
-        """The live key with this id, as known for at most a few seconds."""
-        return self._remembered("id", key_id, self._find_by_id)
+    def by_session(self, token: str) -> ApiKeyRecord | None:
+        """The live key of the session with this token."""
+        with self._database.read() as connection:
+            return sessions.find_key(connection, token)
 
     def forget(self) -> None:
-        """Look up every key again: one was revoked in this process."""
+        """Look up every key again: one was revoked or rotated in this process."""
         self._known.clear()
 
     def find_live(self, secret: str) -> ApiKeyRecord | None:
@@ -50,10 +62,6 @@ class KnownKeys:
             threading.Thread(target=self._note_use, args=(row.id,), name="key-use", daemon=True).start()
         return row
 
-    def _find_by_id(self, key_id: str) -> ApiKeyRecord | None:
-        with self._database.read() as connection:
-            return keys.get_key(connection, key_id)
-
     def _note_use(self, key_id: str) -> None:
         """Runs in a thread of its own: a request that only reads must not wait while the database is locked."""
         try:
@@ -64,17 +72,7 @@ class KnownKeys:
         finally:
             self._noting.discard(key_id)
 
-    def _remembered(
-        self, kind: Literal["secret", "id"], credential: str, find: Callable[[str], ApiKeyRecord | None]
-    ) -> ApiKeyRecord | None:
-        at, row = self._known.get((kind, credential), (0.0, None))
-        if row is not None and time.monotonic() - at < _REMEMBER_S:
-            return row
-        row = find(credential)
-        if row is None:
-            self._known.pop((kind, credential), None)
-            return None
-        if len(self._known) > _MOST:
-            self._known.clear()
-        self._known[kind, credential] = (time.monotonic(), row)
-        return row
+
+def _is_over(row: ApiKeyRecord) -> bool:
+    """Whether a remembered key has expired since; the look-up itself goes by the clock of the database."""
+    return row.expires_at is not None and row.expires_at <= time.time()

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, json, request
 from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from shared.access.keys import InvalidTenant, UnknownScope
+from shared.access.keys import AlreadyReplaced, InvalidTenant, UnknownScope
 from shared.blobs import disk
 from shared.contract.operating_point import InvalidOperatingPoint
 from shared.contract.problems import ErrorEntry, Problem
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io.BytesIO object at 0x7f…>`
 
 _STATUS: dict[type[GonogoError], int] = {
+    AlreadyReplaced: 409,
     InvalidOperatingPoint: 422,
     InvalidModelName: 422,
     InvalidTenant: 422,

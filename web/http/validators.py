@@ -148,7 +148,12 @@ def _of_text(text: str, schema: dict[str, Any]) -> Any:
 
 
 def read_body(kind: Any, request: Request, media_types: Mapping[str, Any]) -> Any:
-    """The body, JSON or a form where `media_types` has it, as this type, defaults filled in."""
+    """The body, JSON or a form where `media_types` has it, as this type, defaults filled in.
+
+    No body at all is an empty object where the type has no required member.
+    """
+    if not (request.mimetype or request.content_length or kind.__required_keys__):
+        return with_defaults(kind, check(kind, {}, BODY))
     if request.mimetype not in media_types:
         raise HttpProblem(415, "unsupported_media_type", f"send {' or '.join(sorted(media_types))}")
     if request.mimetype == "application/json":

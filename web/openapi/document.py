@@ -10,6 +10,7 @@ from werkzeug.routing import Rule
 from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
+from web.http import cookies
 from web.http.operations import Operation, takes_query
 from web.openapi.links import links
 from web.openapi.schemas import Schemas
@@ -46,8 +47,9 @@ _TAGS = {
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",
     "workers": "The inference processes.",
-    "api_keys": "Keys of the caller's tenant.",
-    "session": "Key to cookie, for the pages.",
+    "api_keys": "Keys of the caller's tenant, or of the tenant that an operator names.",
+    "audit": "The audit trail: who did what to which object.",
+    "session": "Key to cookie, for the pages; signing out ends the session on the server.",
     "health": "For probes and monitoring; without a key.",
 }
 _INTRODUCTION = (
@@ -119,8 +121,9 @@ def _document(app: Flask) -> dict[str, Any]:
                 "session": {
                     "type": "apiKey",
                     "in": "cookie",
-                    "name": app.config["SESSION_COOKIE_NAME"],
-                    "description": "for the pages: POST /v1/session; writing needs an Origin of this host",
+                    "name": cookies.SECURE,
+                    "description": f"for the pages: POST /v1/session; without TLS the cookie is `{cookies.PLAIN}`; "
+                    "writing needs an Origin of this host",
                 },
             },
         },
@@ -153,7 +156,8 @@ def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Sch
         made["parameters"] = parameters
     if described.body:
         content = {media: _part(kind, schemas) for media, kind in described.body.items()}
-        made["requestBody"] = {"required": True, "content": content}
+        needed = any(getattr(kind, "__required_keys__", True) for kind in described.body.values())
+        made["requestBody"] = {"required": needed, "content": content}
     made["responses"] = _responses(described, scope, schemas)
     made["security"] = [{"key": [scope]}, {"session": [scope]}] if scope else []
     return made

@@ -3,7 +3,7 @@
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,8 +16,9 @@ from shared.contract.queries import (
     SignInQuery,
 )
 from shared.contract.states import FINISHED_BATCH, ItemStatus
-from web.http import problems, validators
+from web.http import problems, trail, validators
 from web.http.auth import may, require, sign_in
+from web.http.auth import sign_out as end_session
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.http.problems import HttpProblem
@@ -90,7 +91,7 @@ def batch(batch_id: str, query: BatchPageQuery) -> str:
 @takes_query()
 def cancel(batch_id: str) -> AnyResponse:
     """Cancel, and show the batch again."""
-    batches.cancel(service(), g.tenant, batch_id)
+    batches.cancel(service(), g.tenant, batch_id, trail.actor())
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
 
@@ -100,7 +101,7 @@ def cancel(batch_id: str) -> AnyResponse:
 def steer(batch_id: str, step: str) -> AnyResponse:
     """Pause, resume or retry, and show the batch again."""
     {"pause": steering.pause, "resume": steering.resume, "retry": steering.retry}[step](
-        service(), g.tenant, batch_id
+        service(), g.tenant, batch_id, trail.actor()
     )
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
@@ -127,7 +128,7 @@ def take_key() -> AnyResponse | tuple[str, int]:
 @takes_query()
 def sign_out() -> AnyResponse:
     """End the session."""
-    session.clear()
+    end_session()
     return redirect(url_for("pages.ask_for_key"), 303)
 
 

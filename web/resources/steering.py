@@ -1,5 +1,7 @@
 """Steering a batch of a tenant: pause, resume and retry. A call that repeats itself changes nothing."""
 
+from shared.access import audit
+from shared.access.audit import Actor
 from shared.contract.states import BatchStatus
 from shared.lifecycle import steering
 from shared.store.records import BatchRecord
@@ -10,11 +12,13 @@ from web.service import Service
 _RUNNING = (BatchStatus.QUEUED, BatchStatus.PROCESSING)
 
 
-def pause(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+def pause(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Hold the items that no worker has begun; returns the batch. Raises 404, or 409 where it does not run."""
     find(here, tenant, batch_id)
     with here.database.write() as connection:
         paused = steering.pause(connection, batch_id)
+        if paused:
+            audit.append(connection, actor, "batch.pause", tenant=tenant, object_id=batch_id)
     row = find(here, tenant, batch_id)
     if not paused and row.status != BatchStatus.PAUSED:
         raise _wrong_state(row, "paused")
@@ -22,11 +26,13 @@ def pause(here: Service, tenant: str, batch_id: str) -> BatchRecord:
     return find(here, tenant, batch_id)
 
 
-def resume(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+def resume(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Go on with a paused batch; returns it after that. Raises 404, or 409 where it has ended or is cancelling."""
     find(here, tenant, batch_id)
     with here.database.write() as connection:
         chunks = steering.resume(connection, batch_id)
+        if chunks is not None:
+            audit.append(connection, actor, "batch.resume", tenant=tenant, object_id=batch_id)
     row = find(here, tenant, batch_id)
     if chunks is None and row.status not in _RUNNING:
         raise _wrong_state(row, "resumed")
@@ -34,7 +40,7 @@ def resume(here: Service, tenant: str, batch_id: str) -> BatchRecord:
     return row
 
 
-def retry(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+def retry(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Judge the failed items of an ended batch again; returns the batch after that.
 
     Raises 404, or 409 where the batch runs for the first time, was cancelled, or has no failed item to judge again.
@@ -42,6 +48,8 @@ def retry(here: Service, tenant: str, batch_id: str) -> BatchRecord:
     find(here, tenant, batch_id)
     with here.database.write() as connection:
         chunks = steering.retry(connection, batch_id)
+        if chunks is not None:
+            audit.append(connection, actor, "batch.retry", tenant=tenant, object_id=batch_id)
     row = find(here, tenant, batch_id)
     if chunks is None and not (row.run > 1 and row.finished_at is None):
         if row.status in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED):

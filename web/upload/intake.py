@@ -8,6 +8,8 @@ import math
 import time
 from dataclasses import replace
 
+from shared.access import audit
+from shared.access.audit import SERVICE, Actor
 from shared.blobs.packs import PackWriter
 from shared.clock import now
 from shared.contract.frames import frame_numbers
@@ -48,10 +50,11 @@ class Intake:
         traceparent: str | None = None,
         store: bool = True,
         key: str | None = None,
+        actor: Actor = SERVICE,
     ) -> None:
         self.service, self.settings = service, service.settings
         self.batch = NewBatch(new_id("bat"), tenant, origin, traceparent)
-        self.options, self.store, self.key = options, store, key
+        self.options, self.store, self.key, self._actor = options, store, key, actor
         self.skipped = Skipped()
         self._items: list[ReceivedItem] = []
         self._image = IncomingImage("", 0, 0)
@@ -227,6 +230,16 @@ class Intake:
                 mine = (self.batch.tenant, self.key, self.batch_id)
                 if not idempotency.finish(connection, *mine, self.fingerprint()):
                     raise UploadLost("a retry of this request has taken over its key")
+            if seal:  # last: until the commit, the entry holds the head of its chain
+                audit.append(
+                    connection,
+                    self._actor,
+                    "batch.submit",
+                    tenant=self.batch.tenant,
+                    object_id=self.batch_id,
+                    items=self.total,
+                    origin=self.batch.origin,
+                )
         self.service.tallies.add(
             (Key(FAILURES, item.error[0]), Sum(1)) for item in piece.items if item.error is not None
         )

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from shared.access.audit import SERVICE, Actor
 from shared.contract.problems import ErrorEntry
 from shared.errors import Unavailable
 from shared.lifecycle import idempotency
@@ -28,7 +29,13 @@ class Accepted:
 
 
 def submit(
-    service: Service, tenant: str, body: Body, *, key: str | None = None, traceparent: str | None = None
+    service: Service,
+    tenant: str,
+    body: Body,
+    *,
+    key: str | None = None,
+    traceparent: str | None = None,
+    actor: Actor = SERVICE,
 ) -> Accepted:
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
     began = time.perf_counter()
@@ -40,7 +47,7 @@ def submit(
         # A submission that was accepted before is answered again, however full the service is: it adds no work.
         if not _is_finished(service, tenant, key):
             raise
-    intake = Intake(service, tenant, traceparent=traceparent, key=key)
+    intake = Intake(service, tenant, traceparent=traceparent, key=key, actor=actor)
     first = _claim(service, intake)
     intake.store = first is None
     try:
