@@ -18,6 +18,7 @@ from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.steady import ClockInDoubt
 from worker.upkeep.steps import (
+    audit,
     completion,
     counters,
     deadlines,
@@ -26,6 +27,7 @@ from worker.upkeep.steps import (
     messages,
     orphans,
     retention,
+    sessions,
     trials,
     unserved,
     uploads,
@@ -36,6 +38,7 @@ from worker.upkeep.steps.step import Step
 _AT_ONCE = 500
 _ORPHANS_EVERY_S = 60.0
 _RECOUNT_EVERY_S = 60.0
+_AUDIT_EVERY_S = 600.0
 _RECOUNT_OVERLAP_S = 10.0  # a batch may end while the last look runs
 _EVERY_PASS: tuple[Step, ...] = (
     leases,
@@ -47,6 +50,7 @@ _EVERY_PASS: tuple[Step, ...] = (
     unserved,
     uploads,
     retention,
+    sessions,
     workers,
 )
 log = logging.getLogger(__name__)
@@ -65,6 +69,8 @@ class Sweep:
             self._try(step.NAME, lambda step=step: heal(self.site, step, _AT_ONCE))  # type: ignore[misc]
         if self._is_due(orphans.NAME, min(_ORPHANS_EVERY_S, self.site.settings.orphan_s)):
             self._try(orphans.NAME, lambda: heal(self.site, orphans, _AT_ONCE))
+        if self._is_due(audit.NAME, min(_AUDIT_EVERY_S, self.site.settings.audit_retention_s)):
+            self._try(audit.NAME, lambda: heal(self.site, audit, _AT_ONCE))
         if self._is_due(counters.NAME, _RECOUNT_EVERY_S):
             within_s = _RECOUNT_EVERY_S + _RECOUNT_OVERLAP_S
             self._try(counters.NAME, lambda: counters.tell(self.site, _AT_ONCE, within_s))

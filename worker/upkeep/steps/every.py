@@ -2,6 +2,7 @@
 
 from worker.upkeep.steps import (
     artifacts,
+    audit,
     blocked,
     claims,
     completion,
@@ -13,6 +14,7 @@ from worker.upkeep.steps import (
     orphans,
     packs,
     retention,
+    sessions,
     steered,
     temporary,
     trials,
@@ -38,6 +40,8 @@ STEPS: tuple[Step, ...] = (
     uploads,
     claims,
     retention,
+    sessions,
+    audit,
     orphans,
     temporary,
 )
