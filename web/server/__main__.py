@@ -12,6 +12,7 @@ import uvicorn
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.settings import Settings
+from web.server.access_log import AccessLog, Lines
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
 from web.server.front import Front
@@ -69,13 +70,19 @@ def main() -> None:
     service: Service = app.extensions["gonogo"]
     limits, front = Limits(threads=settings.web_threads), Front.of(settings)
     bridge = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
-    config.app = bridge if settings.metrics_at is None else MetricsAddress(bridge, settings.metrics_at[1])
+    served = bridge if settings.metrics_at is None else MetricsAddress(bridge, settings.metrics_at[1])
+    lines = None if settings.access_log == "off" else Lines(settings.access_log)
+    config.app = served if lines is None else AccessLog(served, lines)
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
     gc.collect()
     gc.freeze()
     # uvicorn raises the signal again once it has drained, for the handler that was there before: a drain ends cleanly.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _Server(config, service).run(sockets=sockets)
+    try:
+        _Server(config, service).run(sockets=sockets)
+    finally:
+        if lines is not None:
+            lines.stop()
 
 
 def streams_body(app: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from web.live.waits import FACTS
 from web.server.front import HOST_SENT
 
 KEYLESS = "gonogo.keyless"  # set by the server alone: a header becomes HTTP_…
@@ -34,6 +35,7 @@ def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        FACTS: scope.get(FACTS, {}),
     }
     if KEYLESS in scope:
         environ[KEYLESS] = True

@@ -4,6 +4,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from web.live.waits import FACTS
+
 if TYPE_CHECKING:
     from web.server.bridge import Answer
 
@@ -39,7 +41,7 @@ def refuse(refusal: Refusal, scope: dict[str, Any]) -> "Answer":
     bytes of the body would reset it, and the client could lose this answer."""
     from web.server.bridge import Answer
 
-    request_id = uuid.uuid4().hex
+    request_id = scope.get(FACTS, {}).setdefault("request_id", uuid.uuid4().hex)
     root = scope.get("root_path", "")
     body = problem_body(refusal.status, refusal.code, refusal.detail, scope["path"], request_id, root)
     headers = [
