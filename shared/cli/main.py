@@ -45,6 +45,7 @@ _MODULES = {  # command → its module in commands/
     "models": "models",
     "workers": "workers",
     "keys": "keys",
+    "audit": "audit",
     "doctor": "doctor",
     "backup": "backup",
     "migrate": "migrate",

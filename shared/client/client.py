@@ -31,6 +31,7 @@ from shared.contract.options import Options
 from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:  # for the types alone: the client needs no database library
+    from shared.contract.audit import AuditEntryPayload
     from shared.contract.batches import BatchPayload
     from shared.contract.items import ItemPayload
     from shared.contract.keys import ApiKeyPayload
@@ -238,18 +239,38 @@ class Client:
 
     # Keys, workers, health
 
-    def keys(self) -> Iterator[ApiKeyPayload]:
-        """The keys of this key's tenant, without their secrets."""
-        return cast("Iterator[ApiKeyPayload]", self._pages("/v1/api-keys", {}))
+    def keys(self, *, tenant: str | None = None) -> Iterator[ApiKeyPayload]:
+        """The keys of this key's tenant, without their secrets; an operator may name a tenant, or `*` for all."""
+        return cast("Iterator[ApiKeyPayload]", self._pages("/v1/api-keys", {"tenant": tenant}))
 
-    def create_key(self, name: str, scopes: Iterable[str]) -> ApiKeyPayload:
-        """A new key of this key's tenant; its `secret` is in this answer and nowhere else."""
-        asked = {"name": name, "scopes": list(scopes)}
-        return cast("ApiKeyPayload", self._post("/v1/api-keys", asked, once=True))
+    def create_key(
+        self, name: str, scopes: Iterable[str], *, expires_at: str | None = None, tenant: str | None = None
+    ) -> ApiKeyPayload:
+        """A new key; its `secret` is in this answer and nowhere else. `expires_at` is an RFC 3339 time."""
+        asked: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
+        return cast("ApiKeyPayload", self._post("/v1/api-keys" + _of(tenant), asked, once=True))
 
-    def delete_key(self, key_id: str) -> None:
-        """Revoke a key."""
-        self._wire.call("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}")
+    def rotate_key(
+        self,
+        key_id: str,
+        *,
+        grace: float | None = None,
+        expires_at: str | None = None,
+        tenant: str | None = None,
+    ) -> ApiKeyPayload:
+        """A new key in place of this one, which lives on for `grace` seconds (a day where absent)."""
+        given = {"grace": grace, "expires_at": expires_at}
+        asked = {name: value for name, value in given.items() if value is not None}
+        path = f"/v1/api-keys/{quote(key_id, safe='')}/rotate" + _of(tenant)
+        return cast("ApiKeyPayload", self._post(path, asked, once=True))
+
+    def delete_key(self, key_id: str, *, tenant: str | None = None) -> None:
+        """Revoke a key and end its sessions."""
+        self._wire.call("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}" + _of(tenant))
+
+    def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
+        """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
+        return cast("Iterator[AuditEntryPayload]", self._pages("/v1/audit", filters))
 
     def workers(self) -> Iterator[WorkerPayload]:
         """The live workers."""

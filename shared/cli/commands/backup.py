@@ -79,6 +79,8 @@ def copy(source: Path, target: Path) -> dict[str, int]:
         closing(sqlite3.connect(target / _DATABASE)) as kept,
     ):
         live.backup(kept)  # in one step: a copy in several starts again at each write
+        with kept:
+            kept.execute("DELETE FROM sessions")  # a copy must not revive a cookie
         verdict = kept.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise BackupFailed(f"the copy of the database is damaged: {verdict}")

@@ -1,13 +1,14 @@
 """`gonogo migrate`: bring the database to the newest schema."""
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from shared.cli import service
-from shared.cli.embedded import stack
+from shared.cli.embedded import private, stack
 from shared.settings import Settings
 
 
@@ -23,4 +24,7 @@ def migrate(data_dir: Path | None) -> int:
     if data_dir is not None:
         settings = replace(settings, data_dir=data_dir)
     settings = replace(settings, data_dir=settings.data_dir.expanduser().resolve())
+    if not settings.database_url:
+        for line in private.prepare(settings.data_dir):
+            print(line, file=sys.stderr)
     return subprocess.run(stack.MIGRATIONS, env=stack.environment(settings), check=False).returncode

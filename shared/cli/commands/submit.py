@@ -15,12 +15,13 @@ from shared.cli.batch_text import describe, follow, outcome_status
 from shared.cli.commands.results import format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
-from shared.contract.options import LABELS, descriptions
+from shared.contract.options import LABELS, descriptions, wrong_secret
 from shared.contract.states import Lane
 
 if TYPE_CHECKING:
     from shared.client.client import Client, Options
     from shared.contract.batches import BatchPayload
+    from shared.contract.options import WebhookOptions
 
 
 _ABOUT = descriptions()
@@ -51,7 +52,13 @@ def _help(option: str) -> str:
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
 @click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
-@click.option("--webhook", metavar="URL", help=_help("webhook"))
+@click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
+@click.option(
+    "--webhook-secret-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --webhook: sign with the secret in this file (whsec_…) and print none.",
+)
 @click.option("--wait", is_flag=True, help="Wait until it has finished.")
 @click.option(
     "--timeout", type=service.seconds, metavar="SECONDS", help="With --wait: give up waiting after this."
@@ -85,10 +92,15 @@ def submit(
             batch = client.submit(paths, options, progress=_sent(), skipped=left_out.add)
         finally:
             left_out.say()
+        secret = batch.get("webhook_secret")
+        if secret and not as_json:  # at once: the waiting may be interrupted
+            print(f"webhook secret (shown once): {secret}", file=sys.stderr)
         if wait or output is not None:
             batch = _wait(client, batch, timeout)
         if output is not None:
             save_results(client, batch["id"], format, output)
+    if secret:
+        batch["webhook_secret"] = secret  # an answer to a poll does not hold it
     print_json(batch) if as_json else print(describe(batch))
     return outcome_status(batch)
 
@@ -121,7 +133,13 @@ def _sent() -> Any:
 
 
 def _options(
-    *, metadata: tuple[str, ...], priority: Any, frames: str | None, webhook: str | None, **texts: Any
+    *,
+    metadata: tuple[str, ...],
+    priority: Any,
+    frames: str | None,
+    webhook: str | None,
+    webhook_secret_file: Path | None,
+    **texts: Any,
 ) -> Options:
     noted: dict[str, Any] = {}
     for pair in metadata:
@@ -139,5 +157,23 @@ def _options(
     if frames:
         options["frames"] = frames
     if webhook:
-        options["webhook"] = {"url": webhook}
+        receiver: WebhookOptions = {"url": webhook}
+        if webhook_secret_file is not None:
+            receiver["secret"] = _secret_in(webhook_secret_file)
+        options["webhook"] = receiver
+    elif webhook_secret_file is not None:
+        raise service.Usage("--webhook-secret-file needs --webhook")
     return options
+
+
+def _secret_in(file: Path) -> str:
+    """The webhook secret in a file; an unusable one is refused here, and no message quotes it."""
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise service.Usage(
+            f"--webhook-secret-file {file}: {getattr(error, 'strerror', None) or 'no text'}"
+        ) from None
+    if (wrong := wrong_secret(secret)) is not None:
+        raise service.Usage(f"--webhook-secret-file {file}: {wrong}")
+    return secret

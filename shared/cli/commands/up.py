@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from shared.cli import service
-from shared.cli.embedded import address, queue_log, stack
+from shared.cli.embedded import address, private, queue_log, stack
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.stack import NotStarted
 from shared.cli.embedded.supervise import Children
@@ -52,6 +52,8 @@ def up(**asked: Any) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked us to ignore it
             signal.signal(number, lambda received, _: signals.append(received))
+    for line in private.prepare(settings.data_dir):
+        _say(line)
     held = data_dirs.lock(settings.data_dir)
     try:
         (settings.data_dir / "service-url").unlink(missing_ok=True)  # of a supervisor that was killed

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from shared.cli import service
-from shared.cli.doctor import broker, database, model, packages, places, running, webhooks
+from shared.cli.doctor import broker, database, model, packages, places, running, trail, webhooks
 from shared.cli.doctor.findings import Finding
 from shared.errors import GonogoError
 from shared.settings import Settings
@@ -28,6 +28,7 @@ def look_at_all(where: service.Where) -> Iterator[Finding]:
         ("open files", places.open_files),
         ("database", lambda: database.database(settings)),
         ("webhooks", lambda: webhooks.given_up(settings)),
+        ("audit", lambda: trail.trail(settings)),
         ("broker", lambda: broker.broker(settings)),
         ("model", model.shipped),
         ("service", lambda: running.service(where, settings)),

@@ -16,7 +16,7 @@ _LEAST_FILES = 1024
 
 
 def data_dir(settings: Settings) -> Iterator[Finding]:
-    """The data dir belongs to this user, is writable, and is private; so is the admin key in it."""
+    """The data dir belongs to this user, is writable, and is closed to others; so is the admin key in it."""
     folder = settings.data_dir
     if not folder.exists():
         yield Finding("data dir", "skipped", f"{folder} does not exist yet", "`gonogo up` makes it")
@@ -25,8 +25,8 @@ def data_dir(settings: Settings) -> Iterator[Finding]:
         mend = f"chown -R {os.getuid()} {folder} && chmod u+rwx {folder}"
         yield Finding("data dir", "problem", f"{folder} is not a folder that this user may write", mend)
         return
-    if folder.stat().st_mode & 0o022:
-        yield Finding("data dir", "problem", f"{folder} may be written by others", f"chmod go-w {folder}")
+    if folder.stat().st_mode & 0o077:
+        yield Finding("data dir", "problem", f"{folder} is open to others", f"chmod go-rwx {folder}")
     else:
         yield Finding("data dir", "ok", f"{folder}")
     key = folder / "admin-key"

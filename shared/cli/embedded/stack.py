@@ -1,6 +1,7 @@
 """The processes of the embedded stack: their command lines, their environment, and the first key."""
 
 import importlib.util
+import json
 import os
 import platform
 import signal
@@ -93,11 +94,12 @@ def first_key(settings: Settings, environment: dict[str, str]) -> str:
         check=False,
         preexec_fn=die_with_parent(signal.SIGKILL),
     )
-    words = made.stdout.split()
-    if made.returncode != 0 or not words:
-        raise NotStarted(f"no first key could be made: {(made.stderr.split() or ['?'])[-1]}")
-    data_dirs.keep_admin_key(settings.data_dir, words[-1])
-    return words[-1]
+    if made.returncode != 0:
+        said = (made.stderr.strip().splitlines() or ["?"])[-1]
+        raise NotStarted(f"no first key could be made: {said}")
+    secret = str(json.loads(made.stdout)["secret"])
+    data_dirs.keep_admin_key(settings.data_dir, secret)
+    return secret
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -28,7 +28,10 @@ def test_a_data_dir_that_others_may_write_and_a_key_they_may_read(settings: Sett
     (settings.data_dir / "admin-key").write_text("secret")
     (settings.data_dir / "admin-key").chmod(0o644)
     found = problems(places.data_dir(settings))
-    assert [line.rpartition("-> ")[2].split()[:2] for line in found] == [["chmod", "go-w"], ["chmod", "600"]]
+    assert [line.rpartition("-> ")[2].split()[:2] for line in found] == [
+        ["chmod", "go-rwx"],
+        ["chmod", "600"],
+    ]
 
 
 def test_too_little_room(settings: Settings) -> None:
