@@ -170,6 +170,14 @@ class ImageForm(TypedDict):
     options: NotRequired[
         Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
     ]
+    manifest: NotRequired[
+        Annotated[
+            bytes,
+            About(
+                "CSV with a header line or NDJSON: filename, custom_id, part_id, view, metadata for each image"
+            ),
+        ]
+    ]
     images: Annotated[list[bytes], MinLen(1), About("any number of images: JPEG, PNG, WebP, BMP or TIFF")]
 
 
@@ -179,6 +187,14 @@ class ArchiveForm(TypedDict):
 
     options: NotRequired[
         Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
+    ]
+    manifest: NotRequired[
+        Annotated[
+            bytes,
+            About(
+                "CSV with a header line or NDJSON: filename, custom_id, part_id, view, metadata for each image"
+            ),
+        ]
     ]
     archive: Annotated[bytes, About("one zip, tar or tar.gz")]
 

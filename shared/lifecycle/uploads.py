@@ -15,12 +15,14 @@ from sqlalchemy.exc import OperationalError
 
 from shared.blobs.store import BlobStore
 from shared.contract.batches import BatchWarning
+from shared.contract.manifests import Tags
 from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus, PartRule
 from shared.errors import GonogoError, ItemErrorCode
-from shared.lifecycle import idempotency, turns
+from shared.lifecycle import idempotency, parts, turns
 from shared.lifecycle.cutting import cut
 from shared.lifecycle.purging import purge
+from shared.lifecycle.tagging import columns
 from shared.store.engine import Database, clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -57,6 +59,8 @@ class Terms:
     webhook: dict[str, Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     name: str | None = None
+    part_rule: str = PartRule.ANY_DEFECT
+    expected_views: list[str] | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)  # by the names of contract.options.LABELS
 
 
@@ -71,6 +75,7 @@ class ReceivedItem:
     length: int
     error: tuple[ItemErrorCode, str] | None = None
     frame: int | None = None  # which of several images in the bytes, from 1
+    tags: Tags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,10 @@ class Piece:
     @property
     def good(self) -> list[ReceivedItem]:
         return [item for item in self.items if item.error is None]
+
+    @property
+    def has_parts(self) -> bool:
+        return any(item.tags is not None and item.tags.part_id is not None for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,8 @@ def open_batch(
         },
     )
     _add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
+    if lease_s is None and piece.has_parts:
+        _make_parts(connection, batch.id)
 
 
 def append(
@@ -201,11 +212,13 @@ def seal(
     at: float,
     most_items: int,
     notes: Notes = _NO_NOTES,
+    has_parts: bool = False,
 ) -> Sealed:
     """Let the batch be seen; raises UploadLost if the upload has been purged.
 
     `terms` releases the chunks that were held, cut to at most `most_items` items. It is None if the batch was opened
-    with its final terms: a batch under way keeps its model, even if another one has been activated since.
+    with its final terms: a batch under way keeps its model, even if another one has been activated since. `has_parts`: an item
+    has a part_id.
     """
     released, statement = 0, _SEAL
     if notes.skipped:
@@ -217,7 +230,15 @@ def seal(
     still_open = connection.scalar(statement, {"in_batch": batch_id})
     if still_open is None:
         raise UploadLost("this upload was given up meanwhile; send it again")
+    if has_parts:
+        _make_parts(connection, batch_id)
     return Sealed(released, still_open)
+
+
+def _make_parts(connection: Connection, batch_id: str) -> None:
+    """Make the parts of a sealed batch, and end those whose images were all refused; the sweep sends what they owe."""
+    parts.make(connection, batch_id)
+    parts.complete(connection, batch_id)
 
 
 def renew(connection: Connection, batch_id: str, lease_s: float) -> None:
@@ -261,6 +282,8 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
         "retention_s": terms.retention_s,
         "name": terms.name,
         "guarded": terms.guarded,
+        "part_rule": terms.part_rule,
+        "expected_views": terms.expected_views,
         **terms.labels,
     }
 
@@ -268,7 +291,10 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
 def _add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, hold: bool) -> None:
     """The rows of a piece: one for each item, and one chunk that covers the good ones."""
     if piece.items:
-        connection.execute(_INSERT_ITEM, [_item_row(batch_id, piece.pack, item, at) for item in piece.items])
+        rows = [_item_row(batch_id, piece.pack, item, at) for item in piece.items]
+        if any(item.tags is not None for item in piece.items):  # most batches have none: four columns less
+            rows = [{**row, **columns(item.tags)} for row, item in zip(rows, piece.items, strict=True)]
+        connection.execute(_INSERT_ITEM, rows)
     if good := piece.good:
         chunk = {
             "batch_id": batch_id,

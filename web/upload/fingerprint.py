@@ -1,4 +1,4 @@
-"""The fingerprint of a submission: names, the sha256 of every image, and options; not the multipart boundary."""
+"""The fingerprint of a submission: names, the sha256 of every image, manifest, options; not the multipart boundary."""
 
 import hashlib
 import json
@@ -18,8 +18,9 @@ class Fingerprint:
         """The next image; its name's length keeps a name from passing for a name and a hash."""
         self._hash.update(f"{len(item.filename)}:{item.filename}:{item.sha256}\n".encode())
 
-    def of(self, options: Mapping[str, Any]) -> str:
-        """The fingerprint of the images so far with these options."""
+    def of(self, options: Mapping[str, Any], manifest_sha256: str = "") -> str:
+        """The fingerprint of the images so far with these options and this manifest."""
         whole = self._hash.copy()
+        whole.update(manifest_sha256.encode())
         whole.update(json.dumps(options, sort_keys=True).encode())
         return whole.hexdigest()

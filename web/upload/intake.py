@@ -6,19 +6,24 @@ shows in the API once it is sealed. An upload that breaks off is purged by its o
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
+from types import MappingProxyType
 
 from shared.access import audit
 from shared.access.audit import SERVICE, Actor
 from shared.blobs.packs import PackWriter
 from shared.clock import now
 from shared.contract.frames import frame_numbers
+from shared.contract.manifests import Tags
 from shared.contract.options import Options
 from shared.contract.problems import ErrorEntry
 from shared.contract.states import Lane
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
-from shared.lifecycle import idempotency, open_work, uploads
+from shared.lifecycle import idempotency, open_work, tagging, uploads
+from shared.lifecycle.tagging import Stored
 from shared.lifecycle.uploads import NewBatch, Piece, ReceivedItem, Sealed, UploadLost
 from shared.registry import versions
 from shared.store.tallies import FAILURES, Key, Sum
@@ -27,11 +32,13 @@ from web.service import Service
 from web.upload import chunk_size, names
 from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
+from web.upload.manifest import Manifest, of_frame
 from web.upload.options import read_options
 from web.upload.skipped import Skipped
 from web.upload.terms import terms_of
 
 _MEASURE_EVERY_S = 1.0
+_NO_TAGS: Mapping[int, Tags] = MappingProxyType({})
 
 
 class Intake:
@@ -62,6 +69,9 @@ class Intake:
         self._pack = 0
         self._fingerprint = Fingerprint()
         self._progress = chunk_size.Progress(self.settings, self.settings.chunk_items)
+        self.manifest: Manifest | None = None
+        self._manifest_is_late = False
+        self._has_parts = False
         self._opened = False
         self._opened_with_options = False
         self._renewed = time.monotonic()
@@ -89,6 +99,10 @@ class Intake:
         self.options = options
         if options["priority"] == Lane.INTERACTIVE:
             self._progress.most_items = chunk_size.by_speed(None, self.settings, Lane.INTERACTIVE)
+
+    def set_manifest(self, manifest: Manifest) -> None:
+        """The client's manifest. If it comes after the first image, its lines wait for the seal."""
+        self.manifest, self._manifest_is_late = manifest, self.total > 0
 
     def begin(self, filename: str) -> None:
         """Start an image."""
@@ -124,7 +138,7 @@ class Intake:
             return
         found = self._frames(item)
         progress.items += len(found)
-        self._items += found
+        self._items += self._tagged(found)
         if progress.is_full(self._pack, len(self._items), self._writer.size):
             self._commit()
 
@@ -156,16 +170,44 @@ class Intake:
 
     def fingerprint(self) -> str:
         """Names, bytes and options of this submission as one hash."""
-        return self._fingerprint.of(self.options or read_options())
+        manifest = self.manifest.sha256 if self.manifest is not None else ""
+        return self._fingerprint.of(self.options or read_options(), manifest)
 
     def seal(self) -> None:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
         if self.total == 0:
             raise HttpProblem(400, "no_images", self.skipped.sentence(), errors=self.skipped.errors())
+        late = dict[int, Tags]()
+        if self.manifest is not None:
+            late = self._tag_late() if self._manifest_is_late else late
+            self.manifest.check_taken()
         # While an item is open, the worker that ends the last one completes the batch. To ask here as well would only
         # hold up the worker that is about to claim.
-        if self._commit(seal=True) == 0:
+        if self._commit(seal=True, late=late) == 0:
             self.service.complete(self.batch_id)
+
+    def _tagged(self, file: list[ReceivedItem]) -> list[ReceivedItem]:
+        """The items of an image file with their tags, if the manifest is there."""
+        if self.manifest is None or self._manifest_is_late:
+            return file
+        tags = self.manifest.take(file[0].filename)
+        if tags is None:
+            return file
+        self._has_parts = self._has_parts or tags.part_id is not None
+        return [replace(item, tags=of_frame(tags, number, len(file))) for number, item in enumerate(file, 1)]
+
+    def _tag_late(self) -> dict[int, Tags]:
+        """Give the items in hand their tags from a manifest that came after them; returns those of items with rows."""
+        assert self.manifest is not None
+        held = [
+            Stored(item.seq, item.filename, (self._pack, item.offset), item.frame) for item in self._items
+        ]
+        with self.service.database.read() as connection:
+            rows = tagging.stored(connection, self.batch_id) if self._opened else iter(())
+            tags = self.manifest.take_late(chain(rows, held))
+        self._has_parts = any(each.part_id is not None for each in tags.values())
+        self._items = [replace(item, tags=tags.pop(item.seq, None)) for item in self._items]
+        return tags
 
     def abandon(self) -> None:
         """Undo everything: the request broke off or was refused."""
@@ -177,7 +219,7 @@ class Intake:
         else:
             self.service.blobs.delete_batch(self.batch_id)
 
-    def _commit(self, *, seal: bool = False) -> int:
+    def _commit(self, *, seal: bool = False, late: Mapping[int, Tags] = _NO_TAGS) -> int:
         """Commit the pack in hand as a piece of the batch, then announce its chunk. Returns the open items at the
         seal, and 0 before it."""
         if self._writer is not None:
@@ -202,6 +244,8 @@ class Intake:
             if opening or is_released:
                 model = versions.find(connection, options.get("model"), self.batch.tenant)
                 terms = terms_of(options, model, settings)
+            if late:
+                tagging.tag(connection, self.batch_id, late)
             if opening and terms is not None:
                 lease_s = None if seal else settings.upload_lease_s
                 uploads.open_batch(
@@ -225,6 +269,7 @@ class Intake:
                         at=at,
                         most_items=self._progress.most_items,
                         notes=self.skipped.notes(),
+                        has_parts=self._has_parts,
                     )
             if seal and self.key is not None:
                 mine = (self.batch.tenant, self.key, self.batch_id)

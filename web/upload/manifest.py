@@ -3,9 +3,13 @@
 import hashlib
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 
 from shared.contract.manifests import Tags
 from shared.contract.problems import ErrorEntry
+from shared.lifecycle.tagging import Stored
 from web.upload.manifest_text import Line, read_lines, refused
 
 
@@ -27,11 +31,27 @@ class Manifest:
         lines = self._by_name.get(_key(filename))
         return lines.pop().tags if lines else None
 
+    def take_late(self, items: Iterable[Stored]) -> dict[int, Tags]:
+        """The tags of items that came before the manifest, by their place in the batch."""
+        taken: dict[int, Tags] = {}
+        for _, frames in groupby(items, attrgetter("file")):
+            file = list(frames)
+            if (tags := self.take(file[0].filename)) is not None:
+                taken |= {item.seq: of_frame(tags, at, len(file)) for at, item in enumerate(file, 1)}
+        return taken
+
     def check_taken(self) -> None:
         """Raise 422 for the lines that name no image of the submission."""
         left = sorted(line for lines in self._by_name.values() for line in lines)
         if left:
             raise refused([_unknown(line) for line in left])
+
+
+def of_frame(tags: Tags, number: int, frames: int) -> Tags:
+    """The tags of one of several items of an image file: a custom_id is unique, so the place in the file follows it."""
+    if frames == 1 or tags.custom_id is None:
+        return tags
+    return tags._replace(custom_id=f"{tags.custom_id}#{number}")
 
 
 def _key(filename: str) -> str:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import IO
 
 from shared import json_text
+from shared.contract.manifests import MAX_MANIFEST_BYTES
 from shared.contract.problems import ErrorEntry
 from shared.webhooks import addresses
 from web.http.problems import HttpProblem
 from web.upload import archives, names
 from web.upload.body import Body, blocks
 from web.upload.intake import Intake
+from web.upload.manifest import Manifest
 from web.upload.multipart import MultipartScanner
 from web.upload.options import read_options
 
@@ -64,7 +66,7 @@ class _Parts:
         self._intake, self._max_bytes = intake, max_bytes
         self._is_image = False
         self._name = ""
-        self._field = bytearray()
+        self._field, self._most = bytearray(), _MAX_FIELD
         self._archive: IO[bytes] | None = None
         self._archive_name = ""
         self._unchecked = 0
@@ -74,7 +76,7 @@ class _Parts:
         if self._is_image:
             self._intake.begin(names.checked(filename))
             return
-        self._name, self._field = name, bytearray()
+        self._name, self._field, self._most = name, bytearray(), _MAX_FIELD
         if name == "archive":
             if self._archive is not None:
                 raise _part_refused("archive", "too_many_archives", "a request holds at most one `archive`")
@@ -89,6 +91,10 @@ class _Parts:
                     "invalid_options",
                     "a batch takes one `options` part, a prediction none: see its query",
                 )
+        elif name == "manifest" and self._intake.batch.origin != "predict":
+            if self._intake.manifest is not None:
+                raise _part_refused("manifest", "invalid_manifest", "a request holds at most one `manifest`")
+            self._most = MAX_MANIFEST_BYTES
         else:
             raise _part_refused(name, "unknown_part", f"unknown part {name!r}")
 
@@ -103,8 +109,8 @@ class _Parts:
                 self._intake.service.capacity.check_disk()
         else:
             self._field += data
-            if len(self._field) > _MAX_FIELD:
-                raise HttpProblem(413, "request_too_large", "`options` is too large")
+            if len(self._field) > self._most:
+                raise HttpProblem(413, "request_too_large", f"`{self._name}` may have {self._most} bytes")
 
     def end(self) -> None:
         if self._is_image:
@@ -120,6 +126,10 @@ class _Parts:
                     error.pointer = "/options/webhook/url"
                     raise
             self._intake.set_options(options)
+        elif self._name == "manifest":
+            most = self._intake.settings.max_batch_items
+            self._intake.set_manifest(Manifest(bytes(self._field), most))
+        self._field = bytearray()
 
     def read_archive(self) -> None:
         """Feed the images of the archive, if one came."""

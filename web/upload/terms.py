@@ -32,6 +32,8 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings) -> Terms:
         webhook=webhook_of(options),
         metadata=options["metadata"],
         name=options.get("name"),
+        part_rule=options["part_rule"],
+        expected_views=options.get("expected_views"),
         labels={label: cast("str | None", options.get(label)) for label in LABELS},
         guarded=model.guarded,
     )

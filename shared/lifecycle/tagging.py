@@ -1,0 +1,69 @@
+"""The tags of items (shared.contract.manifests): written with an item, or later in its upload."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from shared.contract.manifests import Tags
+from shared.store.tables import Item
+
+
+class Stored(NamedTuple):
+    """An item that has its row. The items of an image file that was split into its frames share their place."""
+
+    seq: int
+    filename: str
+    place: tuple[int, int]
+    frame: int | None
+
+    @property
+    def file(self) -> tuple[str, tuple[int, int] | int]:
+        """What the items of one file have in common."""
+        return self.filename, self.seq if self.frame is None else self.place
+
+
+_ROWS_AT_ONCE = 5000
+_NAMES = (
+    select(Item.seq, Item.filename, Item.pack, Item.offset, Item.frame)
+    .where(Item.batch_id == bindparam("in_batch"), Item.seq > bindparam("after"))
+    .order_by(Item.seq)
+    .limit(_ROWS_AT_ONCE)
+)
+_TAG = (
+    update(Item)
+    .where(Item.batch_id == bindparam("in_batch"), Item.seq == bindparam("at_seq"))
+    .values(
+        custom_id=bindparam("new_custom_id"),
+        part_id=bindparam("new_part_id"),
+        view=bindparam("new_view"),
+        metadata_=bindparam("new_metadata"),
+    )
+)
+
+
+def columns(tags: Tags | None) -> dict[str, Any]:
+    """The tags as columns of an item's row."""
+    return (tags or Tags())._asdict()
+
+
+def stored(connection: Connection, batch_id: str) -> Iterator[Stored]:
+    """The items of an upload so far, in the order in which they came."""
+    last = -1
+    while rows := connection.execute(_NAMES, {"in_batch": batch_id, "after": last}).all():
+        yield from (Stored(row.seq, row.filename, (row.pack, row.offset), row.frame) for row in rows)
+        last = rows[-1].seq
+
+
+def tag(connection: Connection, batch_id: str, tags: Mapping[int, Tags]) -> None:
+    """Write the tags of items that have their rows. The caller locks the batch's row after this, as everywhere."""
+    rows = [
+        {
+            "in_batch": batch_id,
+            "at_seq": seq,
+            **{f"new_{name}": value for name, value in each._asdict().items()},
+        }
+        for seq, each in sorted(tags.items())
+    ]
+    if rows:
+        connection.execute(_TAG, rows)
