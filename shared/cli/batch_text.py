@@ -42,6 +42,11 @@ def describe(batch: BatchPayload) -> str:
         f"{counts['failed']} failed, {counts['cancelled']} cancelled, {counts['expired']} expired",
         "verdicts " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()),
     ]
+    if (found := batch.get("parts")) and found["total"]:
+        lines.append(
+            f"parts    {found['total']}: {found['defect']} defect, {found['no_defect']} no_defect, "
+            f"{found['review']} review"
+        )
     labels = {label: batch.get(label) for label in LABELS}
     if any(labels.values()):
         given = [f"{label} {printable(value)}" for label, value in labels.items() if value]

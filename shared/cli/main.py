@@ -42,6 +42,7 @@ _MODULES = {  # command → its module in commands/
     "cancel": "steering",
     "delete": "steering",
     "results": "results",
+    "parts": "parts",
     "models": "models",
     "workers": "workers",
     "keys": "keys",

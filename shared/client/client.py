@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # for the types alone: the client needs no database library
     from shared.contract.items import ItemPayload
     from shared.contract.keys import ApiKeyPayload
     from shared.contract.model_versions import ModelPayload
+    from shared.contract.parts import PartPayload
     from shared.contract.predictions import PredictionPayload
     from shared.contract.workers import WorkerPayload
 
@@ -87,12 +88,14 @@ class Client:
         sources: Iterable[Source] | str | Path,
         options: Options | None = None,
         *,
+        manifest: Path | bytes | None = None,
         idempotency_key: str | None = None,
         progress: Progress | None = None,
         skipped: Skipped | None = None,
     ) -> BatchPayload:
         """Send files, folders (the images below them, by content) and (name, bytes), or one zip or tar.
 
+        `manifest` is CSV or NDJSON with filename, custom_id, part_id, view and metadata of each image.
         `skipped(name, reason)` is called for each file of a folder that is not sent. Every try carries the same
         Idempotency-Key, so that a try after a broken connection does not make a second batch.
         """
@@ -101,6 +104,10 @@ class Client:
         body = Multipart()
         # Sent even if empty, and first: once the service knows the options, it starts on a batch that still comes in.
         body.add_field("options", json.dumps(options or {}).encode())
+        if manifest is not None:
+            body.add_field(
+                "manifest", manifest if isinstance(manifest, bytes) else _read(manifest), "text/csv"
+            )
         add_sources(body, sources, skipped)
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)
@@ -175,6 +182,11 @@ class Client:
         path += "" if spreadsheet else "&spreadsheet=false"
         with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
             yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)
+
+    def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
+        """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
+        path = "/v1/parts" if batch_id is None else f"/v1/batches/{quote(batch_id, safe='')}/parts"
+        return cast("Iterator[PartPayload]", self._pages(path, {"limit": 200, **filters}))
 
     def cancel(self, batch_id: str) -> BatchPayload:
         """Stop a batch; ApiError 409 when it has finished."""

@@ -39,7 +39,17 @@ _MAKE = insert(Part).from_select(
     .where(Item.batch_id == bindparam("in_batch"), Item.part_id.is_not(None))
     .group_by(Item.batch_id, Item.part_id, Batch.tenant),
 )
-_COUNT = update(Batch).where(Batch.id == bindparam("in_batch")).values(parts=bindparam("n_parts"))
+# Drivers do not agree on the number of rows of an INSERT … SELECT, so they are counted.
+_COUNT = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"))
+    .values(
+        parts=select(func.count())
+        .select_from(Part)
+        .where(Part.batch_id == bindparam("in_batch"))
+        .scalar_subquery()
+    )
+)
 _BATCH = select(Batch.__table__).where(
     Batch.id == bindparam("in_batch"), Batch.sealed.is_(True), Batch.parts > 0
 )
@@ -173,15 +183,13 @@ class Views:
         return [reason for reason, holds in found.items() if holds]
 
 
-def make(connection: Connection, batch_id: str) -> int:
-    """Make the parts of a batch from its items, in the transaction that seals it; returns how many there are.
+def make(connection: Connection, batch_id: str) -> None:
+    """Make the parts of a batch from its items, in the transaction that seals it.
 
     The caller calls complete() next, since all items of a part may have ended before.
     """
-    made = connection.execute(_MAKE, {"in_batch": batch_id}).rowcount
-    if made:
-        connection.execute(_COUNT, {"in_batch": batch_id, "n_parts": made})
-    return made
+    connection.execute(_MAKE, {"in_batch": batch_id})
+    connection.execute(_COUNT, {"in_batch": batch_id})
 
 
 def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | None = None) -> tuple[str, ...]:

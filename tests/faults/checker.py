@@ -13,7 +13,8 @@ from sqlalchemy import func, select, text
 from shared.blobs.store import BlobStore
 from shared.contract.states import FINISHED_ITEM, ItemStatus, Verdict
 from shared.store.engine import Database
-from shared.store.tables import Batch, Chunk, Delivery, Item
+from shared.store.tables import Batch, Chunk, Delivery, Item, Part
+from tests.harness.part_faults import part_faults
 
 _TERMINAL = ", ".join(f"'{status}'" for status in sorted(FINISHED_ITEM))
 _SQLITE = (
@@ -24,6 +25,9 @@ _SQLITE = (
     BEGIN INSERT INTO witness VALUES ('item', NEW.batch_id, NEW.seq); END""",
     """CREATE TRIGGER witness_batch AFTER UPDATE OF finished_at ON batches WHEN NEW.finished_at IS NOT NULL
     BEGIN INSERT INTO witness VALUES ('batch', NEW.id, -1); END""",
+    "CREATE TABLE witness_parts (batch_id text, part_id text)",
+    """CREATE TRIGGER witness_part AFTER UPDATE OF verdict ON parts WHEN NEW.verdict IS NOT NULL
+    BEGIN INSERT INTO witness_parts VALUES (NEW.batch_id, NEW.part_id); END""",
 )
 _POSTGRESQL = (
     "CREATE TABLE witness (what text, batch_id text, seq integer)",
@@ -37,6 +41,11 @@ _POSTGRESQL = (
     WHEN (NEW.status IN ({_TERMINAL})) EXECUTE FUNCTION witness_item()""",
     """CREATE TRIGGER witness_batch AFTER UPDATE OF finished_at ON batches FOR EACH ROW
     WHEN (NEW.finished_at IS NOT NULL) EXECUTE FUNCTION witness_batch()""",
+    "CREATE TABLE witness_parts (batch_id text, part_id text)",
+    """CREATE FUNCTION witness_part() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO witness_parts VALUES (NEW.batch_id, NEW.part_id); RETURN NULL; END $$""",
+    """CREATE TRIGGER witness_part AFTER UPDATE OF verdict ON parts FOR EACH ROW
+    WHEN (NEW.verdict IS NOT NULL) EXECUTE FUNCTION witness_part()""",
 )
 
 
@@ -46,6 +55,7 @@ class Seen:
 
     batches: int = 0
     items: int = 0
+    parts: int = 0
     lost: int = 0
     doubled: int = 0
     unexpected: int = 0
@@ -88,8 +98,14 @@ def check(database: Database, blobs: BlobStore, accepted: Mapping[str, int]) -> 
             text("SELECT what, batch_id, seq, count(*) FROM witness GROUP BY 1, 2, 3")
         ).all()
         deliveries = connection.execute(
-            select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)
+            select(Delivery.batch_id, func.count()).where(Delivery.subject == "").group_by(Delivery.batch_id)
         ).all()
+        seen.troubles += part_faults(connection)
+        seen.parts = int(connection.scalar(select(func.count()).select_from(Part)) or 0)
+        judged = connection.execute(
+            text("SELECT batch_id, part_id, count(*) FROM witness_parts GROUP BY 1, 2 HAVING count(*) > 1")
+        ).all()
+        seen.troubles += [f"{row[0]} {row[1]} was given a verdict {row[2]} times" for row in judged]
         places = connection.execute(
             select(Item.batch_id, Item.pack, func.max(Item.offset + Item.length))
             .where(Item.length > 0)

@@ -14,6 +14,7 @@ from sqlalchemy import Row, func, select
 
 from shared.blobs.store import BlobStore
 from shared.broker.queues import prefix
+from shared.contract.events import EVENTS
 from shared.contract.options import WebhookOptions
 from shared.lifecycle import counters
 from shared.settings import Settings
@@ -132,9 +133,18 @@ class Rig:
 
     # -- work -------------------------------------------------------------------------------------------------
 
-    def submit(self, files: dict[str, bytes], **options: Any) -> str:
-        """Submit a batch that owes a webhook, and remember that it was accepted."""
-        batch = self.stack.submit(files, {"webhook": WEBHOOK, **options})
+    def submit(self, files: dict[str, bytes], *, views: int = 0, **options: Any) -> str:
+        """Submit a batch that owes a webhook, and remember that it was accepted.
+
+        With `views`, each part has so many views, which lie in different chunks, and owes an event.
+        """
+        manifest, webhook = None, dict(WEBHOOK)
+        if views:
+            parts = max(1, len(files) // views)
+            lines = [f"{name},SN-{number % parts},{number // parts}" for number, name in enumerate(files)]
+            manifest = "\n".join(["filename,part_id,view", *lines]).encode()
+            webhook["events"] = list(EVENTS)
+        batch = self.stack.submit(files, {"webhook": webhook, **options}, manifest)
         self.accepted[batch["id"]] = batch["counts"]["total"]
         return str(batch["id"])
 

@@ -42,5 +42,6 @@ ROWS = {
     42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",
     43: "PgBouncer in transaction mode",
     44: "a tenant floods a lane, and eight receivers are silent",
+    46: "parts of several views under rows 1, 2, 4, 8, 12, 24 and 25",
     47: "a hot folder: watcher and service killed again and again, with and without events",
 }

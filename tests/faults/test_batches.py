@@ -14,10 +14,11 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(24)
 def test_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.claimed=sleep0.05")
-    batch_id = ill.submit(many(10_000))
+    batch_id = ill.submit(many(10_000), views=5)
     until(lambda: ill.batch(batch_id).succeeded > 500, 90, "a part of it is done")
     status, _, _ = ill.stack.request("POST", f"/v1/batches/{batch_id}/cancel", b"")
     assert status == 200
@@ -32,11 +33,12 @@ def test_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
     ill.check(most_extra=0)
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(25, quick=("sqlite",))
 def test_every_message_two_to_five_times(ill: Rig, many: Many) -> None:
     chunks = 40
     ill.restart("bulk")
-    batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
+    batch_id = ill.submit(many(chunks * CHUNK_ITEMS), views=4)
     extra = sum(2 + number % 4 for number in range(chunks)) - chunks
     with ill.broker() as broker:
         assert messages.ChunkMessages(open_broker(ill.stack.settings)).send("normal", extra)

@@ -24,7 +24,7 @@ SLOW_CHUNK = "worker.claimed=sleep0.2"
 def _under_way(ill: Rig, many: Many, chunks: int) -> str:
     """A batch of which some chunks are done and most are queued."""
     ill.restart("bulk", SLOW_CHUNK)
-    batch_id = ill.submit(many(chunks * CHUNK_ITEMS))
+    batch_id = ill.submit(many(chunks * CHUNK_ITEMS), views=4)
     until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
     assert ill.batch(batch_id).queued > 2 * CHUNK_ITEMS, "too fast: nothing is left to be put at risk"
     return batch_id
@@ -52,6 +52,7 @@ def test_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Sign
     ill.check(most_extra=2 * CHUNK_ITEMS)
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(8, quick=("sqlite",))
 @one_kind
 def test_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:

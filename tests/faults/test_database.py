@@ -33,6 +33,7 @@ def server() -> Iterator[Any]:
     made.cleanup()
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(12)
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_postgresql_ends_and_starts_again(
@@ -47,7 +48,7 @@ def test_postgresql_ends_and_starts_again(
     with rig(tmp_path, [artifact], "postgresql", database_url=url) as ill:
         report_rig(ill)
         ill.restart("bulk", "worker.claimed=sleep0.2")
-        batch_id = ill.submit(many(60 * CHUNK_ITEMS))
+        batch_id = ill.submit(many(60 * CHUNK_ITEMS), views=4)
         until(lambda: ill.batch(batch_id).succeeded >= CHUNK_ITEMS, 60, "the first chunk is done")
         pid = server.get_pid()
         os.kill(pid, how)

@@ -18,10 +18,11 @@ pytestmark = pytest.mark.timeout(170)
 SLOW_CHUNK = "worker.claimed=sleep0.3"
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(1, quick=("sqlite", "postgresql"))
 def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep6*2")
-    batch_id = ill.submit(many(5000))
+    batch_id = ill.submit(many(5000), views=4)
     held = ill.wait_held(batch_id)
     os.kill(held.pid, signal.SIGKILL)
     took = ill.time_until(lambda: ill.chunk(held.id).status == "done", 60, "the chunk is done by another")
@@ -33,6 +34,7 @@ def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.check(most_extra=CHUNK_ITEMS)
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(2)
 def test_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
     # Slow enough that the batch outlives the last kill: the worker that is left goes on while the other starts.
@@ -41,7 +43,7 @@ def test_the_whole_worker_killed_many_times(ill: Rig, many: Many) -> None:
     for name in names:
         ill.restart(name, slow, wait=False, env=one)
     ill.stack.kill_group("bulk")
-    batch_id = ill.submit(many(100 * CHUNK_ITEMS))
+    batch_id = ill.submit(many(100 * CHUNK_ITEMS), views=4)
     longest = 0.0
     while killed.total() < kills:
         # A chunk that is met for the first time: a chunk whose every holder is killed is bisected, as it should be.
@@ -103,11 +105,12 @@ def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: 
     ill.check(most_extra=0)
 
 
+@pytest.mark.row(46)
 @pytest.mark.row(4, quick=("sqlite", "postgresql"))
 def test_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep1*1")
     fenced = ill.event("fenced")
-    batch_id = ill.submit(many(8 * CHUNK_ITEMS))
+    batch_id = ill.submit(many(8 * CHUNK_ITEMS), views=4)
     until(lambda: ill.fired("worker.predicted"), 30, "a worker stands before its record")
     held = ill.wait_held(batch_id)
     os.kill(held.pid, signal.SIGSTOP)

@@ -26,9 +26,13 @@ def as_form(*parts: Part, boundary: str = "a-boundary") -> dict[str, Any]:
     return {"data": bytes(body), "content_type": f"multipart/form-data; boundary={boundary}"}
 
 
-def multipart(files: dict[str, bytes], options: dict[str, Any] | None = None) -> tuple[str, bytes]:
-    """(content type, body) of a submission, its options first."""
-    form = as_form(*([options_part(options)] if options is not None else []), *image_parts(files))
+def multipart(
+    files: dict[str, bytes], options: dict[str, Any] | None = None, manifest: bytes | None = None
+) -> tuple[str, bytes]:
+    """(content type, body) of a submission: its options, its manifest, its images."""
+    before: list[Part] = [] if options is None else [options_part(options)]
+    before += [] if manifest is None else [("manifest", "manifest.csv", manifest)]
+    form = as_form(*before, *image_parts(files))
     return form["content_type"], form["data"]
 
 

@@ -107,7 +107,10 @@ def batch_row(database: Database, batch_id: str) -> Any:
     return row
 
 
-def append_items(connection: Connection, batch_id: str, first: int, good: int, bad: int) -> None:
+def append_items(
+    connection: Connection, batch_id: str, first: int, good: int, bad: int, parts: int = 0
+) -> None:
+    """Add items; with `parts`, they are in turn the views of so many parts."""
     for place in range(good + bad):
         fine = place < good
         connection.execute(
@@ -115,6 +118,7 @@ def append_items(connection: Connection, batch_id: str, first: int, good: int, b
                 batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
                 status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
                 finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
+                part_id=f"SN-{(first + place) % parts}" if parts else None,
             )
         )  # fmt: skip
     connection.execute(

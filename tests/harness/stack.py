@@ -166,17 +166,27 @@ class Stack:
         status, _, body = self.request("GET", path, **headers)
         return status, json.loads(body) if body else None
 
-    def submit(self, files: dict[str, bytes], options: dict[str, Any] | None = None, **headers: str) -> Any:
+    def submit(
+        self,
+        files: dict[str, bytes],
+        options: dict[str, Any] | None = None,
+        manifest: bytes | None = None,
+        **headers: str,
+    ) -> Any:
         """Submit images and return the batch; fails unless it was accepted."""
-        status, _, body = self.post_batch(files, options, **headers)
+        status, _, body = self.post_batch(files, options, manifest, **headers)
         assert status == 202, body
         return json.loads(body)
 
     def post_batch(
-        self, files: dict[str, bytes], options: dict[str, Any] | None = None, **headers: str
+        self,
+        files: dict[str, bytes],
+        options: dict[str, Any] | None = None,
+        manifest: bytes | None = None,
+        **headers: str,
     ) -> tuple[int, dict[str, str], bytes]:
         """POST /v1/batches with these images, as curl would send them."""
-        content_type, body = multipart(files, options)
+        content_type, body = multipart(files, options, manifest)
         return self.request("POST", "/v1/batches", body, Content_Type=content_type, **headers)
 
     def finish(self, batch_id: str, timeout_s: float = 60.0) -> Any:

@@ -50,6 +50,12 @@ def _help(option: str) -> str:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @_texts
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="CSV or NDJSON: filename, custom_id, part_id, view and metadata of each image.",
+)
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
 @click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
 @click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
@@ -78,6 +84,7 @@ def submit(
     wait: bool,
     timeout: float | None,
     output: Path | None,
+    manifest: Path | None,
     **asked: Any,
 ) -> int:
     """Send images (files, or folders with everything below them) or one zip or tar as one batch.
@@ -89,7 +96,7 @@ def submit(
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
         try:
-            batch = client.submit(paths, options, progress=_sent(), skipped=left_out.add)
+            batch = client.submit(paths, options, manifest=manifest, progress=_sent(), skipped=left_out.add)
         finally:
             left_out.say()
         secret = batch.get("webhook_secret")

@@ -20,11 +20,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, insert, select, update
 
-from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import closing, endings, leases, purging, steering, verdicts
+from shared.contract.events import EVENTS, PART_COMPLETED
+from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, PartRule
+from shared.lifecycle import closing, endings, leases, parts, purging, steering, verdicts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
+from tests.harness.part_faults import part_faults
 from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, ended_leases, result_of
 
 _MAX_ATTEMPTS = 2
@@ -44,6 +46,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.batches: dict[str, str] = {}
+        self.parts: dict[str, int] = {}  # how many parts the items of a batch are views of; 0: of none
         self.claims: list[Claim] = []
         self.terminal: dict[tuple[str, int], tuple[str, str | None]] = {}
 
@@ -62,8 +65,9 @@ class Machine(RuleBasedStateMachine):
     # -- what the web does ------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.batches) < 2)
-    @rule(good=st.integers(1, 4), sealed=st.booleans(), deadline=st.integers(0, 3).map(lambda n: n == 3))
-    def submit(self, good: int, sealed: bool, deadline: bool) -> None:
+    @rule(good=st.integers(1, 4), sealed=st.booleans(), deadline=st.integers(0, 3).map(lambda n: n == 3),
+          parts=st.integers(0, 3), rule=st.sampled_from(PartRule))  # fmt: skip
+    def submit(self, good: int, sealed: bool, deadline: bool, parts: int, rule: str) -> None:
         name = next(name for name in ("one", "two") if name not in self.batches)
         batch_id = f"bat_{secrets.token_hex(8)}"
         with self.database.write() as connection:
@@ -71,12 +75,14 @@ class Machine(RuleBasedStateMachine):
                 insert(Batch).values(
                     id=batch_id, tenant="t", status=BatchStatus.QUEUED, origin="batch", lane=LANE, sealed=False,
                     upload_lease_until=time.time() + 3600, model_id=_MODEL, threshold=0.5, review_low=0.5,
-                    review_high=0.5, metadata_={}, webhook={"url": "http://x/", "secret": "s"},
+                    review_high=0.5, metadata_={}, part_rule=rule,
+                    webhook={"url": "http://x/", "secret": "s", "events": list(EVENTS)},
                     on_error="continue", created_at=time.time(), retention_s=60.0,
                     deadline_at=time.time() - 1 if deadline else None,
                 )
             )  # fmt: skip
         self.batches[name] = batch_id
+        self.parts[name] = parts
         self.append(name, good, 0)
         if sealed:
             self.append(name, good, 1)
@@ -89,7 +95,7 @@ class Machine(RuleBasedStateMachine):
         if row is None or row.sealed or good + bad == 0:
             return
         with self.database.write() as connection:
-            append_items(connection, row.id, row.total, good, bad)
+            append_items(connection, row.id, row.total, good, bad, self.parts[name])
 
     @precondition(lambda self: self.batches)
     @rule(name=_NAMES)
@@ -102,6 +108,8 @@ class Machine(RuleBasedStateMachine):
                 update(Chunk).where(Chunk.batch_id == row.id, Chunk.status == "held").values(status="queued")
             )
             connection.execute(update(Batch).where(Batch.id == row.id).values(sealed=True))
+            parts.make(connection, row.id)
+            parts.complete(connection, row.id)
         self._complete(row.id)
 
     @precondition(lambda self: self.batches)
@@ -298,11 +306,20 @@ class Machine(RuleBasedStateMachine):
     def one_completion_event_for_each_end(self) -> None:
         with self.database.read() as connection:
             owed = dict(
-                connection.execute(select(Delivery.batch_id, func.count()).group_by(Delivery.batch_id)).all()
+                connection.execute(
+                    select(Delivery.batch_id, func.count())
+                    .where(Delivery.event != PART_COMPLETED)
+                    .group_by(Delivery.batch_id)
+                ).all()
             )
             rows = connection.execute(select(Batch.id, Batch.finished_at, Batch.run)).all()
         for row in rows:
             assert owed.get(row.id, 0) == row.run - (row.finished_at is None), row
+
+    @invariant()
+    def each_part_has_one_verdict_and_one_event(self) -> None:
+        with self.database.read() as connection:
+            assert part_faults(connection) == []
 
     def teardown(self) -> None:
         """No item stays open for ever: two sweeps and honest workers bring every sealed batch to its end."""
@@ -327,6 +344,7 @@ class Machine(RuleBasedStateMachine):
             assert row is not None and (row.finished_at is not None or not row.sealed), row
         self.counters_equal_the_rows()
         self.one_completion_event_for_each_end()
+        self.each_part_has_one_verdict_and_one_event()
 
     def _row(self, name: str) -> Any:
         with self.database.read() as connection:

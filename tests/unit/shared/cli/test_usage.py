@@ -24,6 +24,7 @@ NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
         (["watch", "bat_x", "--timeout", "soon"], "seconds"),
         (["watch", "bat_x", "--timeout", "-0.5"], "seconds"),
         (["status", "--limit", "0"], "limit"),
+        (["parts", "bat_x", "--lot", "1"], "a batch has one lot"),
         (["status", "--limit", "-3"], "limit"),
         (["keys", "create", "--name", "x", "--scopes", ","], "scope"),
     ],

@@ -159,7 +159,7 @@ def cells(row: Any, *, spreadsheet: bool = True) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-@pytest.mark.parametrize("column", ["filename", "custom_id", "error_detail"])
+@pytest.mark.parametrize("column", ["filename", "custom_id", "error_detail", "part_id", "view"])
 def test_no_cell_that_a_client_can_fill_is_a_formula(start: str, column: str) -> None:
     assert cells(item_row(**{column: f"{start}1+1"}))[column] == f"'{start}1+1"
 
