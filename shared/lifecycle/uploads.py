@@ -217,8 +217,8 @@ def seal(
     """Let the batch be seen; raises UploadLost if the upload has been purged.
 
     `terms` releases the chunks that were held, cut to at most `most_items` items. It is None if the batch was opened
-    with its final terms: a batch under way keeps its model, even if another one has been activated since. `has_parts`: an item
-    has a part_id.
+    with its final terms: a batch under way keeps its model, even if another one has been activated since.
+    `has_parts`: an item has a part_id.
     """
     released, statement = 0, _SEAL
     if notes.skipped:
