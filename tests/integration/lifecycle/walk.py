@@ -6,7 +6,6 @@ they do, and holds after every step: one terminal state an item, counters equal 
 
 import secrets
 import time
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from shared.store.engine import Database
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
 from tests.harness.part_faults import part_faults
 from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, ended_leases, result_of
+from tests.integration.lifecycle.truth import check_counters
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -270,28 +270,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def counters_equal_the_rows(self) -> None:
         with self.database.read() as connection:
-            rows = connection.execute(select(Batch.__table__)).all()
-            counted = connection.execute(
-                select(Item.batch_id, Item.status, Item.verdict, func.count()).group_by(
-                    Item.batch_id, Item.status, Item.verdict
-                )
-            ).all()
-            unlike = Counter(
-                connection.scalars(select(Item.batch_id).where(Item.reasons.contains("unfamiliar"))).all()
-            )
-        by_status: Counter[tuple[str, str]] = Counter()
-        by_verdict: Counter[tuple[str, str]] = Counter()
-        for batch_id, status, verdict, count in counted:
-            by_status[batch_id, status] += count
-            if verdict is not None:
-                by_verdict[batch_id, verdict] += count
-        for row in rows:
-            for status in ItemStatus:
-                assert getattr(row, status) == by_status[row.id, status], (row.id, status)
-            for verdict in ("defect", "no_defect", "review"):
-                assert getattr(row, verdict) == by_verdict[row.id, verdict], (row.id, verdict)
-            assert row.unfamiliar == unlike[row.id], (row.id, "unfamiliar")
-            assert row.total == sum(getattr(row, status) for status in ItemStatus)
+            check_counters(connection)
 
     @invariant()
     def a_terminal_state_never_changes(self) -> None:
