@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from tests.harness import guard
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import empty_database_url, prepare
 from tests.harness.hooks import with_hooks
 from tests.harness.images import jpegs
 from tests.harness.suite import *  # noqa: F403 -- pytest finds its hooks by their names here
@@ -61,6 +60,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def database(database_url: str) -> Iterator[Database]:
     """A migrated database on each of the two servers."""
     made = Database(database_url)
-    migrate(made)
+    prepare(made)
     yield made
     made.dispose()

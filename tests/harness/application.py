@@ -17,7 +17,7 @@ from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from tests.harness.databases import prepare
 from tests.harness.forms import Part, as_form, image_parts, options_part
 from web.app import create_app
 from web.service import Service
@@ -114,7 +114,7 @@ def application(
         **{"min_free_bytes": 0, "clock_settle_s": 0.0, **changed},
     )
     database = Database(settings.database)
-    migrate(database)
+    prepare(database)
     model_id = versions.register(database, BlobStore(settings.blobs), read_artifact(artifact))
     with database.write() as connection:
         activations.activate(connection, model_id)

@@ -1,9 +1,10 @@
-"""Empty databases for tests: a file of SQLite, or a new database on a real PostgreSQL server of this session."""
+"""Databases for tests, empty or migrated: a file of SQLite, or one on a real PostgreSQL server of this session."""
 
 import atexit
 import contextlib
 import functools
 import os
+import shutil
 import tempfile
 import uuid
 import warnings
@@ -14,6 +15,8 @@ from typing import Any
 import psycopg
 
 from shared.settings import Settings
+from shared.store.engine import Database
+from shared.store.migrations import migrate
 from tests.harness.pooler import through_pooler
 
 
@@ -57,3 +60,26 @@ def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
     yield through_pooler(url) if os.environ.get("TEST_POOLER") else url
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def prepare(database: Database) -> None:
+    """Bring a database that nothing has opened yet to the newest revision.
+
+    A file of SQLite becomes a copy of one that this process has migrated once: to run every revision for every test
+    took longer than most tests. A copy inside PostgreSQL takes as long as the revisions, so they run there.
+    """
+    name = database.engine.url.database
+    if database.is_sqlite and name is not None and not Path(name).exists():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_migrated_file(), name)
+    migrate(database)  # finds nothing to do in a copy
+
+
+@functools.cache
+def _migrated_file() -> Path:
+    folder = tempfile.mkdtemp(prefix="gonogo-template-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    database = Database(f"sqlite:///{folder}/template.db")
+    migrate(database)
+    database.dispose()
+    return Path(folder) / "template.db"

@@ -18,8 +18,8 @@ from shared.registry import activations, versions
 from shared.registry.artifact import Calibration, Preprocessing, write_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from shared.store.tables import Worker
+from tests.harness.databases import prepare
 from web.app import create_app
 from web.service import Service
 
@@ -109,7 +109,7 @@ def made_site(folder: Path) -> Iterator[Site]:
 
 def _prepared(settings: Settings) -> Settings:
     database = Database(settings.database)
-    migrate(database)
+    prepare(database)
     database.dispose()
     return settings
 

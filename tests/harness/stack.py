@@ -21,8 +21,8 @@ from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import named
-from shared.store.migrations import migrate
 from tests.harness.broker import valkey_command, wait_for_valkey
+from tests.harness.databases import prepare
 from tests.harness.forms import multipart
 from tests.harness.processes import ROOT, end_all, free_port, inference_children, until
 
@@ -65,7 +65,7 @@ class Stack:
     def prepare(self, artifacts: list[Path]) -> None:
         """Migrate the database, register models (the first is active) and make an admin key."""
         database = self.database
-        migrate(database)
+        prepare(database)
         self.settings = named(self.settings, database)
         for path in artifacts:
             identifier = versions.register(database, BlobStore(self.settings.blobs), read_artifact(path))

@@ -8,9 +8,8 @@ from sqlalchemy import delete, insert
 from shared.clock import now
 from shared.ids import new_id
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from shared.store.tables import Batch, Chunk, Delivery, Item, ModelVersion
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import empty_database_url, prepare
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -18,7 +17,7 @@ def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A database of each kind for the module: a new one for each test would be most of its time."""
     with empty_database_url(request.param, tmp_path_factory.mktemp("database")) as url:
         made = Database(url)
-        migrate(made)
+        prepare(made)
         yield made
         made.dispose()
 

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, select
 from shared.access import keys, sessions
 from shared.clock import now
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from shared.store.tables import ApiKey, Session
+from tests.harness.databases import prepare
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
     database = Database(f"sqlite:///{tmp_path / 'keys.db'}")
-    migrate(database)
+    prepare(database)
     with database.write() as made:
         yield made
     database.dispose()
