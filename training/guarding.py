@@ -8,7 +8,7 @@ from shared.vision.graph import Graph
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.pixels import decode_files
-from training.data.records import DataError, Record
+from training.data.records import DataError, Record, Source
 from training.data.splits import part_hash
 from training.fit.guarded import guard_for
 from training.fit.train import Progress, Say, no_progress
@@ -18,10 +18,10 @@ from training.output.card import readable
 
 def add_guard(
     path: Path,
-    folder: Path,
+    folder: Path | Source,
     output: Path,
     *,
-    test_folder: Path | None = None,
+    test_folder: Path | Source | None = None,
     threads: int = 1,
     say: Say = print,
     progress: Progress = no_progress,
@@ -64,7 +64,10 @@ def add_guard(
 
 
 def parts_of(
-    artifact: Artifact, folder: Path, test_folder: Path | None = None, progress: Progress = no_progress
+    artifact: Artifact,
+    folder: Path | Source,
+    test_folder: Path | Source | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """The training, validation and test part, split as the training of `artifact` split the folder.
 
@@ -74,12 +77,13 @@ def parts_of(
     if "seed" not in training or "test_sha256" not in data:
         raise DataError(f"the card of {artifact.name} does not name its test part")
     options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"])
-    split, _ = choose_split(check(folder, progress=progress), options)
-    train, test = split.train, split.test
+    full_scale = artifact.preprocessing.full_scale
+    looked = check(folder, full_scale=full_scale, progress=progress)
+    split, _ = choose_split(looked, options)
+    train, test, name = split.train, split.test, looked.folder
     if test_folder is not None:
-        train, test = split.train + split.test, check(test_folder).records
+        looked = check(test_folder, full_scale=full_scale)
+        train, test, name = split.train + split.test, looked.records, looked.folder
     if part_hash(test) != data["test_sha256"]:
-        raise DataError(
-            f"{test_folder or folder} gives another test part than the one that {artifact.name} was measured on"
-        )
+        raise DataError(f"{name} gives another test part than the one that {artifact.name} was measured on")
     return train, split.validation, test

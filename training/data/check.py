@@ -1,103 +1,116 @@
 """Look at every image of a folder before training: unreadable files, duplicates, groups, leaks."""
 
-import hashlib
-import io
-import struct
-import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
-from shared.contract.image_files import image_kind
-from training.data.likeness import Groups, Print, alike, take_print
-from training.data.records import SUFFIXES, DataError, Record, load
+from shared.errors import ItemError
+from shared.vision.accepted import check_proportions
+from training.data.likeness import Groups, alike
+from training.data.load import listing
+from training.data.look import Look, look
+from training.data.records import DataError, Record, Source, name_of, root_of
 from training.data.report import Report
 
 # A set joined by likeness alone stays below this, or a run of frames, each like the next, would join everything.
 _LARGEST_SHARE, _LARGEST_AT_LEAST = 0.02, 50
-# Pillow raised each of these for a damaged image while files were fuzzed.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError,
-    struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Look:
-    identity: str
-    size: str
-    mode: str
-    print: Print | None
+def check(
+    folder: Path | Source,
+    *,
+    full_scale: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Look at every image by the rules of the service; the report's records are those that `train` trains.
 
-
-def _look(path: Path) -> _Look | None:
-    try:
-        data = path.read_bytes()
-        if image_kind(data) is None:  # Pillow reads more kinds than the service, which would refuse this one
-            return None
-        with Image.open(io.BytesIO(data)) as picture:
-            size, mode = f"{picture.width}x{picture.height}", picture.mode
-            taken = take_print(picture)
-    except _BROKEN:
-        return None
-    return _Look(hashlib.sha256(data).hexdigest(), size, mode, taken)
-
-
-def check(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Look at every image: unreadable ones, duplicates, near duplicates, leaks. Raises DataError."""
-    records = load(folder)
-    root = folder if folder.is_dir() else folder.parent
-    report = Report(str(folder.name), has_groups=any(record.group for record in records))
-    looks: list[_Look] = []
-    kept: list[Record] = []
-    with ThreadPoolExecutor(2) as pool:
-        for place, (record, look) in enumerate(
-            zip(records, pool.map(_look, [r.path for r in records]), strict=True)
-        ):
-            if progress is not None and (place + 1) % 200 == 0:
-                progress(place + 1, len(records))
-            if look is None:
-                report.unreadable.append(_name(record.path, root))
-                continue
-            if record.identity and record.identity != look.identity:
-                report.changed.append(_name(record.path, root))
-            kept.append(replace(record, identity=look.identity))
-            looks.append(look)
-    report.sizes = dict(Counter(look.size for look in looks).most_common())
+    Raises DataError where nothing can be trained.
+    """
+    source = folder if isinstance(folder, Source) else Source(folder)
+    listed, root = listing(source), root_of(source.path)
+    report = Report(source.path.name, has_groups=listed.has_groups)
+    report.ignored = [name_of(path, root) for path in listed.ignored]
+    report.masks = len(listed.masks)
+    found = _looks(listed.records, full_scale, progress)
+    kept, looks = _usable(listed.records, found, report, root)
+    report.sizes = dict(Counter(f"{look.width}x{look.height}" for look in looks).most_common())
     report.modes = dict(Counter(look.mode for look in looks).most_common())
-    report.odd = [_name(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
-    if folder.is_dir():
-        listed = {record.path for record in records}
-        report.ignored = [
-            _name(path, root)
-            for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in SUFFIXES and path not in listed and path.parent.name != "masks"
-        ]
+    report.odd = [name_of(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
     report.records = _grouped(kept, looks, report, root)
     _note_leaks(report, root)
     if len({record.label for record in report.records}) < 2:
-        raise DataError(f"{folder} holds images of one label only")
+        raise DataError(_too_few(source.path, report))
     return report
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+def _looks(
+    records: Sequence[Record], full_scale: int | None, progress: Callable[[int, int], None] | None
+) -> list[Look | ItemError]:
+    looks = []
+    with ThreadPoolExecutor(2) as pool:
+        for taken in pool.map(partial(look, full_scale=full_scale), [record.path for record in records]):
+            looks.append(taken)
+            if progress is not None and len(looks) % 200 == 0:
+                progress(len(looks), len(records))
+    return looks
 
 
-def _is_odd(look: _Look, report: Report) -> bool:
+def _usable(
+    records: Sequence[Record], found: Sequence[Look | ItemError], report: Report, root: Path
+) -> tuple[list[Record], list[Look]]:
+    """The records that the service would judge, with their looks; the others are named in the report."""
+    whole = [taken for taken in found if isinstance(taken, Look)]
+    usual = (1, 1)
+    if whole:
+        usual = round(np.median([w.width for w in whole])), round(np.median([w.height for w in whole]))
+    kept, looks = [], []
+    for record, taken in zip(records, found, strict=True):
+        name = name_of(record.path, root)
+        refused = _misshapen(taken, usual) if isinstance(taken, Look) else taken
+        if refused is not None:
+            report.refuse(name, refused)
+        elif isinstance(taken, Look):
+            if record.identity and record.identity != taken.identity:
+                report.changed.append(name)
+            kept.append(replace(record, identity=taken.identity))
+            looks.append(taken)
+    return kept, looks
+
+
+def _misshapen(taken: Look, usual: tuple[int, int]) -> ItemError | None:
+    try:
+        check_proportions(taken.width, taken.height, usual)
+    except ItemError as error:
+        return error
+    return None
+
+
+def _too_few(path: Path, report: Report) -> str:
+    sentence = f"{path} holds images of one label only"
+    if report.unreadable:
+        sentence += f"; {len(report.unreadable)} images were left out ({report.refusals()})"
+    if report.ignored:
+        sentence += (
+            f"; no word names a label for {report.ignored_folders()}: use --good NAME or --defect NAME"
+        )
+    return sentence
+
+
+def _is_odd(look: Look, report: Report) -> bool:
     """Whether few images (one in fifty at most) have this size or mode while nine in ten share another."""
-    for own, counts in ((look.size, report.sizes), (look.mode, report.modes)):
+    for own, counts in ((f"{look.width}x{look.height}", report.sizes), (look.mode, report.modes)):
         total = sum(counts.values())
         if max(counts.values()) >= 0.9 * total and counts[own] <= max(1, 0.02 * total):
             return True
     return False
 
 
-def _grouped(records: list[Record], looks: list[_Look], report: Report, root: Path) -> list[Record]:
+def _grouped(records: list[Record], looks: list[Look], report: Report, root: Path) -> list[Record]:
     """Records whose groups hold together what is the same; images with both labels are left out."""
     by_identity: defaultdict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
@@ -106,7 +119,7 @@ def _grouped(records: list[Record], looks: list[_Look], report: Report, root: Pa
         identity for identity, places in by_identity.items() if len({records[p].label for p in places}) > 1
     }
     report.contradictions = [
-        [_name(records[p].path, root) for p in by_identity[identity]] for identity in sorted(both)
+        [name_of(records[p].path, root) for p in by_identity[identity]] for identity in sorted(both)
     ]
     report.exact_duplicates = sum(len(places) - 1 for places in by_identity.values())
     report.exact_across_splits = sum(
@@ -134,7 +147,7 @@ def _grouped(records: list[Record], looks: list[_Look], report: Report, root: Pa
     ]
 
 
-def _join_alike(records: list[Record], looks: list[_Look], groups: Groups, report: Report) -> None:
+def _join_alike(records: list[Record], looks: list[Look], groups: Groups, report: Report) -> None:
     """Near duplicates into one group, the most alike first, so that a refused join is the least certain."""
     largest = max(_LARGEST_AT_LEAST, int(_LARGEST_SHARE * len(records)))
     pairs = sorted(alike([look.print for look in looks]), key=lambda pair: -pair[2])
@@ -152,5 +165,5 @@ def _note_leaks(report: Report, root: Path) -> None:
     for record in report.records:
         if record.split is not None:
             sides[record.group].add(record.split)
-            names[record.group].append(_name(record.path, root))
+            names[record.group].append(name_of(record.path, root))
     report.leaks = [names[group] for group, splits in sides.items() if len(splits) > 1]

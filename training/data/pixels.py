@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.preprocess import decode
-from training.data.records import DataError
+from training.data.records import DataError, Record
+
+_MASKED = 0.95  # of the defects
 
 
 def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2) -> NDArray[np.uint8]:
@@ -27,21 +30,35 @@ def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2
     return pixels
 
 
-def decode_masks(files: Sequence[Path], spec: Preprocessing) -> NDArray[np.uint8] | None:
-    """Masks (N, H, W, 1), 255 on the flaw, from `masks/STEM.png` next to the label folders; None where the data
-    has none. An image without a mask file among others with one has no flaw."""
-    masks = [file.parent.parent / "masks" / f"{file.stem}.png" for file in files]
-    if not any(mask.exists() for mask in masks[:50]):
+def decode_masks(records: Sequence[Record], spec: Preprocessing) -> NDArray[np.uint8] | None:
+    """Masks (N, H, W, 1), 255 on the flaw; None where a defect in twenty has no mask that can be read, since an
+    image without a mask counts as one without a flaw."""
+    defects = [record for record in records if record.label]
+    if sum(record.mask is not None for record in defects) < max(1.0, _MASKED * len(defects)):
         return None
-    pixels = np.zeros((len(files), spec.height, spec.width, 1), np.uint8)
-    grey = Preprocessing(spec.width, spec.height, 1)
+    pixels = np.zeros((len(records), spec.height, spec.width, 1), np.uint8)
+    missing = []
 
     def fill(place: int) -> None:
-        if masks[place].exists():
-            pixels[place] = decode(masks[place].read_bytes(), grey)
+        mask = records[place].mask
+        if mask is None or not records[place].label:
+            return
+        try:
+            pixels[place, :, :, 0] = _marked(mask, spec)
+        except (OSError, SyntaxError, ValueError):
+            missing.append(place)
 
-    _all(fill, len(files), 2)
-    return pixels
+    _all(fill, len(records), 2)
+    return pixels if len(missing) <= (1 - _MASKED) * len(defects) else None
+
+
+def _marked(path: Path, spec: Preprocessing) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        grey = image.convert("L")
+    # Some sets mark a flaw by the number of its kind, 1 to 9 or so, and others by white.
+    bound = 0 if int(np.asarray(grey).max()) < 128 else 127
+    marked = grey.point([255 if value > bound else 0 for value in range(256)])
+    return np.asarray(marked.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
 
 
 def _all(work: Callable[[int], None], count: int, threads: int) -> None:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
+from shared.errors import ItemError
 from training.data.records import Record
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
@@ -16,7 +18,9 @@ class Report:
     folder: str
     records: list[Record] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # images that no label reaches
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
+    reasons: dict[str, str] = field(default_factory=dict)  # of each of them
+    masks: int = 0
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
@@ -31,6 +35,21 @@ class Report:
     leaks: list[list[str]] = field(default_factory=list)
     has_groups: bool = False
 
+    def refuse(self, name: str, error: ItemError) -> None:
+        """Leave an image out, with the error that the service would answer with."""
+        self.unreadable.append(name)
+        self.reasons[name] = f"{error.code}: {error.detail}"
+
+    def refusals(self) -> str:
+        """How many images are left out for which reason."""
+        counts = Counter(reason.partition(":")[0] for reason in self.reasons.values())
+        return ", ".join(f"{code} {count}" for code, count in counts.most_common())
+
+    def ignored_folders(self) -> str:
+        """The folders whose names say no label, and how many images lie in each."""
+        counts = Counter(PurePosixPath(name).parent.as_posix() for name in self.ignored)
+        return ", ".join(f"{folder} ({count})" for folder, count in counts.most_common(5))
+
     def as_json(self) -> dict[str, Any]:
         """JSON-ready form, without the records; of long lists the first 50 and, in `counts`, how many."""
         labels = Counter(record.label for record in self.records)
@@ -41,6 +60,8 @@ class Report:
             "images": len(self.records),
             "defect": labels[1],
             "no_defect": labels[0],
+            "kinds": dict(Counter(record.kind for record in self.records if record.kind).most_common(_NAMED)),
+            "masks": self.masks,
             "groups": len({record.group for record in self.records}),
             "groups_given": self.has_groups,
             "given_split": dict(sorted(splits.items())),
@@ -56,6 +77,7 @@ class Report:
             "leaks_between_splits": len(self.leaks),
             "counts": {name: len(found) for name, found in lists.items()},
             **{name: found[:_NAMED] for name, found in lists.items()},
+            "reasons": dict(list(self.reasons.items())[:_NAMED]),
         }
 
     def as_text(self) -> str:
@@ -73,6 +95,10 @@ class Report:
                 else f", near duplicates: {self.near_duplicates}"
             ),
         ]
+        if entry["kinds"]:
+            lines.append("kinds: " + ", ".join(f"{kind} ({count})" for kind, count in entry["kinds"].items()))
+        if self.masks:
+            lines.append(f"masks, not learned as images: {self.masks}")
         if self.without_print and not self.has_groups:
             lines.append(f"too small or too blank to be compared by likeness: {self.without_print}")
         if self.near_with_both_labels:
@@ -82,8 +108,11 @@ class Report:
                 f"likeness would have made groups too large {self.joins_refused} times: give a group column"
             )
         lines += _listed("unreadable, left out", self.unreadable)
+        lines += [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:5]]
         lines += _listed("not the bytes that the table's sha256 names", self.changed)
         lines += _listed("no label reaches, left out", self.ignored)
+        if self.ignored:
+            lines.append(f"  in {self.ignored_folders()}: --good NAME or --defect NAME says what they are")
         lines += _listed("odd size or mode", self.odd)
         lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
         if self.exact_across_splits:

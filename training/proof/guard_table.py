@@ -13,7 +13,7 @@ from shared.registry.versions import shipped
 from shared.vision.graph import Graph
 from shared.vision.guard import read_guard
 from shared.vision.preprocess import decode
-from training.data.records import load
+from training.data.load import load
 from training.guarding import parts_of
 from training.proof.guard_images import CHANGES, FRAMES
 from training.proof.protocols import PROTOCOLS, present, slug

@@ -16,8 +16,9 @@ from shared.registry.artifact import Preprocessing
 from training.data.check import check
 from training.data.elpv import write_elpv
 from training.data.likeness import Groups, alike, take_print
+from training.data.load import load
 from training.data.pixels import decode_files
-from training.data.records import DataError, Record, load
+from training.data.records import DataError, Record
 from training.data.splits import given_split, grouped_folds, grouped_split, part_hash, random_split
 
 
@@ -177,7 +178,7 @@ def test_the_same_bytes_on_both_sides_of_a_given_split_are_a_leak(tmp_path: Path
 )
 def test_a_changed_copy_shares_the_group_of_its_original(folder: Path, change: Any) -> None:
     put(folder / "defect" / "copy.png", change(picture(3)))
-    report = check(folder)
+    report = check(folder, full_scale=65_535)
     groups = {r.path.name: r.group for r in report.records}
     assert report.near_duplicates == 1
     assert groups["copy.png"] == groups["3.png"]

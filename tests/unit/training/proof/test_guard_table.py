@@ -7,7 +7,7 @@ import pytest
 from shared.registry.artifact import Artifact, read_artifact
 from shared.registry.versions import shipped
 from tests.arch.prose import ROOT
-from training.data.records import load
+from training.data.load import load
 from training.proof.guard_images import CHANGES, FRAMES
 from training.proof.guard_table import END, START, kept_part, measure, with_section, write_guard_tables
 from training.proof.quality import quality

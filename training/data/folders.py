@@ -1,0 +1,127 @@
+"""Folders whose names are labels, in any nesting, with or without train/ and test/ above them.
+
+A folder next to `good` below `test` is a kind of defect, as in MVTec AD. Folders of masks are never read as images
+of parts. Links to folders are followed.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.contract.image_files import HEAD_BYTES, image_kind, skip_by_name
+from training.data.masks import Masks
+from training.data.records import DataError, Listing, Record, Source
+from training.data.views import part_of_view
+from training.data.words import NUMBERS, Words, names_kind, names_masks, split_of
+
+_ACCEPTED = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+# The service refuses these; they are listed, so that the report can name them.
+_REFUSED = {
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pnm",
+    ".jp2",
+    ".j2k",
+    ".jxl",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".ico",
+    ".tga",
+    ".dng",
+}
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """Every file below a folder that looks like an image by its extension or by its first bytes, sorted."""
+    return sorted(path for path in _walk(folder, set()) if _looks_like_image(path))
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Files below a folder, links to folders included; a folder that is reached twice is read once."""
+    about = folder.stat()
+    if (about.st_dev, about.st_ino) in seen:
+        return
+    seen.add((about.st_dev, about.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if skip_by_name(entry.name) is not None:
+                continue
+            if entry.is_dir():
+                yield from _walk(folder / entry.name, seen)
+            elif entry.is_file():
+                yield folder / entry.name
+
+
+def _looks_like_image(path: Path) -> bool:
+    if path.suffix.lower() in _ACCEPTED | _REFUSED:
+        return True
+    with path.open("rb") as file:
+        return image_kind(file.read(HEAD_BYTES)) is not None
+
+
+def listed(source: Source) -> Listing:
+    """The records of a folder. Raises DataError that names the folders where no word is a label."""
+    root, words = source.path, source.words
+    paths = image_paths(root)
+    masks = Masks(root, paths)
+    found = Listing([], masks=masks.files)
+    kinds = _kinds_below_test(root, paths, words)
+    for path in paths:
+        if path in masks:
+            continue
+        above = path.relative_to(root).parts[:-1]
+        label, kind = _label_and_kind(above, words, kinds)
+        if label is None:
+            found.ignored.append(path)
+            continue
+        split = next((name for part in above if (name := split_of(part))), None)
+        found.records.append(
+            Record(path, label, part_of_view(path), split, "", kind if label else "", masks.of(path))
+        )
+    if not found.records:
+        raise DataError(_no_labels(root, found.ignored))
+    return found
+
+
+def _label_and_kind(
+    above: tuple[str, ...], words: Words, kinds: set[tuple[str, ...]]
+) -> tuple[int | None, str]:
+    """The label that the nearest folder names, and the folder that says more about it."""
+    for depth in range(len(above), 0, -1):
+        name, below = above[depth - 1], above[depth:]
+        label = 1 if above[:depth] in kinds else words.label(name)
+        if label is not None:
+            named_itself = above[:depth] in kinds or words.given(name) is not None
+            more = [part for part in below if names_kind(part)]
+            return label, more[-1] if more else name if named_itself else ""
+    return next((NUMBERS[part.lower()] for part in reversed(above) if part.lower() in NUMBERS), None), ""
+
+
+def _kinds_below_test(root: Path, paths: list[Path], words: Words) -> set[tuple[str, ...]]:
+    """Folders that lie below `test` next to a folder of good parts, where no folder there says `defect`."""
+    children: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for path in paths:
+        parts = path.relative_to(root).parts[:-1]
+        for depth, part in enumerate(parts[:-1], start=1):
+            if split_of(part) == "test":
+                children[parts[:depth]].add(parts[depth])
+    kinds = set()
+    for above, names in children.items():
+        labels = {name: words.label(name) for name in names if not names_masks(name)}
+        if 0 in labels.values() and 1 not in labels.values():
+            kinds |= {(*above, name) for name, label in labels.items() if label is None}
+    return kinds
+
+
+def _no_labels(root: Path, ignored: list[Path]) -> str:
+    start = (
+        f"{root} holds no images below folders such as defect and no_defect (or good and bad, ok and nok, …)"
+    )
+    folders = Counter(path.relative_to(root).parent.as_posix() for path in ignored)
+    if not folders:
+        return start
+    named = ", ".join(f"{name} ({count})" for name, count in folders.most_common(5))
+    return f"{start}; images lie in {named}: say what they are with --good NAME and --defect NAME"

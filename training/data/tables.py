@@ -1,0 +1,150 @@
+"""A CSV with the columns file and label and, where known, group, split, kind, mask and sha256.
+
+Excel's habits are read as well: a byte order mark, semicolons, a first line `sep=;`, backslashes in paths and
+the Windows code page.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from training.data.folders import image_paths
+from training.data.masks import Masks
+from training.data.records import DataError, Listing, Record, Source, root_of
+from training.data.words import NUMBERS, Words, names_masks, plain, split_of
+
+_NAMES = ("images.csv", "image_anno.csv", "labels.csv", "annotations.csv")
+_COLUMNS = {
+    "file": ("file", "filename", "file_name", "image", "image_path", "path"),
+    "label": ("label", "class", "verdict", "result"),
+    "group": ("group", "part", "part_id", "serial"),
+    "split": ("split", "set", "subset"),
+    "kind": ("kind", "defect_kind", "defect_type", "anomaly_class"),
+    "mask": ("mask", "mask_path"),
+    "sha256": ("sha256",),
+}
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+def table_in(folder: Path) -> Path | None:
+    """The table of a folder: images.csv, else another usual name whose columns fit."""
+    for name in _NAMES:
+        table = folder / name
+        if table.is_file() and (name == _NAMES[0] or {"file", "label"} <= _columns(_header(table)).keys()):
+            return table
+    return None
+
+
+def listed(table: Path, source: Source) -> Listing:
+    """The records of a table and the images below its folder that it does not name; raises DataError with the line
+    that cannot be read."""
+    lines = _lines(table)
+    columns = _columns(lines[0][1]) if lines else {}
+    missing = sorted({"file", "label"} - columns.keys())
+    if missing:
+        raise DataError(
+            f"{table.name} has no column {' and no column '.join(missing)}; its first line names them"
+        )
+    found = Listing([])
+    for number, cells in lines[1:]:
+        row = {name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()}
+        if any(cells):
+            found.records.append(_record(table, number, row, source.words))
+    if not found.records:
+        raise DataError(f"{table} lists no images")
+    found.has_groups = any(record.group for record in found.records)
+    _look_around(found, root_of(source.path), everywhere=source.path.is_dir())
+    return found
+
+
+def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Record:
+    word, mask = row["label"], row.get("mask", "")
+    label = words.given(word)
+    if label is None:
+        label = NUMBERS.get(plain(word), words.label(word))
+    kind = row.get("kind", "")
+    if label is None and mask:  # VisA writes the kind of defect where others write the label
+        label, kind = 1, kind or word
+    if not row["file"] or label is None:
+        raise DataError(
+            f"{table.name}, line {number}: needs a file and a label such as defect or no_defect, not {word!r}; "
+            "say what other words mean with --good WORD and --defect WORD"
+        )
+    return Record(
+        _resolved(table, row["file"]),
+        label,
+        row.get("group", ""),
+        split_of(row.get("split", "")),
+        row.get("sha256", "").lower(),
+        kind if label else "",
+        _resolved(table, mask) if mask else None,
+    )
+
+
+def _resolved(table: Path, text: str) -> Path:
+    """Relative to the table's folder, or to the folder above it, as VisA writes it."""
+    name = text.replace("\\", "/").removeprefix("./")
+    return next((path for base in table.parents[:2] if (path := base / name).is_file()), table.parent / name)
+
+
+def _look_around(found: Listing, folder: Path, *, everywhere: bool) -> None:
+    """Masks for the records, and the images that the table leaves out. A table without its folder may lie among
+    anything, so only folders of masks next to it are read then."""
+    paths = (
+        image_paths(folder)
+        if everywhere
+        else [path for below in folder.iterdir() if names_masks(below.name) for path in image_paths(below)]
+    )
+    masks = Masks(folder, paths)
+    named = {record.path for record in found.records}
+    found.masks = [path for path in masks.files if path not in named]
+    found.ignored = [path for path in paths if path not in named and path not in masks]
+    for place, record in enumerate(found.records):
+        if record.mask is None and (mask := masks.of(record.path)) is not None and mask not in named:
+            found.records[place] = replace(record, mask=mask)
+
+
+def _header(table: Path) -> list[str]:
+    return next(iter(_lines(table)), (0, []))[1]
+
+
+def _lines(table: Path) -> list[tuple[int, list[str]]]:
+    """(line number, cells) of every line with content; the first one names the columns."""
+    text = _text(table.read_bytes())
+    first = 1
+    if text[:4].lower() == "sep=":
+        text, first = text.partition("\n")[2], 2
+    head = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=head.count)
+    return list(_rows(text, delimiter, first))
+
+
+def _rows(text: str, delimiter: str, first: int) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield first + reader.line_num - 1, cells
+    except csv.Error as error:
+        raise DataError(f"line {first + reader.line_num - 1} of the table: {error}") from error
+
+
+def _text(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def _columns(header: list[str]) -> dict[str, int]:
+    """The place of each known column; of two names for one column, the more usual one counts."""
+    names = [plain(cell) for cell in header]
+    return {
+        column: next(names.index(alias) for alias in aliases if alias in names)
+        for column, aliases in _COLUMNS.items()
+        if any(alias in names for alias in aliases)
+    }

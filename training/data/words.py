@@ -1,0 +1,66 @@
+"""Words that name a label, a part of a split or a folder of masks, in folders and in tables."""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+_DEFECT = {
+    "defect", "defects", "defective", "def", "def_front", "positive", "bad", "ng", "nok", "not_ok", "notok", "ko",
+    "nio", "n_io", "fail", "failed", "faulty", "anomaly", "anomalies", "anomalous", "abnormal", "reject", "rejected",
+}  # fmt: skip
+_GOOD = {
+    "no_defect", "no_defects", "nodefect", "defect_free", "ok", "ok_front", "io", "good", "negative", "normal", "pass",
+    "passed", "accept", "accepted",
+}  # fmt: skip
+NUMBERS = {"1": 1, "true": 1, "0": 0, "false": 0}
+_SPLITS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_MASKS = {"ground_truth", "groundtruth", "gt", "mask", "masks", "segmentation", "segmentations"}
+_SAY_NOTHING = {"data", "image", "images", "img", "imgs", "photos", "pictures"}
+
+
+def plain(text: str) -> str:
+    """Lower case, with words joined by one underscore and without dots: `Not-OK` and `not ok` are `not_ok`."""
+    return re.sub(r"[\s_-]+", "_", text.strip().lower()).replace(".", "")
+
+
+def split_of(text: str) -> str | None:
+    """`train`, `validation` or `test`; None for every other word."""
+    return _SPLITS.get(plain(text))
+
+
+def names_masks(text: str) -> bool:
+    """Whether a folder of this name holds masks, which are no images of parts."""
+    return plain(text) in _MASKS
+
+
+def names_kind(text: str) -> bool:
+    """Whether the name of a folder below a label can say which defect its images show."""
+    return not text.isdigit() and plain(text) not in _SAY_NOTHING and split_of(text) is None
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words that a person adds: patterns such as `MT_*`, matched without regard to case."""
+
+    good: tuple[str, ...] = ()
+    defect: tuple[str, ...] = ()
+
+    def given(self, text: str) -> int | None:
+        """The label that the person's own words give to a name."""
+        word = text.strip().lower()
+        for matches in (str.__eq__, fnmatchcase):  # a whole name says more than a pattern
+            for label, patterns in ((1, self.defect), (0, self.good)):
+                if any(matches(word, pattern.lower()) for pattern in patterns):
+                    return label
+        return None
+
+    def label(self, text: str) -> int | None:
+        """The label that a name means, 1 for a defect; the person's own words go first."""
+        own = self.given(text)
+        if own is not None:
+            return own
+        word = plain(text)
+        return 1 if word in _DEFECT else 0 if word in _GOOD else None
