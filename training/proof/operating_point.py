@@ -1,40 +1,117 @@
-"""Threshold and review band, from what mistakes cost or from a target; always on the validation part."""
+"""Threshold and review band, from the costs of mistakes or from a promise; on images that training did not see."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
+from training.data.records import DataError, Record
+from training.proof.bounds import cases_needed, misses_allowed
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Costs:
     """The cost of an escape, of a false reject and of a look by a person, all in the same unit.
 
-    With `max_escape_rate` set, the threshold is the highest that keeps validation escapes at or under that
-    rate.
+    `max_escape_rate` is a promise at `confidence`: at most this share of defective parts that the model never saw
+    has an image with the verdict `no_defect`. Raises ValueError for values that mean nothing.
     """
 
-    escape: float = 1.0
+    escape: float = 10.0
     reject: float = 1.0
     review: float = 0.2
     max_escape_rate: float | None = None
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        costs = (self.escape, self.reject, self.review)
+        if not all(math.isfinite(cost) and cost >= 0 for cost in costs) or self.escape + self.reject == 0:
+            raise ValueError("costs are 0 or more, and an escape or a false reject costs something")
+        if self.max_escape_rate is not None and not 0 < self.max_escape_rate < 1:
+            raise ValueError("the most escapes lie between 0 and 100 %")
+        if not 0 < self.confidence < 1:
+            raise ValueError("the confidence lies between 0 and 100 %")
 
 
-def choose(p: NDArray[np.float64], labels: NDArray[np.int64], costs: Costs) -> OperatingPoint:
-    """Scores p (N,) of the validation part, calibrated on it; labels (N,) 1 = defect.
+def choose(
+    p: Floats, labels: NDArray[np.int64], costs: Costs, groups: NDArray[np.int64] | None = None
+) -> OperatingPoint:
+    """Calibrated scores p (N,) that training did not see; labels (N,) 1 = defect; groups (N,) number the parts.
 
-    By cost the answer follows from the meaning of a calibrated score, with nothing left to fit: calling a
-    defect costs (1 - score) * reject, letting it pass costs score * escape, asking costs review. A threshold
-    searched on a few hundred images would follow those images instead.
+    The threshold follows from the meaning of a calibrated score: calling a defect costs (1 - score) * reject,
+    letting it pass costs score * escape. Raises DataError where too few defects are there for the promise.
     """
+    threshold = costs.reject / (costs.reject + costs.escape)
+    bound = None
+    if costs.max_escape_rate is not None:
+        bound = _promised(p, labels, np.arange(len(p)) if groups is None else groups, costs)
+        threshold = max(threshold, bound)
+    low = _low(p, labels, costs, threshold) if bound is None else bound
+    return OperatingPoint(threshold, low, _high(p, labels, costs, threshold))
+
+
+def _promised(p: Floats, labels: NDArray[np.int64], groups: NDArray[np.int64], costs: Costs) -> float:
+    """The largest score below which so few defective parts lie that the promise holds.
+
+    A part counts as missed where its lowest score is missed. The k-th lowest of n such scores cuts off a share of
+    all parts that is distributed as Beta(k, n + 1 - k), whatever the scores are, so the bound holds although it is
+    chosen on the same parts.
+    """
+    assert costs.max_escape_rate is not None
+    lowest = np.sort([p[(groups == group) & (labels == 1)].min() for group in np.unique(groups[labels == 1])])
+    allowed = misses_allowed(len(lowest), costs.max_escape_rate, costs.confidence)
+    if allowed is None:
+        raise DataError(_too_few(len(lowest), costs))
+    return float(lowest[allowed])
+
+
+def check_promise(unseen: Sequence[Record], costs: Costs) -> None:
+    """Raise DataError before a training whose promise these records, which it will not see, can't support."""
     if costs.max_escape_rate is None:
-        threshold = costs.reject / (costs.reject + costs.escape)
-    else:
-        defects = np.sort(p[labels == 1])
-        allowed = int(costs.max_escape_rate * len(defects))
-        threshold = float(defects[allowed]) if allowed < len(defects) else 0.5
-    low, high = costs.review / costs.escape, 1 - costs.review / costs.reject
-    low, high = min(low, threshold), max(high, threshold)
-    return OperatingPoint(threshold=threshold, review_low=max(0.0, low), review_high=min(1.0, high))
+        return
+    parts = len({record.group or str(record.path) for record in unseen if record.label})
+    if misses_allowed(parts, costs.max_escape_rate, costs.confidence) is None:
+        raise DataError(_too_few(parts, costs))
+
+
+def _too_few(parts: int, costs: Costs) -> str:
+    assert costs.max_escape_rate is not None
+    needed = cases_needed(costs.max_escape_rate, costs.confidence)
+    return (
+        f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence needs {needed} defective "
+        f"parts that training does not see, with none missed; here are {parts}: {needed - parts} more are needed"
+    )
+
+
+def _low(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:
+    """The score from which asking is cheaper than letting pass."""
+    below = p < threshold
+    return threshold - _cheapest(threshold - p[below], p[below], labels[below], costs.escape, costs.review)
+
+
+def _high(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:
+    """The score up to which asking is cheaper than calling a defect."""
+    above = p >= threshold
+    return threshold + _cheapest(
+        p[above] - threshold, 1 - p[above], 1 - labels[above], costs.reject, costs.review
+    )
+
+
+def _cheapest(
+    distance: Floats, chance: Floats, wrong: NDArray[np.int64], mistake: float, review: float
+) -> float:
+    """The distance from the threshold within which images are reviewed at the least cost.
+
+    A mistake counts half as its score foretells it and half as it was seen: few images would else be followed
+    wherever they happen to lie.
+    """
+    order = np.argsort(-distance, kind="stable")  # the farthest first: these are decided without a look
+    decided = np.concatenate([[0.0], np.cumsum(mistake * (chance[order] + wrong[order]) / 2)])
+    looked_at = review * np.arange(len(order), -1, -1)
+    count = int(np.flatnonzero(decided + looked_at <= (decided + looked_at).min() + 1e-12)[-1])
+    return 0.0 if count == len(order) else float(distance[order[count]])
