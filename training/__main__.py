@@ -4,10 +4,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.errors import GonogoError
 from shared.registry.artifact import read_artifact
 from training.arguments import parser_for
+
+if TYPE_CHECKING:
+    from training.data.records import Source
 
 _BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
 
@@ -43,7 +47,7 @@ def _render(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from training.data.check import check
 
-    report = check(options.folder)
+    report = check(_source(options), full_scale=options.full_scale)
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
     return 0
 
@@ -57,7 +61,7 @@ def _train(options: argparse.Namespace) -> int:
     bar = Bar()
     name = options.name or options.folder.stem
     train_folder(
-        options.folder,
+        _source(options),
         Options(
             name=name,
             output=options.output or Path("runs") / name,
@@ -72,16 +76,33 @@ def _train(options: argparse.Namespace) -> int:
             mirrors=options.mirrors,
             full_scale=options.full_scale,
             costs=Costs(
-                options.escape_cost, options.reject_cost, options.review_cost, options.max_escape_rate
+                options.escape_cost,
+                options.reject_cost,
+                options.review_cost,
+                options.max_escape_rate,
+                options.confidence,
             ),
             notice=options.notice.read_text() if options.notice else "",
             start=options.start,
+            teacher=options.teacher,
+            serve=options.serve,
+            unlabelled=options.unlabelled,
         ),
-        test_folder=options.test,
+        test_folder=_source(options, options.test) if options.test else None,
         say=bar.say,
         progress=bar,
     )
     return 0
+
+
+def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
+    """The folder with the words that the command line gives."""
+    from training.data.records import Source
+    from training.data.words import Words
+
+    return Source(
+        path or options.folder, Words(tuple(options.good), tuple(options.defect)), options.part or None
+    )
 
 
 def _guard(options: argparse.Namespace) -> int:
@@ -91,9 +112,9 @@ def _guard(options: argparse.Namespace) -> int:
     bar = Bar()
     add_guard(
         options.artifact,
-        options.folder,
+        _source(options),
         options.output,
-        test_folder=options.test,
+        test_folder=_source(options, options.test) if options.test else None,
         threads=options.threads,
         say=bar.say,
         progress=bar,
@@ -102,12 +123,12 @@ def _guard(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from training.data.records import load
+    from training.data.load import load
     from training.progress import Bar
     from training.proof.evaluate import evaluate, score_records, write_results
 
     artifact = read_artifact(options.artifact)
-    records = load(options.folder)
+    records = load(_source(options))
     if options.only_test is not None:
         from training.proof.evaluate import only_test_part
 

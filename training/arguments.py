@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 Run = Callable[[argparse.Namespace], int]
+_FULL_SCALE = "the value that means white in images of more than 8 bits"
 
 
 def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.ArgumentParser:
@@ -23,13 +24,18 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
 
     check = commands.add_parser("check", help="look at a folder: unreadable files, duplicates, leaks")
     check.add_argument("folder", type=Path)
+    _add_words(check)
+    check.add_argument("--full-scale", type=int, help=_FULL_SCALE)
     check.add_argument("--json", action="store_true")
     check.set_defaults(run=runs["check"])
 
     train = commands.add_parser("train", help="train on any folder of defect and good images")
     train.add_argument(
-        "folder", type=Path, help="defect/ and no_defect/ below it, or a CSV with file, label, group"
+        "folder",
+        type=Path,
+        help="folders such as defect/ and good/ below it, or a CSV with file, label, group",
     )
+    _add_words(train)
     train.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
     train.add_argument("--name", help="of the model; the folder's name by default")
     train.add_argument(
@@ -48,24 +54,43 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
         metavar="ARTIFACT",
         help="begin with these weights; by default with rendered-parts where the network is the same, or `none`",
     )
+    train.add_argument(
+        "--unlabelled", type=Path, metavar="FOLDER", help="images without labels, which the teacher labels"
+    )
+    train.add_argument(
+        "--teacher",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let a pretrained network teach the small one",
+    )
+    train.add_argument(
+        "--serve",
+        choices=["auto", "small", "features", "mean"],
+        default="auto",
+        help="the network that judges: the small one, the pretrained features or their mean; by default the best",
+    )
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     train.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
     train.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds an image")
     train.add_argument("--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving")
-    train.add_argument(
-        "--full-scale", type=int, help="the value that means white in images of more than 8 bits"
-    )
-    train.add_argument("--escape-cost", type=float, default=1.0)
+    train.add_argument("--full-scale", type=int, help=_FULL_SCALE)
+    train.add_argument("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
     train.add_argument("--reject-cost", type=float, default=1.0)
     train.add_argument("--review-cost", type=float, default=0.2)
-    train.add_argument("--max-escape-rate", type=float, help="a target instead of a cost, 0 to 1")
+    train.add_argument(
+        "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, in place of a cost"
+    )
+    train.add_argument(
+        "--confidence", type=_share, default=0.95, metavar="SHARE", help="of that promise; 95%%"
+    )
     train.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
     train.set_defaults(run=runs["train"])
 
     guard = commands.add_parser("guard", help="give an artifact a guard, from the folder it was trained on")
     guard.add_argument("artifact", type=Path)
     guard.add_argument("folder", type=Path)
+    _add_words(guard)
     guard.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
     guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
     guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
@@ -74,6 +99,7 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
     evaluate.add_argument("artifact", type=Path)
     evaluate.add_argument("folder", type=Path)
+    _add_words(evaluate)
     evaluate.add_argument("--output", type=Path, help="write a verdict for each image to this CSV")
     evaluate.add_argument(
         "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
@@ -116,3 +142,27 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
     quality.set_defaults(run=runs["quality"])
     return parser
+
+
+def _share(text: str) -> float:
+    """`1%` or `0.01`."""
+    number = text.strip().removesuffix("%")
+    return float(number) / 100 if number != text.strip() else float(number)
+
+
+def _add_words(command: argparse.ArgumentParser) -> None:
+    """What the names in this person's folders mean."""
+    for label in ("good", "defect"):
+        command.add_argument(
+            f"--{label}",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help=f"folders or words of a table that mean {label}, besides the usual ones; * stands for any letters",
+        )
+    command.add_argument(
+        "--part",
+        metavar="REGEX",
+        help="a part's name in the path of its images: the first group of this expression",
+    )

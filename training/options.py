@@ -25,3 +25,6 @@ class Options:
     costs: Costs = field(default_factory=Costs)
     notice: str = ""
     start: str = "auto"  # or "none", or an artifact's path
+    teacher: bool = True  # pretrained features, where they are installed and the budget holds them
+    serve: str = "auto"  # small, features or mean
+    unlabelled: Path | None = None

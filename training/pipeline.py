@@ -1,7 +1,7 @@
 """Run a training, from a folder to a proven artifact: look, split, decode, fit, calibrate, choose, prove, write."""
 
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from shared.registry.artifact import Artifact, Preprocessing
 from shared.vision.net import Shape, multiplications
 from training.data.check import check
 from training.data.choose import choose_split
-from training.data.pixels import decode_files, decode_masks
-from training.data.records import DataError, Record
+from training.data.decoded import decoded
+from training.data.records import DataError, Source
 from training.data.report import Report
 from training.data.splits import Split, part_hash
 from training.fit import recipe
@@ -24,29 +24,32 @@ from training.fit.start import starting_weights
 from training.fit.train import Progress, Say, fit, no_progress
 from training.options import Options
 from training.output import plots
+from training.proof.operating_point import check_promise
 from training.proof.prove import prove, write_json
+from training.served import Served, served
+from training.teacher.lessons import lessons
 from training.trained import Trained
 
 
 def train_folder(
-    folder: Path,
+    folder: Path | Source,
     options: Options,
     *,
-    test_folder: Path | None = None,
+    test_folder: Path | Source | None = None,
     say: Say = print,
     progress: Progress = no_progress,
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
-    looked = check(folder, progress=progress)
+    looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
     split, how = choose_split(looked, options)
     if test_folder is not None:
-        looked_test = check(test_folder)
+        looked_test = check(test_folder, full_scale=options.full_scale)
         known = {record.identity for record in looked.records}
         if any(record.identity in known for record in looked_test.records):
-            raise DataError(f"{test_folder} holds images that are also in {folder}")
+            raise DataError(f"{looked_test.folder} holds images that are also in {looked.folder}")
         split = Split(split.train + split.test, split.validation, looked_test.records)
-        how = f"{how}; the test part is the folder {test_folder.name}"
+        how = f"{how}; the test part is the folder {looked_test.folder}"
     return train_split(looked, split, how, options, say=say, progress=progress)
 
 
@@ -60,6 +63,7 @@ def train_split(
     progress: Progress = no_progress,
 ) -> Artifact:
     """Train on a split that is made already; writes the run folder and returns the artifact in it."""
+    check_promise(split.validation, options.costs)
     options.output.mkdir(parents=True, exist_ok=True)
     test_sha256 = part_hash(split.test)
     write_json(
@@ -83,7 +87,7 @@ def train_split(
     original = options.preset == "original"
     spec = _preprocessing(looked, options)
     train, validation, test = (
-        _decoded(part, spec, options.threads) for part in (split.train, split.validation, split.test)
+        decoded(part, spec, threads=options.threads) for part in (split.train, split.validation, split.test)
     )
     few_parts = looked.has_groups and _parts(train) < recipe.FEW_PARTS
     freedom = Liberties(False, False, False, False)
@@ -96,9 +100,12 @@ def train_split(
     )
     if start is not None:
         say(f"starts from the weights of {start.name}")
+    taught, taught_on = None, train
+    if not original:
+        taught, taught_on = lessons(split, spec, train, options, say, progress)
     fitted = fit(
         shape,
-        train,
+        taught_on,
         validation,
         start=start.weights if start else None,
         budget_s=options.budget_min * 60 - (clock() - started),
@@ -110,24 +117,29 @@ def train_split(
         progress=progress,
     )
     say(f"{fitted.stop_reason}; epoch {fitted.best_epoch} is kept")
-    torch.save(fitted.net.state_dict(), options.output / "best_model.pt")
+    best = Served(fitted.net, shape, spec, train, validation, test, None)
+    if taught is not None:
+        best = served(best, taught, split, options)
+        say(f"serves: {best.choice}")
+    torch.save(best.net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
-    cpu_seconds = time.process_time() - started_cpu
     return prove(
         Trained(
             looked,
             split,
             how,
             options,
-            spec,
-            shape,
+            best.spec,
+            best.shape,
             freedom,
             start,
-            fitted,
-            cpu_seconds,
-            train,
-            validation,
-            test,
+            replace(fitted, net=best.net),
+            time.process_time() - started_cpu,
+            best.train,
+            best.validation,
+            best.test,
+            best.choice,
+            len(taught_on) - len(train),
         ),
         say,
     )
@@ -153,14 +165,6 @@ def _shape(spec: Preprocessing, freedom: Liberties, few_parts: bool, options: Op
         spec, freedom.mirror_sideways, freedom.mirror_upright, few_parts
     )
     return recipe.shape_for(spec, mirrors=mirrors, limit=limit)
-
-
-def _decoded(records: Sequence[Record], spec: Preprocessing, threads: int) -> Part:
-    images = decode_files([record.path for record in records], spec, threads=threads)
-    labels = np.array([record.label for record in records], np.int64)
-    _, groups = np.unique([record.group for record in records], return_inverse=True)
-    masks = decode_masks([record.path for record in records], spec)
-    return Part(images, labels, groups.astype(np.int64), masks)
 
 
 def _parts(part: Part) -> int:

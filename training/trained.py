@@ -1,6 +1,7 @@
 """A training that has ended, and everything that led to it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape
@@ -28,3 +29,5 @@ class Trained:
     train: Part
     validation: Part
     test: Part
+    choice: dict[str, Any] | None = None
+    unlabelled: int = 0

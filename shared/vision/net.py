@@ -1,11 +1,11 @@
-"""The networks. The only module in `shared` that imports torch.
+"""The networks. In `shared` only this module and shared.vision.lite0 import torch.
 
 Each takes `images` uint8 (N, H, W, C), normalises inside, and returns three float32 tensors: `logit` (N,), positive
 for a defect; `feature` (N, F), the last layer's input; `activation` (N, h, w), the logit's sources by place.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import safetensors
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+
+from shared.vision.lite0 import FeatureNet
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 
@@ -25,7 +27,8 @@ class Shape:
     Stage i has `widths[i]` channels and `blocks[i]` residual blocks. The first stage works at 1/`stem_stride` of
     the image's size, each later one at half the size of the stage before. The network scores `mirrors` (1, 2 or 4)
     mirrored copies of the image and averages them. `kind` "original" is the two-layer network, which takes its
-    size from height and width alone.
+    size from height and width alone. `kind` "features" is a linear layer over pretrained features at each of `sizes`
+    (height, width), and "mean" averages it with a residual network for images of 1/`shrink` of the size.
     """
 
     kind: str
@@ -37,6 +40,8 @@ class Shape:
     stem_stride: int = 2
     mirrors: int = 1
     dropout: float = 0.0
+    sizes: tuple[tuple[int, int], ...] = ()
+    shrink: int = 1
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form; `from_card` undoes it."""
@@ -45,7 +50,10 @@ class Shape:
     @staticmethod
     def from_card(entry: Mapping[str, Any]) -> "Shape":
         """Raises TypeError or KeyError on an entry that `as_card` did not make."""
-        return Shape(**{**entry, "widths": tuple(entry["widths"]), "blocks": tuple(entry["blocks"])})
+        sizes = tuple((int(height), int(width)) for height, width in entry.get("sizes", ()))
+        return Shape(
+            **{**entry, "widths": tuple(entry["widths"]), "blocks": tuple(entry["blocks"]), "sizes": sizes}
+        )
 
 
 class _Block(nn.Module):
@@ -159,12 +167,50 @@ class OriginalNet(nn.Module):
         return self.head(feature).squeeze(1).float(), feature.float(), x.mean(1).float()
 
 
+class MeanNet(nn.Module):
+    """The mean of a small network's logit and of one from pretrained features, each brought to one scale first."""
+
+    scales: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shrink = shape.shrink
+        self.small = ResidualNet(small_of(shape))
+        self.features = FeatureNet(shape.sizes)
+        # Rows: small network, features; columns: factor and offset of the logit.
+        self.register_buffer("scales", torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
+
+    def forward(self, images: Tensor) -> Outputs:
+        fewer = images
+        if self.shrink > 1:
+            fewer = F.avg_pool2d(images.permute(0, 3, 1, 2).float(), self.shrink).permute(0, 2, 3, 1)
+        logit, feature, activation = self.small(fewer)
+        both = torch.stack([logit, self.features(images)[0]], 1)
+        return (both * self.scales[:, 0] + self.scales[:, 1]).sum(1), feature, activation
+
+
+def small_of(shape: Shape) -> Shape:
+    """The residual network inside a mean."""
+    return replace(
+        shape,
+        kind="residual",
+        height=shape.height // shape.shrink,
+        width=shape.width // shape.shrink,
+        sizes=(),
+        shrink=1,
+    )
+
+
 def build(shape: Shape) -> nn.Module:
     """A new network with random weights. Raises ValueError on an unknown kind."""
     if shape.kind == "residual":
         return ResidualNet(shape)
     if shape.kind == "original":
         return OriginalNet(shape)
+    if shape.kind == "features":
+        return FeatureNet(shape.sizes)
+    if shape.kind == "mean":
+        return MeanNet(shape)
     raise ValueError(f"unknown kind of network: {shape.kind!r}")
 
 

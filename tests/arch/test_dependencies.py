@@ -16,6 +16,7 @@ PROGRAMS = ("web", "worker", "shared", "training")
 EXTRAS = {
     "training/": "training",
     "shared/vision/net.py": "gpu",
+    "shared/vision/lite0.py": "gpu",
     "worker/inference/engines/gpu.py": "gpu",
 }
 

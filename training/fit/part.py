@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 class Part:
     """A decoded part of a split: images uint8 (N, H, W, C), labels (N,) 1 = defect, groups (N,).
 
-    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw.
+    `masks` uint8 (N, H, W, 1), where the data has them: 255 on the flaw. `targets` float32 (N,): the chance of a
+    defect that the network is to learn, where it is another than the label.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
     masks: NDArray[np.uint8] | None = None
+    targets: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

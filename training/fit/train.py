@@ -81,6 +81,9 @@ def fit(
     guide = Guide(net, shape).to(device) if guided else None
     optimizer = optimizer_for([net] if guide is None else [net, guide], plan)
     weights = torch.from_numpy(example_weights(train) if plan.balance else np.ones(len(train))).float()
+    targets = torch.from_numpy(
+        np.asarray(train.labels if train.targets is None else train.targets, np.float32)
+    )
     averaged = copy.deepcopy(net).eval()
     steps_an_epoch = math.ceil(len(train) / plan.batch)
     total_steps, step = plan.epochs * steps_an_epoch, 0
@@ -112,7 +115,7 @@ def fit(
                     images, masks = augment(images, masks)
                 with torch.autocast(device, half, enabled=mixed):
                     logit = net(images.to(device).permute(0, 2, 3, 1))[0]
-                target = labels * (1 - plan.label_smoothing) + plan.label_smoothing / 2
+                target = targets[chosen].to(device) * (1 - plan.label_smoothing) + plan.label_smoothing / 2
                 each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
                 loss = (each * weights[chosen].to(device)).mean()
                 if guide is not None and masks is not None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from training.output.findings import finding_lines
+
 
 def readable(card: dict[str, Any]) -> str:
     """Markdown for a person who has to decide whether this model may judge their parts."""
@@ -55,6 +57,7 @@ def readable(card: dict[str, Any]) -> str:
         ("log loss", "log_loss"),
     ):
         lines.append(f"| {title} | {_number(card['validation'][name])} | {_number(card['test'][name])} |")
+    lines += _kind_lines(card["test"].get("kinds", {}))
     before = card["before_calibration"]
     lines += [
         "",
@@ -64,6 +67,7 @@ def readable(card: dict[str, Any]) -> str:
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
+        *finding_lines(card),
         *_guard_lines(card),
         "## Limits",
         "",
@@ -77,6 +81,16 @@ def readable(card: dict[str, Any]) -> str:
     if card.get("notice"):
         lines += ["## Notice", "", card["notice"], ""]
     return "\n".join(lines)
+
+
+def _kind_lines(kinds: dict[str, dict[str, int]]) -> list[str]:
+    if not kinds:
+        return []
+    lines = ["", "| kind of defect | images | escapes | left after review |", "|---|---|---|---|"]
+    return lines + [
+        f"| {kind} | {row['images']} | {row['escapes']} | {row['escapes_after_review']} |"
+        for kind, row in kinds.items()
+    ]
 
 
 def _guard_lines(card: dict[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ def facts(trained: Trained) -> dict[str, Any]:
         "data": looked.as_json()
         | {
             "split": trained.how,
-            "train": len(train),
+            "train": len(trained.split.train),
             "validation": len(trained.validation),
             "test": len(test),
             "sha256": part_hash(looked.records),
@@ -48,6 +48,7 @@ def facts(trained: Trained) -> dict[str, Any]:
             "seed": options.seed,
             "plan": fitted.plan.as_card(),
             "masks": train.masks is not None,
+            "unlabelled": trained.unlabelled,
             "augmentation": trained.freedom.as_card() if fitted.plan.augment else None,
             "budget_minutes": options.budget_min,
             "seconds": round(fitted.seconds, 1),
@@ -56,6 +57,7 @@ def facts(trained: Trained) -> dict[str, Any]:
             "stop_reason": fitted.stop_reason,
             "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
         },
+        "choice": trained.choice,
         "baselines": {
             name: round(value, 4)
             for name, value in baselines(
@@ -74,7 +76,10 @@ def costs_of(options: Options) -> str:
         return "fixed at one half"
     costs = options.costs
     if costs.max_escape_rate is not None:
-        return f"at most {costs.max_escape_rate:.2%} escapes on validation, a review costs {costs.review:g}"
+        return (
+            f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence, "
+            f"a false reject costs {costs.reject:g}, a review {costs.review:g}"
+        )
     return f"an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
 
 

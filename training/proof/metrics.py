@@ -11,7 +11,8 @@ from shared.contract.operating_point import OperatingPoint
 from training.proof.calibrate import expected_calibration_error
 
 Z95 = 1.959963984540054
-RESAMPLES = 2000
+RESAMPLES = 500  # of the groups, for the interval of the calibration error
+ECE_LEAST_IMAGES = 200  # with fewer, the error of 15 bins is mostly chance
 
 
 @dataclass(frozen=True)
@@ -30,23 +31,40 @@ def wilson(hits: int, total: int) -> Interval:
     """Wilson's score interval for a share of independent images; total 0 gives 0 to 1."""
     if total == 0:
         return Interval(float("nan"), 0.0, 1.0)
-    share = hits / total
+    return _wilson(hits / total, total)
+
+
+def _wilson(share: float, total: float) -> Interval:
     spread = Z95**2 / total
     middle = (share + spread / 2) / (1 + spread)
     half = Z95 / (1 + spread) * math.sqrt(share * (1 - share) / total + spread / (4 * total))
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
-def by_groups(hit: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0) -> Interval:
-    """Share of hits with an interval from resampling whole groups: images of one part are one piece of
-    news."""
+def by_groups(hit: NDArray[np.bool_], groups: NDArray[np.int64]) -> Interval:
+    """Share of hits with an interval for parts that were not seen: images of one part are one piece of news.
+
+    Wilson's interval for as many independent images as would scatter like the groups. Where all groups hit or all
+    miss, their scatter says nothing, and each group counts as one image; few groups widen it as Student's t does.
+    """
     _, place = np.unique(groups, return_inverse=True)
     hits, sizes = np.bincount(place, hit), np.bincount(place)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(sizes), size=(RESAMPLES, len(sizes)))
-    shares = hits[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return Interval(float(hit.mean()), float(low), float(high))
+    count, total = len(sizes), len(hit)
+    share = float(hit.mean())
+    if count == total:
+        return wilson(int(hit.sum()), total)
+    scatter = float(np.square(hits - share * sizes).sum()) / total**2 * count / max(1, count - 1)
+    worth = (
+        min(float(total), share * (1 - share) / scatter) if 0 < share < 1 and scatter > 0 else float(count)
+    )
+    worth *= (Z95 / _student(max(1, count - 1))) ** 2 if 0 < share < 1 else 1.0
+    return _wilson(share, max(1.0, worth))
+
+
+def _student(freedom: int) -> float:
+    """The 97.5 % point of Student's t, by its expansion about the normal one: within 2 % from 3 degrees on."""
+    z = Z95
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def auroc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
@@ -70,6 +88,28 @@ def precision_recall(
     return caught / np.arange(1, len(p) + 1), caught / max(1, int(labels.sum()))
 
 
+def calibration_error(
+    p: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int = 0
+) -> Interval:
+    """ECE with an interval from resampled groups; NaN where the images are too few to carry one.
+
+    Resampling adds chance to every bin, and so to the error; the interval is moved back by the mean of what it adds.
+    """
+    if len(p) < ECE_LEAST_IMAGES:
+        return Interval(math.nan, math.nan, math.nan)
+    value = expected_calibration_error(p, labels)
+    _, place = np.unique(groups, return_inverse=True)
+    members = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        found.append(expected_calibration_error(p[drawn], labels[drawn]))
+    added = float(np.mean(found)) - value
+    low, high = np.quantile(found, [0.025, 0.975]) - added
+    return Interval(value, max(0.0, float(low)), float(high))
+
+
 @dataclass(frozen=True)
 class Report:
     """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone;
@@ -87,6 +127,8 @@ class Report:
     auroc: float
     average_precision: float
     ece: float
+    ece_low: float
+    ece_high: float
     log_loss: float
     reviewed: int
     escapes_after_review: int
@@ -108,6 +150,7 @@ def report(
     escapes, false_rejects = int((defect & ~called).sum()), int((~defect & called).sum())
     defects = int(defect.sum())
     precision, recall = precision_recall(p, labels)
+    ece = calibration_error(p, labels, groups)
     safe = np.clip(np.where(defect, p, 1 - p), 1e-12, 1)
     return Report(
         pictures=len(p),
@@ -121,7 +164,9 @@ def report(
         false_reject_rate=wilson(false_rejects, len(p) - defects),
         auroc=auroc(p, labels),
         average_precision=float((np.diff(recall, prepend=0.0) * precision).sum()),
-        ece=expected_calibration_error(p, labels),
+        ece=ece.value,
+        ece_low=ece.low,
+        ece_high=ece.high,
         log_loss=float(-np.log(safe).mean()),
         reviewed=int(review.sum()),
         escapes_after_review=int((defect & ~called & ~review).sum()),

@@ -23,6 +23,8 @@ from training.output.export import onnx_bytes
 from training.output.facts import facts, limits_of
 from training.proof.calibrate import fit_calibration, scores
 from training.proof.evaluate import logits_of
+from training.proof.findings import findings
+from training.proof.kinds import by_kind
 from training.proof.metrics import report
 from training.proof.operating_point import choose
 from training.trained import Trained
@@ -42,7 +44,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         calibration, point = plain, OperatingPoint(0.5, 0.5, 0.5)
     else:
         calibration = fit_calibration(logits, validation.labels, validation.groups)
-        point = choose(scores(logits, calibration), validation.labels, options.costs)
+        point = choose(scores(logits, calibration), validation.labels, options.costs, validation.groups)
     test_logits = logits_of(graph, test.images)
     p_plain, p = scores(test_logits, plain), scores(test_logits, calibration)
     on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
@@ -58,12 +60,13 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "calibration": asdict(calibration),
         "operating_point": asdict(point),
         "validation": on_validation.as_card(),
-        "test": on_test.as_card(),
+        "test": on_test.as_card() | {"kinds": by_kind(trained.split.test, p, point)},
         "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
         "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
         "limits": limits_of(trained.looked, on_test.groups),
     }
+    card |= findings(trained, graph, calibration, point, (scores(logits, calibration), p), card)
     card["data"]["test_scorings"] = _note_scoring(
         options, card["data"]["test_sha256"], on_test.accuracy.value
     )

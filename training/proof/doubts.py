@@ -1,0 +1,75 @@
+"""Figures that make a card doubtful or useful: risk over coverage, likely label errors, and shortcuts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.operating_point import OperatingPoint
+
+_COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+_MOST_NAMED = 20
+# A model of brightness, size or place alone that is right so often leaves a network's figure without meaning.
+_SHORTCUT = 0.9
+_SHORTCUT_GAIN = 0.5  # of the way from guessing to the network
+
+
+def risk_coverage(
+    p: NDArray[np.float64], labels: NDArray[np.int64], point: OperatingPoint
+) -> list[dict[str, float]]:
+    """The error rate among the images that are judged, when the least certain ones go to a person first."""
+    room = np.where(p >= point.threshold, 1 - point.threshold, point.threshold)
+    certainty = np.abs(p - point.threshold) / np.maximum(room, 1e-9)
+    order = np.argsort(-certainty, kind="stable")
+    wrong = ((p >= point.threshold) != (labels == 1))[order]
+    found = []
+    for coverage in _COVERAGES:
+        count = max(1, round(coverage * len(p)))
+        found.append({"coverage": coverage, "error": round(float(wrong[:count].mean()), 5)})
+    return found
+
+
+def likely_label_errors(
+    names: Sequence[str], p: NDArray[np.float64], labels: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Images whose label a model that did not learn them contradicts more surely than it supports other labels.
+
+    Confident learning: an image is named where its chance of the other label reaches the mean chance that images
+    of that label get. Held-out scores p (N,); the surest contradiction first.
+    """
+    if len(np.unique(labels)) < 2:
+        return []
+    bound = {0: float((1 - p[labels == 0]).mean()), 1: float(p[labels == 1].mean())}
+    other = np.where(labels == 1, 1 - p, p)
+    wanted = np.where(labels == 1, bound[0], bound[1])
+    doubtful = np.flatnonzero((other >= wanted) & (other > 0.5))
+    order = doubtful[np.argsort(-other[doubtful], kind="stable")][:_MOST_NAMED]
+    return [
+        {"file": names[i], "label": "defect" if labels[i] else "no_defect", "score": round(float(p[i]), 4)}
+        for i in order
+    ]
+
+
+def shortcuts(baselines: dict[str, float], accuracy: float) -> list[str]:
+    """Warnings about models that see no part and are nearly as good as the network; names as in the card."""
+    guess = baselines["majority"]
+    found = []
+    for name, value in baselines.items():
+        if name == "majority" or accuracy <= guess:
+            continue
+        share = (value - guess) / (accuracy - guess)
+        if value >= _SHORTCUT and share >= _SHORTCUT_GAIN:
+            found.append(
+                f"{_SEES[name]} alone tells {value:.1%} of the test part right: the labels may follow how the images "
+                "were taken, and not the parts"
+            )
+    return found
+
+
+_SEES = {
+    "histogram": "brightness",
+    "pixels_16x16": "a view of 16 x 16 pixels",
+    "border": "the border of the image",
+    "file_size": "the size of the image or of its file",
+}

@@ -1,0 +1,44 @@
+"""The lines of a card that say where its figures hold and where to doubt them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Calibration
+from shared.vision.graph import Graph
+from training.proof.calibrate import scores
+from training.proof.doubts import likely_label_errors, risk_coverage, shortcuts
+from training.proof.evaluate import logits_of
+from training.proof.robustness import CHANGES, MOST, robustness
+from training.trained import Trained
+
+_SECONDS = 20.0  # for all changes of the test part together
+_LEAST = 40
+
+
+def findings(
+    trained: Trained,
+    graph: Graph,
+    calibration: Calibration,
+    point: OperatingPoint,
+    p: tuple[NDArray[np.float64], NDArray[np.float64]],
+    card: dict[str, Any],
+) -> dict[str, Any]:
+    """`p` are the scores of the validation and of the test part; `card` holds the figures that are known so far."""
+    labels = np.concatenate([trained.validation.labels, trained.test.labels])
+    names = [record.path.name for record in (*trained.split.validation, *trained.split.test)]
+    affordable = int(_SECONDS * card["speed"]["images_per_second"] / len(CHANGES))
+    return {
+        "robustness": robustness(
+            trained.test.images,
+            trained.test.labels,
+            lambda images: scores(logits_of(graph, images), calibration),
+            point,
+            most=min(MOST, max(_LEAST, affordable)),
+        ),
+        "risk_coverage": risk_coverage(p[1], trained.test.labels, point),
+        "label_doubts": likely_label_errors(names, np.concatenate(p), labels),
+        "warnings": shortcuts(card["baselines"], card["test"]["accuracy"]["value"]),
+    }
