@@ -27,16 +27,24 @@ _SMALL_PART = 300  # validation images: with fewer, the empirical 99th percentil
 
 
 def fit_guard(
-    train: NDArray[np.uint8], validation: NDArray[np.uint8], features_of: FeaturesOf, *, seed: int = 0
+    train: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    features_of: FeaturesOf,
+    *,
+    seed: int = 0,
+    most_strangers: int = 16_000,
 ) -> Guard:
-    """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images."""
+    """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images.
+
+    `most_strangers` bounds the time that a slow network takes.
+    """
     statistics, samples, features = _described(train, features_of)
     guard = _with_axes(statistics, samples, features)
     own = _coordinates(guard, train, features_of)
     held = _coordinates(guard, validation, features_of)
     guard = _rounded(replace(guard, joint_mean=own.mean(0), joint_map=_whitening(own, 0.1)))
     guard = _with_bound(guard, held)
-    others, kinds = _strangers(guard, train, features_of, seed)
+    others, kinds = _strangers(guard, train, features_of, seed, most_strangers)
     told_apart = [kind for kind in KINDS if _flagged(guard, others[kinds == kind]) > 1 - _ALIKE]
     layers = _stranger_network(own, others[np.isin(kinds, told_apart)], seed)
     guard = _rounded(replace(guard, layer1=layers[0], layer2=layers[1], layer3=layers[2]))
@@ -140,10 +148,10 @@ def _rounded(guard: Guard) -> Guard:
 
 
 def _strangers(
-    guard: Guard, own: NDArray[np.uint8], features_of: FeaturesOf, seed: int
+    guard: Guard, own: NDArray[np.uint8], features_of: FeaturesOf, seed: int, most: int
 ) -> tuple[Floats, NDArray[np.str_]]:
     small = own.shape[1] * own.shape[2] <= 4096  # cheap to draw, and little in them to go by: more of them
-    count = int(np.clip(20 * len(own), 1000, 16_000 if small else 8000))
+    count = min(most, int(np.clip(20 * len(own), 1000, 16_000 if small else 8000)))
     found: list[Floats] = []
     names: list[str] = []
     for chunk, kinds in strangers(own, count, seed=seed):

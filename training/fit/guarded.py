@@ -11,6 +11,10 @@ from shared.vision.graph import Graph
 from training.fit.guard import FLAGGED, fit_guard, flagged_share
 from training.output.known_logits import self_test_of
 
+_CHUNK = 32
+# Own images and strangers that a guard learns from: pretrained features take a hundred times as long as others.
+_MANY, _FEW = 16_000, 1000
+
 
 @dataclass(frozen=True)
 class Guarded:
@@ -29,13 +33,25 @@ def guard_for(
     test: NDArray[np.uint8],
     *,
     seed: int,
+    slow: bool = False,
 ) -> Guarded:
-    """Fit the guard on decoded images (N, H, W, C), and count how many of the model's own kind it flags."""
+    """Fit the guard on decoded images (N, H, W, C), and count how many of the model's own kind it flags.
+
+    A `slow` network looks at fewer images.
+    """
 
     def features_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return graph.logits_and_features(images)[1]
+        # In small chunks: a large network's activations of hundreds of images take gigabytes.
+        parts = [
+            graph.logits_and_features(images[start : start + _CHUNK])[1]
+            for start in range(0, len(images), _CHUNK)
+        ]
+        return np.concatenate(parts)
 
-    guard = fit_guard(train, validation, features_of, seed=seed)
+    most = _FEW if slow else _MANY
+    guard = fit_guard(
+        train[:: -(-len(train) // most)], validation, features_of, seed=seed, most_strangers=most
+    )
     flagged = {
         "wanted_on_validation": FLAGGED,
         "flagged_of_validation": round(flagged_share(guard, validation, features_of), 6),

@@ -53,7 +53,13 @@ def prove(trained: Trained, say: Say) -> Artifact:
     _draw(trained, p_plain, p, point)
     say("fitting the guard")
     guarded = guard_for(
-        graph, unproven, trained.train.images, validation.images, test.images, seed=options.seed
+        graph,
+        unproven,
+        trained.train.images,
+        validation.images,
+        test.images,
+        seed=options.seed,
+        slow=trained.shape.kind in ("features", "mean"),
     )
 
     card = facts(trained) | {
