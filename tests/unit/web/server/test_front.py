@@ -1,11 +1,13 @@
 """The address at which a client sees the service, by what a request says and the proxies that the operator trusts."""
 
+import json
 from typing import Any
 
 import pytest
 
 from web.server.environ import environ_of
 from web.server.front import Front
+from web.server.refusals import Refusal, refuse
 
 PROXY, CLIENT = "10.0.0.2", "192.0.2.7"
 PUBLIC = "https://parts.plant.example/gonogo"
@@ -132,3 +134,11 @@ def test_a_trusted_proxy_may_name_another_host_or_prefix_than_the_public_url() -
 )
 def test_a_prefix_is_taken_off_the_path_if_the_proxy_has_left_it_there(path: str, below: str) -> None:
     assert seen(Front(PUBLIC), path)["PATH_INFO"] == below
+
+
+def test_a_refusal_of_the_server_itself_names_its_code_below_the_prefix() -> None:
+    answer = refuse(Refusal(408, "body_too_slow", "slow"), {"path": "/v1/batches", "root_path": "/gonogo"})
+    problem = json.loads(b"".join(answer.body))
+    assert (problem["type"], problem["instance"]) == (
+        "/gonogo/docs/errors#body_too_slow", "/gonogo/v1/batches"
+    )  # fmt: skip
