@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import Float
 
 from shared.clock import EvenClock
-from shared.errors import Unavailable
+from shared.errors import SettingsError, Unavailable
 from shared.store.address import POOLED, read_url
 
 _T = TypeVar("_T")
@@ -85,6 +85,7 @@ class Database:
                 " -c idle_in_transaction_session_timeout=60000",
             }
         self.engine: Engine = create_engine(parsed, **options)
+        event.listen(self.engine, "handle_error", _name_pooler)
         if self.is_sqlite:
             _prepare_sqlite(self.engine, durable, EvenClock(settle_s))
         # SQLite's driver is in autocommit already; if SQLAlchemy set it for each read, that would cost two statements.
@@ -142,6 +143,12 @@ class Database:
     def dispose(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+
+def _name_pooler(context: ExceptionContext) -> None:
+    """Say what to change where PgBouncer refuses our start-up options: trying again would not help."""
+    if "unsupported startup parameter" in str(context.original_exception):
+        raise SettingsError(f"GONOGO_DATABASE_URL leads to a PgBouncer: add ?{POOLED}=true to it")
 
 
 def _prepare_sqlite(engine: Engine, durable: bool, wall: EvenClock) -> None:

@@ -11,14 +11,11 @@ import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
 from tests.harness.databases import empty_database_url
-from tests.harness.pooler import PGBOUNCER, through_pooler
+from tests.harness.pooler import needs_pooler, through_pooler
 from tests.harness.processes import ROOT
 
 Many = Callable[[int], dict[str, bytes]]
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(PGBOUNCER is None, reason="needs pgbouncer (apt-get install pgbouncer)"),
-]
+pytestmark = pytest.mark.timeout(400)
 STORE = [
     "tests/unit/shared/store",
     "tests/integration/lifecycle",
@@ -30,6 +27,7 @@ STORE = [
 def test_a_service_behind_a_pooler_loses_and_doubles_nothing(
     artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
 ) -> None:
+    needs_pooler()
     with (
         empty_database_url("postgresql", tmp_path) as url,
         rig(tmp_path, [artifact], "postgresql", database_url=through_pooler(url)) as ill,
@@ -44,6 +42,7 @@ def test_a_service_behind_a_pooler_loses_and_doubles_nothing(
 
 @pytest.mark.row(43)
 def test_the_tests_of_the_store_pass_behind_a_pooler() -> None:
+    needs_pooler()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "postgresql", *STORE]
     environment = {**os.environ, "TEST_POOLER": "1"}
     done = subprocess.run(

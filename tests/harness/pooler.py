@@ -2,12 +2,14 @@
 
 import atexit
 import functools
+import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
 from sqlalchemy import make_url
 
 from tests.harness.processes import free_port, listens, until
@@ -42,6 +44,12 @@ user = {owner}
     atexit.register(server.kill)
     until(lambda: listens(listen), 10, f"PgBouncer listens; its log is {folder / 'log'}")
     return listen
+
+
+def needs_pooler() -> None:
+    """Skip the test without PgBouncer; fail it in CI."""
+    if PGBOUNCER is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs pgbouncer (apt-get install pgbouncer)")
 
 
 def through_pooler(url: str) -> str:
