@@ -1,6 +1,7 @@
 """Keys, sessions and the audit trail of an installation as a person uses them: before its first start, and running."""
 
 import json
+import re
 import sqlite3
 import stat
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.images import jpegs
 from tests.harness.service import Up, gonogo
 
 pytestmark = pytest.mark.timeout(300)
@@ -81,6 +83,7 @@ def test_the_first_key_is_made_before_the_start_and_the_trail_tells_all_that_was
     assert {entry["request_id"] for entry in entries[:-1]} <= ids
     assert all(line["tenant"] == "default" for line in lines if line["route"] == "/v1/api-keys")
 
+    check_webhook_secrets(run, data_dir)
     sound = run("doctor")
     assert "ok       audit" in sound.stdout
     with closing(sqlite3.connect(data_dir / "gonogo.db", timeout=30)) as database, database:
@@ -92,6 +95,27 @@ def test_the_first_key_is_made_before_the_start_and_the_trail_tells_all_that_was
     assert [f"number {entries[3]['number']}) is missing" in problems[0], entries[2]["id"] in problems[1]] == [
         True
     ] * 2
+
+
+def check_webhook_secrets(run: Callable[..., subprocess.CompletedProcess[str]], data_dir: Path) -> None:
+    """The secret of a webhook is printed once, also after waiting; or it comes from a file and is not printed."""
+    image = data_dir.parent / "a.jpg"
+    image.write_bytes(jpegs(1)[0][1])
+    asked = ("submit", str(image), "--webhook", "https://receiver.example/gonogo")
+    made = run(*asked)
+    assert made.returncode == 0, made.stderr
+    assert re.search(r"^webhook secret \(shown once\): whsec_\S{44}$", made.stderr, re.MULTILINE)
+    waited = json.loads(run(*asked, "--wait", "--json").stdout)
+    assert (waited["status"], waited["webhook_secret"][:6]) == ("completed", "whsec_")
+    secret, file = "whsec_" + "k" * 32, data_dir.parent / "secret"
+    file.write_text(f"{secret}\n")
+    own = run(*asked, "--webhook-secret-file", str(file), "--json")
+    assert own.returncode == 0, own.stderr
+    assert "whsec_" not in own.stdout + own.stderr
+    with closing(sqlite3.connect(data_dir / "gonogo.db", timeout=30)) as database:
+        of_batch = (json.loads(own.stdout)["id"],)
+        kept = database.execute("SELECT webhook FROM batches WHERE id = ?", of_batch).fetchone()[0]
+    assert json.loads(kept)["secret"] == secret
 
 
 def rotated_id(data_dir: Path) -> str:

@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import click
 import pytest
 
+from shared.cli import moments
 from shared.cli.main import main
+from shared.contract.fields import parse_moment
 
 NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
 
@@ -71,3 +75,38 @@ def test_the_program_that_makes_keys_refuses_one_in_one_line(
     argv = [sys.executable, "-m", "shared.access", "--name", "first", *wrong]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+
+
+@pytest.mark.parametrize("webhook", [(), ("--webhook", "https://receiver.example")])
+@pytest.mark.parametrize("text", ["whsec_not/long", "", None])
+def test_a_webhook_secret_that_cannot_be_used_is_a_usage_error_and_is_not_printed(
+    webhook: tuple[str, ...], text: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "secret").write_text(text)
+    argv = ["submit", "x.jpg", *webhook, "--webhook-secret-file", str(tmp_path / "secret"), "--key", "gng_x"]
+    assert main(argv) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "--webhook-secret-file" in err
+    assert "not/long" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90d", 7_776_000), ("2h", 7200), ("30m", 1800), ("45s", 45), ("45", 45), ("1w", 604_800)],
+)
+def test_an_expiry_may_be_a_duration(text: str, seconds: int) -> None:
+    assert moments.duration(text) == seconds
+    assert abs(parse_moment(moments.expiry(text)) - time.time() - seconds) < 5
+
+
+def test_an_expiry_may_be_a_day_or_a_time() -> None:
+    assert moments.expiry("2127-01-31") == "2127-01-31T00:00:00.000Z"
+    assert moments.expiry("2127-01-31T12:00:00+01:00") == "2127-01-31T11:00:00.000Z"
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1d", "1.5h", "d", "2127-13-01", "2127-01-31T12:00:00"])
+def test_a_text_that_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        moments.expiry(text)
