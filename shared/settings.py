@@ -139,6 +139,13 @@ class Settings:
     max_tenant_bytes: int = _setting(
         150 * 2**30, "stored bytes of one tenant's open items over which it gets 429"
     )
+    max_tenant_stored_bytes: int = _setting(
+        0, "stored bytes of one tenant's batches over which it gets 429; 0: no bound"
+    )
+    max_tenant_stored_items: int = _setting(0, "kept items of one tenant over which it gets 429; 0: no bound")
+    max_tenant_retention_s: float = _setting(
+        0.0, "longest retention in seconds that a tenant may ask for; 0: no bound"
+    )
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
     audit_retention_s: float = _setting(365 * 86400.0, "seconds an entry of the audit trail is kept")

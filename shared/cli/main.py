@@ -47,6 +47,7 @@ _MODULES = {  # command → its module in commands/
     "workers": "workers",
     "keys": "keys",
     "audit": "audit",
+    "quotas": "quotas",
     "doctor": "doctor",
     "backup": "backup",
     "migrate": "migrate",

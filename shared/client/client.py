@@ -28,6 +28,7 @@ from shared.client.multipart import Multipart
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
 from shared.contract.options import Options
+from shared.contract.quotas import QuotaChange, QuotasPayload
 from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:  # for the types alone: the client needs no database library
@@ -283,6 +284,16 @@ class Client:
     def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
         """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
         return cast("Iterator[AuditEntryPayload]", self._pages("/v1/audit", filters))
+
+    def quotas(self, *, tenant: str | None = None) -> QuotasPayload:
+        """What this key's tenant uses and what it may; an operator may name a tenant."""
+        return cast("QuotasPayload", self._wire.call("GET", "/v1/quotas" + _of(tenant)).json())
+
+    def set_quotas(self, change: QuotaChange, *, tenant: str | None = None) -> QuotasPayload:
+        """Set bounds of a tenant, as an operator; None goes back to the installation's bound."""
+        body, headers = json.dumps(change).encode(), {"Content-Type": "application/json"}
+        path = "/v1/quotas" + _of(tenant)
+        return cast("QuotasPayload", self._wire.call("PATCH", path, body=body, headers=headers).json())
 
     def workers(self) -> Iterator[WorkerPayload]:
         """The live workers."""

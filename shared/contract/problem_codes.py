@@ -41,7 +41,9 @@ REQUEST_CODES = {
     "not_found": "It does not exist, or belongs to another tenant.",
     "one_image_expected": "This path takes exactly one image.",
     "overloaded": "The web process has more requests in hand than it takes. Send it again after Retry-After.",
-    "quota_exceeded": "Too many of your own items are still open. Send it again after Retry-After.",
+    "quota_exceeded": "Your tenant has used up a quota: stored bytes or items, or open items. The detail says which, "
+    "how much is used, and what to do. Send it again after Retry-After.",
+    "retention_over_quota": "The submission asks for a longer retention than your tenant may have. Ask for less.",
     "request_too_large": "The body is larger than the service takes.",
     "storage_full": "The disk has too little room left. The operator must make some.",
     "thumbnail_pending": "No worker has drawn the thumbnail yet. Ask again after Retry-After.",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, delete, select
 
+from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.lifecycle import counters
 from shared.store.engine import Database
@@ -49,11 +50,13 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Submission).where(Submission.batch_id == batch_id))
     # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
     gone = connection.execute(
-        delete(Batch).where(
-            Batch.id == batch_id, (Batch.finished_at.is_not(None)) | (Batch.sealed.is_(False))
-        )
-    )
-    if gone.rowcount != 1:
+        delete(Batch)
+        .where(Batch.id == batch_id, (Batch.finished_at.is_not(None)) | (Batch.sealed.is_(False)))
+        .returning(Batch.tenant, Batch.bytes, Batch.total, Batch.sealed)
+    ).first()
+    if gone is None:
         connection.rollback()
         return False
+    if gone.sealed:
+        quotas.take_off(connection, gone.tenant, gone.bytes, gone.total)
     return True

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.exc import OperationalError
 
+from shared.access import quotas
+from shared.access.quotas import Stored
 from shared.blobs.store import BlobStore
 from shared.contract.batches import BatchWarning
 from shared.contract.manifests import Tags
@@ -24,6 +26,7 @@ from shared.lifecycle.cutting import cut
 from shared.lifecycle.purging import purge
 from shared.lifecycle.tagging import columns
 from shared.store.engine import Database, clock
+from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Chunk, Item
 
 log = logging.getLogger(__name__)
@@ -108,15 +111,21 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A batch at its seal: how many held chunks were released, and how many items are open."""
+    """A batch at its seal: held chunks that were released, open items, its row, and what its tenant stores now."""
 
     released: int
     open: int
+    row: BatchRecord | None = field(default=None, compare=False)
+    stored: Stored = field(default=Stored(), compare=False)
 
 
 _NO_NOTES = Notes()
 # The statements are built once, since SQLAlchemy takes longer to build one than to run it.
-_INSERT_BATCH = insert(Batch).values(upload_lease_until=clock() + bindparam("lease_s"))
+_INSERT_BATCH = (
+    insert(Batch)
+    .values(upload_lease_until=clock() + bindparam("lease_s"))
+    .returning(Batch.__table__)  # so that the answer to a small submission need not ask for it
+)
 _INSERT_ITEM = insert(Item)
 _INSERT_CHUNK = insert(Chunk).values(turns.PLACED)
 _GROW = (
@@ -144,7 +153,7 @@ _SEAL = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(False))
     .values(sealed=True, upload_lease_until=None, version=Batch.version + 1)
-    .returning(Batch.queued + Batch.processing)
+    .returning(Batch.__table__)  # so that the answer need not ask for it
 )
 _RENEW = (
     update(Batch)
@@ -163,13 +172,14 @@ def open_batch(
     lease_s: float | None,
     hold: bool,
     notes: Notes = _NO_NOTES,
-) -> None:
-    """Insert a batch with its first piece. `lease_s` None seals it at once: a small submission is one transaction.
+) -> Sealed | None:
+    """Insert a batch with its first piece; returns it if it is sealed.
 
-    `hold` keeps the chunk from being claimed until the seal, which is when the terms are known for sure.
+    `lease_s` None seals it at once: a small submission is one transaction. `hold` keeps the chunk from being claimed
+    until the seal, which is when the terms are known for sure.
     """
     counts = _counts(piece)
-    connection.execute(
+    row = connection.execute(
         _INSERT_BATCH,
         {
             "id": batch.id,
@@ -188,10 +198,11 @@ def open_batch(
             **_decided(terms, at),
             **notes.columns(),
         },
-    )
+    ).one()
     _add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
     if lease_s is None and piece.has_parts:
         _make_parts(connection, batch.id)
+    return _sealed(connection, BatchRecord._make(row), 0) if lease_s is None else None
 
 
 def append(
@@ -227,12 +238,12 @@ def seal(
         cut(connection, batch_id, most_items)
         released = connection.execute(_RELEASE, {"in_batch": batch_id, "in_lane": terms.lane}).rowcount
         statement = statement.values(metadata_=terms.metadata, **_decided(terms, at))
-    still_open = connection.scalar(statement, {"in_batch": batch_id})
-    if still_open is None:
+    row = connection.execute(statement, {"in_batch": batch_id}).first()
+    if row is None:
         raise UploadLost("this upload was given up meanwhile; send it again")
     if has_parts:
         _make_parts(connection, batch_id)
-    return Sealed(released, still_open)
+    return _sealed(connection, BatchRecord._make(row), released)
 
 
 def _make_parts(connection: Connection, batch_id: str) -> None:
@@ -257,6 +268,12 @@ def abandon(database: Database, blobs: BlobStore, batch_id: str) -> None:
         purge(database, blobs, batch_id)
     except OperationalError as error:
         log.warning("the rows of %s are left to the sweep: %s", batch_id, error.orig)
+
+
+def _sealed(connection: Connection, row: BatchRecord, released: int) -> Sealed:
+    """Count what the batch stores: an upload under way counts for nothing, since it may yet be given up."""
+    stored = quotas.add(connection, row.tenant, row.bytes, row.total)
+    return Sealed(released, row.queued + row.processing, row, stored)
 
 
 def _counts(piece: Piece) -> dict[str, int]:

@@ -196,6 +196,17 @@ class DeliveryRecord(NamedTuple):
     line: str
 
 
+class QuotaRecord(NamedTuple):
+    tenant: str
+    used_bytes: int
+    used_items: int
+    stored_bytes: int | None
+    stored_items: int | None
+    retention_s: float | None
+    open_items: int | None
+    open_bytes: int | None
+
+
 class WorkerRecord(NamedTuple):
     id: str
     host: str

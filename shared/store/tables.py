@@ -34,6 +34,7 @@ __all__ = [
     "ModelActivation",
     "ModelVersion",
     "Part",
+    "Quota",
     "ServiceSecret",
     "Session",
     "Submission",
@@ -280,6 +281,21 @@ class Event(Base):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Quota(Base):
+    """What a tenant stores, and its own bounds (shared.access.quotas); None: the installation's bound holds."""
+
+    __tablename__ = "quotas"
+
+    tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    used_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    used_items: Mapped[int] = mapped_column(BigInteger, default=0)
+    stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    stored_items: Mapped[int | None] = mapped_column(BigInteger)
+    retention_s: Mapped[float | None]
+    open_items: Mapped[int | None] = mapped_column(BigInteger)
+    open_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Tally(Base):

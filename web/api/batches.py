@@ -50,7 +50,7 @@ def submit() -> Response:
         traceparent=traceparent(request),
         actor=trail.actor(),
     )
-    row = batches.find(here, g.tenant, accepted.batch_id)
+    row = accepted.row or batches.find(here, g.tenant, accepted.batch_id)
     payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
     if accepted.shows_secret and row.webhook is not None:
         payload["webhook_secret"] = row.webhook["secret"]

@@ -48,6 +48,7 @@ _TAGS = {
     "models": "Published artifacts, and which of them new batches use.",
     "workers": "The inference processes.",
     "api_keys": "Keys of the caller's tenant, or of the tenant that an operator names.",
+    "quotas": "What a tenant uses, and what it may.",
     "audit": "The audit trail: who did what to which object.",
     "session": "Key to cookie, for the pages; signing out ends the session on the server.",
     "health": "For probes and monitoring; without a key.",

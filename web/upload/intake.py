@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 from shared.access import audit
 from shared.access.audit import SERVICE, Actor
+from shared.access.quotas import Bounds
 from shared.blobs.packs import PackWriter
 from shared.clock import now
 from shared.contract.frames import frame_numbers
@@ -26,16 +28,18 @@ from shared.lifecycle import idempotency, open_work, tagging, uploads
 from shared.lifecycle.tagging import Stored
 from shared.lifecycle.uploads import NewBatch, Piece, ReceivedItem, Sealed, UploadLost
 from shared.registry import versions
+from shared.store.records import BatchRecord
 from shared.store.tallies import FAILURES, Key, Sum
 from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload import chunk_size, names
+from web.upload.capacity import check_stored
 from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
 from web.upload.manifest import Manifest, of_frame
 from web.upload.options import read_options
 from web.upload.skipped import Skipped
-from web.upload.terms import terms_of
+from web.upload.terms import check_retention, terms_of
 
 _MEASURE_EVERY_S = 1.0
 _NO_TAGS: Mapping[int, Tags] = MappingProxyType({})
@@ -76,6 +80,7 @@ class Intake:
         self._opened_with_options = False
         self._renewed = time.monotonic()
         self._measured = -math.inf
+        self.row: BatchRecord | None = None  # of a sealed batch, unless it has changed since
 
     @property
     def batch_id(self) -> str:
@@ -96,6 +101,7 @@ class Intake:
             why = "send `options` before the first image to split files into their frames"
             entry = ErrorEntry(code="invalid_option", pointer="/options/frames", detail=why)
             raise HttpProblem(400, "invalid_options", why, errors=[entry])
+        check_retention(options, self.service.capacity.bounds(self.batch.tenant).retention_s)
         self.options = options
         if options["priority"] == Lane.INTERACTIVE:
             self._progress.most_items = chunk_size.by_speed(None, self.settings, Lane.INTERACTIVE)
@@ -232,7 +238,10 @@ class Intake:
             # A worker claims with the terms in the batch's row: chunks wait unless that row is made from the options.
             self._opened_with_options = self.options is not None
         hold = not (seal or self._opened_with_options)
-        sealed = Sealed(0, len(piece.good))
+        bounds = self.service.capacity.bounds(self.batch.tenant)
+        if not seal:
+            self.service.capacity.check_room(self.batch.tenant, self._progress.bytes, self._progress.items)
+        sealed: Sealed | None = None
         with self.service.database.write() as connection:
             terms = None
             # Chunks that were held are cut again, for the lane that the options name at last.
@@ -243,18 +252,17 @@ class Intake:
                 self._measured = time.monotonic()
             if opening or is_released:
                 model = versions.find(connection, options.get("model"), self.batch.tenant)
-                terms = terms_of(options, model, settings)
+                terms = terms_of(options, model, settings, bounds.retention_s)
             if late:
                 tagging.tag(connection, self.batch_id, late)
             if opening and terms is not None:
-                lease_s = None if seal else settings.upload_lease_s
-                uploads.open_batch(
+                sealed = uploads.open_batch(
                     connection,
                     self.batch,
                     terms,
                     piece,
                     at=at,
-                    lease_s=lease_s,
+                    lease_s=None if seal else settings.upload_lease_s,
                     hold=hold,
                     notes=self.skipped.notes(),
                 )
@@ -271,26 +279,33 @@ class Intake:
                         notes=self.skipped.notes(),
                         has_parts=self._has_parts,
                     )
-            if seal and self.key is not None:
-                mine = (self.batch.tenant, self.key, self.batch_id)
-                if not idempotency.finish(connection, *mine, self.fingerprint()):
-                    raise UploadLost("a retry of this request has taken over its key")
-            if seal:  # last: until the commit, the entry holds the head of its chain
-                audit.append(
-                    connection,
-                    self._actor,
-                    "batch.submit",
-                    tenant=self.batch.tenant,
-                    object_id=self.batch_id,
-                    items=self.total,
-                    origin=self.batch.origin,
-                )
+            if sealed is not None:
+                self._accept(connection, sealed, bounds)
         self.service.tallies.add(
             (Key(FAILURES, item.error[0]), Sum(1)) for item in piece.items if item.error is not None
         )
         # A message for each chunk that this commit made claimable.
-        for _ in range((0 if hold or not piece.good else 1) + sealed.released):
+        for _ in range((0 if hold or not piece.good else 1) + (sealed.released if sealed else 0)):
             self.service.announcer.chunk_queued(options["priority"])
         self._items, self._writer = [], None
         self._pack += 1
-        return sealed.open if seal else 0
+        self.row = sealed.row if sealed and sealed.open and not self._has_parts else None
+        return sealed.open if sealed else 0
+
+    def _accept(self, connection: Any, sealed: Sealed, bounds: Bounds) -> None:
+        """The last word on a submission, in the transaction of its seal: quotas, its key, and the audit trail."""
+        check_stored(bounds, sealed.stored)
+        if self.key is not None:
+            mine = (self.batch.tenant, self.key, self.batch_id)
+            if not idempotency.finish(connection, *mine, self.fingerprint()):
+                raise UploadLost("a retry of this request has taken over its key")
+        # Last: until the commit, the entry holds the head of its chain.
+        audit.append(
+            connection,
+            self._actor,
+            "batch.submit",
+            tenant=self.batch.tenant,
+            object_id=self.batch_id,
+            items=self.total,
+            origin=self.batch.origin,
+        )

@@ -12,7 +12,7 @@ _FORM_BYTES = 2**20  # room for the boundary, headers and options around the ima
 def submit_one(intake: Intake, body: Body, filename: str) -> None:
     """Receive and seal a batch of one image, or undo it."""
     _check_header(intake, body)
-    intake.service.capacity.check_prediction(body.length or 0)
+    intake.service.capacity.check_prediction(intake.batch.tenant, body.length or 0)
     try:
         _receive(intake, body, filename)
         intake.seal()

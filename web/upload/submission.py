@@ -8,6 +8,7 @@ from shared.contract.problems import ErrorEntry
 from shared.errors import Unavailable
 from shared.lifecycle import idempotency
 from shared.lifecycle.idempotency import First
+from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload.body import Body
@@ -20,12 +21,14 @@ from web.upload.receive import check_header, receive
 class Accepted:
     """The batch of a submission; `replayed` if an earlier submission with the same key made it.
 
-    `shows_secret` if the answer must show the secret of the webhook, since the service made it.
+    `row` is the batch if it is at hand. `shows_secret` if the answer must show the secret of the webhook, since the
+    service made it.
     """
 
     batch_id: str
     replayed: bool
     shows_secret: bool = False
+    row: BatchRecord | None = None
 
 
 def submit(
@@ -60,7 +63,7 @@ def submit(
             _undo(service, intake)
         raise
     service.tallies.took("upload", time.perf_counter() - began)
-    return Accepted(intake.batch_id, False, makes_secret(intake.options))
+    return Accepted(intake.batch_id, False, makes_secret(intake.options), intake.row)
 
 
 def _undo(service: Service, intake: Intake) -> None:

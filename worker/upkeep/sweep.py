@@ -26,6 +26,7 @@ from worker.upkeep.steps import (
     leases,
     messages,
     orphans,
+    quotas,
     retention,
     sessions,
     trials,
@@ -39,6 +40,7 @@ _AT_ONCE = 500
 _ORPHANS_EVERY_S = 60.0
 _RECOUNT_EVERY_S = 60.0
 _AUDIT_EVERY_S = 600.0
+_QUOTAS_EVERY_S = 600.0  # one pass over all batches
 _RECOUNT_OVERLAP_S = 10.0  # a batch may end while the last look runs
 _EVERY_PASS: tuple[Step, ...] = (
     leases,
@@ -71,6 +73,8 @@ class Sweep:
             self._try(orphans.NAME, lambda: heal(self.site, orphans, _AT_ONCE))
         if self._is_due(audit.NAME, min(_AUDIT_EVERY_S, self.site.settings.audit_retention_s)):
             self._try(audit.NAME, lambda: heal(self.site, audit, _AT_ONCE))
+        if self._is_due(quotas.NAME, _QUOTAS_EVERY_S):
+            self._try(quotas.NAME, lambda: heal(self.site, quotas, _AT_ONCE))
         if self._is_due(counters.NAME, _RECOUNT_EVERY_S):
             within_s = _RECOUNT_EVERY_S + _RECOUNT_OVERLAP_S
             self._try(counters.NAME, lambda: counters.tell(self.site, _AT_ONCE, within_s))

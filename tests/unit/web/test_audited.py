@@ -101,6 +101,10 @@ def revoke_key(site: Site) -> TestResponse:
     return send(site, f"/v1/api-keys/{new_key(site)}", method="DELETE")
 
 
+def set_quotas(site: Site) -> TestResponse:
+    return send(site, "/v1/quotas", method="PATCH", json={"stored_items": 5})
+
+
 def sign_in(site: Site) -> TestResponse:
     return site.client.post("/v1/session", json={"key": site.key}, headers=NAMED)
 
@@ -138,6 +142,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/api-keys": ("key.create", create_key),
     "POST /v1/api-keys/<key_id>/rotate": ("key.rotate", rotate_key),
     "DELETE /v1/api-keys/<key_id>": ("key.revoke", revoke_key),
+    "PATCH /v1/quotas": ("quota.set", set_quotas),
     "POST /v1/session": ("session.begin", sign_in),
     "POST /sign-in": ("session.begin", sign_in_on_the_page),
     "DELETE /v1/session": ("session.end", sign_out),
@@ -171,7 +176,9 @@ def test_a_change_leaves_one_entry_that_names_the_caller(site: Site, route: str)
     assert (entry["action"], entry["tenant"], entry["key_id"]) == (action, "plant", own)
     assert entry["address"] == "127.0.0.1"
     assert entry["object_id"].startswith(
-        {"batch": "bat_", "model": "mdl_", "key": "key_", "session": "ses_"}[action.partition(".")[0]]
+        {"batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "session": "ses_"}[
+            action.partition(".")[0]
+        ]
     )
     with site.service.database.read() as connection:
         assert list(audit_chain.verify(connection)) == []
