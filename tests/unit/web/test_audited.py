@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from shared.access import audit_chain
 from shared.contract.audit import ACTIONS
+from shared.contract.scopes import SCOPES
+from shared.store.tables import ApiKey
 from tests.harness.site import ORIGIN, Site
 
 NAMED = {"X-Request-Id": "the-request"}
@@ -102,6 +105,10 @@ def revoke_key(site: Site) -> TestResponse:
 
 
 def set_quotas(site: Site) -> TestResponse:
+    """By an operator alone, which the site's key becomes."""
+    with site.service.database.write() as connection:
+        connection.execute(update(ApiKey).values(scopes=list(SCOPES)))
+    site.service.known_keys.forget()
     return send(site, "/v1/quotas", method="PATCH", json={"stored_items": 5})
 
 
