@@ -152,6 +152,7 @@ class Settings:
     session_s: float = _setting(12 * 3600.0, "seconds after which a page asks for the key again", at_least=1)
     orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")
     upload_lease_s: float = _setting(20.0, "seconds an unfinished upload holds its idempotency key")
+    draft_s: float = _setting(86400.0, "seconds a draft is kept after its newest part, until it is finalized")
     predict_wait_s: float = _setting(30.0, "seconds /v1/predict waits for its verdict")
     trial_s: float = _setting(60.0, "seconds the trial load of an uploaded model may take", at_least=1)
     trial_memory_bytes: int = _setting(2 * 2**30, "memory the trial load of an uploaded model may take")

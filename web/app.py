@@ -20,6 +20,7 @@ from web.api import (
     api_keys,
     audit,
     batches,
+    drafts,
     health,
     items,
     model_versions,
@@ -44,6 +45,7 @@ from web.upload.capacity import Capacity
 log = logging.getLogger(__name__)
 _RESOURCES = (
     batches,
+    drafts,
     steering,
     items,
     parts,

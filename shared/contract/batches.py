@@ -1,5 +1,6 @@
 """A batch as the contract shows it."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
@@ -73,6 +74,13 @@ class BatchWarning(TypedDict):
     detail: str
 
 
+class DraftPayload(TypedDict):
+    """The parts of a draft that have arrived."""
+
+    part_numbers: Annotated[list[list[int]], About("ranges of their numbers, each as first and last")]
+    expires_at: Annotated[Time, About("when it is deleted, unless a part comes or it is finalized")]
+
+
 class BatchPayload(TypedDict):
     """A submission: the unit of completion and of webhooks."""
 
@@ -110,6 +118,7 @@ class BatchPayload(TypedDict):
     deadline_at: Time
     retain_until: Time
     links: dict[str, str]
+    draft: NotRequired[Annotated[DraftPayload, About("of a draft only")]]
     webhook_secret: NotRequired[
         Annotated[str, About("in the answer to its submission only, where we made it")]
     ]
@@ -161,6 +170,17 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         "retain_until": rfc3339(row.retain_until),
         "links": _batch_links(row.id, base),
     }
+
+
+def draft_payload(numbers: Iterable[int], expires_at: float | None) -> DraftPayload:
+    """The parts of a draft from their numbers, in rising order."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return {"part_numbers": ranges, "expires_at": rfc3339(expires_at)}
 
 
 def _batch_links(batch_id: str, base: str) -> dict[str, str]:

@@ -203,5 +203,24 @@ SubmissionForm = ImageForm | ArchiveForm
 
 
 @closed
+class ImagePart(TypedDict):
+    """Images for a draft."""
+
+    manifest: NotRequired[Annotated[bytes, About("of the images of this part")]]
+    images: Annotated[list[bytes], MinLen(1), About("any number of images")]
+
+
+@closed
+class ArchivePart(TypedDict):
+    """An archive of images for a draft."""
+
+    manifest: NotRequired[Annotated[bytes, About("of the images of this part")]]
+    archive: Annotated[bytes, About("one zip, tar or tar.gz")]
+
+
+AppendForm = ImagePart | ArchivePart
+
+
+@closed
 class PredictForm(TypedDict):
     file: Annotated[bytes, About("one image")]

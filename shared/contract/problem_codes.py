@@ -44,6 +44,7 @@ REQUEST_CODES = {
     "quota_exceeded": "Your tenant has used up a quota: stored bytes or items, or open items. The detail says which, "
     "how much is used, and what to do. Send it again after Retry-After.",
     "retention_over_quota": "The submission asks for a longer retention than your tenant may have. Ask for less.",
+    "part_number_reused": "A part of this number has arrived with other content. Give the other content a new number.",
     "request_too_large": "The body is larger than the service takes.",
     "storage_full": "The disk has too little room left. The operator must make some.",
     "thumbnail_pending": "No worker has drawn the thumbnail yet. Ask again after Retry-After.",

@@ -63,6 +63,27 @@ class BatchListQuery(TypedDict, total=False):
 
 
 @closed
+class SubmitQuery(TypedDict, total=False):
+    draft: Annotated[
+        bool,
+        About("true: leave the batch open; parts are appended until it is finalized", default=False),
+    ]
+    wait: Annotated[
+        float, Ge(0), Le(60), About("seconds to hold the answer until the batch has ended", examples=[20])
+    ]
+
+
+@closed
+class AppendQuery(TypedDict):
+    part_number: Annotated[
+        int,
+        Ge(1),
+        Le(1_000_000),
+        About("yours: a part that is sent again with its number is not appended twice", examples=[1]),
+    ]
+
+
+@closed
 class BatchQuery(TypedDict, total=False):
     wait: Annotated[
         float,

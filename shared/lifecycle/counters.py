@@ -11,6 +11,7 @@ Name = Literal[
     "announced_again",
     "bytes_missing",
     "completed_by_sweep",
+    "draft_expired",
     "fenced",
     "lease_expired",
     "miscounted",

@@ -8,7 +8,7 @@ from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.lifecycle import counters
 from shared.store.engine import Database
-from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Part, Submission
+from shared.store.tables import Attempt, Batch, Chunk, Delivery, DraftPart, Item, Part, Submission
 
 
 def purge(
@@ -43,6 +43,7 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     """Delete the rows of a batch that has ended, or whose upload was given up; False where there is none such."""
     attempts = Attempt.delivery_id.in_(select(Delivery.id).where(Delivery.batch_id == batch_id))
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
+    connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))
     connection.execute(delete(Part).where(Part.batch_id == batch_id))
     connection.execute(delete(Item).where(Item.batch_id == batch_id))
     connection.execute(delete(Attempt).where(attempts))

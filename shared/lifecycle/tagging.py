@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, null, select, update
 
 from shared.contract.manifests import Tags
-from shared.store.tables import Item
+from shared.contract.states import BatchStatus
+from shared.store.engine import clock
+from shared.store.tables import Batch, Item
 
 
 class Stored(NamedTuple):
@@ -53,6 +55,28 @@ def stored(connection: Connection, batch_id: str) -> Iterator[Stored]:
     while rows := connection.execute(_NAMES, {"in_batch": batch_id, "after": last}).all():
         yield from (Stored(row.seq, row.filename, (row.pack, row.offset), row.frame) for row in rows)
         last = rows[-1].seq
+
+
+_CLEAR = (
+    update(Item)
+    .where(Item.batch_id == bindparam("in_batch"))
+    .values(custom_id=None, part_id=None, view=None, metadata_=null())
+)
+_TOUCH_DRAFT = (
+    update(Batch)
+    .where(Batch.id == bindparam("in_batch"), Batch.status == BatchStatus.DRAFT)
+    .values(upload_lease_until=clock() + bindparam("lease_s"), version=Batch.version + 1)
+)
+
+
+def retag(connection: Connection, batch_id: str, tags: Mapping[int, Tags], lease_s: float) -> bool:
+    """Write the tags of a draft's items in place of those they have; False, without a change, for other batches."""
+    connection.execute(_CLEAR, {"in_batch": batch_id})
+    tag(connection, batch_id, tags)
+    if connection.execute(_TOUCH_DRAFT, {"in_batch": batch_id, "lease_s": lease_s}).rowcount != 1:
+        connection.rollback()
+        return False
+    return True
 
 
 def tag(connection: Connection, batch_id: str, tags: Mapping[int, Tags]) -> None:

@@ -6,8 +6,8 @@ sealed. An upload is a claim with a lease; the sweep purges it once the lease ha
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, update
@@ -16,14 +16,13 @@ from sqlalchemy.exc import OperationalError
 from shared.access import quotas
 from shared.access.quotas import Stored
 from shared.blobs.store import BlobStore
-from shared.contract.batches import BatchWarning
-from shared.contract.manifests import Tags
-from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus, PartRule
-from shared.errors import GonogoError, ItemErrorCode
-from shared.lifecycle import idempotency, parts, turns
+from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.errors import GonogoError
+from shared.lifecycle import drafts, idempotency, parts, turns
 from shared.lifecycle.cutting import cut
+from shared.lifecycle.drafts import Kept
 from shared.lifecycle.purging import purge
+from shared.lifecycle.received import NewBatch, Notes, Piece, ReceivedItem, Terms
 from shared.lifecycle.tagging import columns
 from shared.store.engine import Database, clock
 from shared.store.records import BatchRecord
@@ -36,77 +35,6 @@ class UploadLost(GonogoError):
     """The upload was given up meanwhile, or a retry of it took over."""
 
     code = "upload_lost"
-
-
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """The facts of a batch that no option decides."""
-
-    id: str
-    tenant: str
-    origin: str = "batch"
-    traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The options of a batch together with the values that the model and the settings gave for the rest."""
-
-    lane: str
-    model_id: str
-    point: OperatingPoint
-    retention_s: float
-    guarded: bool = False  # whether the model knows how its images look
-    deadline_s: float | None = None
-    on_error: str = "continue"
-    webhook: dict[str, Any] | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    name: str | None = None
-    part_rule: str = PartRule.ANY_DEFECT
-    expected_views: list[str] | None = None
-    labels: Mapping[str, str | None] = field(default_factory=dict)  # by the names of contract.options.LABELS
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedItem:
-    """An image of a pack, or one that was refused: then `error` has its code and detail, and `length` is 0."""
-
-    seq: int
-    filename: str
-    sha256: str | None
-    offset: int
-    length: int
-    error: tuple[ItemErrorCode, str] | None = None
-    frame: int | None = None  # which of several images in the bytes, from 1
-    tags: Tags | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The items of one durable pack of `size` bytes. The images without an error become one chunk, if there are any."""
-
-    pack: int
-    size: int
-    items: Sequence[ReceivedItem]
-
-    @property
-    def good(self) -> list[ReceivedItem]:
-        return [item for item in self.items if item.error is None]
-
-    @property
-    def has_parts(self) -> bool:
-        return any(item.tags is not None and item.tags.part_id is not None for item in self.items)
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """Files that became no item: how many, and the first of them as warnings."""
-
-    skipped: int = 0
-    warnings: Sequence[BatchWarning] = ()
-
-    def columns(self) -> dict[str, Any]:
-        return {"skipped": self.skipped, "warnings": list(self.warnings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +100,14 @@ def open_batch(
     lease_s: float | None,
     hold: bool,
     notes: Notes = _NO_NOTES,
+    has_parts: bool = False,
 ) -> Sealed | None:
     """Insert a batch with its first piece; returns it if it is sealed.
 
     `lease_s` None seals it at once: a small submission is one transaction. `hold` keeps the chunk from being claimed
     until the seal, which is when the terms are known for sure.
     """
-    counts = _counts(piece)
+    added = counts([piece])
     row = connection.execute(
         _INSERT_BATCH,
         {
@@ -189,18 +118,18 @@ def open_batch(
             "status": BatchStatus.QUEUED,
             "sealed": lease_s is None,
             "lease_s": lease_s,
-            "total": counts["n"],
-            "queued": counts["n_queued"],
-            "failed": counts["n_failed"],
-            "bytes": counts["n_bytes"],
+            "total": added["n"],
+            "queued": added["n_queued"],
+            "failed": added["n_failed"],
+            "bytes": added["n_bytes"],
             "created_at": at,
             "metadata": terms.metadata,  # an insert names columns; the attribute is `metadata_`
             **_decided(terms, at),
             **notes.columns(),
         },
     ).one()
-    _add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
-    if lease_s is None and piece.has_parts:
+    add(connection, batch.id, piece, terms.lane, at=at, hold=hold)
+    if lease_s is None and has_parts:
         _make_parts(connection, batch.id)
     return _sealed(connection, BatchRecord._make(row), 0) if lease_s is None else None
 
@@ -211,8 +140,8 @@ def append(
     """Add a piece to an open batch and prolong the lease of its upload."""
     if not piece.items:
         return
-    connection.execute(_GROW, {"in_batch": batch_id, "lease_s": lease_s, **_counts(piece)})
-    _add(connection, batch_id, piece, lane, at=at, hold=hold)
+    connection.execute(_GROW, {"in_batch": batch_id, "lease_s": lease_s, **counts([piece])})
+    add(connection, batch_id, piece, lane, at=at, hold=hold)
 
 
 def seal(
@@ -246,6 +175,15 @@ def seal(
     return _sealed(connection, BatchRecord._make(row), released)
 
 
+def keep_open(connection: Connection, sealed: Sealed, draft: Kept, draft_s: float) -> None:
+    """Make a draft of a batch, in the transaction that sealed it: no other has seen it sealed.
+
+    It counts for the quotas of its tenant once it is finalized.
+    """
+    drafts.keep_open(connection, sealed.row.id, draft, draft_s)
+    quotas.take_off(connection, sealed.row.tenant, sealed.row.bytes, sealed.row.total)
+
+
 def _make_parts(connection: Connection, batch_id: str) -> None:
     """Make the parts of a sealed batch, and end those whose images were all refused; the sweep sends what they owe."""
     parts.make(connection, batch_id)
@@ -276,13 +214,14 @@ def _sealed(connection: Connection, row: BatchRecord, released: int) -> Sealed:
     return Sealed(released, row.queued + row.processing, row, stored)
 
 
-def _counts(piece: Piece) -> dict[str, int]:
-    good = len(piece.good)
+def counts(pieces: Sequence[Piece]) -> dict[str, int]:
+    """The numbers that the pieces add to their batch."""
+    items, good = sum(len(piece.items) for piece in pieces), sum(len(piece.good) for piece in pieces)
     return {
-        "n": len(piece.items),
+        "n": items,
         "n_queued": good,
-        "n_failed": len(piece.items) - good,
-        "n_bytes": piece.size,
+        "n_failed": items - good,
+        "n_bytes": sum(piece.size for piece in pieces),
     }
 
 
@@ -305,7 +244,7 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
     }
 
 
-def _add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, hold: bool) -> None:
+def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, hold: bool) -> None:
     """The rows of a piece: one for each item, and one chunk that covers the good ones."""
     if piece.items:
         rows = [_item_row(batch_id, piece.pack, item, at) for item in piece.items]

@@ -78,3 +78,17 @@ class Part(Base):
         Index("ix_parts_part_id", "tenant", "part_id", "batch_id"),
         {"sqlite_with_rowid": False},
     )
+
+
+class DraftPart(Base):
+    """A part of a draft that has arrived, by the number that the client gave it."""
+
+    __tablename__ = "draft_parts"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    items: Mapped[int]
+    created_at: Mapped[float]
+
+    __table_args__ = ({"sqlite_with_rowid": False},)

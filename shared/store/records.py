@@ -109,6 +109,8 @@ class BatchRecord(NamedTuple):
     defect_parts: int
     no_defect_parts: int
     review_parts: int
+    draft: JsonObject | None
+    packs: int
 
 
 class ChunkRecord(NamedTuple):

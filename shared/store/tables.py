@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery
-from shared.store.item_tables import Item, Part
+from shared.store.item_tables import DraftPart, Item, Part
 from shared.store.records import JsonObject
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Batch",
     "Chunk",
     "Delivery",
+    "DraftPart",
     "Event",
     "Item",
     "ModelActivation",
@@ -164,6 +165,8 @@ class Batch(Base):
     defect_parts: Mapped[int] = mapped_column(default=0, server_default="0")
     no_defect_parts: Mapped[int] = mapped_column(default=0, server_default="0")
     review_parts: Mapped[int] = mapped_column(default=0, server_default="0")
+    draft: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
+    packs: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         Index("ix_batches_tenant", "tenant", "id"),

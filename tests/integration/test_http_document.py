@@ -25,6 +25,7 @@ from shared.store.engine import clock
 from shared.store.tables import Item, Worker
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
+from tests.harness.forms import image_parts
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -93,6 +94,10 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
     """Things that valid requests name: open and ended batches, an item, keys, models."""
     data = next(iter(images.values()))
     waiting = [app.submit({"a.jpg": data}, {"priority": "low"})["id"] for _ in range(30)]
+    drafts = [
+        app.post_form("/v1/batches?draft=true", *image_parts({"a.jpg": data})).get_json()["id"]
+        for _ in range(30)
+    ]
     ended = [app.finished({"a.jpg": data})["id"] for _ in range(3)]
     item = app.results(ended[0])[0]["id"]
     made = [app.call("POST", "/v1/api-keys", json={"name": "x"}).get_json()["id"] for _ in range(90)]
@@ -115,6 +120,9 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
         "batch_id": [ended[0]],
         "DELETE /v1/batches/{batch_id} batch_id": ended[1:],
         "POST /v1/batches/{batch_id}/cancel batch_id": waiting,
+        "POST /v1/batches/{batch_id}/items batch_id": drafts[:3],
+        "PUT /v1/batches/{batch_id}/manifest batch_id": drafts[:3],
+        "POST /v1/batches/{batch_id}/finalize batch_id": drafts[3:],
         "item_id": [item],
         "key_id": made[:30],
         "POST /v1/api-keys/{key_id}/rotate key_id": made[30:],

@@ -9,7 +9,8 @@ from shared.clock import now
 from shared.contract.operating_point import OperatingPoint
 from shared.ids import new_id
 from shared.lifecycle import idempotency, uploads
-from shared.lifecycle.uploads import NewBatch, Notes, Piece, ReceivedItem, Terms, UploadLost
+from shared.lifecycle.received import NewBatch, Notes, Piece, ReceivedItem, Terms
+from shared.lifecycle.uploads import UploadLost
 from shared.store.engine import Database, clock
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Chunk, Item, Submission

@@ -1,5 +1,6 @@
 """Batches: submit, list, poll, cancel."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, g, json, request
@@ -7,7 +8,7 @@ from flask import Blueprint, Response, g, json, request
 from shared.contract.batches import BatchPayload
 from shared.contract.options import SubmissionForm
 from shared.contract.pages import Page
-from shared.contract.queries import BatchListQuery, BatchQuery
+from shared.contract.queries import BatchListQuery, BatchQuery, SubmitQuery
 from shared.lifecycle.purging import purge
 from web.http import trail
 from web.http.auth import require
@@ -18,9 +19,11 @@ from web.resources import batches
 from web.service import Service, service
 from web.upload import submission
 from web.upload.body import Body
+from web.upload.submission import Accepted
 
 blueprint = Blueprint("batches", __name__)
-_FIRST_TAG = "gonogo.first_tag"
+_FIRST_TAG, _ACCEPTED = "gonogo.first_tag", "gonogo.accepted"
+_PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
 
 
 @blueprint.post("/v1/batches")
@@ -28,6 +31,7 @@ _FIRST_TAG = "gonogo.first_tag"
 @operation(
     "Submit a batch of images",
     {202: BatchPayload},
+    query=SubmitQuery,
     body={"multipart/form-data": SubmissionForm},
     problems=(400, 409, 413, 415, 422, 429, 503),
     headers={
@@ -35,31 +39,54 @@ _FIRST_TAG = "gonogo.first_tag"
             "the same key with the same content returns the first answer",
             {"minLength": 1, "maxLength": 255},
         ),
+        "Prefer": "`wait=20` (RFC 7240): as the parameter `wait`, which goes before it",
         "traceparent": "W3C trace context, carried to the worker and the webhook",
     },
-    answer_headers={"Idempotent-Replayed": "`true` where this is the answer of an earlier submission"},
+    answer_headers={
+        "Idempotent-Replayed": "`true` where this is the answer of an earlier submission",
+        "Preference-Applied": "the `wait` of the header Prefer",
+    },
 )
 @streams_body
-def submit() -> Response:
-    here = service()
-    accepted = submission.submit(
+def submit(query: SubmitQuery) -> Response:
+    here, environ = service(), request.environ
+    # A view that waits runs again from its start, without its body: the submission is kept in the environ.
+    accepted = environ.get(_ACCEPTED) or environ.setdefault(_ACCEPTED, _submit(here, query))
+    preferred = _preferred_wait()
+    wait = query.get("wait", preferred or 0.0)
+    row = (None if wait else accepted.row) or batches.find(here, g.tenant, accepted.batch_id)
+    if wait and row.finished_at is None and not query["draft"]:
+        here.waiting.hold(environ, row.id, wait)
+    payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
+    if accepted.shows_secret and row.webhook is not None:
+        payload["webhook_secret"] = row.webhook["secret"]
+    response = Response(json.dumps(payload), 202, content_type="application/json")
+    response.headers["Location"] = payload["links"]["self"]
+    if row.finished_at is None:
+        response.headers["Retry-After"] = "1"
+    if accepted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    if preferred is not None and "wait" not in query:
+        response.headers["Preference-Applied"] = f"wait={preferred:g}"
+    return response
+
+
+def _submit(here: Service, query: SubmitQuery) -> Accepted:
+    return submission.submit(
         here,
         g.tenant,
         Body.of(request),
         key=request.headers.get("Idempotency-Key"),
         traceparent=traceparent(request),
         actor=trail.actor(),
+        draft=query["draft"],
     )
-    row = accepted.row or batches.find(here, g.tenant, accepted.batch_id)
-    payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
-    if accepted.shows_secret and row.webhook is not None:
-        payload["webhook_secret"] = row.webhook["secret"]
-    response = Response(json.dumps(payload), 202, content_type="application/json")
-    response.headers["Location"] = payload["links"]["self"]
-    response.headers["Retry-After"] = "1"
-    if accepted.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+
+
+def _preferred_wait() -> float | None:
+    """The seconds of `Prefer: wait=20`, at most a minute; None without it. A malformed preference counts as none."""
+    found = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
+    return None if found is None else min(float(found[1]), 60.0)
 
 
 @blueprint.get("/v1/batches")

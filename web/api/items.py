@@ -13,7 +13,7 @@ from shared.contract.csv_columns import CSV_COLUMNS, csv_line
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import Page
 from shared.contract.queries import ItemListQuery, ResultsQuery
-from shared.contract.states import FINISHED_BATCH
+from shared.contract.states import FINISHED_BATCH, BatchStatus
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
 from shared.store.tables import Item
@@ -74,13 +74,15 @@ def get_thumbnail(item_id: str) -> Response:
     "Every item, streamed in submission order",
     {200: tuple(_MEDIA_TYPES.values())},
     query=ResultsQuery,
-    problems=(400, 404, 406),
+    problems=(400, 404, 406, 409),
     headers={"Accept": "application/x-ndjson or text/csv, with weights; `format` goes before it"},
     answer_headers={"X-Incomplete": "`true` while the batch runs", "Content-Disposition": "a filename"},
 )
 def get_results(batch_id: str, query: ResultsQuery) -> Response:
     here = service()
     row = batches.find(here, g.tenant, batch_id)
+    if row.status == BatchStatus.DRAFT:
+        raise HttpProblem(409, "wrong_state", f"{batch_id} is a draft: finalize it first")
     form = query.get("format") or _accepted_form()
     lines: Iterator[bytes]
     if form == "csv":

@@ -148,7 +148,11 @@ def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Sch
         {"name": place, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for place in rule.arguments
     ]
-    parameters += [_query(each, schema) for each, schema in schemas.properties(described.query).items()]
+    required = described.query.__required_keys__
+    parameters += [
+        {**_query(each, schema), "required": each in required}
+        for each, schema in schemas.properties(described.query).items()
+    ]
     request_headers = dict(described.headers)
     if 304 in described.answers:
         request_headers["If-None-Match"] = "the ETag you know: 304 where nothing has changed since"

@@ -6,12 +6,12 @@ from sqlalchemy import and_, bindparam, false, or_, select
 
 from shared.access import audit
 from shared.access.audit import Actor
-from shared.contract.batches import BatchPayload
+from shared.contract.batches import BatchPayload, draft_payload
 from shared.contract.options import LABELS
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import BatchListQuery
 from shared.contract.states import BatchStatus
-from shared.lifecycle import closing
+from shared.lifecycle import closing, drafts
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch
 from web.http.cursors import Cursors
@@ -20,7 +20,8 @@ from web.resources.metadata import noted
 from web.service import Service
 
 _ROWS = Batch.__table__
-_VISIBLE = and_(Batch.id == bindparam("id"), Batch.tenant == bindparam("tenant"), Batch.sealed.is_(True))
+_SHOWN = or_(Batch.sealed.is_(True), Batch.status == BatchStatus.DRAFT)
+_VISIBLE = and_(Batch.id == bindparam("id"), Batch.tenant == bindparam("tenant"), _SHOWN)
 _GET = select(_ROWS).where(_VISIBLE)
 _VERSION = select(Batch.version, Batch.finished_at).where(_VISIBLE)
 
@@ -50,7 +51,12 @@ def tag(batch_id: str, version: int) -> str:
 
 def shown(here: Service, row: BatchRecord, base: str) -> BatchPayload:
     """A batch as the contract shows it; `base` is the service's URL, for the links."""
-    return here.batch_payload(row, base)
+    payload = here.batch_payload(row, base)
+    if row.status == BatchStatus.DRAFT:
+        with here.database.read() as connection:
+            numbers = drafts.arrived(connection, row.id)
+        payload["draft"] = draft_payload(numbers, row.upload_lease_until)
+    return payload
 
 
 def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> ListPayload:
@@ -58,7 +64,7 @@ def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> Lis
     ended, limit = Batch.finished_at.is_not(None), query["limit"]
     cursors = Cursors("batches", tenant, query=query)
     rows = select(_ROWS).where(
-        Batch.tenant == tenant, Batch.sealed.is_(True), Batch.origin == query["origin"], *_filters(query)
+        Batch.tenant == tenant, _SHOWN, Batch.origin == query["origin"], *_filters(query)
     )
     if (cursor := cursors.decode(bool, str)) is not None:
         was_ended, last_id = cursor

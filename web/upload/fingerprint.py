@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.lifecycle.uploads import ReceivedItem
+from shared.lifecycle.received import ReceivedItem
 
 
 class Fingerprint:

@@ -3,7 +3,7 @@
 import hashlib
 
 from shared.errors import ItemErrorCode
-from shared.lifecycle.uploads import ReceivedItem
+from shared.lifecycle.received import ReceivedItem
 
 
 class IncomingImage:

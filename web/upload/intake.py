@@ -25,8 +25,10 @@ from shared.contract.states import Lane
 from shared.errors import ItemErrorCode
 from shared.ids import new_id
 from shared.lifecycle import idempotency, open_work, tagging, uploads
+from shared.lifecycle.drafts import Kept
+from shared.lifecycle.received import NewBatch, Piece, ReceivedItem
 from shared.lifecycle.tagging import Stored
-from shared.lifecycle.uploads import NewBatch, Piece, ReceivedItem, Sealed, UploadLost
+from shared.lifecycle.uploads import Sealed, UploadLost
 from shared.registry import versions
 from shared.store.records import BatchRecord
 from shared.store.tallies import FAILURES, Key, Sum
@@ -61,11 +63,13 @@ class Intake:
         traceparent: str | None = None,
         store: bool = True,
         key: str | None = None,
+        draft: bool = False,
         actor: Actor = SERVICE,
     ) -> None:
         self.service, self.settings = service, service.settings
         self.batch = NewBatch(new_id("bat"), tenant, origin, traceparent)
         self.options, self.store, self.key, self._actor = options, store, key, actor
+        self.draft = draft
         self.skipped = Skipped()
         self._items: list[ReceivedItem] = []
         self._image = IncomingImage("", 0, 0)
@@ -181,7 +185,7 @@ class Intake:
 
     def seal(self) -> None:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
-        if self.total == 0:
+        if self.total == 0 and not self.draft:
             raise HttpProblem(400, "no_images", self.skipped.sentence(), errors=self.skipped.errors())
         late = dict[int, Tags]()
         if self.manifest is not None:
@@ -189,7 +193,7 @@ class Intake:
             self.manifest.check_taken()
         # While an item is open, the worker that ends the last one completes the batch. To ask here as well would only
         # hold up the worker that is about to claim.
-        if self._commit(seal=True, late=late) == 0:
+        if self._commit(seal=True, late=late) == 0 and not self.draft:
             self.service.complete(self.batch_id)
 
     def _tagged(self, file: list[ReceivedItem]) -> list[ReceivedItem]:
@@ -265,6 +269,7 @@ class Intake:
                     lease_s=None if seal else settings.upload_lease_s,
                     hold=hold,
                     notes=self.skipped.notes(),
+                    has_parts=self._has_parts and not self.draft,
                 )
             else:
                 lane, lease_s = options["priority"], settings.upload_lease_s
@@ -277,10 +282,10 @@ class Intake:
                         at=at,
                         most_items=self._progress.most_items,
                         notes=self.skipped.notes(),
-                        has_parts=self._has_parts,
+                        has_parts=self._has_parts and not self.draft,
                     )
             if sealed is not None:
-                self._accept(connection, sealed, bounds)
+                self._accept(connection, sealed, bounds, options)
         self.service.tallies.add(
             (Key(FAILURES, item.error[0]), Sum(1)) for item in piece.items if item.error is not None
         )
@@ -289,12 +294,15 @@ class Intake:
             self.service.announcer.chunk_queued(options["priority"])
         self._items, self._writer = [], None
         self._pack += 1
-        self.row = sealed.row if sealed and sealed.open and not self._has_parts else None
+        self.row = sealed.row if sealed and sealed.open and not self._has_parts and not self.draft else None
         return sealed.open if sealed else 0
 
-    def _accept(self, connection: Any, sealed: Sealed, bounds: Bounds) -> None:
+    def _accept(self, connection: Any, sealed: Sealed, bounds: Bounds, options: Options) -> None:
         """The last word on a submission, in the transaction of its seal: quotas, its key, and the audit trail."""
         check_stored(bounds, sealed.stored)
+        if self.draft:
+            draft = Kept({"frames": options["frames"]}, self._pack + 1)
+            uploads.keep_open(connection, sealed, draft, self.settings.draft_s)
         if self.key is not None:
             mine = (self.batch.tenant, self.key, self.batch_id)
             if not idempotency.finish(connection, *mine, self.fingerprint()):

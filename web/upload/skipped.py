@@ -2,7 +2,7 @@
 
 from shared.contract.batches import BatchWarning
 from shared.contract.problems import ErrorEntry
-from shared.lifecycle.uploads import Notes
+from shared.lifecycle.received import Notes
 
 MAX_NAMED = 100
 _IN_A_SENTENCE = 5

@@ -39,6 +39,7 @@ def submit(
     key: str | None = None,
     traceparent: str | None = None,
     actor: Actor = SERVICE,
+    draft: bool = False,
 ) -> Accepted:
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
     began = time.perf_counter()
@@ -50,7 +51,7 @@ def submit(
         # A submission that was accepted before is answered again, however full the service is: it adds no work.
         if not _is_finished(service, tenant, key):
             raise
-    intake = Intake(service, tenant, traceparent=traceparent, key=key, actor=actor)
+    intake = Intake(service, tenant, traceparent=traceparent, key=key, actor=actor, draft=draft)
     first = _claim(service, intake)
     intake.store = first is None
     try:

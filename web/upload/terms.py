@@ -6,7 +6,7 @@ from typing import cast
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.contract.options import LABELS, Options
 from shared.contract.problems import ErrorEntry
-from shared.lifecycle.uploads import Terms
+from shared.lifecycle.received import Terms
 from shared.registry.versions import ModelPoint
 from shared.settings import Settings
 from web.http.problems import HttpProblem

@@ -1,0 +1,38 @@
+"""Drafts of a tenant: finalize one, and give the images of one their tags."""
+
+from shared.lifecycle import closing, drafts, tagging
+from shared.store.records import BatchRecord
+from web.http.problems import HttpProblem
+from web.resources import batches
+from web.service import Service
+from web.upload.manifest import Manifest
+
+
+def finalize(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+    """Close a draft and return the batch; closing it again does nothing. Raises 404, or 409 for any other batch."""
+    row = batches.find(here, tenant, batch_id)
+    with here.database.write() as connection:
+        closed = drafts.finalize(connection, batch_id)
+        if closed is None and not (row.sealed and drafts.was_draft(connection, batch_id)):
+            why = "holds no image" if row.draft is not None else "is no draft"
+            raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
+    if closed is not None and closed.abort:
+        with here.database.write() as connection:
+            closing.abort(connection, batch_id)
+    if closed is not None and (closed.abort or closed.open == 0):
+        here.complete(batch_id)
+    here.waiting.wake(batch_id)
+    return batches.find(here, tenant, batch_id)
+
+
+def tag(here: Service, tenant: str, batch_id: str, text: bytes) -> BatchRecord:
+    """Give the images of a draft the tags of a manifest, in place of those they have. Raises 404, 409 or 422."""
+    manifest = Manifest(text, here.settings.max_batch_items)
+    batches.find(here, tenant, batch_id)
+    with here.database.read() as connection:
+        tags = manifest.take_late(tagging.stored(connection, batch_id))
+    manifest.check_taken()
+    with here.database.write() as connection:
+        if not tagging.retag(connection, batch_id, tags, here.settings.draft_s):
+            raise HttpProblem(409, "wrong_state", f"{batch_id} is no draft")
+    return batches.find(here, tenant, batch_id)
