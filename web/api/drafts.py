@@ -56,6 +56,7 @@ def append_items(batch_id: str, query: AppendQuery) -> Response:
 @streams_body
 def put_manifest(batch_id: str) -> dict[str, Any]:
     here = service()
+    batches.find(here, g.tenant, batch_id)
     text = bytearray()
     while block := request.stream.read(2**17):
         text += block
