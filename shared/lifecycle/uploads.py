@@ -7,7 +7,7 @@ sealed. An upload is a claim with a lease; the sweep purges it once the lease ha
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, update
@@ -180,8 +180,10 @@ def keep_open(connection: Connection, sealed: Sealed, draft: Kept, draft_s: floa
 
     It counts for the quotas of its tenant once it is finalized.
     """
-    drafts.keep_open(connection, sealed.row.id, draft, draft_s)
-    quotas.take_off(connection, sealed.row.tenant, sealed.row.bytes, sealed.row.total)
+    row = sealed.row
+    assert row is not None  # a seal returns it
+    drafts.keep_open(connection, row.id, draft, draft_s)
+    quotas.take_off(connection, row.tenant, row.bytes, row.total)
 
 
 def _make_parts(connection: Connection, batch_id: str) -> None:

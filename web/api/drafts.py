@@ -68,7 +68,7 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/batches/<batch_id>/finalize")
 @require("submit")
-@operation("Close a draft to appends", {200: BatchPayload}, problems=(404, 409))
+@operation("Close a draft to appends", {200: BatchPayload}, problems=(404, 409, 429))
 def finalize_batch(batch_id: str) -> dict[str, Any]:
     here = service()
     return dict(batches.shown(here, drafts.finalize(here, g.tenant, batch_id), base_url(request)))

@@ -5,15 +5,19 @@ from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.resources import batches
 from web.service import Service
+from web.upload.capacity import check_stored
 from web.upload.manifest import Manifest
 
 
 def finalize(here: Service, tenant: str, batch_id: str) -> BatchRecord:
-    """Close a draft and return the batch; closing it again does nothing. Raises 404, or 409 for any other batch."""
+    """Close a draft and return the batch; closing it again does nothing. Raises 404, 409 for any other batch,
+    and 429 over a quota."""
     row = batches.find(here, tenant, batch_id)
     with here.database.write() as connection:
         closed = drafts.finalize(connection, batch_id)
-        if closed is None and not (row.sealed and drafts.was_draft(connection, batch_id)):
+        if closed is not None:
+            check_stored(here.capacity.bounds(tenant), closed.stored)
+        elif not (row.sealed and drafts.was_draft(connection, batch_id)):
             why = "holds no image" if row.draft is not None else "is no draft"
             raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
     if closed is not None and closed.abort:
