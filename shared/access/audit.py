@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.store.records import AuditRecord
 from shared.store.tables import AuditChain, AuditEntry
 
+CHAINS = 16  # made by the migration
 _LONGEST_ADDRESS = 64
 _HEAD = select(AuditChain.chain, AuditChain.seq, AuditChain.hash)
 # SQLite has one writer at a time and no row locks: SQLAlchemy leaves FOR UPDATE out there, and the first chain is free.
@@ -62,6 +63,8 @@ def append(
     head = connection.execute(_FREE).first()
     if head is None:  # every chain is held: wait for one of them
         chains = connection.scalars(_CHAINS).all()
+        if not chains:
+            raise RuntimeError("the audit trail has lost its chains: run `gonogo doctor`")
         head = connection.execute(_CHAIN, {"wanted": secrets.choice(chains)}).one()
     entry = AuditRecord(
         chain=head.chain,

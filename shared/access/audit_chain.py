@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from shared.access.audit import SERVICE, append, digest
+from shared.access.audit import CHAINS, SERVICE, append, digest
 from shared.registry.activations import INSTALLATION
 from shared.store.records import AuditRecord
 from shared.store.tables import AuditChain, AuditEntry
@@ -43,6 +43,8 @@ def count(connection: Connection) -> int:
 def verify(connection: Connection) -> Iterator[Fault]:
     """Every place where an entry was changed, removed or inserted. Entries may be added meanwhile."""
     heads = connection.execute(_HEADS).all()
+    for chain in sorted(set(range(1, CHAINS + 1)) - {head.chain for head in heads}):
+        yield Fault(chain, 0, None, "is missing: it is the head of the chain")
     for head in heads:
         yield from _verify_chain(
             connection, head.chain, head.seq, head.hash, head.pruned_seq, head.pruned_hash

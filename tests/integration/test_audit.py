@@ -134,6 +134,19 @@ def test_a_gap_is_told_once_and_an_empty_trail_is_a_gap(trail: Database) -> None
     assert faults(trail) == ["an entry (chain 1, number 1) and those up to number 5 are missing"]
 
 
+def test_a_head_that_is_gone_is_found_and_nothing_is_done_without_an_entry(trail: Database) -> None:
+    enter(trail)
+    with trail.write() as connection:
+        connection.execute(delete(AuditChain).where(AuditChain.chain == 7))
+    assert faults(trail) == ["an entry (chain 7, number 0) is missing: it is the head of the chain"]
+    with trail.write() as connection:
+        connection.execute(delete(AuditEntry))
+        connection.execute(delete(AuditChain))
+    assert len(faults(trail)) == 16
+    with pytest.raises(RuntimeError, match="gonogo doctor"):
+        enter(trail)
+
+
 def test_an_inserted_entry_is_named(trail: Database) -> None:
     enter(trail, 3)
     last = rows(trail)[-1]
