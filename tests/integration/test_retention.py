@@ -4,21 +4,24 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
+from shared.access import audit_chain, sessions
 from shared.clock import now
 from shared.contract.states import DeliveryStatus
 from shared.lifecycle import counters, purging
-from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Submission
+from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Session, Submission
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
-from worker.upkeep.sweep import Sweep
+from worker.upkeep.steps import audit
+from worker.upkeep.sweep import Sweep, heal
 
 WEBHOOK = {"webhook": {"url": "https://receiver.example"}}
 
@@ -254,3 +257,27 @@ def test_a_real_sweep_removes_what_is_over_and_ends_what_lost_its_bytes(
     ended = stack.finish(lost, 120)
     assert (ended["status"], ended["outcome"]) == ("completed", "all_failed")
     assert {item["error"]["code"] for item in stack.items(lost)} == {"fetch_failed"}
+
+
+def test_ended_sessions_and_outlived_audit_entries_go_and_the_others_stay(
+    app: Application, sweep: Sweep
+) -> None:
+    key_id = app.get("/v1/api-keys")["data"][0]["id"]
+    with app.database.write() as connection:
+        over, _ = sessions.begin(connection, key_id, -1)
+        kept, _ = sessions.begin(connection, key_id, 600)
+    made = app.call("POST", "/v1/api-keys", json={"name": "audited"}).get_json()["id"]
+    sweep.run_once()
+    with app.database.read() as connection:
+        found = set(connection.scalars(select(Session.id)))
+    assert kept in found
+    assert over not in found
+    assert app.get(f"/v1/audit?object_id={made}")["data"], "its retention is a year"
+    time.sleep(0.01)
+    brief = replace(sweep.site, settings=replace(sweep.site.settings, audit_retention_s=0.0))
+    heal(brief, audit, 100)
+    assert app.get(f"/v1/audit?object_id={made}")["data"] == []
+    (entry,) = app.get("/v1/audit?tenant=*&limit=1")["data"]
+    assert (entry["action"], entry["key_id"]) == ("audit.prune", None)
+    with app.database.read() as connection:
+        assert list(audit_chain.verify(connection)) == []

@@ -71,7 +71,7 @@ def main() -> None:
     limits, front = Limits(threads=settings.web_threads), Front.of(settings)
     bridge = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
     served = bridge if settings.metrics_at is None else MetricsAddress(bridge, settings.metrics_at[1])
-    lines = None if settings.access_log == "off" else Lines(settings.access_log)
+    lines = _lines(settings.access_log)
     config.app = served if lines is None else AccessLog(served, lines)
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.
     gc.collect()
@@ -83,6 +83,15 @@ def main() -> None:
     finally:
         if lines is not None:
             lines.stop()
+
+
+def _lines(target: str) -> Lines | None:
+    """The access log that the settings ask for; ends the start with a line where it cannot be written."""
+    try:
+        return None if target == "off" else Lines(target)
+    except OSError as error:
+        log.error("GONOGO_ACCESS_LOG: %s: %s", target, error.strerror)
+        raise SystemExit(_STARTUP_FAILED) from error
 
 
 def streams_body(app: Any) -> Any:

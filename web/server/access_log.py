@@ -6,6 +6,7 @@ carry secrets. A file is opened for each batch of lines, so that a rotation by r
 
 import contextlib
 import logging
+import math
 import os
 import queue
 import sys
@@ -23,17 +24,22 @@ from web.live.waits import FACTS
 _WAITING_LINES = 10_000
 _LINES_AT_ONCE = 1000
 _STOP_S = 5.0
+_WARN_EVERY_S = 60.0
 log = logging.getLogger(__name__)
 _App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class Lines:
-    """Lines on their way to a file or to stderr. While the target takes none, the newest are dropped and counted."""
+    """Lines on their way to a file or to stderr. While the target takes none, the newest are dropped and counted.
+
+    Raises OSError where the target cannot be written.
+    """
 
     def __init__(self, target: str) -> None:
         self._file = None if target == "stderr" else Path(target)
         self._lines: queue.Queue[bytes | None] = queue.Queue(_WAITING_LINES)
-        self._dropped = 0
+        self._dropped, self._warned_at = 0, -math.inf
+        self._write(b"")  # a target that cannot be written is said at the start
         self._thread = threading.Thread(target=self._write_all, name="access-log", daemon=True)
         self._thread.start()
 
@@ -61,7 +67,12 @@ class Lines:
                 self._write(b"".join(line for line in taken if line is not None))
             except OSError as error:
                 self._dropped += len(taken)
-                log.warning("%d lines of the access log are lost so far: %s", self._dropped, error)
+                self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        if time.monotonic() - self._warned_at > _WARN_EVERY_S:
+            self._warned_at = time.monotonic()
+            log.warning("%d lines of the access log are lost so far: %s", self._dropped, error)
 
     def _write(self, text: bytes) -> None:
         if self._file is None:

@@ -134,7 +134,13 @@ def test_a_file_that_is_rotated_away_is_made_again(ask: Ask, file: Path) -> None
     assert len(entries(file, 1)) == 1
 
 
-def test_a_target_that_cannot_be_written_costs_lines_and_no_request(ask: Ask, file: Path) -> None:
+def test_a_target_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="nowhere"):
+        Lines(str(tmp_path / "nowhere" / "access.log"))
+
+
+def test_a_target_that_cannot_be_written_later_costs_lines_and_no_request(ask: Ask, file: Path) -> None:
+    file.unlink()
     file.mkdir()
     assert b"200 OK" in ask("GET /livez HTTP/1.1\nHost: x\nConnection: close\n\n")
     assert b"200 OK" in ask("GET /livez HTTP/1.1\nHost: x\nConnection: close\n\n")
