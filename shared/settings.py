@@ -104,7 +104,7 @@ class Settings:
     micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     interactive_chunk_s: float = _setting(
-        0.1, "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long"
+        0.05, "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long"
     )
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
@@ -146,6 +146,13 @@ class Settings:
     max_tenant_retention_s: float = _setting(
         0.0, "longest retention in seconds that a tenant may ask for; 0: no bound"
     )
+    rate_limit_requests: int = _setting(
+        120_000, "requests of one key in a window, over which it gets 429; 0: no limit"
+    )
+    rate_limit_wrong_keys: int = _setting(
+        60, "requests with a wrong key from one address in a window, over which they get 429; 0: no limit"
+    )
+    rate_limit_window_s: int = _setting(60, "seconds of a window of the rate limits", at_least=1)
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
     audit_retention_s: float = _setting(365 * 86400.0, "seconds an entry of the audit trail is kept")

@@ -31,15 +31,16 @@ from web.api import (
     steering,
     workers,
 )
-from web.http import precheck, problems
+from web.http import precheck, problems, rate_limits
 from web.http.known_keys import KnownKeys
+from web.http.rate_limits import RateLimits
 from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
 from web.live.waits import FACTS, PARKED, BlockingWaits, Parked
 from web.openapi import document
 from web.pages import views as pages
-from web.service import Service
+from web.service import Service, service
 from web.upload.capacity import Capacity
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> Flask:
         refused_keys=RefusedKeys(database),
         model_refs={},
         tallies=tallies,
+        rate_limits=RateLimits(settings),
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["GONOGO_VERSION"] = installed_version()
@@ -114,6 +116,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     _note_facts()
+    rate_limits.show(service().rate_limits, response, request.environ[FACTS])
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.path == "/readyz" or PARKED in request.environ:

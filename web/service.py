@@ -17,6 +17,7 @@ from shared.store.records import BatchRecord
 from shared.store.tables import ModelVersion
 from shared.store.tallies import Tallies
 from web.http.known_keys import KnownKeys
+from web.http.rate_limits import RateLimits
 from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
 from web.live.waiting import WaitingRoom
@@ -36,6 +37,7 @@ class Service:
     refused_keys: RefusedKeys
     model_refs: dict[str, ModelRef]
     tallies: Tallies
+    rate_limits: RateLimits
 
     def model_ref(self, model_id: str) -> ModelRef:
         """Id, name and sha256 of a model version, remembered since it never changes."""

@@ -43,6 +43,8 @@ REQUEST_CODES = {
     "overloaded": "The web process has more requests in hand than it takes. Send it again after Retry-After.",
     "quota_exceeded": "Your tenant has used up a quota: stored bytes or items, or open items. The detail says which, "
     "how much is used, and what to do. Send it again after Retry-After.",
+    "rate_limited": "This key has sent more requests than its rate limit allows, or too many wrong keys came from this "
+    "address. Send it again after Retry-After.",
     "retention_over_quota": "The submission asks for a longer retention than your tenant may have. Ask for less.",
     "part_number_reused": "A part of this number has arrived with other content. Give the other content a new number.",
     "request_too_large": "The body is larger than the service takes.",

@@ -65,7 +65,7 @@ def test_it_is_never_less_than_a_micro_batch_nor_more_than_what_is_set(app: Appl
     assert by_speed(app, chunk_items=7) == 7
 
 
-def test_in_the_interactive_lane_it_is_a_tenth_of_a_second(app: Application) -> None:
+def test_in_the_interactive_lane_it_is_much_smaller(app: Application) -> None:
     """A person who waits for one verdict waits for the chunk in hand first."""
     assert by_speed(app, "interactive") == 16, "while no worker has reported a speed"
     add_worker(app, 2000.0, lanes=("interactive",))

@@ -12,6 +12,8 @@ from shared.contract.scopes import allows
 from shared.store.records import ApiKeyRecord
 from web.http import cookies, trail
 from web.http.problems import HttpProblem
+from web.http.rate_limits import count_request, count_wrong_key
+from web.live.waits import FACTS
 from web.server.front import HOST_SENT
 from web.service import service
 
@@ -41,10 +43,11 @@ def require(scope: str, *, unless: str | None = None) -> Callable[[_View], _View
 
 
 def admit(scope: str) -> None:
-    """Set g.key and g.tenant for a live key with this scope; raises 401 or 403."""
+    """Set g.key and g.tenant for a live key with this scope; raises 401, 403, or 429 for its rate limit."""
     key = _bearer() or _cookie()
     if key is None:
         raise HttpProblem(401, "unauthorized", "send a live API key: Authorization: Bearer KEY")
+    count_request(service().rate_limits, key.id, request.environ.setdefault(FACTS, {}))
     g.key, g.tenant = key, key.tenant  # of a refusal for its scope too: the access log names the key
     if not may(key, scope):
         raise HttpProblem(403, "forbidden", f"this key lacks the scope {scope!r}")
@@ -61,8 +64,15 @@ def _bearer() -> ApiKeyRecord | None:
         return None
     key = service().known_keys.by_secret(secret.strip())
     if key is None:
-        service().refused_keys.note(secret.strip(), trail.actor())
+        _refuse(secret.strip())
     return key
+
+
+def _refuse(secret: str) -> None:
+    """Note a wrong key; raises 429 if too many came from its address."""
+    here = service()
+    here.refused_keys.note(secret, trail.actor())
+    count_wrong_key(here.rate_limits, request.remote_addr, request.environ.setdefault(FACTS, {}))
 
 
 def _cookie() -> ApiKeyRecord | None:
@@ -84,7 +94,7 @@ def sign_in(secret: str) -> ApiKeyRecord:
         _check_origin("begin a session")
     key = here.known_keys.find_live(secret)
     if key is None:
-        here.refused_keys.note(secret, trail.actor())
+        _refuse(secret)
         raise HttpProblem(401, "unauthorized", "this is no live API key")
     former, lasts_s = cookies.token(request), here.settings.session_s
     with here.database.write() as connection:

@@ -25,11 +25,13 @@ _REASONS = {
     200: "Done", 201: "Made", 202: "Accepted", 204: "Done, nothing to say", 304: "Nothing has changed",
     400: "The request can't be used", 401: "No live key", 403: "The key lacks the scope", 404: "There is none",
     406: "No such form", 409: "Not in this state", 413: "Too large", 415: "Another media type is expected",
-    422: "Understood, but it can't be done", 429: "Over your quota", 503: "Not now",
+    422: "Understood, but it can't be done", 429: "Over your quota or rate limit", 503: "Not now",
 }  # fmt: skip
 _ANSWER_HEADERS = {
     "ETag": "the version of what was answered; send it back in If-None-Match",
     "Location": "where the batch is",
+    "RateLimit": "the rate limit of the key: requests left `r`, and the seconds `t` until it begins again",
+    "RateLimit-Policy": "the rate limit of the key: requests `q` in a window of `w` seconds",
     "Retry-After": "seconds to wait before the next try",
     "WWW-Authenticate": "Bearer",
 }
@@ -115,7 +117,11 @@ def _document(app: Flask) -> dict[str, Any]:
         "components": {
             "schemas": schemas.named,
             "headers": {
-                "X-Request-Id": {"description": "yours, or one of ours", "schema": {"type": "string"}}
+                "X-Request-Id": {"description": "yours, or one of ours", "schema": {"type": "string"}},
+                **{
+                    name: {"description": _ANSWER_HEADERS[name], "schema": {"type": "string"}}
+                    for name in ("RateLimit", "RateLimit-Policy")
+                },
             },
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "an API key"},
@@ -216,11 +222,16 @@ def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dic
         made[str(status)] = _response(
             status, {**headers, **described.answer_headers}, _content(kind, schemas)
         )
-    statuses = {400, *described.problems, *((401, 403) if scope else ())}
+    statuses = {400, *described.problems, *((401, 403, 429) if scope else ())}
     problem = {_PROBLEM: {"schema": schemas.of(Problem)}}
     for status in sorted(statuses):
         headers = {name: _ANSWER_HEADERS[name] for name in _PROBLEM_HEADERS.get(status, [])}
         made[str(status)] = _response(status, headers, problem)
+    if scope:  # a request of a key; 401 has none
+        for answered, response in made.items():
+            if answered != "401":
+                for name in ("RateLimit", "RateLimit-Policy"):
+                    response["headers"][name] = {"$ref": f"#/components/headers/{name}"}
     made["default"] = {"description": "Any other error", "content": problem}
     return made
 
