@@ -29,7 +29,7 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
     with ExitStack() as closing:
         made = rig(
             tmp_path, [artifact], kind, processes=processes, chunk_items=4096, micro_batch=32,
-            lease_s=30.0, heartbeat_s=2.0,
+            lease_s=30.0, heartbeat_s=2.0, webhook_timeout_s=300.0,
         )  # fmt: skip
         ill = report_rig(closing.enter_context(made))
         stack = ill.stack
@@ -70,8 +70,6 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
         delay = time.time() - ended
 
         left = ill.batch(floods[0]).queued
-        assert left > 1000, "the flood ended too early to prove anything"
-        assert all(len(one.posts) == 1 for one in receivers[:-1]), "they have answered nothing yet"
         ill.proof(
             f"{_IMAGES} images of one tenant ({left} still queued at the end), {_SILENT} silent receivers: "
             f"predictions of another p50 {percentile(times, 0.5):.0f}, p99 {percentile(times, 0.99):.0f} ms "
@@ -79,6 +77,8 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
             f"webhook of a third after {delay:.2f} s (2 asked)"
         )
         print(ill.saw["fired"])
+        assert left > 1000, "the flood ended too early to prove anything"
+        assert all(len(one.posts) == 1 for one in receivers[:-1]), "they have answered nothing yet"
         assert percentile(times, 0.99) <= 250
         assert delay <= 2
         assert (
