@@ -104,7 +104,8 @@ class Settings:
     micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     interactive_chunk_s: float = _setting(
-        0.05, "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long"
+        0.05,
+        "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long",
     )
     chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
     chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")

@@ -19,7 +19,11 @@ LIMIT, WRONG = 12, 4
 
 @pytest.fixture
 def app(tmp_path: Path, artifact: Path, broker_url: str) -> Iterator[Application]:
-    changed: dict[str, Any] = {"rate_limit_requests": LIMIT, "rate_limit_wrong_keys": WRONG, "rate_limit_window_s": 60}
+    changed: dict[str, Any] = {
+        "rate_limit_requests": LIMIT,
+        "rate_limit_wrong_keys": WRONG,
+        "rate_limit_window_s": 60,
+    }
     with application(tmp_path, artifact, broker_url, **changed) as made:
         yield made
 
@@ -71,7 +75,10 @@ def test_web_processes_count_together(app: Application) -> None:
 
 def test_wrong_keys_are_limited_by_address_and_right_keys_are_not(app: Application) -> None:
     def wrong(address: str, path: str = "/v1/batches") -> int:
-        given: dict[str, Any] = {"key": "gng_0123456789ab_" + "f" * 64, "environ_overrides": {"REMOTE_ADDR": address}}
+        given: dict[str, Any] = {
+            "key": "gng_0123456789ab_" + "f" * 64,
+            "environ_overrides": {"REMOTE_ADDR": address},
+        }
         return app.call("GET", path, **given).status_code
 
     assert [wrong("192.0.2.7") for _ in range(WRONG)] == [401] * WRONG
