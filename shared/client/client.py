@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote, urlencode
 
+from shared.client import in_parts
 from shared.client.errors import ApiError, Unreachable, UnusableInput
+from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken
 from shared.client.multipart import Multipart
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
@@ -93,26 +95,38 @@ class Client:
         idempotency_key: str | None = None,
         progress: Progress | None = None,
         skipped: Skipped | None = None,
+        broken: Broken | None = None,
+        part_bytes: int = PART_BYTES,
+        parts_from: int = PARTS_FROM,
+        resume: str | None = None,
     ) -> BatchPayload:
         """Send files, folders (the images below them, by content) and (name, bytes), or one zip or tar.
 
         `manifest` is CSV or NDJSON with filename, custom_id, part_id, view and metadata of each image.
         `skipped(name, reason)` is called for each file of a folder that is not sent. Every try carries the same
         Idempotency-Key, so that a try after a broken connection does not make a second batch.
+
+        From `parts_from` bytes on, images are sent in parts of `part_bytes`: a broken connection costs one part, and
+        `broken(sent, total, reason)` is called. `resume` names such a batch that this client or another left open.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
         body = Multipart()
         # Sent even if empty, and first: once the service knows the options, it starts on a batch that still comes in.
-        body.add_field("options", json.dumps(options or {}).encode())
-        if manifest is not None:
-            body.add_field(
-                "manifest", manifest if isinstance(manifest, bytes) else _read(manifest), "text/csv"
-            )
+        asked = json.dumps(options or {}).encode()
+        body.add_field("options", asked)
+        text = manifest if isinstance(manifest, bytes | None) else _read(manifest)
+        if text is not None:
+            body.add_field("manifest", text, "text/csv")
         add_sources(body, sources, skipped)
-        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        answer = self._wire.call("POST", "/v1/batches", body=body, headers=headers, progress=progress)
-        return cast("BatchPayload", answer.json())
+        key, told = idempotency_key or uuid.uuid4().hex, in_parts.Told(progress, broken)
+        if resume is None and (body.has_archive or body.length < parts_from):
+            return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
+        if body.has_archive:
+            raise UnusableInput("an archive is sent in one request: only images are sent in parts")
+        return in_parts.submit(
+            self._wire, body, asked, text, told, key=key, part_bytes=part_bytes, resume=resume
+        )
 
     def batch(self, batch_id: str, *, wait: float | None = None) -> BatchPayload:
         """The batch now; with `wait` (seconds, at most 60), once it has changed since this client last read it."""

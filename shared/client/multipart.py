@@ -27,13 +27,15 @@ _ESCAPES = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
 class Multipart:
     """A `multipart/form-data` body; it can be sent any number of times, with the same bytes."""
 
-    def __init__(self) -> None:
-        self._boundary = f"gonogo-{secrets.token_hex(16)}"
+    def __init__(self, boundary: str = "") -> None:
+        self._boundary = boundary or f"gonogo-{secrets.token_hex(16)}"
         self._parts: list[tuple[bytes, str | bytes, int]] = []  # header, path or bytes, size
         self._headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._end = f"--{self._boundary}--\r\n".encode()
         self.length = len(self._end)
         self.parts = 0
+        self._fields = 0
+        self.has_archive = False
 
     @property
     def content_type(self) -> str:
@@ -50,6 +52,7 @@ class Multipart:
             filename = filename.translate(_ESCAPES)
         header = made[0] + filename.encode("utf-8", "surrogateescape") + made[1]
         self._parts.append((header, source, size))
+        self.has_archive = self.has_archive or field == "archive"
         self.length += len(header) + size + 2
         self.parts += 1
 
@@ -60,12 +63,28 @@ class Multipart:
             f"Content-Type: {kind}\r\n\r\n"
         ).encode()
         self._parts.append((header, text, len(text)))
+        self._fields += 1
         self.length += len(header) + len(text) + 2
 
     def add_image(self, name: str, source: str | bytes, size: int, field: str = "images") -> None:
         """An image, with the media type of its extension; the service goes by the content."""
         suffix = name[name.rfind(".") :].lower()
         self.add(field, name, source, size, _MEDIA_TYPES.get(suffix, "application/octet-stream"))
+
+    def split(self, most_bytes: int, most_parts: int) -> "list[Multipart]":
+        """The files in bodies of at most so many bytes and parts, in their order; a larger file is alone in its body.
+
+        The fields, which were added before the files, are left out.
+        """
+        bodies: list[Multipart] = []
+        for header, source, size in self._parts[self._fields :]:
+            length = len(header) + size + 2
+            if not bodies or bodies[-1].length + length > most_bytes or bodies[-1].parts == most_parts:
+                bodies.append(Multipart(self._boundary))
+            bodies[-1]._parts.append((header, source, size))
+            bodies[-1].length += length
+            bodies[-1].parts += 1
+        return bodies
 
     def blocks(self, progress: Callable[[int, int], None] | None = None) -> Iterator[memoryview]:
         """The body block by block, `length` bytes in all. A block is valid until the next one is asked for.

@@ -74,6 +74,19 @@ class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
+class Farthest:
+    """How far a body has come over all tries, and when it last came further."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._sent, self.at = progress, 0, 0.0
+
+    def moved(self, sent: int, total: int) -> None:
+        if sent > self._sent:
+            self._sent, self.at = sent, time.monotonic()
+        if self._progress is not None:
+            self._progress(sent, total)
+
+
 class Transport:
     """The connection to one service, opened when needed. Not for use by two threads at once."""
 
@@ -111,24 +124,29 @@ class Transport:
         hold_s: float = 0.0,
         patience_s: float | None = None,
         progress: Progress | None = None,
+        broken: Callable[[str], None] | None = None,
     ) -> Answer:
         """Send a request and return its answer of status 2xx or 304; raises ApiError or Unreachable.
 
         `repeatable`: sending it twice has the effect of sending it once. `hold_s`: how long the service may
-        keep the answer back on purpose. `patience_s`: how long tries go on, if not as long as usual.
+        keep the answer back on purpose. `patience_s`: how long tries go on, if not as long as usual; a body that gets
+        further than before renews it. `broken(reason)` is called before each try after a broken connection.
         """
+        farthest = Farthest(progress)
 
         def exchange() -> urllib3.BaseHTTPResponse:
             sent: Any = body
             more = dict(headers or {})
             if isinstance(body, Multipart):
                 more |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
-                sent = body.blocks(progress)
+                sent = body.blocks(farthest.moved)
             response = self._open(method, path, sent, headers=more, hold_s=hold_s)
             _ = response.data  # read here, so that an answer that breaks off is asked for again
             return response
 
-        response = self._try(exchange, repeatable=repeatable, patience_s=patience_s)
+        response = self._try(
+            exchange, repeatable=repeatable, patience_s=patience_s, farthest=farthest, broken=broken
+        )
         return Answer(response.status, response.headers, response.data)
 
     @contextlib.contextmanager
@@ -150,10 +168,13 @@ class Transport:
         *,
         repeatable: bool = True,
         patience_s: float | None = None,
+        farthest: "Farthest | None" = None,
+        broken: Callable[[str], None] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """The response of the first exchange that succeeds; raises the last error when the patience ends."""
         began = time.monotonic()
-        ends_at = began + (self._patience_s if patience_s is None else patience_s)
+        patience = self._patience_s if patience_s is None else patience_s
+        ends_at = began + patience
         for tries in itertools.count(1):
             try:
                 response = exchange()
@@ -164,9 +185,13 @@ class Transport:
                     self._was_there = True
                 elif not self._was_there:
                     ends_at = min(ends_at, began + _NOBODY_S)
+                if farthest is not None:
+                    ends_at = max(ends_at, farthest.at + patience)
                 pause = _backoff(tries)
                 if (connected and not repeatable) or time.monotonic() + pause > ends_at:
                     raise self._unreachable(error) from error
+                if broken is not None:
+                    broken(self._unreachable(error).detail)
                 time.sleep(pause)
                 continue
             self._was_there = True

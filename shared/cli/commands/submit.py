@@ -56,6 +56,9 @@ def _help(option: str) -> str:
     metavar="FILE",
     help="CSV or NDJSON: filename, custom_id, part_id, view and metadata of each image.",
 )
+@click.option(
+    "--resume", metavar="BATCH", help="Go on with a batch whose sending ended, with the same files."
+)
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
 @click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
 @click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
@@ -85,6 +88,7 @@ def submit(
     timeout: float | None,
     output: Path | None,
     manifest: Path | None,
+    resume: str | None,
     **asked: Any,
 ) -> int:
     """Send images (files, or folders with everything below them) or one zip or tar as one batch.
@@ -96,7 +100,15 @@ def submit(
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
         try:
-            batch = client.submit(paths, options, manifest=manifest, progress=_sent(), skipped=left_out.add)
+            batch = client.submit(
+                paths,
+                options,
+                manifest=manifest,
+                progress=_sent(),
+                skipped=left_out.add,
+                broken=_broken,
+                resume=resume,
+            )
         finally:
             left_out.say()
         secret = batch.get("webhook_secret")
@@ -125,6 +137,10 @@ def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> Batch
             file=sys.stderr,
         )
         raise
+
+
+def _broken(sent: int, total: int, reason: str) -> None:
+    print(f"\n{reason}: going on at {megabytes(sent)} of {megabytes(total)}", file=sys.stderr, flush=True)
 
 
 def _sent() -> Any:

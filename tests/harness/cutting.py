@@ -1,0 +1,56 @@
+"""A TCP proxy that cuts its links: each of the first links breaks after so many bytes from the client."""
+
+import asyncio
+import contextlib
+import threading
+
+
+class CuttingProxy:
+    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` in a thread.
+
+    `cuts` has a number for each cut; a link that carries less is not cut, and leaves it to a later one.
+    """
+
+    def __init__(self, target: int, cuts: list[int]) -> None:
+        self._target, self._left = target, list(cuts)
+        self._loop = asyncio.new_event_loop()
+        self.cut, self.port = 0, 0
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "CuttingProxy":
+        self._thread.start()
+        serving = asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result(10)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._server.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        most = self._left[0] if self._left else None
+        answers = asyncio.create_task(self._carry(there, writer, None))
+        if await self._carry(reader, back, most):
+            self.cut += 1
+            self._left.pop(0)
+            for each in (writer, back):
+                each.transport.abort()
+        await answers
+
+    async def _carry(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: int | None
+    ) -> bool:
+        """True once `most` bytes were carried."""
+        carried = 0
+        with contextlib.suppress(OSError):
+            while data := await source.read(16_384):
+                sink.write(data)
+                await sink.drain()
+                carried += len(data)
+                if most is not None and carried >= most:
+                    return True
+        sink.close()
+        return False
