@@ -24,7 +24,7 @@ if [ ! -e deploy/secrets/valkey.acl ]; then
     cat >deploy/secrets/valkey.acl <<ACL
 user default off
 user health on >health resetkeys resetchannels -@all +ping
-user gonogo on #$hash resetkeys ~gonogo:* resetchannels &gonogo:* -@all +@read +@write +@pubsub +@transaction +@connection +@scripting +info -@dangerous +info
+user gonogo on #$hash resetkeys ~gonogo:* allchannels -@all +@read +@write +@pubsub +@transaction +@connection +@scripting -@dangerous +info +time
 ACL
 fi
 if [ ! -e deploy/secrets/tls.key ]; then
