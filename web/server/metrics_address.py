@@ -25,7 +25,8 @@ class MetricsAddress:
         if port != self._port:
             await self._app(scope, receive, send)
         elif scope["path"] == PATH:
-            await self._app({**scope, KEYLESS: True}, receive, send)
+            scope[KEYLESS] = True  # in place: the access log reads the scope afterwards
+            await self._app(scope, receive, send)
         else:
             answer = refuse(Refusal(404, "not_found", f"this address serves {PATH} alone"), scope)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
