@@ -19,7 +19,7 @@ from tests.harness.processes import ROOT
 
 TABLE = ROOT / "docs" / "faults.md"
 _HEAD = (
-    "| # | fault | tests | lost | doubled | extra inferences | back at work (reach) "
+    "| # | fault | tests | time | lost | doubled | extra inferences | back at work (reach) "
     "| how it is known to have fired |"
 )
 _WALKS = "no_walk"
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> int:
 
 def table(rows: dict[int, Row]) -> list[str]:
     """The table in Markdown."""
-    lines = [_HEAD, "|---" * 8 + "|"]
+    lines = [_HEAD, "|---" * 9 + "|"]
     for number in sorted(rows):
         row = rows[number]
         state = (
@@ -106,8 +106,8 @@ def table(rows: dict[int, Row]) -> list[str]:
         proofs = dict.fromkeys(f"{saw['fired']}" for saw in row.saw if saw.get("fired"))
         elsewhere = "" if row.saw else "in its own tests"
         cells = [
-            str(number), ROWS[number], state, _sum(row, "lost"), _sum(row, "doubled"), _sum(row, "extra"),
-            _recovery(row), "; ".join(proofs) or elsewhere,
+            str(number), ROWS[number], state, f"{row.seconds:.0f} s",
+            _sum(row, "lost"), _sum(row, "doubled"), _sum(row, "extra"), _recovery(row), "; ".join(proofs) or elsewhere,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |")
     return lines

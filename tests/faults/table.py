@@ -39,9 +39,11 @@ ROWS = {
     36: "the wall clock of a process jumps by 400 days for some seconds, and back",
     37: "two installations and a foreign Celery application on one Redis database",
     38: "two containers with one host name",
+    41: "a model that cannot be loaded, crashes, hangs, or answers other logits than its self-test",
     42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",
     43: "PgBouncer in transaction mode",
     44: "a tenant floods a lane, and eight receivers are silent",
+    45: "readers while a batch is deleted or its retention ends",
     46: "parts of several views under rows 1, 2, 4, 8, 12, 24 and 25",
     47: "a hot folder: watcher and service killed again and again, with and without events",
 }
