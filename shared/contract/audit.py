@@ -11,6 +11,9 @@ from shared.store.records import AuditRecord
 
 Action = Literal[
     "batch.submit",
+    "batch.append",
+    "batch.tag",
+    "batch.finalize",
     "batch.pause",
     "batch.resume",
     "batch.retry",
@@ -31,6 +34,9 @@ Action = Literal[
 # `object_id` of each action, and the members of `detail`.
 ACTIONS: dict[Action, str] = {
     "batch.submit": "a batch was accepted: `items`, `origin` (`batch` or `predict`)",
+    "batch.append": "a part was appended to a draft: `part`, `items`",
+    "batch.tag": "the images of a draft got the ids, views and metadata of a manifest: `images`",
+    "batch.finalize": "a draft was closed to appends",
     "batch.pause": "a batch was paused",
     "batch.resume": "a paused batch went on",
     "batch.retry": "the failed items of a batch were queued again",

@@ -8,6 +8,7 @@ from shared.contract.batches import BatchPayload
 from shared.contract.manifests import MAX_MANIFEST_BYTES
 from shared.contract.options import AppendForm
 from shared.contract.queries import AppendQuery
+from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation, streams_body
@@ -34,7 +35,7 @@ blueprint = Blueprint("drafts", __name__)
 def append_items(batch_id: str, query: AppendQuery) -> Response:
     here = service()
     batches.find(here, g.tenant, batch_id)
-    is_new = append(here, g.tenant, batch_id, query["part_number"], Body.of(request))
+    is_new = append(here, g.tenant, batch_id, query["part_number"], Body.of(request), trail.actor())
     payload = batches.shown(here, batches.find(here, g.tenant, batch_id), base_url(request))
     response = Response(json.dumps(payload), content_type="application/json")
     if not is_new:
@@ -62,7 +63,7 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
         text += block
         if len(text) > MAX_MANIFEST_BYTES:
             raise HttpProblem(413, "request_too_large", f"a manifest may have {MAX_MANIFEST_BYTES} bytes")
-    row = drafts.tag(here, g.tenant, batch_id, bytes(text))
+    row = drafts.tag(here, g.tenant, batch_id, bytes(text), trail.actor())
     return dict(batches.shown(here, row, base_url(request)))
 
 
@@ -71,4 +72,6 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
 @operation("Close a draft to appends", {200: BatchPayload}, problems=(404, 409, 429))
 def finalize_batch(batch_id: str) -> dict[str, Any]:
     here = service()
-    return dict(batches.shown(here, drafts.finalize(here, g.tenant, batch_id), base_url(request)))
+    return dict(
+        batches.shown(here, drafts.finalize(here, g.tenant, batch_id, trail.actor()), base_url(request))
+    )

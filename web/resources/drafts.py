@@ -1,5 +1,7 @@
 """Drafts of a tenant: finalize one, and give the images of one their tags."""
 
+from shared.access import audit
+from shared.access.audit import Actor
 from shared.lifecycle import closing, drafts, tagging
 from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
@@ -9,7 +11,7 @@ from web.upload.capacity import check_stored
 from web.upload.manifest import Manifest
 
 
-def finalize(here: Service, tenant: str, batch_id: str) -> BatchRecord:
+def finalize(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Close a draft and return the batch; closing it again does nothing. Raises 404, 409 for any other batch,
     and 429 over a quota."""
     row = batches.find(here, tenant, batch_id)
@@ -17,6 +19,7 @@ def finalize(here: Service, tenant: str, batch_id: str) -> BatchRecord:
         closed = drafts.finalize(connection, batch_id)
         if closed is not None:
             check_stored(here.capacity.bounds(tenant), closed.stored)
+            audit.append(connection, actor, "batch.finalize", tenant=tenant, object_id=batch_id)
         elif not (row.sealed and drafts.was_draft(connection, batch_id)):
             why = "holds no image" if row.draft is not None else "is no draft"
             raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
@@ -29,7 +32,7 @@ def finalize(here: Service, tenant: str, batch_id: str) -> BatchRecord:
     return batches.find(here, tenant, batch_id)
 
 
-def tag(here: Service, tenant: str, batch_id: str, text: bytes) -> BatchRecord:
+def tag(here: Service, tenant: str, batch_id: str, text: bytes, actor: Actor) -> BatchRecord:
     """Give the images of a draft the tags of a manifest, in place of those they have. Raises 404, 409 or 422."""
     manifest = Manifest(text, here.settings.max_batch_items)
     batches.find(here, tenant, batch_id)
@@ -39,4 +42,5 @@ def tag(here: Service, tenant: str, batch_id: str, text: bytes) -> BatchRecord:
     with here.database.write() as connection:
         if not tagging.retag(connection, batch_id, tags, here.settings.draft_s):
             raise HttpProblem(409, "wrong_state", f"{batch_id} is no draft")
+        audit.append(connection, actor, "batch.tag", tenant=tenant, object_id=batch_id, images=len(tags))
     return batches.find(here, tenant, batch_id)

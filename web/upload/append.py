@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from shared.access import audit
+from shared.access.audit import SERVICE, Actor
 from shared.clock import now
 from shared.contract.options import Options
 from shared.contract.problems import ErrorEntry
@@ -16,7 +18,9 @@ from web.upload.intake import Intake
 from web.upload.receive import check_header, receive
 
 
-def append(service: Service, tenant: str, batch_id: str, number: int, body: Body) -> bool:
+def append(
+    service: Service, tenant: str, batch_id: str, number: int, body: Body, actor: Actor = SERVICE
+) -> bool:
     """Add the images of a body to a draft; False if the part of this number had arrived before.
 
     Raises 404 or 409 where the tenant has no such draft, and 422 if the number was used for other content.
@@ -29,7 +33,7 @@ def append(service: Service, tenant: str, batch_id: str, number: int, body: Body
         known = None if reserved is None else drafts.fingerprint(connection, batch_id, number)
     if reserved is None:
         raise _no_draft(batch_id)
-    intake = _PartIntake(service, tenant, batch_id, reserved, store=known is None)
+    intake = _PartIntake(service, tenant, batch_id, reserved, store=known is None, actor=actor)
     try:
         receive(body, intake, most)
         if known is None and intake.commit(number):
@@ -56,10 +60,10 @@ class _PartIntake(Intake):
     """Keeps its packs without rows until the whole part is there."""
 
     def __init__(
-        self, service: Service, tenant: str, batch_id: str, reserved: Reserved, *, store: bool
+        self, service: Service, tenant: str, batch_id: str, reserved: Reserved, *, store: bool, actor: Actor
     ) -> None:
         options: Options = {"priority": reserved.lane, **reserved.options}  # type: ignore[typeddict-item]
-        super().__init__(service, tenant, options=options, store=store)
+        super().__init__(service, tenant, options=options, store=store, actor=actor)
         self.batch = replace(self.batch, id=batch_id)
         self._pack = self._first_pack = reserved.first_pack
         self._pieces: list[Piece] = []
@@ -113,6 +117,15 @@ class _PartIntake(Intake):
                 uploads.add(
                     connection, self.batch_id, replace(piece, items=moved), lane, at=now(), hold=False
                 )
+            audit.append(
+                connection,
+                self._actor,
+                "batch.append",
+                tenant=self.batch.tenant,
+                object_id=self.batch_id,
+                part=number,
+                items=len(items),
+            )
 
     def _tag_pieces(self) -> None:
         """Give the images their tags from a manifest that came after them."""

@@ -65,6 +65,26 @@ def delete(site: Site) -> TestResponse:
     return send(site, f"/v1/batches/{batch['id']}", method="DELETE")
 
 
+def draft(site: Site) -> str:
+    """The path of a draft with an image, `a.png`."""
+    form = {"images": (io.BytesIO(b"x"), "a.png")}
+    made = site.client.post("/v1/batches?draft=true", data=form, headers=site.bearer)
+    return f"/v1/batches/{made.get_json()['id']}"
+
+
+def append(site: Site) -> TestResponse:
+    return send(site, f"{draft(site)}/items?part_number=1", data={"images": (io.BytesIO(b"y"), "b.png")})
+
+
+def tag(site: Site) -> TestResponse:
+    text = "filename,part_id\na.png,p1\n"
+    return send(site, f"{draft(site)}/manifest", method="PUT", data=text, content_type="text/csv")
+
+
+def finalize(site: Site) -> TestResponse:
+    return send(site, f"{draft(site)}/finalize")
+
+
 def predict(site: Site) -> TestResponse:
     """No worker answers, so the wait is cut short."""
     here = site.service
@@ -136,6 +156,9 @@ def send(site: Site, path: str, *, method: str = "POST", **given: Any) -> TestRe
 CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches": ("batch.submit", submit),
     "POST /v1/predict": ("batch.submit", predict),
+    "POST /v1/batches/<batch_id>/items": ("batch.append", append),
+    "PUT /v1/batches/<batch_id>/manifest": ("batch.tag", tag),
+    "POST /v1/batches/<batch_id>/finalize": ("batch.finalize", finalize),
     "POST /v1/batches/<batch_id>/cancel": ("batch.cancel", cancel),
     "POST /batches/<batch_id>/cancel": ("batch.cancel", cancel_on_the_page),
     "POST /v1/batches/<batch_id>/pause": ("batch.pause", steer("pause")),
