@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, String, and_, column, func, select, values
 
 from shared.contract.parts import SHOWN_VIEWS
 from shared.store.records import ItemRecord, PartRecord
@@ -18,10 +18,15 @@ def views_of(connection: Connection, parts: Sequence[PartRecord]) -> Views:
     found: defaultdict[tuple[str, str], list[ItemRecord]] = defaultdict(list)
     for start in range(0, len(parts), _ASKED_AT_ONCE):
         some = [(part.batch_id, part.part_id) for part in parts[start : start + _ASKED_AT_ONCE]]
+        # Joined rather than `IN`: for a list of pairs, SQLite would read the whole table.
+        wanted = (
+            values(column("batch", String), column("part", String), name="wanted").data(some).cte("wanted")
+        )
         place = func.row_number().over(partition_by=(Item.batch_id, Item.part_id), order_by=Item.seq)
         numbered = (
             select(Item.__table__, place.label("place"))
-            .where(tuple_(Item.batch_id, Item.part_id).in_(some))
+            .join(wanted, and_(Item.batch_id == wanted.c.batch, Item.part_id == wanted.c.part))
+            .where(Item.part_id.is_not(None))
             .subquery()
         )
         columns = [numbered.c[column.key] for column in Item.__table__.columns]

@@ -1,0 +1,62 @@
+"""Many parts in a database, as uploads and workers would leave them, made by the database itself."""
+
+from sqlalchemy import Connection, text
+
+from shared.clock import now
+from shared.ids import new_id
+from shared.store.engine import Database
+
+_SERIES = {  # by whether the database is SQLite
+    True: "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :count - 1) "
+    "SELECT {columns} FROM n",
+    False: "SELECT {columns} FROM generate_series(0, :count - 1) AS n(i)",
+}
+VIEWS = 2
+
+
+def fill(database: Database, tenant: str, *, batches: int, parts: int) -> list[str]:
+    """So many ended batches of `parts` parts of VIEWS items each; SN-0 to SN-<parts - 1> are in every batch."""
+    made = [new_id("bat") for _ in range(batches)]
+    for number, batch_id in enumerate(made):
+        with database.write() as connection:
+            _insert(connection, database.is_sqlite, tenant, batch_id, f"lot-{number}", parts)
+    with database.write() as connection:
+        connection.execute(text("ANALYZE"))
+    return made
+
+
+def _insert(
+    connection: Connection, is_sqlite: bool, tenant: str, batch_id: str, lot: str, parts: int
+) -> None:
+    total = VIEWS * parts
+    given = {"batch": batch_id, "tenant": tenant, "lot": lot, "at": now(), "total": total, "parts": parts}
+    connection.execute(
+        text(
+            "INSERT INTO batches (id, tenant, status, outcome, origin, lane, sealed, model_id, threshold,"
+            " review_low, review_high, metadata, on_error, total, queued, processing, succeeded, failed, cancelled,"
+            " expired, defect, no_defect, review, bytes, version, created_at, started_at, finished_at, retention_s,"
+            " lot, parts, no_defect_parts) SELECT :batch, :tenant, 'completed', 'all_succeeded', 'batch', 'low', true,"
+            " min(id), 0.5, 0.4, 0.6, '{}', 'continue', :total, 0, 0, :total, 0, 0, 0, 0, :total, 0, 0, 1, :at, :at,"
+            " :at, 1e9, :lot, :parts, :parts FROM model_versions"
+        ),
+        given,
+    )
+    columns = {
+        "items": (
+            'batch_id, seq, filename, pack, "offset", length, status, verdict, score, attempts, created_at,'
+            " finished_at, part_id, view",
+            f":batch, i, i || '.jpg', 0, i, 1, 'succeeded', 'no_defect', 0.1, 1, :at, :at,"
+            f" 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS})",
+            total,
+        ),
+        "parts": (
+            "batch_id, part_id, tenant, total, verdict, created_at, finished_at",
+            f":batch, 'SN-' || i, :tenant, {VIEWS}, 'no_defect', :at, :at",
+            parts,
+        ),
+    }
+    for table, (names, values, count) in columns.items():
+        series = _SERIES[is_sqlite].format(columns=values)
+        insert = f"INSERT INTO {table} ({names}) {series}"
+        named = {name: value for name, value in given.items() if f":{name}" in insert}
+        connection.execute(text(insert), {**named, "count": count})
