@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote, urlencode
 
-from shared.client import in_parts
 from shared.client.errors import ApiError, Unreachable, UnusableInput
-from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken
+from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken, Told, submit_in_parts
 from shared.client.multipart import Multipart
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
@@ -119,12 +118,12 @@ class Client:
         if text is not None:
             body.add_field("manifest", text, "text/csv")
         add_sources(body, sources, skipped)
-        key, told = idempotency_key or uuid.uuid4().hex, in_parts.Told(progress, broken)
+        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken)
         if resume is None and (body.has_archive or body.length < parts_from):
             return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
         if body.has_archive:
             raise UnusableInput("an archive is sent in one request: only images are sent in parts")
-        return in_parts.submit(
+        return submit_in_parts(
             self._wire, body, asked, text, told, key=key, part_bytes=part_bytes, resume=resume
         )
 

@@ -43,7 +43,7 @@ class Told:
         return wire.call("POST", path, body=body, headers=headers, progress=moved, broken=broke).json()
 
 
-def submit(
+def submit_in_parts(
     wire: Transport,
     body: Multipart,
     options: bytes,
