@@ -297,3 +297,17 @@ def test_reading_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_pat
         browser.find_element(By.CSS_SELECTOR, f"#{batch['id']} .name").click()
         assert len(browser.find_elements(By.CSS_SELECTOR, ".tile .chip")) == 3
         assert "3 of 3" in browser.find_element(By.TAG_NAME, "main").text
+
+
+def test_signing_out_ends_the_session_and_every_copy_of_its_cookie(stack: Stack, tmp_path: Path) -> None:
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        cookie = browser.get_cookie("gonogo")
+        assert cookie is not None
+        assert cookie["httpOnly"]
+        browser.find_element(By.CSS_SELECTOR, "form.who button").click()
+        wait(browser, "#key")
+        assert browser.get_cookie("gonogo") is None
+        browser.add_cookie(cookie)
+        browser.get(stack.url)
+        wait(browser, "#key")
