@@ -47,8 +47,8 @@ def admit(scope: str) -> None:
     key = _bearer() or _cookie()
     if key is None:
         raise HttpProblem(401, "unauthorized", "send a live API key: Authorization: Bearer KEY")
+    g.key, g.tenant = key, key.tenant  # before any refusal: the access log names the key of that too
     count_request(service().rate_limits, key.id, request.environ.setdefault(FACTS, {}))
-    g.key, g.tenant = key, key.tenant  # of a refusal for its scope too: the access log names the key
     if not may(key, scope):
         raise HttpProblem(403, "forbidden", f"this key lacks the scope {scope!r}")
 
