@@ -81,10 +81,8 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
         assert all(len(one.posts) == 1 for one in receivers[:-1]), "they have answered nothing yet"
         assert percentile(times, 0.99) <= 250
         assert delay <= 2
-        assert (
-            stack.request("POST", f"/v1/batches/{floods[0]}/cancel", b"", Authorization=f"Bearer {flood}")[0]
-            == 202
-        )
+        cancel = f"/v1/batches/{floods[0]}/cancel"
+        assert stack.request("POST", cancel, b"", Authorization=f"Bearer {flood}")[0] == 200
         ill.accepted[floods[0]] = _IMAGES
         ill.finish(floods[0])
         ill.check()
