@@ -81,6 +81,7 @@ def _train(options: argparse.Namespace) -> int:
                 options.review_cost,
                 options.max_escape_rate,
                 options.confidence,
+                options.prevalence,
             ),
             notice=options.notice.read_text() if options.notice else "",
             start=options.start,
@@ -174,6 +175,11 @@ def _quality(options: argparse.Namespace) -> int:
 
     if options.fix_test_parts is not None:
         test_parts(options.data, options.runs, options.fix_test_parts)
+        return 0
+    if options.few:
+        from training.proof.recipe_table import write_recipe_table
+
+        write_recipe_table(options.data, options.runs, options.page, only=options.only, say=print)
         return 0
     if options.guard:
         write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)

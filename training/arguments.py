@@ -82,6 +82,12 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
         "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, in place of a cost"
     )
     train.add_argument(
+        "--prevalence",
+        type=_share,
+        metavar="SHARE",
+        help="of defects among the parts to be judged, where it is another than in the folder",
+    )
+    train.add_argument(
         "--confidence", type=_share, default=0.95, metavar="SHARE", help="of that promise; 95%%"
     )
     train.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
@@ -138,6 +144,11 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     )
     quality.add_argument(
         "--guard", action="store_true", help="only measure the guard's tables, and train nothing"
+    )
+    quality.add_argument(
+        "--few",
+        action="store_true",
+        help="only measure few images and good ones alone, with pretrained features",
     )
     quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
     quality.set_defaults(run=runs["quality"])

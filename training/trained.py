@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape
 from training.data.report import Report
@@ -31,3 +34,6 @@ class Trained:
     test: Part
     choice: dict[str, Any] | None = None
     unlabelled: int = 0
+    # A cross-fitted training judges each image by the model of its fold; all three parts are the whole set then.
+    held_out: NDArray[np.float32] | None = None
+    fold_of: NDArray[np.int64] | None = None

@@ -1,4 +1,4 @@
-"""The networks. In `shared` only this module and shared.vision.lite0 import torch.
+"""The networks. In `shared` only this module, lite0 and patches next to it import torch.
 
 Each takes `images` uint8 (N, H, W, C), normalises inside, and returns three float32 tensors: `logit` (N,), positive
 for a defect; `feature` (N, F), the last layer's input; `activation` (N, h, w), the logit's sources by place.
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from shared.vision.lite0 import FeatureNet
+from shared.vision.patches import PatchNet
 
 Outputs = tuple[Tensor, Tensor, Tensor]
 
@@ -28,7 +29,8 @@ class Shape:
     the image's size, each later one at half the size of the stage before. The network scores `mirrors` (1, 2 or 4)
     mirrored copies of the image and averages them. `kind` "original" is the two-layer network, which takes its
     size from height and width alone. `kind` "features" is a linear layer over pretrained features at each of `sizes`
-    (height, width), and "mean" averages it with a residual network for images of 1/`shrink` of the size.
+    (height, width), and "mean" averages it with a residual network for images of 1/`shrink` of the size. `kind`
+    "patches" compares places with a bank of `places` from good images.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Shape:
     dropout: float = 0.0
     sizes: tuple[tuple[int, int], ...] = ()
     shrink: int = 1
+    places: int = 0
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form; `from_card` undoes it."""
@@ -211,6 +214,8 @@ def build(shape: Shape) -> nn.Module:
         return FeatureNet(shape.sizes)
     if shape.kind == "mean":
         return MeanNet(shape)
+    if shape.kind == "patches":
+        return PatchNet(shape.sizes[0], shape.places)
     raise ValueError(f"unknown kind of network: {shape.kind!r}")
 
 

@@ -17,6 +17,7 @@ EXTRAS = {
     "training/": "training",
     "shared/vision/net.py": "gpu",
     "shared/vision/lite0.py": "gpu",
+    "shared/vision/patches.py": "gpu",
     "worker/inference/engines/gpu.py": "gpu",
 }
 

@@ -143,7 +143,7 @@ def test_a_folder_of_one_label_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw_set(tmp_path / "set", 8)
-    for path in (tmp_path / "set" / "defect").iterdir():
+    for path in (tmp_path / "set" / "no_defect").iterdir():
         path.unlink()
     assert main(["train", str(tmp_path / "set"), "--output", str(tmp_path / "run")]) == 1
     assert "one label only" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from shared.vision.accepted import check_proportions
 from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
+from training.data.proposals import groups_by_name
 from training.data.records import DataError, Record, Source, name_of, root_of
 from training.data.report import Report
 
@@ -43,7 +44,7 @@ def check(
     report.odd = [name_of(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
     report.records = _grouped(kept, looks, report, root)
     _note_leaks(report, root)
-    if len({record.label for record in report.records}) < 2:
+    if not any(record.label == 0 for record in report.records):
         raise DataError(_too_few(source.path, report))
     return report
 
@@ -91,7 +92,7 @@ def _misshapen(taken: Look, usual: tuple[int, int]) -> ItemError | None:
 
 
 def _too_few(path: Path, report: Report) -> str:
-    sentence = f"{path} holds images of one label only"
+    sentence = f"{path} holds images of one label only, and no good ones"
     if report.unreadable:
         sentence += f"; {len(report.unreadable)} images were left out ({report.refusals()})"
     if report.ignored:
@@ -135,6 +136,7 @@ def _grouped(records: list[Record], looks: list[Look], report: Report, root: Pat
             groups.join(place, first_of.setdefault(record.group, place))
     report.without_print = sum(look.print is None for look in looks)
     if not report.has_groups:
+        _join_by_name(records, looks, groups, report, root)
         _join_alike(records, looks, groups, report)
     given: dict[int, str] = {}
     for place, record in enumerate(records):
@@ -145,6 +147,16 @@ def _grouped(records: list[Record], looks: list[Look], report: Report, root: Pat
         for place, record in enumerate(records)
         if record.identity not in both
     ]
+
+
+def _join_by_name(
+    records: list[Record], looks: list[Look], groups: Groups, report: Report, root: Path
+) -> None:
+    proposed = groups_by_name(records, [look.print for look in looks])
+    for places in proposed:
+        for place in places[1:]:
+            groups.join(place, places[0])
+    report.proposed = [[name_of(records[p].path, root) for p in places] for places in proposed]
 
 
 def _join_alike(records: list[Record], looks: list[Look], groups: Groups, report: Report) -> None:

@@ -21,6 +21,7 @@ class Report:
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
     masks: int = 0
+    proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
@@ -34,6 +35,11 @@ class Report:
     contradictions: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
     has_groups: bool = False
+
+    @property
+    def knows_parts(self) -> bool:
+        """Whether the data or its file names tell which images show one part."""
+        return self.has_groups or bool(self.proposed)
 
     def refuse(self, name: str, error: ItemError) -> None:
         """Leave an image out, with the error that the service would answer with."""
@@ -50,6 +56,14 @@ class Report:
         counts = Counter(PurePosixPath(name).parent.as_posix() for name in self.ignored)
         return ", ".join(f"{folder} ({count})" for folder, count in counts.most_common(5))
 
+    def pixel_sizes(self) -> list[tuple[int, int]]:
+        """(width, height) of every image."""
+        found = []
+        for size, count in self.sizes.items():
+            width, height = size.split("x")
+            found += [(int(width), int(height))] * count
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """JSON-ready form, without the records; of long lists the first 50 and, in `counts`, how many."""
         labels = Counter(record.label for record in self.records)
@@ -62,6 +76,7 @@ class Report:
             "no_defect": labels[0],
             "kinds": dict(Counter(record.kind for record in self.records if record.kind).most_common(_NAMED)),
             "masks": self.masks,
+            "groups_proposed_by_name": len(self.proposed),
             "groups": len({record.group for record in self.records}),
             "groups_given": self.has_groups,
             "given_split": dict(sorted(splits.items())),
@@ -97,6 +112,14 @@ class Report:
         ]
         if entry["kinds"]:
             lines.append("kinds: " + ", ".join(f"{kind} ({count})" for kind, count in entry["kinds"].items()))
+        if self.proposed:
+            lines.append(
+                f"{len(self.proposed)} parts proposed by name and borne out by likeness: "
+                + "; ".join(
+                    f"these {len(names)} look like one part: {_ends(names)}" for names in self.proposed[:3]
+                )
+                + "; --part REGEX tells otherwise"
+            )
         if self.masks:
             lines.append(f"masks, not learned as images: {self.masks}")
         if self.without_print and not self.has_groups:
@@ -122,6 +145,10 @@ class Report:
                 f"LEAK: {len(self.leaks)} groups lie on both sides of the given split; it can't be used as it is"
             )
         return "\n".join(lines)
+
+
+def _ends(names: list[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
 
 
 def _listed(finding: str, names: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from training.output.known_logits import self_test_of
 
 _CHUNK = 32
 # Own images and strangers that a guard learns from: pretrained features take a hundred times as long as others.
-_MANY, _FEW = 16_000, 1000
+_MANY, _FEW, _LEAST = 16_000, 1000, 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def guard_for(
         ]
         return np.concatenate(parts)
 
-    most = _FEW if slow else _MANY
+    most = min(_FEW, max(_LEAST, 5 * len(train))) if slow else _MANY
     guard = fit_guard(
         train[:: -(-len(train) // most)], validation, features_of, seed=seed, most_strangers=most
     )

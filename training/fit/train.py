@@ -50,12 +50,16 @@ def fit(
     freedom: Liberties,
     start: Mapping[str, Tensor] | None = None,
     plan: Plan | None = None,
+    keep_last: bool = False,
     device: str = "cpu",
     seed: int = 0,
     say: Say = print,
     progress: Progress = no_progress,
 ) -> Fitted:
     """Train until the plan's end, the patience's, the budget's, or Ctrl-C; the best epoch so far is kept.
+
+    With `keep_last` the last epoch is kept and no patience ends the training: `validation` decides nothing then, so
+    the network may be judged on it.
 
     Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`. `start` is a whole state
     of the network to begin with, in place of random weights.
@@ -141,7 +145,7 @@ def fit(
                 f"{result.seconds / 60:.1f} min"
             )
             epochs_since_best += 1
-            if row["validation_loss"] < best_loss:
+            if keep_last or row["validation_loss"] < best_loss:
                 best_loss, epochs_since_best = row["validation_loss"], 0
                 best_state, result.best_epoch = copy.deepcopy(averaged.state_dict()), epoch
             if epochs_since_best >= plan.patience:

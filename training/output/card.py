@@ -4,6 +4,9 @@ from typing import Any
 
 from training.output.findings import finding_lines
 
+_BY_GROUPS = "the same for new parts, by whole groups"
+_RESAMPLED = "the same, whole groups resampled"  # in cards that were written before the interval was Wilson's
+
 
 def readable(card: dict[str, Any]) -> str:
     """Markdown for a person who has to decide whether this model may judge their parts."""
@@ -37,7 +40,7 @@ def readable(card: dict[str, Any]) -> str:
     ]
     for title, name in (
         ("accuracy at the threshold (95 % interval)", "accuracy"),
-        ("the same, whole groups resampled", "accuracy_by_groups"),
+        (_BY_GROUPS if "ece_low" in card["test"] else _RESAMPLED, "accuracy_by_groups"),
         ("escape rate: defects called good", "escape_rate"),
         ("false-reject rate: good parts called defect", "false_reject_rate"),
     ):
@@ -56,12 +59,14 @@ def readable(card: dict[str, Any]) -> str:
         ("calibration error (ECE, 15 bins)", "ece"),
         ("log loss", "log_loss"),
     ):
-        lines.append(f"| {title} | {_number(card['validation'][name])} | {_number(card['test'][name])} |")
+        cells = [_figure(card[part], name) for part in ("validation", "test")]
+        lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
     lines += _kind_lines(card["test"].get("kinds", {}))
     before = card["before_calibration"]
     lines += [
         "",
-        f"Before calibration the test part's ECE was {before['ece']:.4f} and its log loss {before['log_loss']:.4f}.",
+        f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
+        f"{_number(before['log_loss'])}.",
         "",
         "Accuracy on the same test part of two models that see brightness or place alone: "
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
@@ -107,12 +112,20 @@ def _guard_lines(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _interval(entry: dict[str, float | None]) -> str:
+def _interval(entry: dict[str, float | None] | None) -> str:
+    if entry is None:
+        return "unknown, see the limits"
     return f"{_percent(entry['value'])} ({_percent(entry['low'])} to {_percent(entry['high'])})"
 
 
 def _percent(value: float | None) -> str:
     return "none" if value is None else f"{100 * value:.2f} %"
+
+
+def _figure(figures: dict[str, Any], name: str) -> str:
+    """The calibration error has an interval, and none at all where too few images carry it."""
+    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
+    return _number(figures[name]) + ("" if low is None else f" ({_number(low)} to {_number(high)})")
 
 
 def _number(value: float | int | None) -> str:

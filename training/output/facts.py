@@ -5,6 +5,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from shared.clock import now, rfc3339
 from shared.vision.net import multiplications
 from training.data.report import Report
@@ -23,6 +25,10 @@ def facts(trained: Trained) -> dict[str, Any]:
     """The part of the card that is known before the test part is scored."""
     looked, options, fitted = trained.looked, trained.options, trained.fitted
     train, test = trained.train, trained.test
+    # The baselines of a cross-fitted set learn four folds and are judged on the first.
+    judged, own = np.zeros(len(train), bool), np.ones(len(test), bool)
+    if trained.fold_of is not None:
+        judged = own = trained.fold_of == 0
     return {
         "name": options.name,
         "made_at": rfc3339(now()),
@@ -61,7 +67,10 @@ def facts(trained: Trained) -> dict[str, Any]:
         "baselines": {
             name: round(value, 4)
             for name, value in baselines(
-                train.images, train.labels.tolist(), test.images, test.labels.tolist()
+                train.images[~judged],
+                train.labels[~judged].tolist(),
+                test.images[own],
+                test.labels[own].tolist(),
             ).items()
         },
         "versions": {
@@ -71,26 +80,49 @@ def facts(trained: Trained) -> dict[str, Any]:
     }
 
 
+def known(figures: dict[str, Any], trained: Trained) -> dict[str, Any]:
+    """The figures of a part that its images support: without the interval for new parts where it is unknown which
+    images show one part, and without a calibration error where scores are meant for another share of defects."""
+    unknown = [] if trained.looked.knows_parts else ["accuracy_by_groups"]
+    if trained.options.costs.prevalence is not None:
+        unknown += ["ece", "ece_low", "ece_high", "log_loss"]
+    return figures | dict.fromkeys(unknown)
+
+
 def costs_of(options: Options) -> str:
     if options.preset == "original":
         return "fixed at one half"
-    costs = options.costs
+    costs, said = options.costs, ""
     if costs.max_escape_rate is not None:
         return (
             f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence, "
             f"a false reject costs {costs.reject:g}, a review {costs.review:g}"
         )
-    return f"an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
+    if costs.prevalence is not None:
+        said = f"{costs.prevalence:.2%} of the parts are defective, "
+    return (
+        f"{said}an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
+    )
 
 
-def limits_of(looked: Report, test_groups: int) -> str:
+def limits_of(looked: Report, test_groups: int, *, crossed: bool = False) -> str:
     said = [
         f"The test part holds {test_groups} groups: rates finer than 1 in {test_groups} are not supported by it."
     ]
-    if not looked.has_groups:
+    if crossed:
         said.append(
-            "The data names no parts; groups were found by likeness, so a part may lie on both sides of the "
-            "split, and parts never seen may do worse."
+            "So few parts leave no test part: every figure is of models that had not seen the part that they judged, "
+            "and the model that serves has learned all of them. Other conditions were not tried."
+        )
+    if looked.proposed:
+        said.append(
+            f"The parts ({len(looked.proposed)}) are those that file names propose and likeness bears out."
+        )
+    if not looked.knows_parts:
+        said.append(
+            "No interval is given for new parts: the data names none, and neither do the file names, so a part may "
+            "lie on both sides of the split, and parts never seen may do worse. The interval over images holds for "
+            "further images of the same parts. A `group` column or --part names the parts."
         )
     if looked.contradictions:
         said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shared.registry.artifact import Calibration
 
-# Standard deviation of the offset, in logits. With a dozen known parts, a part that was left out is judged better the
-# smaller this is, down to a quarter: classes weigh alike in training, so zero is the natural offset.
+# Standard deviation of the offset about `_natural`, in logits. With a dozen known parts, a part that was left out is
+# judged better the smaller this is, down to a quarter.
 PRIOR_OFFSET = 0.25
 PRIOR_LOG_SCALE = 0.7  # standard deviation of the scale, in powers of e
 _STEPS = 60
@@ -27,12 +27,13 @@ def fit_calibration(
     """Labels 1 = defect; groups number the parts. A single Newton search; needs at least one image."""
     weight = _weights(labels, groups)
     x, y = logits.astype(np.float64), labels.astype(np.float64)
-    log_scale, offset = 0.0, 0.0
+    natural = _natural(labels)
+    log_scale, offset = 0.0, natural
 
     def loss(log_scale: float, offset: float) -> float:
         z = math.exp(log_scale) * x + offset
         picture = np.logaddexp(0, z) - y * z
-        prior = (log_scale / PRIOR_LOG_SCALE) ** 2 / 2 + (offset / PRIOR_OFFSET) ** 2 / 2
+        prior = (log_scale / PRIOR_LOG_SCALE) ** 2 / 2 + ((offset - natural) / PRIOR_OFFSET) ** 2 / 2
         return float((weight * picture).sum() + prior)
 
     best = loss(log_scale, offset)
@@ -41,7 +42,10 @@ def fit_calibration(
         p = 1 / (1 + np.exp(-np.clip(scaled + offset, -40, 40)))
         error, slope = weight * (p - y), weight * p * (1 - p)
         gradient = np.array(
-            [(error * scaled).sum() + log_scale / PRIOR_LOG_SCALE**2, error.sum() + offset / PRIOR_OFFSET**2]
+            [
+                (error * scaled).sum() + log_scale / PRIOR_LOG_SCALE**2,
+                error.sum() + (offset - natural) / PRIOR_OFFSET**2,
+            ]
         )
         # Gauss-Newton: always positive, so every step goes down.
         across = (slope * scaled).sum()
@@ -61,6 +65,25 @@ def fit_calibration(
             break
         best = reached
     return Calibration(scale=math.exp(log_scale), offset=offset)
+
+
+def _natural(labels: NDArray[np.int64]) -> float:
+    """The offset to expect: training weighs each class by the root of its number, so that the logits lack half of
+    the odds that the set has. Zero where both labels are as many, or one is absent."""
+    defects = int(labels.sum())
+    goods = len(labels) - defects
+    return 0.5 * math.log(defects / goods) if defects and goods else 0.0
+
+
+def at_prevalence(
+    calibration: Calibration, labels: NDArray[np.int64], prevalence: float | None
+) -> Calibration:
+    """The calibration for parts of which the share `prevalence` is defective, from one for the labels' own share."""
+    defects = int(labels.sum())
+    if prevalence is None or not 0 < defects < len(labels):
+        return calibration
+    moved = math.log(prevalence / (1 - prevalence)) - math.log(defects / (len(labels) - defects))
+    return Calibration(calibration.scale, calibration.offset + moved)
 
 
 def _weights(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -27,11 +27,19 @@ def findings(
     card: dict[str, Any],
 ) -> dict[str, Any]:
     """`p` are the scores of the validation and of the test part; `card` holds the figures that are known so far."""
-    labels = np.concatenate([trained.validation.labels, trained.test.labels])
-    names = [record.path.name for record in (*trained.split.validation, *trained.split.test)]
+    crossed = trained.held_out is not None
+    judged = [(trained.split.test, trained.test.labels, p[1])]
+    if not crossed:
+        judged.append((trained.split.validation, trained.validation.labels, p[0]))
+    names = [record.path.name for records, _, _ in judged for record in records]
+    labels = np.concatenate([labels for _, labels, _ in judged])
+    held = np.concatenate([values for _, _, values in judged])
     affordable = int(_SECONDS * card["speed"]["images_per_second"] / len(CHANGES))
     return {
-        "robustness": robustness(
+        # The served model of a cross-fitted training has learned every image, so changed ones would prove nothing.
+        "robustness": None
+        if crossed
+        else robustness(
             trained.test.images,
             trained.test.labels,
             lambda images: scores(logits_of(graph, images), calibration),
@@ -39,6 +47,6 @@ def findings(
             most=min(MOST, max(_LEAST, affordable)),
         ),
         "risk_coverage": risk_coverage(p[1], trained.test.labels, point),
-        "label_doubts": likely_label_errors(names, np.concatenate(p), labels),
+        "label_doubts": likely_label_errors(names, held, labels),
         "warnings": shortcuts(card["baselines"], card["test"]["accuracy"]["value"]),
     }

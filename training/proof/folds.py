@@ -1,6 +1,6 @@
 """Every part judged once, by a model that never saw it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> dict
         "escapes": f"{int((~hit_array & (label_array == 1)).sum())}/{int(label_array.sum())}",
         "false_rejects": f"{int((~hit_array & (label_array == 0)).sum())}/{int((label_array == 0).sum())}",
         "auroc": float(np.mean([row["auroc"] for row in rows])),
-        "ece": float(np.mean([row["ece"] for row in rows])),
+        "ece": _mean_of([row["ece"] for row in rows]),
         "missed_parts": [f"part {name}: {share:.0%} of {count} images right" for share, count, name in worst],
     }
 
@@ -82,3 +82,9 @@ def _inner(rest: list[Record], test: list[Record], seed: int) -> Split:
     validation = grouped_folds(rest, FOLDS, seed=seed)[0]
     taken = {record.path for record in validation}
     return Split([record for record in rest if record.path not in taken], validation, test)
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of the folds that carry a figure; None where none does."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -19,7 +19,8 @@ class Costs:
     """The cost of an escape, of a false reject and of a look by a person, all in the same unit.
 
     `max_escape_rate` is a promise at `confidence`: at most this share of defective parts that the model never saw
-    has an image with the verdict `no_defect`. Raises ValueError for values that mean nothing.
+    has an image with the verdict `no_defect`. `prevalence` is the share of defects among the parts to be judged,
+    where it is another than that of the labelled images. Raises ValueError for values that mean nothing.
     """
 
     escape: float = 10.0
@@ -27,6 +28,7 @@ class Costs:
     review: float = 0.2
     max_escape_rate: float | None = None
     confidence: float = 0.95
+    prevalence: float | None = None
 
     def __post_init__(self) -> None:
         costs = (self.escape, self.reject, self.review)
@@ -34,6 +36,8 @@ class Costs:
             raise ValueError("costs are 0 or more, and an escape or a false reject costs something")
         if self.max_escape_rate is not None and not 0 < self.max_escape_rate < 1:
             raise ValueError("the most escapes lie between 0 and 100 %")
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise ValueError("the prevalence lies between 0 and 100 %")
         if not 0 < self.confidence < 1:
             raise ValueError("the confidence lies between 0 and 100 %")
 
@@ -91,19 +95,40 @@ def _too_few(parts: int, costs: Costs) -> str:
 def _low(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:
     """The score from which asking is cheaper than letting pass."""
     below = p < threshold
-    return threshold - _cheapest(threshold - p[below], p[below], labels[below], costs.escape, costs.review)
+    share = _shares(labels, costs)[below]
+    return threshold - _cheapest(
+        threshold - p[below], p[below], labels[below], share, costs.escape, costs.review
+    )
 
 
 def _high(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:
     """The score up to which asking is cheaper than calling a defect."""
     above = p >= threshold
     return threshold + _cheapest(
-        p[above] - threshold, 1 - p[above], 1 - labels[above], costs.reject, costs.review
+        p[above] - threshold,
+        1 - p[above],
+        1 - labels[above],
+        _shares(labels, costs)[above],
+        costs.reject,
+        costs.review,
     )
 
 
+def _shares(labels: NDArray[np.int64], costs: Costs) -> Floats:
+    """How many of the parts to be judged each image stands for."""
+    defects = float(labels.mean())
+    if costs.prevalence is None or not 0 < defects < 1:
+        return np.ones(len(labels))
+    return np.where(labels == 1, costs.prevalence / defects, (1 - costs.prevalence) / (1 - defects))
+
+
 def _cheapest(
-    distance: Floats, chance: Floats, wrong: NDArray[np.int64], mistake: float, review: float
+    distance: Floats,
+    chance: Floats,
+    wrong: NDArray[np.int64],
+    share: Floats,
+    mistake: float,
+    review: float,
 ) -> float:
     """The distance from the threshold within which images are reviewed at the least cost.
 
@@ -111,7 +136,7 @@ def _cheapest(
     wherever they happen to lie.
     """
     order = np.argsort(-distance, kind="stable")  # the farthest first: these are decided without a look
-    decided = np.concatenate([[0.0], np.cumsum(mistake * (chance[order] + wrong[order]) / 2)])
-    looked_at = review * np.arange(len(order), -1, -1)
+    decided = np.concatenate([[0.0], np.cumsum(mistake * share[order] * (chance[order] + wrong[order]) / 2)])
+    looked_at = review * (share.sum() - np.concatenate([[0.0], np.cumsum(share[order])]))
     count = int(np.flatnonzero(decided + looked_at <= (decided + looked_at).min() + 1e-12)[-1])
     return 0.0 if count == len(order) else float(distance[order[count]])

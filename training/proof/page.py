@@ -33,7 +33,7 @@ def page_of(runs: Path, budget: float) -> str:
                 f"| {protocol.name} | {preset}{cut} | {row['split']} | {row['pictures']} ({row['test']}) "
                 f"| {row['size']} | {row['minutes']:.1f} ({row['cpu_minutes']:.1f}) | {row['images_per_second']:.0f} "
                 f"| {interval['value']:.2%} ({interval['low']:.2%}–{interval['high']:.2%}) | {row['escapes']} "
-                f"| {row['false_rejects']} | {row['auroc']:.4f} | {row['ece']:.4f} | {row['histogram']:.2%} "
+                f"| {row['false_rejects']} | {row['auroc']:.4f} | {_ece(row['ece'])} | {row['histogram']:.2%} "
                 f"| {protocol.published} |"
             )
             hashes.append(f"- {protocol.name}, {preset}: `{row['test_sha256']}`, scoring {row['scorings']}")
@@ -65,3 +65,7 @@ def page_of(runs: Path, budget: float) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _ece(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

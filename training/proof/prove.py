@@ -20,13 +20,12 @@ from training.options import Options
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
-from training.output.facts import facts, limits_of
-from training.proof.calibrate import fit_calibration, scores
-from training.proof.evaluate import logits_of
+from training.output.facts import facts, known, limits_of
+from training.proof.crossed import guard_parts
+from training.proof.decided import PLAIN, decided
 from training.proof.findings import findings
 from training.proof.kinds import by_kind
 from training.proof.metrics import report
-from training.proof.operating_point import choose
 from training.trained import Trained
 
 LEDGER = "test-scorings.ndjson"
@@ -36,43 +35,34 @@ def prove(trained: Trained, say: Say) -> Artifact:
     """Calibrate, choose and fit the guard; score the test part once, by the graph that will serve; write all."""
     options, validation, test = trained.options, trained.validation, trained.test
     graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
-    plain = Calibration(1.0, 0.0)
-    unproven = _artifact(trained, graph_bytes, weights, plain, OperatingPoint(0.5, 0.5, 0.5), {})
+    unproven = _artifact(trained, graph_bytes, weights, PLAIN, OperatingPoint(0.5, 0.5, 0.5), {})
     graph = Graph(unproven, threads=options.threads)
-    logits = logits_of(graph, validation.images)
-    if options.preset == "original":
-        calibration, point = plain, OperatingPoint(0.5, 0.5, 0.5)
-    else:
-        calibration = fit_calibration(logits, validation.labels, validation.groups)
-        point = choose(scores(logits, calibration), validation.labels, options.costs, validation.groups)
-    test_logits = logits_of(graph, test.images)
-    p_plain, p = scores(test_logits, plain), scores(test_logits, calibration)
-    on_validation = report(scores(logits, calibration), validation.labels, validation.groups, point)
+    found = decided(trained, graph)
+    calibration, point, p = found.calibration, found.point, found.test
+    on_validation = report(found.validation, validation.labels, validation.groups, point)
     on_test = report(p, test.labels, test.groups, point)
-    before = report(p_plain, test.labels, test.groups, point)
-    _draw(trained, p_plain, p, point)
+    before = report(found.plain, test.labels, test.groups, point)
+    _draw(trained, found.plain, p, point)
     say("fitting the guard")
     guarded = guard_for(
         graph,
         unproven,
-        trained.train.images,
-        validation.images,
-        test.images,
+        *guard_parts(trained),
         seed=options.seed,
-        slow=trained.shape.kind in ("features", "mean"),
+        slow=trained.shape.kind in ("features", "mean", "patches"),
     )
 
     card = facts(trained) | {
         "calibration": asdict(calibration),
         "operating_point": asdict(point),
-        "validation": on_validation.as_card(),
-        "test": on_test.as_card() | {"kinds": by_kind(trained.split.test, p, point)},
-        "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
+        "validation": known(on_validation.as_card(), trained),
+        "test": known(on_test.as_card(), trained) | {"kinds": by_kind(trained.split.test, p, point)},
+        "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
-        "limits": limits_of(trained.looked, on_test.groups),
+        "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
     }
-    card |= findings(trained, graph, calibration, point, (scores(logits, calibration), p), card)
+    card |= findings(trained, graph, calibration, point, (found.validation, p), card)
     card["data"]["test_scorings"] = _note_scoring(
         options, card["data"]["test_sha256"], on_test.accuracy.value
     )
@@ -87,6 +77,10 @@ def prove(trained: Trained, say: Say) -> Artifact:
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
         f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}, ECE {before.ece:.4f} -> {on_test.ece:.4f}"
+    )
+    say(
+        f"threshold {point.threshold:.3f}, review from {point.review_low:.3f} to {point.review_high:.3f}: "
+        f"{on_validation.reviewed / on_validation.pictures:.1%} of the validation part"
     )
     say(f"{artifact.path}  sha256 {artifact.sha256}")
     return artifact
@@ -133,13 +127,13 @@ def _artifact(
 
 
 def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
-    """Images a second of the graph alone on one thread, the best of five micro-batches of 32."""
+    """Images a CPU second of the graph alone on one thread, the best of five micro-batches of 32."""
     graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
     best = float("inf")
     for _ in range(6):
-        started = time.perf_counter()
+        started = time.process_time()
         graph.logits(batch)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.process_time() - started)
     return len(batch) / best
 
 

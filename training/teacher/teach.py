@@ -69,20 +69,25 @@ def feature_net(extractor: Extractor, model: Linear) -> FeatureNet:
     return net.eval()
 
 
-def with_targets(train: Part, taught: Taught) -> Part:
-    """The training part with soft labels: halfway between the label and the held-out word of the teacher."""
-    word = scores(taught.held_out, _PLAIN)
+def with_targets(train: Part, held_out: Floats) -> Part:
+    """The training part with soft labels: halfway between the label and the held-out logits of the teacher."""
+    word = scores(held_out, _PLAIN)
     return replace(train, targets=(_TRUST * word + (1 - _TRUST) * train.labels).astype(np.float32))
 
 
 def with_unlabelled(
-    train: Part, taught: Taught, files: Sequence[Path], spec: Preprocessing, *, threads: int
+    train: Part,
+    extractor: Extractor,
+    model: Linear,
+    files: Sequence[Path],
+    spec: Preprocessing,
+    *,
+    threads: int,
 ) -> Part:
     """The training part with further images, whose labels are the teacher's alone."""
     if not files:
         return train
-    logits = taught.extractor.of_files(files)
-    word = scores(taught.model.logits(logits), _PLAIN).astype(np.float32)
+    word = scores(model.logits(extractor.of_files(files)), _PLAIN).astype(np.float32)
     images = decode_files(files, spec, threads=threads)
     assert train.targets is not None
     first = int(train.groups.max()) + 1

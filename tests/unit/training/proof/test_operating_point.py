@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from training.proof.bounds import misses_allowed
+from training.proof.calibrate import at_prevalence, fit_calibration, scores
 from training.proof.operating_point import Costs, choose
 
 RNG = np.random.default_rng(0)
@@ -76,3 +77,19 @@ def test_a_mistake_or_a_look_may_cost_nothing(costs: Costs) -> None:
 def test_costs_that_mean_nothing_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"cost|escapes|confidence"):
         Costs(**values)
+
+
+def test_a_stated_prevalence_moves_scores_and_band_to_the_line_that_will_be_judged() -> None:
+    rng = np.random.default_rng(8)
+    labels = np.repeat([0, 1], 2000)
+    logits = (rng.normal(0, 1, 4000) + 3 * labels - 1.5).astype(np.float32)
+    own = fit_calibration(logits, labels, np.arange(4000))
+    rare = at_prevalence(own, labels, 0.02)
+    line = np.concatenate([np.arange(2000), rng.integers(2000, 4000, 40)])  # two defects in a hundred
+    assert scores(logits[line], rare).mean() == pytest.approx(40 / 2040, rel=0.4)
+    point = choose(scores(logits, rare), labels, Costs(prevalence=0.02))
+    even = choose(scores(logits, own), labels, Costs())
+    assert float((scores(logits[labels == 0], rare) >= point.review_low).mean()) < 0.5 * float(
+        (scores(logits[labels == 0], own) >= even.review_low).mean()
+    )
+    assert at_prevalence(own, np.ones(5, np.int64), 0.02) == own

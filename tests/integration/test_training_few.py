@@ -1,0 +1,60 @@
+"""From few parts, and from good parts alone, to an artifact that serves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.registry.artifact import read_artifact
+from training.__main__ import main
+from worker.inference.engines.gpu import TorchEngine
+from worker.inference.engines.load import load_engine
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def draw(folder: Path, good: int, defects: int, side: int = 24) -> Path:
+    """Noise, with a bright square as the flaw."""
+    rng = np.random.default_rng(7)
+    for place in range(good + defects):
+        pixels = rng.normal(110, 12, (side, side))
+        label = "good" if place < good else "bad"
+        if label == "bad":
+            top, left = rng.integers(3, side - 8, 2)
+            pixels[top : top + 5, left : left + 5] += 110
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / label / f"{place:03}.png")
+    return folder
+
+
+def test_few_parts_are_cross_fitted_and_every_image_is_judged(tmp_path: Path) -> None:
+    draw(tmp_path / "set", 14, 12)
+    arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "few"]
+    assert main([*arguments, "--budget", "0.3", "--threads", "1", "--speed", "8"]) == 0
+    card = read_artifact(tmp_path / "run" / "few.gonogo").card
+    assert card["data"]["split"].startswith("cross-fitted in 5 folds")
+    assert (card["test"]["pictures"], card["test"]["defects"], card["test"]["groups"]) == (26, 12, 26)
+    assert card["test"]["accuracy"]["low"] < 0.9  # so few prove no more
+    assert card["test"]["accuracy_by_groups"] is None  # no name says which images show one part
+    assert card["robustness"] is None
+    assert card["test"]["ece"] is None
+    assert "had not seen the part" in (tmp_path / "run" / "CARD.md").read_text()
+
+
+def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
+    draw(tmp_path / "set", 30, 4)
+    arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "good"]
+    assert main([*arguments, "--budget", "1", "--threads", "1"]) == 0
+    artifact = read_artifact(tmp_path / "run" / "good.gonogo")
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert artifact.card["test"]["defects"] == 2
+    assert artifact.card["test"]["auroc"] == 1.0
+    assert len(split["train"]) + len(split["validation"]) + len(split["test"]) == 34
+    spec = artifact.preprocessing
+    images = np.random.default_rng(1).integers(0, 256, (6, spec.height, spec.width, 1)).astype(np.uint8)
+    cpu = load_engine(artifact, device="cpu", threads=1).predict(images)
+    np.testing.assert_allclose(
+        cpu, TorchEngine(artifact, device="cpu", threads=1).predict(images), rtol=1e-3, atol=1e-2
+    )

@@ -1,0 +1,125 @@
+"""Lines of a card that say where its figures hold and where to doubt them."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.operating_point import OperatingPoint
+from training.fit.part import Part
+from training.output.findings import finding_lines
+from training.proof.crossed import cross_calibrated
+from training.proof.doubts import likely_label_errors, risk_coverage, shortcuts
+from training.proof.good_point import good_point, tail
+from training.proof.metrics import by_groups, calibration_error
+from training.proof.robustness import CHANGES, robustness
+
+RNG = np.random.default_rng(0)
+POINT = OperatingPoint(0.5, 0.4, 0.6)
+
+
+def drawn(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    p = np.random.default_rng(1).random(count)
+    return p, (np.random.default_rng(2).random(count) < p).astype(np.int64)
+
+
+def test_errors_fall_when_the_least_certain_images_go_to_a_person() -> None:
+    p, labels = drawn(4000)
+    errors = [row["error"] for row in risk_coverage(p, labels, POINT)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 0.6 * errors[0]
+
+
+def test_wrong_labels_are_named_first() -> None:
+    labels = np.arange(200) % 2
+    p = np.where(labels == 1, 0.93, 0.06) + RNG.uniform(-0.05, 0.05, 200)
+    given = labels.copy()
+    given[[7, 20]] ^= 1
+    found = likely_label_errors([str(i) for i in range(200)], p, given)
+    assert {row["file"] for row in found} == {"7", "20"}
+    assert likely_label_errors(["a"], np.array([0.5]), np.array([1])) == []
+
+
+def test_a_set_that_brightness_decides_is_warned_of() -> None:
+    seen = {"majority": 0.5, "histogram": 0.987, "pixels_16x16": 0.6}
+    assert shortcuts(seen, 0.99)[0].startswith("brightness alone tells 98.7%")
+    assert shortcuts(seen | {"histogram": 0.7}, 0.99) == []
+
+
+def test_other_light_shows_a_model_that_sees_light_alone() -> None:
+    labels = np.arange(100) % 2
+    images = (RNG.normal(100, 3, (100, 24, 24, 1)) + 30 * labels[:, None, None, None]).astype(np.uint8)
+
+    def score(changed: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return (changed.mean((1, 2, 3)) > 115).astype(np.float64)
+
+    found = robustness(images, labels, score, POINT)
+    assert list(found) == list(CHANGES)
+    assert found["as it is"]["accuracy"] == found["shifted by 3 %"]["accuracy"] == 1.0
+    assert found["light x 0.8"] == {
+        "images": 100, "accuracy": 0.5, "escapes": 50, "false_rejects": 0, "review_share": 0.0,
+    }  # fmt: skip
+    colour = robustness(np.repeat(images, 3, 3), labels, score, POINT, most=10)
+    assert colour["JPEG quality 50"]["images"] == 10
+
+
+def test_findings_are_readable_and_absent_from_older_cards() -> None:
+    p, labels = drawn(50)
+    card = {
+        "warnings": ["brightness alone"],
+        "risk_coverage": risk_coverage(p, labels, POINT),
+        "label_doubts": [{"file": "a.png", "label": "defect", "score": 0.01}],
+        "robustness": None,
+    }
+    text = "\n".join(finding_lines(card))
+    assert "**Warning:** brightness alone." in text
+    assert "| a.png | defect | 0.010 |" in text
+    assert finding_lines({}) == []
+
+
+def test_fourteen_parts_without_an_error_prove_no_more_than_fourteen_images_would() -> None:
+    hit, groups = np.ones(1400, bool), np.repeat(np.arange(14), 100)
+    interval = by_groups(hit, groups)
+    assert interval.value == 1.0
+    assert 0.75 < interval.low < 0.8
+
+
+def test_the_interval_by_groups_holds_the_rate_of_new_parts() -> None:
+    rng, held = np.random.default_rng(3), 0
+    for _ in range(300):
+        rates = rng.beta(4, 1, 30)  # parts differ: some are always judged right, others hardly ever
+        groups = np.repeat(np.arange(30), 20)
+        interval = by_groups(rng.random(600) < rates[groups], groups)
+        held += interval.low <= 0.8 <= interval.high
+    assert 0.91 < held / 300 <= 0.995
+
+
+def test_a_calibration_error_needs_images_to_carry_it() -> None:
+    p, labels = drawn(3000)
+    carried = calibration_error(p, labels, np.arange(3000))
+    assert carried.low <= carried.value <= carried.high
+    assert carried.high < 0.05
+    assert math.isnan(calibration_error(p[:199], labels[:199], np.arange(199)).value)
+
+
+def test_no_label_moves_the_score_of_its_own_fold() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.arange(60) % 2
+    logits = (rng.normal(0, 1, 60) + labels).astype(np.float32)
+    images, fold_of = np.zeros((60, 1, 1, 1), np.uint8), np.arange(60) // 12
+    before = cross_calibrated(logits, Part(images, labels, np.arange(60)), fold_of)
+    flipped = labels.copy()
+    flipped[:12] ^= 1
+    after = cross_calibrated(logits, Part(images, flipped, np.arange(60)), fold_of)
+    np.testing.assert_array_equal(before[:12], after[:12])
+    assert not np.array_equal(before[12:], after[12:])
+
+
+def test_a_model_of_good_parts_rejects_one_in_a_hundred_of_them() -> None:
+    rng = np.random.default_rng(5)
+    assert abs(tail(rng.exponential(1, 20_000), 0.01) - np.log(100)) < 0.15
+    logits = np.concatenate([rng.normal(-3, 1, 500), [-1.0]]).astype(np.float32)
+    _, without = good_point(logits[:500], np.zeros(500, np.int64))
+    _, with_defect = good_point(logits, np.repeat([0, 1], [500, 1]))
+    assert with_defect.review_low < 0.28 < 0.5 == with_defect.threshold
+    assert without.review_low >= with_defect.review_low

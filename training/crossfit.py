@@ -1,0 +1,160 @@
+"""Train on few parts: each image is judged by a model that has not seen its part, and the served model sees all."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from shared.registry.artifact import Artifact
+from shared.vision.net import Shape
+from training.data.decoded import decoded
+from training.data.records import Record
+from training.data.report import Report
+from training.data.splits import Split, grouped_folds
+from training.fit.choice import FEATURES, SMALL, choose_served
+from training.fit.part import Part
+from training.fit.train import Fitted, Progress, Say, fit, predict
+from training.network import Network, network_for, preprocessing_of
+from training.options import Options
+from training.output import plots
+from training.proof.operating_point import check_promise
+from training.proof.prove import prove
+from training.run_folder import begin
+from training.served import mean_net, mean_shape
+from training.teacher.features import Extractor
+from training.teacher.lessons import extractor_for
+from training.teacher.logistic import CrossFitted
+from training.teacher.teach import feature_net, fit_folds, with_targets
+from training.trained import Trained
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+MOST_FOLDS = 5
+FEW = 60  # parts of the rarer label: a test part of 15 % would hold nine of them
+
+
+def is_few(looked: Report, options: Options) -> bool:
+    """Whether a split would leave too few parts to measure on."""
+    return options.preset == "recipe" and options.split == "auto" and 2 <= _rarer(looked.records) < FEW
+
+
+def _rarer(records: Sequence[Record]) -> int:
+    return min(len({record.group for record in records if record.label == label}) for label in (0, 1))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Logits of models that have not seen the group of each image, in the order of the records."""
+
+    small: Floats
+    features: Floats | None
+    fitted: Fitted
+    taught: CrossFitted | None
+
+
+def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progress) -> Artifact:
+    """Cross-fit by folds of whole groups; writes the run folder and returns the artifact in it."""
+    records = looked.records
+    check_promise(records, options.costs)
+    folds = _folds(records, options.seed)
+    how = f"cross-fitted in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
+    split = Split(records, records, records)
+    device, clock = begin(split, how, options, say)
+    started, started_cpu = clock(), time.process_time()
+    spec = preprocessing_of(looked, options)
+    every = decoded(records, spec, threads=options.threads)
+    network = network_for(spec, every, looked, options, say)
+    extractor = extractor_for(spec, len(records), options, say)
+    features = None if extractor is None else extractor.of_files([record.path for record in records])
+    budget = (options.budget_min * 60 - (clock() - started)) / (len(folds) + 1)
+
+    def learn(places: Places, judged: Places) -> tuple[Fitted, CrossFitted | None]:
+        part, taught = _at(every, places), None
+        if features is not None:
+            taught = fit_folds(features[places], [records[i] for i in places], part)
+            part = with_targets(part, taught.held_out)
+        fitted = fit(
+            network.shape,
+            part,
+            _at(every, judged),
+            budget_s=budget,
+            freedom=network.freedom,
+            start=network.start.weights if network.start else None,
+            device=device,
+            seed=options.seed,
+            keep_last=True,
+            say=lambda line: None,
+            progress=progress,
+        )
+        return fitted, taught
+
+    small = np.zeros(len(records), np.float32)
+    others = np.zeros(len(records), np.float32)
+    for number, fold in enumerate(folds):
+        fitted, taught = learn(np.setdiff1d(np.arange(len(records)), fold), fold)
+        small[fold] = predict(fitted.net, every.images[fold])
+        if taught is not None and features is not None:
+            others[fold] = taught.model.logits(features[fold])
+        say(f"fold {number + 1} of {len(folds)}: {len(fold)} images judged, {fitted.seconds:.0f} s")
+    fitted, taught = learn(np.arange(len(records)), np.arange(len(records)))
+    net, shape, logits, choice = fitted.net, network.shape, small, None
+    if extractor is not None and taught is not None:
+        net, shape, logits, choice = _best(small, others, every, network, extractor, fitted, taught, options)
+        say(f"serves: {choice}")
+    if shape.kind != "residual" and extractor is not None:
+        spec, every = extractor.strong, decoded(records, extractor.strong, threads=options.threads)
+    torch.save(net.state_dict(), options.output / "best_model.pt")
+    plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
+    fold_of = np.zeros(len(records), np.int64)
+    for number, fold in enumerate(folds):
+        fold_of[fold] = number
+    return prove(
+        Trained(
+            looked, split, how, options, spec, shape, network.freedom, network.start, replace(fitted, net=net),
+            time.process_time() - started_cpu, every, every, every, choice, 0, logits, fold_of,
+        ),
+        say,
+    )  # fmt: skip
+
+
+def _best(
+    small: Floats,
+    features: Floats,
+    every: Part,
+    network: Network,
+    extractor: Extractor,
+    fitted: Fitted,
+    taught: CrossFitted,
+    options: Options,
+) -> tuple[nn.Module, Shape, Floats, dict[str, object]]:
+    """The network that serves, with its shape, its held-out logits and the lines of the card."""
+    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve)
+    if choice.kind == SMALL:
+        return fitted.net, network.shape, small, choice.card
+    strong, sizes = extractor.strong, extractor.sizes
+    net: nn.Module = feature_net(extractor, taught.model)
+    if choice.kind == FEATURES:
+        shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes)
+        return net.eval(), shape, features, choice.card
+    shape = mean_shape(network.shape, network.spec, strong, sizes)
+    both = np.stack([small, features], 1) * choice.scales[:, 0] + choice.scales[:, 1]
+    mean = mean_net(shape, fitted.net, net, torch.from_numpy(choice.scales))
+    return mean.eval(), shape, both.sum(1).astype(np.float32), choice.card
+
+
+def _folds(records: Sequence[Record], seed: int) -> list[Places]:
+    """Places of each fold; fewer folds where a label shows fewer parts, so that each fold holds both labels."""
+    place_of = {record.path: place for place, record in enumerate(records)}
+    count = min(MOST_FOLDS, _rarer(records))
+    folds = grouped_folds(records, count, seed=seed)
+    return [np.array(sorted(place_of[r.path] for r in fold), np.int64) for fold in folds if fold]
+
+
+def _at(part: Part, places: Places) -> Part:
+    masks = None if part.masks is None else part.masks[places]
+    return Part(part.images[places], part.labels[places], part.groups[places], masks)

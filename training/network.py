@@ -1,0 +1,66 @@
+"""The small network that a training begins with: form of the images, allowed changes, shape and first weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.registry.artifact import Preprocessing
+from shared.vision.net import Shape, multiplications
+from training.data.report import Report
+from training.fit import recipe
+from training.fit.augment import Liberties, liberties
+from training.fit.part import Part
+from training.fit.start import Start, starting_weights
+from training.fit.train import Say
+from training.options import Options
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the recipe decided before the first step."""
+
+    spec: Preprocessing
+    freedom: Liberties
+    shape: Shape
+    start: Start | None
+
+
+def preprocessing_of(looked: Report, options: Options) -> Preprocessing:
+    """The form of the images, from their sizes and colours."""
+    if options.preset == "original":
+        shape = recipe.original_shape()
+        return Preprocessing(shape.width, shape.height, shape.channels, options.full_scale)
+    colour = recipe.has_colour([record.path for record in looked.records])
+    return recipe.preprocessing_for(
+        looked.pixel_sizes(), colour, side=options.side, full_scale=options.full_scale
+    )
+
+
+def network_for(spec: Preprocessing, train: Part, looked: Report, options: Options, say: Say) -> Network:
+    """The network for images of this form; `train` tells what may be changed in them."""
+    original = options.preset == "original"
+    few_parts = looked.has_groups and _parts(train) < recipe.FEW_PARTS
+    freedom = Liberties(False, False, False, False)
+    if not original:
+        freedom = liberties(train.images, few_parts=few_parts)
+    shape = recipe.original_shape() if original else _shape(spec, freedom, few_parts, options)
+    start = starting_weights(options.start, shape)
+    say(
+        f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds an image"
+    )
+    if start is not None:
+        say(f"starts from the weights of {start.name}")
+    return Network(spec, freedom, shape, start)
+
+
+def _shape(spec: Preprocessing, freedom: Liberties, few_parts: bool, options: Options) -> Shape:
+    limit = int(options.speed * 1e6) if options.speed else None
+    mirrors = options.mirrors or recipe.mirrors_for(
+        spec, freedom.mirror_sideways, freedom.mirror_upright, few_parts
+    )
+    return recipe.shape_for(spec, mirrors=mirrors, limit=limit)
+
+
+def _parts(part: Part) -> int:
+    """How many different parts the rarer label shows."""
+    return min(len(np.unique(part.groups[part.labels == label])) for label in (0, 1))

@@ -1,0 +1,30 @@
+"""Figures of a cross-fitted training: each image was judged by a model that had not seen its part."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.fit.part import Part
+from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.trained import Trained
+
+
+def cross_calibrated(
+    logits: NDArray[np.float32], part: Part, fold_of: NDArray[np.int64], prevalence: float | None = None
+) -> NDArray[np.float64]:
+    """Scores (N,), each fold calibrated on the others, so that no image's label moves its own score."""
+    p = np.zeros(len(logits))
+    for fold in np.unique(fold_of):
+        inside = fold_of == fold
+        fitted = fit_calibration(logits[~inside], part.labels[~inside], part.groups[~inside])
+        p[inside] = scores(logits[inside], at_prevalence(fitted, part.labels[~inside], prevalence))
+    return p
+
+
+def guard_parts(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images to fit a guard on, to set its bounds by, and to count on; a cross-fitted set lends its first fold
+    for both of the latter."""
+    if trained.fold_of is None:
+        return trained.train.images, trained.validation.images, trained.test.images
+    first = trained.fold_of == 0
+    images = trained.train.images
+    return images[~first], images[first], images[first]

@@ -1,0 +1,50 @@
+"""Calibration and operating point of a trained network, and the scores that they give to both held-out parts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Calibration
+from shared.vision.graph import Graph
+from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.proof.crossed import cross_calibrated
+from training.proof.evaluate import logits_of
+from training.proof.good_point import good_point
+from training.proof.operating_point import choose
+from training.trained import Trained
+
+PLAIN = Calibration(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Scores (N,) of the validation and of the test part; `plain` are those of the test part before calibration."""
+
+    calibration: Calibration
+    point: OperatingPoint
+    validation: NDArray[np.float64]
+    test: NDArray[np.float64]
+    plain: NDArray[np.float64]
+
+
+def decided(trained: Trained, graph: Graph) -> Decided:
+    """Decide on the validation part, then score the test part. Raises DataError for a promise that can't be made."""
+    part, options = trained.validation, trained.options
+    logits = logits_of(graph, part.images) if trained.held_out is None else trained.held_out
+    if options.preset == "original":
+        calibration, point = PLAIN, OperatingPoint(0.5, 0.5, 0.5)
+    elif trained.shape.kind == "patches":
+        calibration, point = good_point(logits, part.labels)
+    else:
+        calibration = fit_calibration(logits, part.labels, part.groups)
+        calibration = at_prevalence(calibration, part.labels, options.costs.prevalence)
+        point = choose(scores(logits, calibration), part.labels, options.costs, part.groups)
+    if trained.fold_of is not None:
+        p = cross_calibrated(logits, part, trained.fold_of, options.costs.prevalence)
+        return Decided(calibration, point, p, p, scores(logits, PLAIN))
+    tested = logits_of(graph, trained.test.images)
+    return Decided(
+        calibration, point, scores(logits, calibration), scores(tested, calibration), scores(tested, PLAIN)
+    )

@@ -1,0 +1,34 @@
+"""The run folder at the start of a training: the split, written before anything is learned from it."""
+
+from collections.abc import Callable
+
+import torch
+
+from shared.clock import now, rfc3339
+from training.data.splits import Split, part_hash
+from training.fit.pace import clock_for
+from training.fit.train import Say
+from training.options import Options
+from training.proof.prove import write_json
+
+
+def begin(split: Split, how: str, options: Options, say: Say) -> tuple[str, Callable[[], float]]:
+    """Write split.json; the device to train on, and the clock that the budget counts by."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    test_sha256 = part_hash(split.test)
+    write_json(
+        options.output / "split.json",
+        {"split": how, "seed": options.seed, "test_sha256": test_sha256, "made_at": rfc3339(now())}
+        | {
+            name: [record.identity for record in getattr(split, name)]
+            for name in ("train", "validation", "test")
+        },
+    )
+    say(
+        f"split: {how}; {len(split.train)}/{len(split.validation)}/{len(split.test)}; test part {test_sha256[:16]}"
+    )
+    torch.set_num_threads(options.threads)
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return device, clock_for(device)
