@@ -177,9 +177,9 @@ def _section(rows: Sequence[dict[str, Any]]) -> str:
         f"Written by `python -m training quality --few`: at most {_EACH} images of each label of a set, half of the "
         "groups to learn from and the other half judged; pretrained features alone. *Card* is the accuracy by "
         "cross-fitting with its interval for new parts, at equal costs; *escapes* are defects below the review band "
-        "where an escape costs ten false rejects, and the last column is the share of good images at or above it.",
+        "where an escape costs ten false rejects; the last column is the share of good images from there on.",
         "",
-        "| set | learned from | images (judged) | card | judged accuracy | in the interval | AUROC | escapes | good parts asked about |",
+        "| set | learned from | images (judged) | card | accuracy | in it | AUROC | escapes | good asked about |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
