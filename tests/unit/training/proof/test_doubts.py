@@ -51,7 +51,7 @@ def test_other_light_shows_a_model_that_sees_light_alone() -> None:
     images = (RNG.normal(100, 3, (100, 24, 24, 1)) + 30 * labels[:, None, None, None]).astype(np.uint8)
 
     def score(changed: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return (changed.mean((1, 2, 3)) > 115).astype(np.float64)
+        return np.asarray(changed.mean((1, 2, 3)) > 115, np.float64)
 
     found = robustness(images, labels, score, POINT)
     assert list(found) == list(CHANGES)
