@@ -68,7 +68,7 @@ def readable(card: dict[str, Any]) -> str:
         f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
         f"{_number(before['log_loss'])}.",
         "",
-        "Accuracy on the same test part of two models that see brightness or place alone: "
+        f"Accuracy on the same test part of {_blind(card['baselines'])} alone: "
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
@@ -86,6 +86,12 @@ def readable(card: dict[str, Any]) -> str:
     if card.get("notice"):
         lines += ["## Notice", "", card["notice"], ""]
     return "\n".join(lines)
+
+
+def _blind(baselines: dict[str, float]) -> str:
+    if "border" in baselines:
+        return "models that see brightness, place, the border or the size of the file"
+    return "two models that see brightness or place"
 
 
 def _kind_lines(kinds: dict[str, dict[str, int]]) -> list[str]:

@@ -1,18 +1,21 @@
 """The facts of a training that its card states, apart from the figures of the test part."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
 from shared.vision.net import multiplications
+from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import part_hash
 from training.options import Options
-from training.proof.baselines import baselines
+from training.proof.baselines import baselines, logistic_accuracy
 from training.trained import Trained
 
 USE = (
@@ -72,12 +75,28 @@ def facts(trained: Trained) -> dict[str, Any]:
                 test.images[own],
                 test.labels[own].tolist(),
             ).items()
-        },
+        }
+        | {"file_size": round(_by_file_size(trained), 4)},
         "versions": {
             **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
             "python": platform.python_version(),
         },
     }
+
+
+def _by_file_size(trained: Trained) -> float:
+    """The accuracy of a model that knows the bytes of each file alone, which tells cameras and settings apart."""
+
+    def sizes(records: Sequence[Record]) -> NDArray[np.float64]:
+        return np.log([[max(1, record.path.stat().st_size)] for record in records])
+
+    train, test = trained.split.train, trained.split.test
+    if trained.fold_of is not None:
+        first = (trained.fold_of == 0).tolist()
+        train = [record for record, own in zip(train, first, strict=True) if not own]
+        test = [record for record, own in zip(test, first, strict=True) if own]
+    labels = [np.array([record.label for record in part], np.float64) for part in (train, test)]
+    return logistic_accuracy(sizes(train), labels[0], sizes(test), labels[1])
 
 
 def known(figures: dict[str, Any], trained: Trained) -> dict[str, Any]:

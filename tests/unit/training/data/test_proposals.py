@@ -48,3 +48,15 @@ def test_a_running_number_is_no_part(tmp_path: Path) -> None:
         pixels = hills(place // 4) + rng.normal(0, 25, (64, 64))
         put(tmp_path / ("bad" if place % 2 else "good") / f"cast_def_0_{place}.png", pixels)
     assert check(tmp_path).proposed == []
+
+
+def test_a_number_inside_the_names_is_the_part_where_images_bear_it_out(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for part in range(12):
+        for shot in range(5):  # five exposures of each part: the first number says which
+            label = "bad" if part % 3 == 0 else "good"
+            pixels = hills(part) * (0.5 + 0.1 * shot) + rng.normal(0, 20, (64, 64))
+            put(tmp_path / label / f"exp{shot}_num_{1000 + 7 * part}.png", pixels)
+    report = check(tmp_path)
+    assert len({record.group for record in report.records}) == 12
+    assert len(report.proposed) == 12
