@@ -165,7 +165,7 @@ def serves_a_batch(stack: Stack, proxy: Proxy, images: dict[str, bytes]) -> None
 def keeps_its_metrics_inside(stack: Stack) -> None:
     assert stack.request("GET", "/metrics", Authorization="Bearer none")[0] == 401
     port = stack.settings.metrics_address.rpartition(":")[2]
-    inside = replace(stack.settings, port=int(port))
+    inside = replace(stack.settings, port=int(port), metrics_address="")
     scraper = replace(stack, settings=inside, key="none")
     status, _, body = scraper.request("GET", "/metrics")
     assert status == 200
