@@ -57,7 +57,8 @@ def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str
         name = next((name for name in known if name in rule), None)
         if name is None:
             continue
-        response = app.call(method, rule.replace(name, known[name]), key=foreign)
+        needed = "?part_number=1" if (method, rule) == ("POST", "/v1/batches/<batch_id>/items") else ""
+        response = app.call(method, rule.replace(name, known[name]) + needed, key=foreign)
         assert response.status_code == 404, (method, rule)
         assert response.get_json()["code"] == "not_found"
         tried += 1
