@@ -151,7 +151,7 @@ class Settings:
         120_000, "requests of one key in a window, over which it gets 429; 0: no limit"
     )
     rate_limit_wrong_keys: int = _setting(
-        60, "requests with a wrong key from one address in a window, over which they get 429; 0: no limit"
+        300, "requests with a wrong key from one address in a window, over which they get 429; 0: no limit"
     )
     rate_limit_window_s: int = _setting(60, "seconds of a window of the rate limits", at_least=1)
     min_free_bytes: int = _setting(256 * 2**20, "free disk below which submissions are refused with 503")

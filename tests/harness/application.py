@@ -111,7 +111,7 @@ def application(
         data_dir=folder,
         database_url=database_url,
         broker_url=broker_url,
-        **{"min_free_bytes": 0, "clock_settle_s": 0.0, **changed},
+        **{"min_free_bytes": 0, "clock_settle_s": 0.0, "rate_limit_wrong_keys": 0, **changed},
     )
     database = Database(settings.database)
     prepare(database)

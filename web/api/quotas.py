@@ -32,7 +32,7 @@ def show_quotas(query: TenantQuery) -> dict[str, Any]:
 
 
 @blueprint.patch("/v1/quotas")
-@require("operator")
+@require("admin")
 @operation(
     "Set bounds of a tenant; those that are not named stay",
     {200: QuotasPayload},
