@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, g, json, request
 
 from shared.contract.batches import BatchPayload
+from shared.contract.inputs import InputsForm
 from shared.contract.options import SubmissionForm
 from shared.contract.pages import Page
 from shared.contract.queries import BatchListQuery, BatchQuery, SubmitQuery
@@ -32,7 +33,7 @@ _PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])
     "Submit a batch of images",
     {202: BatchPayload},
     query=SubmitQuery,
-    body={"multipart/form-data": SubmissionForm},
+    body={"multipart/form-data": SubmissionForm, "application/json": InputsForm},
     problems=(400, 409, 413, 415, 422, 429, 503),
     headers={
         "Idempotency-Key": (

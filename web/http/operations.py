@@ -37,7 +37,8 @@ class Operation:
 def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callable[[_View], _View]:
     """Declare a view's operation (see Operation) and check each request against it.
 
-    The view gets the checked query as `query` if it has one, and a JSON or form body as `body`. Unknown and
+    The view gets the checked query as `query` if it has one, and a JSON or form body as `body`, unless
+    it streams the body. Unknown and
     repeated query parameters, and members that the body's type does not name, are refused with 400.
     """
     described = Operation(summary, answers, **declared)
@@ -49,7 +50,7 @@ def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callabl
             query = validators.read_query(described.query, request)
             if described.query is not NoQuery:
                 places["query"] = query
-            if is_typeddict(kind):
+            if is_typeddict(kind) and not getattr(view, "streams_body", False):
                 places["body"] = validators.read_body(kind, request, described.body)
             return view(**places)
 

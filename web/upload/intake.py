@@ -78,6 +78,7 @@ class Intake:
         self._fingerprint = Fingerprint()
         self._progress = chunk_size.Progress(self.settings, self.settings.chunk_items)
         self.manifest: Manifest | None = None
+        self.inputs_sha256 = ""  # of the tags of JSON inputs
         self._manifest_is_late = False
         self._has_parts = False
         self._opened = False
@@ -138,8 +139,8 @@ class Intake:
         if self._writer is not None:
             self._writer.truncate(self._image.offset)
 
-    def end(self) -> None:
-        """Finish the image; a full chunk is committed and announced."""
+    def end(self, tags: Tags | None = None) -> None:
+        """Finish the image, which may bring its tags; a full chunk is committed and announced."""
         item, progress = self._image.end(self.total), self._progress
         self._fingerprint.add(item)
         progress.bytes += item.length
@@ -148,7 +149,7 @@ class Intake:
             return
         found = self._frames(item)
         progress.items += len(found)
-        self._items += self._tagged(found)
+        self._items += self._tagged(found, tags)
         if progress.is_full(self._pack, len(self._items), self._writer.size):
             self._commit()
 
@@ -180,7 +181,7 @@ class Intake:
 
     def fingerprint(self) -> str:
         """Names, bytes and options of this submission as one hash."""
-        manifest = self.manifest.sha256 if self.manifest is not None else ""
+        manifest = self.manifest.sha256 if self.manifest is not None else self.inputs_sha256
         return self._fingerprint.of(self.options or read_options(), manifest)
 
     def seal(self) -> None:
@@ -196,11 +197,10 @@ class Intake:
         if self._commit(seal=True, late=late) == 0 and not self.draft:
             self.service.complete(self.batch_id)
 
-    def _tagged(self, file: list[ReceivedItem]) -> list[ReceivedItem]:
-        """The items of an image file with their tags, if the manifest is there."""
-        if self.manifest is None or self._manifest_is_late:
-            return file
-        tags = self.manifest.take(file[0].filename)
+    def _tagged(self, file: list[ReceivedItem], tags: Tags | None) -> list[ReceivedItem]:
+        """The items of an image file with their tags, if they came with it or the manifest is there."""
+        if self.manifest is not None and not self._manifest_is_late:
+            tags = self.manifest.take(file[0].filename)
         if tags is None:
             return file
         self._has_parts = self._has_parts or tags.part_id is not None

@@ -7,14 +7,13 @@ from typing import IO
 from shared import json_text
 from shared.contract.manifests import MAX_MANIFEST_BYTES
 from shared.contract.problems import ErrorEntry
-from shared.webhooks import addresses
 from web.http.problems import HttpProblem
 from web.upload import archives, names
+from web.upload.asked import take_options
 from web.upload.body import Body, blocks
 from web.upload.intake import Intake
 from web.upload.manifest import Manifest
 from web.upload.multipart import MultipartScanner
-from web.upload.options import read_options
 
 _MAX_FIELD = 2**20
 _CHECK_DISK_EVERY = 2**26
@@ -116,16 +115,7 @@ class _Parts:
         if self._is_image:
             self._intake.end()
         elif self._name == "options":
-            options = read_options(bytes(self._field))
-            if (webhook := options.get("webhook")) is not None:
-                # Refused now rather than at the first delivery, which judges the address again after DNS.
-                allowed = self._intake.settings.webhook_allowed_networks
-                try:
-                    addresses.check_url(webhook["url"], allowed)
-                except addresses.ForbiddenAddress as error:
-                    error.pointer = "/options/webhook/url"
-                    raise
-            self._intake.set_options(options)
+            take_options(self._intake, bytes(self._field))
         elif self._name == "manifest":
             most = self._intake.settings.max_batch_items
             self._intake.set_manifest(Manifest(bytes(self._field), most))

@@ -12,6 +12,7 @@ from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload.body import Body
+from web.upload.inputs import JSON, receive_inputs
 from web.upload.intake import Intake
 from web.upload.options import makes_secret
 from web.upload.receive import check_header, receive
@@ -44,7 +45,9 @@ def submit(
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
     began = time.perf_counter()
     _check_key(key)
-    check_header(body, service.settings.max_request_bytes)
+    receive_body = receive_inputs if body.media_type == JSON else _receive_form
+    if body.media_type != JSON:
+        check_header(body, service.settings.max_request_bytes)
     try:
         service.capacity.check(tenant, body.length or 0)
     except (HttpProblem, Unavailable):
@@ -55,7 +58,7 @@ def submit(
     first = _claim(service, intake)
     intake.store = first is None
     try:
-        receive(body, intake, service.settings.max_request_bytes)
+        receive_body(body, intake)
         if first is not None:
             return _replay(intake, first)
         intake.seal()
@@ -65,6 +68,10 @@ def submit(
         raise
     service.tallies.took("upload", time.perf_counter() - began)
     return Accepted(intake.batch_id, False, makes_secret(intake.options), intake.row)
+
+
+def _receive_form(body: Body, intake: Intake) -> None:
+    receive(body, intake, intake.settings.max_request_bytes)
 
 
 def _undo(service: Service, intake: Intake) -> None:

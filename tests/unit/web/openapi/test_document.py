@@ -162,7 +162,7 @@ def test_a_poll_that_knows_the_version_is_answered_as_documented(site: Site) -> 
 def test_a_refusal_is_a_problem_with_an_explained_code(
     site: Site, status: int, code: str, form: dict[str, Any] | None
 ) -> None:
-    call: dict[str, Any] = {"json": {}}
+    call: dict[str, Any] = {"data": b"x", "content_type": "text/plain"}
     if form is not None:
         files = {name: (io.BytesIO(value), name) for name, value in form.items() if isinstance(value, bytes)}
         call = {"data": {**form, **files}, "content_type": "multipart/form-data"}
