@@ -11,7 +11,10 @@ from shared.contract.fields import NO_CONTROL, About, Rule, closed
 from shared.contract.manifests import TagOptions
 from shared.contract.options import Options
 
-_PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB9HFkpgAAAABJRU5ErkJggg=="
+_PNG = (  # of a single pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB9HFkpgAAAABJRU5ErkJggg=="
+)
+_PIXEL = f"data:image/png;base64,{_PNG}"
 _FOUR = "[A-Za-z0-9+/]"
 _DATA_URI = f"^data:(image/[a-z.+-]+)?;base64,({_FOUR}{{4}})*({_FOUR}{{4}}|{_FOUR}{{3}}=|{_FOUR}{{2}}==)$"
 
