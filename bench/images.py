@@ -50,7 +50,7 @@ def _endless(images: list[Path]) -> Iterator[Path]:
 
 def artifact(data: Path, *, published: str = "rendered-parts", size: int = 128) -> Artifact:
     """The published model of this set; where none is shipped yet, an untrained one at size x size."""
-    shipped = sorted((ROOT / "shared" / "published" / published).glob("*.gonogo"))
+    shipped = sorted((ROOT / "shared" / "registry" / "published" / published).glob("*.gonogo"))
     if shipped and published:
         return read_artifact(shipped[0])
     path = data / f"untrained-{size}.gonogo"

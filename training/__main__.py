@@ -1,4 +1,4 @@
-"""`python -m training {render, check, train, guard, evaluate, publish, quality}`."""
+"""`python -m training {render, check, train, guard, hasten, evaluate, publish, quality}`."""
 
 import argparse
 import json
@@ -85,6 +85,7 @@ def _train(options: argparse.Namespace) -> int:
             ),
             notice=options.notice.read_text() if options.notice else "",
             start=options.start,
+            go_on=options.go_on,
             teacher=options.teacher,
             serve=options.serve,
             unlabelled=options.unlabelled,
@@ -116,6 +117,22 @@ def _guard(options: argparse.Namespace) -> int:
         _source(options),
         options.output,
         test_folder=_source(options, options.test) if options.test else None,
+        threads=options.threads,
+        say=bar.say,
+        progress=bar,
+    )
+    return 0
+
+
+def _hasten(options: argparse.Namespace) -> int:
+    from training.hastening import hasten
+    from training.progress import Bar
+
+    bar = Bar()
+    hasten(
+        options.artifact,
+        options.folder,
+        options.output,
         threads=options.threads,
         say=bar.say,
         progress=bar,
@@ -201,6 +218,7 @@ _RUNS = {
     "check": _check,
     "train": _train,
     "guard": _guard,
+    "hasten": _hasten,
     "evaluate": _evaluate,
     "publish": _publish,
     "quality": _quality,

@@ -69,6 +69,12 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
         default="auto",
         help="the network that judges: the small one, the pretrained features or their mean; by default the best",
     )
+    train.add_argument(
+        "--go-on",
+        type=Path,
+        metavar="ARTIFACT",
+        help="begin with all weights of this artifact of the same task, and take smaller steps",
+    )
     train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     train.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
@@ -101,6 +107,13 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
     guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     guard.set_defaults(run=runs["guard"])
+
+    faster = commands.add_parser("hasten", help="average mirrored copies of unsure images only")
+    faster.add_argument("artifact", type=Path)
+    faster.add_argument("folder", type=Path, help="the one it was trained on")
+    faster.add_argument("--output", type=Path, required=True, help="folder for the artifact and its card")
+    faster.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    faster.set_defaults(run=runs["hasten"])
 
     evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
     evaluate.add_argument("artifact", type=Path)

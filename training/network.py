@@ -10,7 +10,7 @@ from training.data.report import Report
 from training.fit import recipe
 from training.fit.augment import Liberties, liberties
 from training.fit.part import Part
-from training.fit.start import Start, starting_weights
+from training.fit.start import Start, going_on, starting_weights
 from training.fit.train import Say
 from training.options import Options
 
@@ -44,7 +44,7 @@ def network_for(spec: Preprocessing, train: Part, looked: Report, options: Optio
     if not original:
         freedom = liberties(train.images, few_parts=few_parts)
     shape = recipe.original_shape() if original else _shape(spec, freedom, few_parts, options)
-    start = starting_weights(options.start, shape)
+    start = going_on(options.go_on, shape) if options.go_on else starting_weights(options.start, shape)
     say(
         f"{spec.width} x {spec.height} x {spec.channels}, {multiplications(shape) / 1e6:.1f} M multiply-adds an image"
     )

@@ -25,6 +25,9 @@ class Options:
     costs: Costs = field(default_factory=Costs)
     notice: str = ""
     start: str = "auto"  # or "none", or an artifact's path
+    go_on: Path | None = (
+        None  # an artifact of the same task: its last layer is kept too, and steps are smaller
+    )
     teacher: bool = True  # pretrained features, where they are installed and the budget holds them
     serve: str = "auto"  # small, features or mean
     unlabelled: Path | None = None

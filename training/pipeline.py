@@ -80,6 +80,7 @@ def train_split(
         taught_on,
         validation,
         start=network.start.weights if network.start else None,
+        gentle=options.go_on is not None,
         budget_s=options.budget_min * 60 - (clock() - started),
         freedom=network.freedom,
         plan=ORIGINAL_PLAN if options.preset == "original" else None,

@@ -32,6 +32,7 @@ MAX_SIDE = 4096
 MAX_FULL_SCALE = 2**32 - 1
 MAX_CALIBRATION = 1000.0  # trained scales lie near 1 and offsets near 0
 CARD_LEVELS = 64
+NEWEST_PREPROCESSING = 2
 _MANIFEST_KEYS = ("format", "name", "preprocessing", "calibration", "operating_point", "members")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -40,13 +41,15 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 class Preprocessing:
     """The form of an image before the network: `height` x `width` pixels, 1 (grey) or 3 (RGB) channels.
 
-    `full_scale` is the value that means white in images of more than 8 bits; None refuses such images.
+    `full_scale` is the value that means white in images of more than 8 bits; None refuses such images. `version` is
+    the rule by which an image is brought to this size (docs/images.md); artifacts that name none have version 1.
     """
 
     width: int
     height: int
     channels: int
     full_scale: int | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
 
 def _preprocessing(value: Any) -> Preprocessing:
     where = f"{MANIFEST}: preprocessing"
-    spec = strict.closed(value, where, ("width", "height", "channels"), ("full_scale",))
+    spec = strict.closed(value, where, ("width", "height", "channels"), ("full_scale", "version"))
     full_scale = spec.get("full_scale")
     if strict.whole(spec["channels"], f"{where}.channels", 1, 3) == 2:
         raise ArtifactError(f"{where}.channels must be 1 or 3")
@@ -207,6 +210,7 @@ def _preprocessing(value: Any) -> Preprocessing:
         full_scale=None
         if full_scale is None
         else strict.whole(full_scale, f"{where}.full_scale", 1, MAX_FULL_SCALE),
+        version=strict.whole(spec.get("version", 1), f"{where}.version", 1, NEWEST_PREPROCESSING),
     )
 
 

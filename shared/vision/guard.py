@@ -18,7 +18,10 @@ from shared.errors import ArtifactError
 from shared.registry.artifact import Preprocessing
 from shared.vision.arrays import npz_bytes, read_npz
 from shared.vision.describe import CONTRAST, VERSION, describe
+from shared.vision.sketch import sketch
 
+# Version 3 is for networks whose feature holds a trace; an artifact of before keeps its own version.
+DESCRIPTIONS = {VERSION: describe, 3: sketch}
 Floats = NDArray[np.float32]
 _CLIP = np.float32(8)  # deviations; further out the stranger network was never trained
 
@@ -50,7 +53,7 @@ class Guard:
 
     def coordinates(self, images: NDArray[np.uint8], features: NDArray[Any]) -> tuple[Floats, Floats]:
         """Coordinates (N, D) of images (N, H, W, C) with features (N, F), and their contrast (N,) in grey levels."""
-        statistics, samples = describe(images)
+        statistics, samples = DESCRIPTIONS[int(self.version)](images)
         layout, layout_left = _along(samples, self.sample_mean, self.sample_axes, self.sample_spread)
         feature, feature_left = _along(
             squeezed(features), self.feature_mean, self.feature_axes, self.feature_spread
@@ -110,9 +113,9 @@ def guard_of(arrays: Mapping[str, NDArray[Any]]) -> Guard:
     named = {field.name: np.array(arrays[field.name], np.float32, order="C") for field in fields(Guard)}
     if not all(bool(np.isfinite(array).all()) for array in named.values()):
         raise ValueError("a parameter is no number")
-    if int(named["version"]) != VERSION:
+    if int(named["version"]) not in DESCRIPTIONS:
         raise ValueError(
-            f"made for description {int(named['version'])} of an image, this program has {VERSION}"
+            f"made for description {int(named['version'])} of an image, this program has {[*DESCRIPTIONS]}"
         )
     return Guard(**named)
 

@@ -1,7 +1,8 @@
 """The networks. In `shared` only this module, lite0 and patches next to it import torch.
 
 Each takes `images` uint8 (N, H, W, C), normalises inside, and returns three float32 tensors: `logit` (N,), positive
-for a defect; `feature` (N, F), the last layer's input; `activation` (N, h, w), the logit's sources by place.
+for a defect; `feature` (N, F), the last layer's input, longer with `trace`; `activation` (N, h, w), the logit's sources
+by place.
 """
 
 from collections.abc import Mapping
@@ -27,10 +28,13 @@ class Shape:
 
     Stage i has `widths[i]` channels and `blocks[i]` residual blocks. The first stage works at 1/`stem_stride` of
     the image's size, each later one at half the size of the stage before. The network scores `mirrors` (1, 2 or 4)
-    mirrored copies of the image and averages them. `kind` "original" is the two-layer network, which takes its
-    size from height and width alone. `kind` "features" is a linear layer over pretrained features at each of `sizes`
-    (height, width), and "mean" averages it with a residual network for images of 1/`shrink` of the size. `kind`
-    "patches" compares places with a bank of `places` from good images.
+    mirrored copies of the image and averages them; with `unsure` above 0 it takes more than one copy only of images
+    whose first logit lies nearer to 0 than that. With `trace` the feature goes on behind the last layer's input: with
+    the mean and the maximum of each channel after each earlier block, and with 2 after the stem too, for the guard.
+    `kind` "original" is the two-layer network, which takes its size from height and width alone. `kind` "features" is
+    a linear layer over pretrained features at each of `sizes` (height, width), and "mean" averages it with a residual
+    network for images of 1/`shrink` of the size. `kind` "patches" compares places with a bank of `places` from good
+    images.
     """
 
     kind: str
@@ -45,6 +49,8 @@ class Shape:
     sizes: tuple[tuple[int, int], ...] = ()
     shrink: int = 1
     places: int = 0
+    trace: int = 0
+    unsure: float = 0.0
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form; `from_card` undoes it."""
@@ -94,7 +100,7 @@ class ResidualNet(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.mirrors = shape.mirrors
+        self.mirrors, self.trace, self.unsure = shape.mirrors, shape.trace, shape.unsure
         self.step = (
             1 if shape.height * shape.width <= 4096 else 2
         )  # a quarter of a large image is sample enough
@@ -123,6 +129,8 @@ class ResidualNet(nn.Module):
         mean = sample.mean((1, 2, 3), keepdim=True)
         gain = 1 / ((sample - mean).square().mean((1, 2, 3), keepdim=True).sqrt() + 3)
         x = torch.cat([x, x * gain - mean * gain], 1)
+        if self.mirrors > 1 and self.unsure > 0 and not self.training:
+            return self._again_where_unsure(x)
         if self.mirrors > 1 and not self.training:
             copies = [x, x.flip(3), x.flip(2), x.flip(2, 3)][: self.mirrors]
             logit, feature, activation = self._score(torch.cat(copies))
@@ -137,17 +145,33 @@ class ResidualNet(nn.Module):
             )
         return self._score(x)
 
+    def _again_where_unsure(self, x: Tensor) -> Outputs:
+        """Far from 0 the copies would not change the verdict, so only the unsure images are scored again, mirrored."""
+        logit, feature, activation = self._score(x)
+        places = (logit.abs() < self.unsure).nonzero().squeeze(1)
+        again = x.index_select(0, places)
+        copies = [again.flip(3), again.flip(2), again.flip(2, 3)][: self.mirrors - 1]
+        more = self._score(torch.cat(copies))[0].view(self.mirrors - 1, -1).sum(0)
+        mean = (logit.index_select(0, places) + more) / self.mirrors
+        return logit.scatter(0, places, mean), feature, activation
+
     def _score(self, x: Tensor) -> Outputs:
         x = F.conv2d(x, self.stem.weight * self.shrink, None, self.stem.stride, self.stem.padding)
         x = F.relu(self.stem_norm(x))
+        trace: list[Tensor] = []
+        first = 2 - self.trace if self.trace and not self.training else len(self.stages)
         for place, block in enumerate(self.stages):
             if self.training and place == self.last_stage:
                 self.guided = x
+            if place >= first:
+                # Pooled over the whole map by operators that ONNX Runtime computes in its own layout of channels.
+                trace += [F.adaptive_avg_pool2d(x, 1).flatten(1), F.adaptive_max_pool2d(x, 1).flatten(1)]
             x = block(x)
         feature = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
         logit = self.head(self.dropout(feature)).squeeze(1)
         weight = self.head.weight.view(2, -1).sum(0)
         activation = (x * weight.view(1, -1, 1, 1)).sum(1)
+        feature = torch.cat([feature, *trace], 1)
         return logit.float(), feature.float(), activation.float()
 
 
@@ -222,9 +246,10 @@ def build(shape: Shape) -> nn.Module:
 def multiplications(shape: Shape) -> int:
     """Multiply-adds for one image, which decide its time on a CPU.
 
-    Counted as the operators run: hooks on modules would miss the stem, which calls `F.conv2d` itself.
+    Counted as the operators run: hooks on modules would miss the stem, which calls `F.conv2d` itself. Where only unsure
+    images are scored again, this is the number for such an image.
     """
-    net = build(shape).eval()
+    net = build(replace(shape, unsure=0.0)).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(torch.zeros(1, shape.height, shape.width, shape.channels, dtype=torch.uint8))
     return int(counter.get_total_flops()) // 2

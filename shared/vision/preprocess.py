@@ -5,9 +5,9 @@
 
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from shared.contract.image_files import HEAD_BYTES, image_kind
@@ -15,17 +15,19 @@ from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.accepted import Limits, check_proportions, corrupt, unsupported
 from shared.vision.formats import bmp, frames, jpeg, png, tiff, webp
+from shared.vision.formats.jpeg import Pixels
 from shared.vision.tones import check_high_bytes, to_eight_bits
 
 _ORIENTATION = 0x0112
-_MOVES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
 }
 _TURNED_ASIDE = (5, 6, 7, 8)
 _INSPECT = {"BMP": bmp.inspect, "PNG": png.inspect, "TIFF": tiff.inspect, "WEBP": webp.inspect}
@@ -49,26 +51,27 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 def decode(
     data: bytes | memoryview, spec: Preprocessing, limits: Limits = _DEFAULT, frame: int | None = None
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Pixels of shape (height, width, channels), read-only, 0 black to 255 white.
 
     `frame` names one of several images of a file, from 1; without it such a file is refused.
     Raises ItemError with one of the codes that docs/images.md lists. MemoryError passes through.
     """
-    image = _guarded(bytes(data), spec, (spec.width, spec.height), limits, frame)
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(spec.height, spec.width, spec.channels)
+    pixels = np.ascontiguousarray(_guarded(bytes(data), spec, (spec.width, spec.height), limits, frame))
+    pixels.setflags(write=False)
+    return pixels.reshape(spec.height, spec.width, spec.channels)
 
 
 def view(
     data: bytes, spec: Preprocessing, side: int, limits: Limits = _DEFAULT, frame: int | None = None
 ) -> Image.Image:
     """The image as `decode` reads it, upright and undistorted, at most `side` pixels a side. Raises ItemError."""
-    return _guarded(data, spec, side, limits, frame)
+    return Image.fromarray(np.ascontiguousarray(_guarded(data, spec, side, limits, frame)))
 
 
 def _guarded(
     data: bytes, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits, frame: int | None
-) -> Image.Image:
+) -> Pixels:
     """Read the image and turn every exception of a decoder into the item's error."""
     kind = image_kind(data)
     if kind is None:
@@ -100,13 +103,17 @@ def _named(data: bytes) -> str:
 
 def _read(
     data: bytes, kind: str, spec: Preprocessing, target: tuple[int, int] | int, limits: Limits
-) -> Image.Image:
+) -> Pixels:
     mode = "L" if spec.channels == 1 else "RGB"
     if kind == "JPEG":
         found = jpeg.inspect(data, limits)
         size, turn = (found.layout.width, found.layout.height), jpeg.orientation(found)
         box = _box(size, turn, spec, target)
-        return _fitted(jpeg.read(found, mode, box), box, turn)
+        scale_for = jpeg.power_of_two if spec.version == 1 else jpeg.least_cover
+        pixels = jpeg.read(found, mode, scale_for(found, box))
+        if pixels.shape[1::-1] != box:
+            pixels = np.asarray(_fitted(Image.fromarray(pixels), box, spec.version))
+        return _UPRIGHT[turn](pixels)
     layout = _INSPECT[kind](data, limits)
     with Image.open(io.BytesIO(data), formats=(kind,)) as image:
         # Pillow turns a TIFF by its orientation, and gives its size as it is after that.
@@ -120,7 +127,7 @@ def _read(
         flat = to_eight_bits(image, mode, spec.full_scale, inverted=layout.inverted)
     if kind == "WEBP":
         webp.check_tail(data)
-    return _fitted(flat, box, turn)
+    return _UPRIGHT[turn](np.asarray(_fitted(flat, box, spec.version)))
 
 
 def _box(
@@ -140,10 +147,13 @@ def _inside(size: tuple[int, int], side: int) -> tuple[int, int]:
     return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
 
 
-def _fitted(image: Image.Image, box: tuple[int, int], turn: int) -> Image.Image:
-    if image.size != box:
-        image = image.resize(box, Image.Resampling.BILINEAR)
-    return image.transpose(_MOVES[turn]) if turn in _MOVES else image
+def _fitted(image: Image.Image, box: tuple[int, int], version: int) -> Image.Image:
+    """The image at the size of `box`: by areas where it shrinks, else by straight lines between pixels."""
+    if image.size == box:
+        return image
+    shrinks = image.width >= box[0] and image.height >= box[1]
+    by_areas = version > 1 and shrinks
+    return image.resize(box, Image.Resampling.BOX if by_areas else Image.Resampling.BILINEAR)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,7 +1,7 @@
 """Fit the guard of a model: on its training part, with made-up strangers as the other side, bounds on validation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,21 +9,34 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from shared.vision.describe import CONTRAST, VERSION, describe
-from shared.vision.guard import Guard, guard_of, squeezed
+from shared.vision.describe import CONTRAST, VERSION
+from shared.vision.guard import DESCRIPTIONS, Guard, guard_of, squeezed
 from training.synthetic.strangers import KINDS, strangers
 
 Floats = NDArray[np.float32]
 FeaturesOf = Callable[[NDArray[np.uint8]], Floats]
 
 FLAGGED = 0.01  # of the model's own kind, all distances together
+TRACED = 3  # the description for networks whose feature holds a trace
 _CHUNK = 256
-_LAYOUT_AXES, _FEATURE_AXES = 120, 48
-_HIDDEN, _EPOCHS, _BATCH = 64, 15, 128
+_BATCH = 128
 # A kind of stranger that lies within the plain distances this often may be what the set shows: it is left out.
 _ALIKE = 0.9
 _SLACK = 6.0
 _SMALL_PART = 300  # validation images: with fewer, the empirical 99th percentile means little
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Main directions of the layout and of the feature, and the stranger network's hidden neurons and epochs."""
+
+    layout: int
+    feature: int
+    hidden: int
+    epochs: int
+
+
+_PLANS = {VERSION: _Plan(120, 48, 64, 15), TRACED: _Plan(96, 96, 128, 40)}
 
 
 def fit_guard(
@@ -31,22 +44,25 @@ def fit_guard(
     validation: NDArray[np.uint8],
     features_of: FeaturesOf,
     *,
+    version: int = TRACED,
     seed: int = 0,
     most_strangers: int = 16_000,
 ) -> Guard:
     """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images.
 
-    `most_strangers` bounds the time that a slow network takes.
+    `version` is the description of the pixels: TRACED where the feature holds a trace. `most_strangers` bounds the
+    time that a slow network takes.
     """
-    statistics, samples, features = _described(train, features_of)
-    guard = _with_axes(statistics, samples, features)
+    plan, describe = _PLANS[version], DESCRIPTIONS[version]
+    statistics, samples, features = _described(version, train, features_of)
+    guard = _with_axes(version, statistics, samples, features)
     own = _coordinates(guard, train, features_of)
     held = _coordinates(guard, validation, features_of)
     guard = _rounded(replace(guard, joint_mean=own.mean(0), joint_map=_whitening(own, 0.1)))
     guard = _with_bound(guard, held)
     others, kinds = _strangers(guard, train, features_of, seed, most_strangers)
     told_apart = [kind for kind in KINDS if _flagged(guard, others[kinds == kind]) > 1 - _ALIKE]
-    layers = _stranger_network(own, others[np.isin(kinds, told_apart)], seed)
+    layers = _stranger_network(own, others[np.isin(kinds, told_apart)], plan, seed)
     guard = _rounded(replace(guard, layer1=layers[0], layer2=layers[1], layer3=layers[2]))
     contrasts = [np.expm1(describe(part)[0][:, CONTRAST]).min() for part in (train, validation)]
     return _with_bound(replace(guard, least_contrast=np.asarray(min(contrasts) / 2, np.float32)), held)
@@ -64,8 +80,10 @@ def _chunks(images: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
     return [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
 
 
-def _described(images: NDArray[np.uint8], features_of: FeaturesOf) -> tuple[Floats, Floats, Floats]:
-    found = [(*describe(chunk), squeezed(features_of(chunk))) for chunk in _chunks(images)]
+def _described(
+    version: int, images: NDArray[np.uint8], features_of: FeaturesOf
+) -> tuple[Floats, Floats, Floats]:
+    found = [(*DESCRIPTIONS[version](chunk), squeezed(features_of(chunk))) for chunk in _chunks(images)]
     statistics, samples, features = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return statistics, samples, features
 
@@ -96,15 +114,16 @@ def _axes(values: Floats, wanted: int) -> tuple[Floats, Floats, Floats]:
     return mean, np.asarray(axes[:, largest], np.float32), np.asarray(spread, np.float32)
 
 
-def _with_axes(statistics: Floats, samples: Floats, features: Floats) -> Guard:
+def _with_axes(version: int, statistics: Floats, samples: Floats, features: Floats) -> Guard:
     """A guard that can tell coordinates; the rest is filled in later."""
-    sample_mean, sample_axes, sample_spread = _axes(samples, min(_LAYOUT_AXES, samples.shape[1] // 5))
-    feature_mean, feature_axes, feature_spread = _axes(features, _FEATURE_AXES)
+    plan = _PLANS[version]
+    sample_mean, sample_axes, sample_spread = _axes(samples, min(plan.layout, samples.shape[1] // 5))
+    feature_mean, feature_axes, feature_spread = _axes(features, plan.feature)
     width = statistics.shape[1] + len(sample_spread) + len(feature_spread) + 2
-    nothing = np.zeros((_HIDDEN + 1, 1), np.float32)
+    nothing = np.zeros((plan.hidden + 1, 1), np.float32)
     guard = _rounded(
         Guard(
-            version=np.asarray(VERSION, np.float32),
+            version=np.asarray(version, np.float32),
             statistics_mean=statistics.mean(0),
             statistics_map=_whitening(statistics, 0.02),
             sample_mean=sample_mean,
@@ -117,8 +136,8 @@ def _with_axes(statistics: Floats, samples: Floats, features: Floats) -> Guard:
             residual_spread=np.ones(2, np.float32),
             joint_mean=np.zeros(width, np.float32),
             joint_map=np.eye(width, dtype=np.float32),
-            layer1=np.zeros((width + 1, _HIDDEN), np.float32),
-            layer2=np.zeros((_HIDDEN + 1, _HIDDEN), np.float32),
+            layer1=np.zeros((width + 1, plan.hidden), np.float32),
+            layer2=np.zeros((plan.hidden + 1, plan.hidden), np.float32),
             layer3=nothing,
             centre=np.zeros(4, np.float32),
             reach=np.ones(4, np.float32),
@@ -150,8 +169,7 @@ def _rounded(guard: Guard) -> Guard:
 def _strangers(
     guard: Guard, own: NDArray[np.uint8], features_of: FeaturesOf, seed: int, most: int
 ) -> tuple[Floats, NDArray[np.str_]]:
-    small = own.shape[1] * own.shape[2] <= 4096  # cheap to draw, and little in them to go by: more of them
-    count = min(most, int(np.clip(20 * len(own), 1000, 16_000 if small else 8000)))
+    count = min(most, int(np.clip(20 * len(own), 1000, 16_000)))
     found: list[Floats] = []
     names: list[str] = []
     for chunk, kinds in strangers(own, count, seed=seed):
@@ -160,10 +178,14 @@ def _strangers(
     return np.concatenate(found), np.array(names)
 
 
-def _stranger_network(own: Floats, others: Floats, seed: int) -> list[Floats]:
+def _stranger_network(own: Floats, others: Floats, plan: _Plan, seed: int) -> list[Floats]:
     """Two hidden layers that tell own images from strangers, both sides weighing alike; offsets in the last rows."""
     if len(others) == 0:  # the set looks like every stranger: the plain distances stand alone
-        shapes = ((own.shape[1] + 1, _HIDDEN), (_HIDDEN + 1, _HIDDEN // 2), (_HIDDEN // 2 + 1, 1))
+        shapes = (
+            (own.shape[1] + 1, plan.hidden),
+            (plan.hidden + 1, plan.hidden // 2),
+            (plan.hidden // 2 + 1, 1),
+        )
         return [np.zeros(shape, np.float32) for shape in shapes]
     generator = torch.Generator().manual_seed(seed)
     x = torch.from_numpy(np.concatenate([own, others])).clamp(-8, 8)
@@ -172,15 +194,15 @@ def _stranger_network(own: Floats, others: Floats, seed: int) -> list[Floats]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         linear = [
-            nn.Linear(x.shape[1], _HIDDEN),
-            nn.Linear(_HIDDEN, _HIDDEN // 2),
-            nn.Linear(_HIDDEN // 2, 1),
+            nn.Linear(x.shape[1], plan.hidden),
+            nn.Linear(plan.hidden, plan.hidden // 2),
+            nn.Linear(plan.hidden // 2, 1),
         ]
     net = nn.Sequential(linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2])
     optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=0.05)
-    steps = _EPOCHS * -(-len(x) // _BATCH)
+    steps = plan.epochs * -(-len(x) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    for _ in range(_EPOCHS):
+    for _ in range(plan.epochs):
         for chosen in torch.split(torch.randperm(len(x), generator=generator), _BATCH):
             noise = 0.1 * torch.randn(len(chosen), x.shape[1], generator=generator)
             logit = net(x[chosen] + noise)[:, 0]

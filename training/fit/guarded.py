@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.registry.artifact import Artifact
+from shared.vision.describe import VERSION
 from shared.vision.graph import Graph
-from training.fit.guard import FLAGGED, fit_guard, flagged_share
+from training.fit.guard import FLAGGED, TRACED, fit_guard, flagged_share
 from training.output.known_logits import self_test_of
 
 _CHUNK = 32
@@ -49,9 +50,9 @@ def guard_for(
         return np.concatenate(parts)
 
     most = min(_FEW, max(_LEAST, 5 * len(train))) if slow else _MANY
-    guard = fit_guard(
-        train[:: -(-len(train) // most)], validation, features_of, seed=seed, most_strangers=most
-    )
+    version = TRACED if artifact.card.get("network", {}).get("trace") else VERSION
+    some = train[:: -(-len(train) // most)]
+    guard = fit_guard(some, validation, features_of, version=version, seed=seed, most_strangers=most)
     flagged = {
         "wanted_on_validation": FLAGGED,
         "flagged_of_validation": round(flagged_share(guard, validation, features_of), 6),

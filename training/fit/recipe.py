@@ -4,6 +4,7 @@ Nothing here knows a set by name: sizes, colours, counts and symmetries are read
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from shared.registry.artifact import Preprocessing
+from shared.registry.artifact import NEWEST_PREPROCESSING, Preprocessing
+from shared.vision.formats.jpeg import FAST, scaled
 from shared.vision.net import Shape, multiplications
 
 # Multiply-adds an image, the first convolution included, which is a larger part of them in large images.
 MAX_MULTIPLICATIONS_SMALL = 67_000_000
 MAX_MULTIPLICATIONS = 86_000_000
+NEAR = 0.8, 1.1  # of LARGEST_SIDE
 LARGEST_SIDE = 160  # a hole of 3 pixels in 300 is still seen; more pixels cost epochs that bring more
 SMALL_SIDE = 64  # up to here the first stage works at full size
 MAX_EPOCHS = 400
@@ -67,11 +70,15 @@ class Plan:
 def preprocessing_for(
     sizes: Sequence[tuple[int, int]], colour: bool, *, side: int | None = None, full_scale: int | None = None
 ) -> Preprocessing:
-    """The size that all images are brought to; sizes are (width, height).
+    """The size that all images are brought to; sizes are (width, height) of the upright images.
 
-    Small images keep their median size; larger ones are brought to at most `side` (geometric mean of both
-    sides). Sides are multiples of 8 from 64 pixels on, so that halving them stays even.
+    The size is the one at which a JPEG decoder gives most of the images without resizing, if one lies near
+    LARGEST_SIDE. Else small images keep their median size, and larger ones are brought to at most `side` (geometric
+    mean of both sides), in multiples of 8 from 64 pixels on.
     """
+    channels = 3 if colour else 1
+    if side is None and (exact := _exact_size(sizes)) is not None:
+        return Preprocessing(*exact, channels, full_scale, NEWEST_PREPROCESSING)
     width, height = (float(np.median(values)) for values in zip(*sizes, strict=True))
     limit = side or LARGEST_SIDE
     shrink = min(1.0, limit / math.sqrt(width * height))
@@ -82,7 +89,22 @@ def preprocessing_for(
         wanted = length * shrink
         return max(8, round(wanted / 8) * 8) if wanted > SMALL_SIDE else max(8, round(wanted))
 
-    return Preprocessing(rounded(width), rounded(height), 3 if colour else 1, full_scale)
+    return Preprocessing(rounded(width), rounded(height), channels, full_scale, NEWEST_PREPROCESSING)
+
+
+def _exact_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """The size of most images, scaled as a JPEG decoder scales, if that is near LARGEST_SIDE.
+
+    Nearly square images are left to the rule that makes them square, because squares may be turned in training.
+    """
+    (size, count), *_ = Counter(sizes).most_common(1)
+    if 2 * count < len(sizes) or (size[0] != size[1] and 0.9 < size[0] / size[1] < 1.1):
+        return None
+    for eighths in FAST:
+        width, height = scaled(size, eighths)
+        if NEAR[0] * LARGEST_SIDE <= math.sqrt(width * height) <= NEAR[1] * LARGEST_SIDE:
+            return width, height
+    return None
 
 
 def mirrors_for(spec: Preprocessing, sideways: bool, upright: bool, few_parts: bool = False) -> int:
@@ -104,6 +126,11 @@ def limit_for(spec: Preprocessing) -> int:
     return MAX_MULTIPLICATIONS_SMALL if max(spec.width, spec.height) <= SMALL_SIDE else MAX_MULTIPLICATIONS
 
 
+def trace_for(spec: Preprocessing) -> int:
+    """How much the graph tells the guard: of small images also what the stem found, which is cheap there."""
+    return 2 if max(spec.width, spec.height) <= SMALL_SIDE else 1
+
+
 def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int | None = None) -> Shape:
     """The richest network of the family that stays within `limit` multiply-adds an image."""
     limit = limit_for(spec) if limit is None else limit
@@ -120,6 +147,7 @@ def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int | None = None
             stem_stride=1 if small else 2,
             mirrors=mirrors,
             dropout=0.1,
+            trace=trace_for(spec),
         )
         for widths, blocks in family
     ]

@@ -55,6 +55,15 @@ def starting_weights(wanted: str, shape: Shape) -> Start | None:
     )
 
 
+def going_on(path: Path, shape: Shape) -> Start:
+    """The whole state of an artifact of the same task. Raises DataError where it holds another network."""
+    artifact = read_artifact(path)
+    if not _fits(Shape.from_card(artifact.card["network"]), shape):
+        raise DataError(f"{path} holds another network than the one to be trained")
+    taught = load(artifact.weights(), artifact.card).state_dict()
+    return Start(artifact.name, artifact.sha256, {name: value.clone() for name, value in taught.items()})
+
+
 def _fits(taught: Shape, wanted: Shape) -> bool:
     """Sizes may differ, since nothing but the last layer's pooling meets the whole image."""
     same = ("kind", "widths", "blocks", "stem_stride")

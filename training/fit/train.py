@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from training.fit.recipe import Plan, plan_for
 from training.fit.steps import batch_of, example_weights, follow, optimizer_for, set_rate
 from training.proof.calibrate import fit_calibration, scores
 
+GENTLE = 0.25  # of the learning rate: a full one would undo what the weights know already
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -49,6 +50,7 @@ def fit(
     budget_s: float,
     freedom: Liberties,
     start: Mapping[str, Tensor] | None = None,
+    gentle: bool = False,
     plan: Plan | None = None,
     keep_last: bool = False,
     device: str = "cpu",
@@ -62,7 +64,7 @@ def fit(
     the network may be judged on it.
 
     Without a `plan` the speed of the first steps decides how many epochs fit `budget_s`. `start` is a whole state
-    of the network to begin with, in place of random weights.
+    of the network to begin with, in place of random weights, and `gentle` takes smaller steps from it.
     """
     clock = clock_for(device)
     started = clock()
@@ -71,11 +73,9 @@ def fit(
     net = _begin(shape, start, device)
     augment = Augmentation(freedom)
     if plan is None:
-        plan = plan_for(
-            len(train),
-            seconds_an_epoch(net, train, augment, device),
-            budget_s - (clock() - started),
-        )
+        seconds = seconds_an_epoch(net, train, augment, device)
+        plan = plan_for(len(train), seconds, budget_s - (clock() - started))
+        plan = replace(plan, learning_rate=plan.learning_rate * (GENTLE if gentle else 1))
         torch.manual_seed(seed)
         net = _begin(shape, start, device)
     # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a

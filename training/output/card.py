@@ -26,6 +26,7 @@ def readable(card: dict[str, Any]) -> str:
         f"- Every image becomes {pre['width']} x {pre['height']} pixels, {colour}.",
         f"- Network: {card['multiplications'] / 1e6:.1f} million multiply-adds an image, "
         f"{card['weights']:,} weights; {card['speed']['images_per_second']:.0f} images/s on one core when measured.",
+        *_again_lines(card),
         f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
         f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
         f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",
@@ -101,6 +102,16 @@ def _kind_lines(kinds: dict[str, dict[str, int]]) -> list[str]:
     return lines + [
         f"| {kind} | {row['images']} | {row['escapes']} | {row['escapes_after_review']} |"
         for kind, row in kinds.items()
+    ]
+
+
+def _again_lines(card: dict[str, Any]) -> list[str]:
+    again = card.get("scored_again")
+    if again is None:
+        return []
+    share, copies = _percent(again["share_of_validation"]), card["network"]["mirrors"]
+    return [
+        f"- Only unsure images ({share} of the validation part) are scored in {copies} mirrored copies and averaged."
     ]
 
 

@@ -16,7 +16,6 @@ from shared.vision.graph import Graph
 from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
 from training.fit.train import Say
-from training.options import Options
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
@@ -35,7 +34,8 @@ def prove(trained: Trained, say: Say) -> Artifact:
     """Calibrate, choose and fit the guard; score the test part once, by the graph that will serve; write all."""
     options, validation, test = trained.options, trained.validation, trained.test
     graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
-    unproven = _artifact(trained, graph_bytes, weights, PLAIN, OperatingPoint(0.5, 0.5, 0.5), {})
+    network = {"network": trained.shape.as_card()}
+    unproven = _artifact(trained, graph_bytes, weights, PLAIN, OperatingPoint(0.5, 0.5, 0.5), network)
     graph = Graph(unproven, threads=options.threads)
     found = decided(trained, graph)
     calibration, point, p = found.calibration, found.point, found.test
@@ -58,13 +58,13 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "validation": known(on_validation.as_card(), trained),
         "test": known(on_test.as_card(), trained) | {"kinds": by_kind(trained.split.test, p, point)},
         "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
-        "speed": {"images_per_second": round(_speed(unproven, test.images), 1), "threads": 1},
+        "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
         "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
     }
     card |= findings(trained, graph, calibration, point, (found.validation, p), card)
-    card["data"]["test_scorings"] = _note_scoring(
-        options, card["data"]["test_sha256"], on_test.accuracy.value
+    card["data"]["test_scorings"] = note_scoring(
+        options.output, card["data"]["test_sha256"], on_test.accuracy.value
     )
     card["metrics"] = {
         name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
@@ -126,7 +126,7 @@ def _artifact(
     )
 
 
-def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
+def speed_of(artifact: Artifact, images: NDArray[np.uint8]) -> float:
     """Images a CPU second of the graph alone on one thread, the best of five micro-batches of 32."""
     graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
     best = float("inf")
@@ -137,10 +137,10 @@ def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
     return len(batch) / best
 
 
-def _note_scoring(options: Options, test_sha256: str, accuracy: float) -> int:
+def note_scoring(output: Path, test_sha256: str, accuracy: float) -> int:
     """Note next to the run folder that the test part was scored; returns how often it has been, this time included."""
-    ledger = options.output.parent / LEDGER
-    row = {"at": rfc3339(now()), "run": options.output.name, "test_sha256": test_sha256, "accuracy": accuracy}
+    ledger = output.parent / LEDGER
+    row = {"at": rfc3339(now()), "run": output.name, "test_sha256": test_sha256, "accuracy": accuracy}
     with ledger.open("a") as file:
         file.write(json.dumps(row) + "\n")
     return sum(json.loads(line)["test_sha256"] == test_sha256 for line in ledger.read_text().splitlines())

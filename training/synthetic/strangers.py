@@ -179,12 +179,12 @@ def _blurred(field: Field, radius: float) -> Field:
 
 DRAWN: dict[str, tuple[Callable[[Rng, Canvas], Field], int]] = {
     "flat": (_flat, 1),
-    "gradient": (_gradient, 3),
-    "noise": (_noise, 4),
-    "shapes": (_shapes, 6),
+    "gradient": (_gradient, 8),
+    "noise": (_noise, 6),
+    "shapes": (_shapes, 9),
     "grating": (_grating, 1),
-    "round": (_round, 2),
-    "part": (_part, 4),
+    "round": (_round, 5),
+    "part": (_part, 5),
 }
 CHANGED: dict[str, Callable[[Rng, Field], Field]] = {
     "negative": _negative,
@@ -196,7 +196,7 @@ CHANGED: dict[str, Callable[[Rng, Field], Field]] = {
 }
 KINDS = (*DRAWN, *CHANGED)
 # Each kind that is drawn has its weight; the other turns go to changed images of the set.
-_TURNS = [name for name, (_, weight) in DRAWN.items() for _ in range(weight)] + ["changed"] * 4
+_TURNS = [name for name, (_, weight) in DRAWN.items() for _ in range(weight)] + ["changed"] * 5
 
 
 def strangers(

@@ -9,13 +9,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from shared.vision.accepted import Layout, Limits, check_frames, check_size, corrupt, unsupported
 from shared.vision.formats.jpeg_markers import END, HUFFMAN_DCT, check_scans, later_images, read_header
 
+Pixels = NDArray[np.uint8]
 START = b"\xff\xd8"
+FAST = (1, 2, 4, 8)  # eighths that libjpeg-turbo computes with vector instructions
 _ORIENTATION = 0x0112
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
@@ -64,21 +68,39 @@ def inspect(data: bytes, limits: Limits) -> Jpeg:
     return Jpeg(data, layout, header.exif, header.xmp, "jpeg_bytes_before_end" in limits.tolerated)
 
 
-def read(jpeg: Jpeg, mode: str, target: tuple[int, int]) -> Image.Image:
-    """The decoded image in `mode` (L or RGB), at 1/2, 1/4 or 1/8 scale where that still covers `target`.
+def power_of_two(jpeg: Jpeg, target: tuple[int, int]) -> int:
+    """The scale of preprocessing 1, in eighths: halved while the result surely covers `target`."""
+    smallest = min(jpeg.layout.width // target[0], jpeg.layout.height // target[1])
+    return 8 // next(s for s in (8, 4, 2, 1) if smallest >= s or s == 1)
+
+
+def least_cover(jpeg: Jpeg, target: tuple[int, int]) -> int:
+    """The scale of preprocessing 2, in eighths: the smallest fast one whose result covers `target`."""
+    for eighths in FAST:
+        width, height = scaled((jpeg.layout.width, jpeg.layout.height), eighths)
+        if width >= target[0] and height >= target[1]:
+            return eighths
+    return 8
+
+
+def scaled(size: tuple[int, int], eighths: int) -> tuple[int, int]:
+    """Width and height after the scaling; libjpeg rounds up."""
+    return -(-size[0] * eighths // 8), -(-size[1] * eighths // 8)
+
+
+def read(jpeg: Jpeg, mode: str, eighths: int) -> Pixels:
+    """Pixels (h, w) for mode L or (h, w, 3) for RGB, decoded at `eighths` of the stored size.
 
     Raises ItemError `corrupt_image` where the data deny their integrity.
     """
-    width, height = jpeg.layout.width, jpeg.layout.height
-    smallest = min(width // target[0], height // target[1])
-    scale = next(s for s in (8, 4, 2, 1) if smallest >= s or s == 1)
+    size = scaled((jpeg.layout.width, jpeg.layout.height), eighths)
     if jpeg.layout.channels == 4:
-        _strict(jpeg, "CMYK", 8)
+        _decoded(jpeg.data, "CMYK", 0, 0, 8, jpeg.bytes_before_end)
         with Image.open(io.BytesIO(jpeg.data), formats=("JPEG",)) as image:
-            image.draft(mode, target)
-            return image.convert("RGB").convert(mode)
-    pixels = _strict(jpeg, "GRAY" if mode == "L" else "RGB", scale)
-    return Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels)
+            image.draft(mode, (jpeg.layout.width * eighths // 8, jpeg.layout.height * eighths // 8))
+            return np.asarray(image.convert("RGB").convert(mode))
+    pixels = _decoded(jpeg.data, "GRAY" if mode == "L" else "RGB", *size, 8 / eighths, jpeg.bytes_before_end)
+    return pixels[:, :, 0] if mode == "L" else pixels
 
 
 def orientation(jpeg: Jpeg) -> int:
@@ -105,28 +127,26 @@ def verify(data: bytes, most_pixels: int) -> None:
     _decoded(data, "GRAY", 0, 0, 8)
 
 
-def _strict(jpeg: Jpeg, colours: str, scale: int) -> Any:
-    width, height = -(-jpeg.layout.width // scale), -(-jpeg.layout.height // scale)
-    return _decoded(jpeg.data, colours, width, height, scale, jpeg.bytes_before_end)
-
-
 def _decoded(
-    data: bytes, colours: str, width: int, height: int, scale: int, bytes_before_end: bool = False
-) -> Any:
+    data: bytes, colours: str, width: int, height: int, shrink: float, bytes_before_end: bool = False
+) -> Pixels:
     try:
-        return simplejpeg.decode_jpeg(
-            data, colours, min_width=width, min_height=height, min_factor=scale, strict=True
-        )
+        return _pixels(data, colours, width, height, shrink, strict=True)
     except ValueError as error:
         said = str(error)
     # libjpeg keeps its first warning: where that is about the end marker, it had nothing against the data.
     if bytes_before_end and _BEFORE_END.match(said):
-        return simplejpeg.decode_jpeg(
-            data, colours, min_width=width, min_height=height, min_factor=scale, strict=False
-        )
+        return _pixels(data, colours, width, height, shrink, strict=False)
     if "subsampling" in said:
         raise unsupported("a JPEG with a rare kind of colour subsampling")
     for start, words in _WORDS.items():
         if said.startswith(start):
             raise corrupt(words)
     raise corrupt("bytes are left over between the parts of the image" if "extraneous" in said else _VAGUE)
+
+
+def _pixels(data: bytes, colours: str, width: int, height: int, shrink: float, *, strict: bool) -> Pixels:
+    pixels: Pixels = simplejpeg.decode_jpeg(
+        data, colours, min_width=width, min_height=height, min_factor=shrink, strict=strict
+    )
+    return pixels

@@ -315,3 +315,13 @@ def test_an_image_too_large_to_open_fails_alone(folder: Path, monkeypatch: pytes
     Image.new("1", (400, 400)).save(stream, "PNG")
     (folder / "defect" / "bomb.png").write_bytes(stream.getvalue())
     assert check(folder).unreadable == ["defect/bomb.png"]
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif"])
+def test_sizes_are_those_of_the_upright_images(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for place in range(4):
+        name = f"{'defect' if place % 2 else 'no_defect'}/{place}.{kind}"
+        put(tmp_path / name, picture(place, (300, 200)), exif=exif)
+    assert check(tmp_path).sizes == {"200x300": 4}

@@ -5,17 +5,26 @@ import pytest
 from numpy.typing import NDArray
 
 from shared.registry.artifact import Preprocessing
+from shared.vision.describe import VERSION
 from shared.vision.guard import Guard, read_guard
-from training.fit.guard import fit_guard, flagged_share
+from training.fit.guard import TRACED, fit_guard, flagged_share
 from training.synthetic.strangers import KINDS, strangers
 
 SIDE = 24
 
 
 def features_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A stand-in for a network: the mean of each of 16 tiles."""
-    tiles = images.reshape(len(images), 4, SIDE // 4, 4, SIDE // 4).mean((2, 4))
-    return np.asarray(tiles.reshape(len(images), 16), np.float32)
+    """A stand-in for a network: the mean of each of 16 tiles, and the mean and the largest slope in each."""
+    grey = images[..., 0].astype(np.float32)
+    down, across = np.abs(np.diff(grey, axis=1, append=0)), np.abs(np.diff(grey, axis=2, append=0))
+    tiles = [
+        values.reshape(len(images), 4, SIDE // 4, 4, SIDE // 4)
+        .transpose(0, 1, 3, 2, 4)
+        .reshape(len(images), 16, -1)
+        for values in (grey, down, across)
+    ]
+    found = [tiles[0].mean(2), *(each.mean(2) for each in tiles[1:]), *(each.max(2) for each in tiles[1:])]
+    return np.concatenate(found, axis=1, dtype=np.float32)
 
 
 def rings(count: int, seed: int) -> NDArray[np.uint8]:
@@ -30,9 +39,9 @@ def rings(count: int, seed: int) -> NDArray[np.uint8]:
     return images
 
 
-@pytest.fixture(scope="module")
-def guard() -> Guard:
-    return fit_guard(rings(300, 1), rings(400, 2), features_of)
+@pytest.fixture(scope="module", params=[VERSION, TRACED])
+def guard(request: pytest.FixtureRequest) -> Guard:
+    return fit_guard(rings(300, 1), rings(400, 2), features_of, version=request.param)
 
 
 def test_about_one_in_a_hundred_of_its_own_kind_is_flagged(guard: Guard) -> None:

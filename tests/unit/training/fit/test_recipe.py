@@ -19,7 +19,11 @@ from training.fit.recipe import (
     ("sizes", "expected"),
     [
         ([(24, 40)] * 3, (24, 40)),  # small images keep every pixel
-        ([(300, 300)] * 3, (160, 160)),
+        ([(300, 300)] * 3, (150, 150)),  # a JPEG decoder halves them by itself
+        ([(512, 512)] * 2 + [(90, 90)], (128, 128)),
+        ([(640, 481)] * 3, (160, 121)),  # libjpeg rounds up
+        ([(300, 310)] * 3, (160, 160)),  # nearly square: turned in training, so made square
+        ([(170, 140)] * 3, (170, 140)),
         ([(600, 300)] * 3, (224, 112)),  # as many pixels, the same proportions
         ([(100, 102)] * 3, (104, 104)),
         ([(224, 224), (300, 300), (900, 900)], (160, 160)),

@@ -1,0 +1,134 @@
+"""Make an artifact that averages mirrored copies faster: only the images near the threshold are scored again.
+
+Weights and operating point stay as they are; the calibration is fitted again, and the test part is scored once.
+"""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shared.clock import now, rfc3339
+from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, read_artifact, write_artifact
+from shared.vision.graph import Graph
+from shared.vision.net import Shape, build, load, multiplications
+from training.data.pixels import decode_files
+from training.data.records import DataError, Record
+from training.fit.guarded import guard_for
+from training.fit.recipe import trace_for
+from training.fit.train import Progress, Say, no_progress
+from training.guarding import parts_of
+from training.output.card import readable
+from training.output.export import onnx_bytes
+from training.proof.calibrate import fit_calibration, scores
+from training.proof.evaluate import logits_of
+from training.proof.metrics import report
+from training.proof.prove import note_scoring, speed_of
+
+CHANGED = 0.0005  # of the validation part: verdicts that may differ from those of the full average
+
+
+def hasten(
+    path: Path,
+    folder: Path,
+    output: Path,
+    *,
+    threads: int = 1,
+    say: Say = print,
+    progress: Progress = no_progress,
+) -> Artifact:
+    """Write the faster artifact with its card, its weights and its curves to `output`.
+
+    Raises DataError where the artifact averages no copies, or `folder` gives another test part than its card names.
+    """
+    artifact = read_artifact(path)
+    shape = Shape.from_card(artifact.card["network"])
+    if shape.mirrors == 1:
+        raise DataError(f"{artifact.name} averages no mirrored copies")
+    parts = parts_of(artifact, folder, progress=progress)
+    train, validation, test = (_decoded(artifact, part, threads) for part in parts)
+    spec = artifact.preprocessing
+    newest = replace(spec, version=NEWEST_PREPROCESSING)
+    files = [record.path for part in parts for record in part]
+    if np.array_equal(
+        decode_files(files, newest, threads=threads), np.concatenate([train, validation, test])
+    ):
+        spec = newest  # it changes no pixel of this set
+    output.mkdir(parents=True, exist_ok=True)
+
+    def written(shape: Shape, **more: Any) -> Artifact:
+        net = build(shape).eval()
+        net.load_state_dict(load(artifact.weights(), artifact.card).state_dict())
+        given: dict[str, Any] = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}
+        given |= more
+        return write_artifact(
+            output / path.name, name=artifact.name, onnx=onnx_bytes(net, shape), weights=artifact.weights(),
+            preprocessing=spec, operating_point=artifact.operating_point, curves_png=artifact.curves(), **given,
+        )  # fmt: skip
+
+    whole = logits_of(Graph(artifact, threads=threads), validation)
+    once = logits_of(Graph(written(replace(shape, mirrors=1)), threads=threads), validation)
+    shape = replace(shape, unsure=least_unsure(once, whole), trace=trace_for(spec))
+    share = float((np.abs(once) < shape.unsure).mean())
+    say(f"{share:.1%} of the validation part lie nearer to 0 than {shape.unsure:.3f} and are scored again")
+    unproven = written(shape)
+    graph = Graph(unproven, threads=threads)
+    labels, groups = zip(*(_labels(part) for part in parts[1:]), strict=True)
+    logits = [logits_of(graph, part) for part in (validation, test)]
+    calibration = fit_calibration(logits[0], labels[0], groups[0])
+    point = artifact.operating_point
+    on_validation, on_test = (
+        report(scores(logits[n], calibration), labels[n], groups[n], point) for n in (0, 1)
+    )
+    before = report(
+        scores(logits[1], replace(calibration, scale=1.0, offset=0.0)), labels[1], groups[1], point
+    )
+    say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
+    guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
+    card = artifact.card | {
+        "made_at": rfc3339(now()),
+        "network": shape.as_card(),
+        "multiplications": round(
+            multiplications(replace(shape, mirrors=1)) * (1 + share * (shape.mirrors - 1))
+        ),
+        "preprocessing": asdict(spec),
+        "calibration": asdict(calibration),
+        "validation": on_validation.as_card(),
+        "test": on_test.as_card(),
+        "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
+        "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
+        "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
+        "guard": guarded.card,
+    }
+    scorings = note_scoring(output, card["data"]["test_sha256"], on_test.accuracy.value)
+    card["data"] = card["data"] | {"test_scorings": scorings}
+    card["metrics"] = {name: card["test"][name] for name in card["metrics"]}
+    made = written(
+        shape, calibration=calibration, card=card, guard=guarded.guard, self_test=guarded.self_test
+    )
+    torch.save(load(made.weights(), card).state_dict(), output / "best_model.pt")
+    (output / "training_curves.png").write_bytes(artifact.curves() or b"")
+    (output / "card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
+    (output / "CARD.md").write_text(readable(card))
+    say(f"{made.path}  sha256 {made.sha256}")
+    return made
+
+
+def least_unsure(once: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
+    """The logit from which on one pass decides: beyond it at most CHANGED of the verdicts are not the average's."""
+    apart = np.sort(np.abs(once[(once > 0) != (whole > 0)]))[::-1]
+    allowed = int(CHANGED * len(once))
+    return float(np.nextafter(apart[allowed], np.float32(np.inf))) if len(apart) > allowed else 1e-3
+
+
+def _decoded(artifact: Artifact, part: list[Record], threads: int) -> NDArray[np.uint8]:
+    return decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
+
+
+def _labels(part: list[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    _, groups = np.unique([record.group for record in part], return_inverse=True)
+    return np.array([record.label for record in part], np.int64), groups.astype(np.int64)
