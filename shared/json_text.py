@@ -17,7 +17,8 @@ class NotJson(ValueError):
 def parse(text: bytes | str) -> Any:
     """The value of a JSON text. Raises NotJson; `faults` says what is wrong inside."""
     try:
-        decoded = text.decode() if isinstance(text, bytes) else text
+        # Windows programs write a byte order mark, which RFC 8259 lets a reader ignore.
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
         return json.loads(
             decoded,
             parse_constant=_constant,

@@ -42,8 +42,11 @@ class AlreadyReplaced(GonogoError):
 
 def check_tenant(tenant: str) -> None:
     """Raise InvalidTenant unless a key may belong to this tenant."""
-    if not 1 <= len(tenant) <= 64 or not tenant.isprintable() or tenant == INSTALLATION:
-        raise InvalidTenant(f"a tenant has 1 to 64 printable characters, and is not {INSTALLATION}")
+    fits = 1 <= len(tenant) <= 64 and tenant.isprintable() and tenant == tenant.strip()
+    if not fits or tenant in (INSTALLATION, ".", ".."):
+        raise InvalidTenant(
+            f"a tenant has 1 to 64 printable characters, no space at either end, and is not {INSTALLATION}, . or .."
+        )
 
 
 def create_key(

@@ -17,7 +17,7 @@ REQUEST_CODES = {
     "body_too_slow": "The body stopped coming for too long. Nothing was kept: send it again.",
     "incomplete_body": "The body ended before its last part. Nothing was kept: send it again.",
     "invalid_model_name": "A model's name has 1 to 100 printable characters, does not look like an id, and is not `*`.",
-    "invalid_tenant": "A tenant's name has 1 to 64 printable characters; `*` is the installation, which has no keys.",
+    "invalid_tenant": "A tenant has 1 to 64 printable characters, no space at either end; `*` is the installation.",
     "model_not_ready": "The model version is still to be loaded by trial, or was refused; `reason` says why.",
     "internal_error": "A fault of the service. It is in the log under the request id.",
     "invalid_archive": "The archive is no readable zip, tar or tar.gz.",

@@ -13,7 +13,7 @@ from shared.store.tables import Batch, Chunk, Item
 
 
 def cancel(connection: Connection, batch_id: str) -> bool:
-    """Cancel the queued items; chunks under way keep their verdicts. False where the batch has ended.
+    """Cancel the queued items; chunks under way keep their verdicts. False where no item is open.
 
     The caller calls endings.end() next.
     """
@@ -24,6 +24,7 @@ def cancel(connection: Connection, batch_id: str) -> bool:
             Batch.id == batch_id,
             Batch.sealed.is_(True),
             Batch.status.in_([BatchStatus.QUEUED, BatchStatus.PROCESSING, BatchStatus.PAUSED]),
+            Batch.queued + Batch.processing > 0,  # with none, it is about to complete
         )
         .values(
             status=BatchStatus.CANCELLING,

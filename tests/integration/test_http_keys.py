@@ -187,8 +187,9 @@ def test_an_operator_lists_makes_rotates_and_revokes_keys_of_any_tenant(app: App
     for identifier, tenant in ((made["id"], "plant-c"), (rotated["id"], "*")):
         assert app.call("DELETE", f"/v1/api-keys/{identifier}?tenant={tenant}").status_code == 204
     assert app.get("/v1/api-keys?tenant=plant-c")["data"] == []
-    refused = app.call("POST", "/v1/api-keys?tenant=*", json={"name": "x"})
-    assert (refused.status_code, refused.get_json()["code"]) == (422, "invalid_tenant")
+    for tenant in ("*", "%20", "acme%20", ".."):
+        refused = app.call("POST", f"/v1/api-keys?tenant={tenant}", json={"name": "x"})
+        assert (refused.status_code, refused.get_json()["code"]) == (422, "invalid_tenant")
 
 
 def test_an_admin_names_no_other_tenant_and_gains_no_operators_key(app: Application) -> None:

@@ -85,3 +85,20 @@ def test_each_end_of_a_retried_batch_is_an_event(app: Application) -> None:
 def test_foreign_batches_cannot_be_steered(app: Application) -> None:
     for step in ("pause", "resume", "retry"):
         assert post(app, "bat_00000000000000000000000000", step)[0] == 404
+
+
+def test_a_batch_without_an_open_item_is_not_cancelled(app: Application, image: bytes) -> None:
+    batch = app.submit({"a.jpg": image})["id"]
+    with app.database.write() as connection:  # as between the record of its last chunk and its end
+        connection.exec_driver_sql("UPDATE items SET status = 'succeeded'")
+        connection.exec_driver_sql("UPDATE chunks SET status = 'done'")
+        connection.exec_driver_sql("UPDATE batches SET status = 'processing', queued = 0, succeeded = 1")
+    assert post(app, batch, "cancel")[0] == 409
+    assert app.get(f"/v1/batches/{batch}")["status"] != "cancelled"
+
+
+def test_a_body_where_none_is_taken_is_refused(app: Application, image: bytes) -> None:
+    batch = app.submit({"a.jpg": image})["id"]
+    answer = app.call("POST", f"/v1/batches/{batch}/pause", json={"force": True})
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (400, "")
+    assert app.call("POST", f"/v1/batches/{batch}/pause", json={}).status_code == 200

@@ -50,6 +50,8 @@ def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callabl
             query = validators.read_query(described.query, request)
             if described.query is not NoQuery:
                 places["query"] = query
+            if not described.body:
+                validators.refuse_body(request)
             if is_typeddict(kind) and not getattr(view, "streams_body", False):
                 places["body"] = validators.read_body(kind, request, described.body)
             return view(**places)

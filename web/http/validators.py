@@ -163,6 +163,16 @@ def read_body(kind: Any, request: Request, media_types: Mapping[str, Any]) -> An
     return with_defaults(kind, check(kind, given, BODY))
 
 
+def refuse_body(request: Request) -> None:
+    """Raise 400 where a path that takes no body got one. `{}`, which some clients always send, is none."""
+    if request.content_length == 0 or not (request.content_length or "Transfer-Encoding" in request.headers):
+        return
+    if _bounded(request).strip() not in (b"", b"{}"):
+        raise HttpProblem(
+            400, BODY.code, "this path takes no body", errors=[_entry("", "this path takes no body", BODY)]
+        )
+
+
 def _bounded(request: Request) -> bytes:
     """The body, read no further than the bound of a JSON text."""
     taken = bytearray()

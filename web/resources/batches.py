@@ -97,12 +97,13 @@ def _filters(query: BatchListQuery) -> list[Any]:
 
 def cancel(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Cancel the items that no worker has begun; returns the batch after that. Raises 404, or 409 once it has ended."""
-    row = find(here, tenant, batch_id)
+    find(here, tenant, batch_id)
     with here.database.write() as connection:
         cancelled = closing.cancel(connection, batch_id)
         if cancelled:
             audit.append(connection, actor, "batch.cancel", tenant=tenant, object_id=batch_id)
+    here.complete(batch_id)
+    row = find(here, tenant, batch_id)
     if not cancelled and row.status not in (BatchStatus.CANCELLING, BatchStatus.CANCELLED):
         raise HttpProblem(409, "wrong_state", f"a batch that is {row.status} can't be cancelled")
-    here.complete(batch_id)
-    return find(here, tenant, batch_id)
+    return row

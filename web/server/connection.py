@@ -9,7 +9,10 @@ from web.server.refusals import problem_body
 
 HEADERS_S = 15.0  # for the headers of a request, from its first byte
 IDLE_S = 75.0  # for the first byte on a new connection; uvicorn's keep-alive timeout bounds the later ones
-HEADER_BYTES = 2**16
+HEADER_BYTES = 2**16  # of a request's headers, and of the trailers of a chunked body
+HEADER_FIELDS = 256
+LEAST_PIECE_BYTES = 16  # of a chunked body, on average: the parser calls us for each chunk
+FIRST_PIECES = 4096  # whose size is not looked at
 UNREAD_BYTES = (
     2**27
 )  # of a body whose answer has been given; more, or longer than UNREAD_S, ends the connection
@@ -21,6 +24,10 @@ class Connection(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _fields = 0
+    _trailer_bytes = 0
+    _pieces = 0
+    _body_bytes = 0
     _unread = 0
     _in_headers = True
     client_ended = False  # the client sends nothing more, and may still read
@@ -47,14 +54,32 @@ class Connection(HttpToolsProtocol):
         self._in_headers = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field of the headers. Trailers are counted and dropped: a field that comes after the checks, such as
+        an address or a key, must not change the request. An error here ends the request with 400."""
+        if self._in_headers:
+            self._fields += 1
+            if self._fields > HEADER_FIELDS:
+                raise ValueError(f"a request has more than {HEADER_FIELDS} header fields")
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > HEADER_BYTES:
+            raise ValueError("the trailers are too long")
+
     def on_headers_complete(self) -> None:
         self._in_headers, self._header_bytes, self._unread = False, 0, 0
+        self._fields = self._trailer_bytes = self._pieces = self._body_bytes = 0
         self._clear_deadline()
         super().on_headers_complete()
         # The queue of a pipelining client shares one dictionary a request: the bridge finds its connection here.
         self.scope["gonogo.protocol"] = self  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > FIRST_PIECES and self._body_bytes < LEAST_PIECE_BYTES * self._pieces:
+            raise ValueError(f"the chunks of a body have less than {LEAST_PIECE_BYTES} bytes on average")
         if self.cycle.response_complete:
             # An answer before the end of the body: go on reading for a while, or the client could meet a reset
             # before it has read the answer (RFC 9112, 9.6).

@@ -38,15 +38,15 @@ def receive(body: Body, intake: Intake, max_bytes: int) -> None:
         parts.close()
 
 
-def check_header(body: Body, max_bytes: int) -> None:
+def check_header(
+    body: Body, max_bytes: int, *, takes: str = "multipart/form-data with `images` parts or one `archive`"
+) -> None:
     """Raise 413 or 415 for a body that can't be used, by its header alone. Asked before any refusal that a retry
     could overcome, such as a full disk."""
     if (body.length or 0) > max_bytes:
         raise HttpProblem(413, "request_too_large", f"a request may have {max_bytes} bytes")
     if body.media_type != "multipart/form-data" or not body.boundary:
-        raise HttpProblem(
-            415, "unsupported_media_type", "send multipart/form-data with `images` parts or one `archive`"
-        )
+        raise HttpProblem(415, "unsupported_media_type", f"send {takes}")
 
 
 def _bounded(body: Body, max_bytes: int) -> Iterator[bytes]:

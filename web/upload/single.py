@@ -24,7 +24,8 @@ def submit_one(intake: Intake, body: Body, filename: str) -> None:
 def _check_header(intake: Intake, body: Body) -> None:
     most = intake.settings.max_item_bytes
     if not body.media_type.startswith("image/"):
-        check_header(body, most + _FORM_BYTES)
+        takes = "the image itself as image/jpeg or its like, or multipart/form-data with one image"
+        check_header(body, most + _FORM_BYTES, takes=takes)
     elif (body.length or 0) > most:
         raise HttpProblem(413, "request_too_large", f"an image may have {most} bytes")
 

@@ -263,3 +263,46 @@ def until(condition: object, seconds: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < ends_at, "it did not happen in time"
         time.sleep(0.02)
+
+
+def chunked(site: Site, pieces: bytes, path: str = "/small") -> bytes:
+    """POST these chunks, and what follows them, on a connection of its own."""
+    with site.connect(20) as sock:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(head.encode() + pieces)
+        return read_all(sock)
+
+
+def test_trailers_are_dropped_and_bounded(site: Site) -> None:
+    assert b"2 bytes" in chunked(site, b"2\r\n{}\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+    began = time.monotonic()
+    answer = chunked(site, b"2\r\n{}\r\n0\r\n" + 2**20 * b"X-A: a\r\n" + b"\r\n")
+    assert b" 400 " in answer or answer in (b"", b"<reset>")
+    assert time.monotonic() - began < 5
+    assert b"alive" in site.get("/livez")
+
+
+def test_a_body_in_tiny_chunks_is_refused(site: Site) -> None:
+    assert b"3000 bytes" in chunked(site, 3000 * b"1\r\na\r\n" + b"0\r\n\r\n")
+    answer = chunked(site, 100_000 * b"1\r\na\r\n" + b"0\r\n\r\n")
+    assert b" 400 " in answer or answer in (b"", b"<reset>")
+    assert b"alive" in site.get("/livez")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ("Host: x\nHost: y\n", 400),
+        ("Accept: */*\n", 400),
+        ("Host: x\nTransfer-Encoding: gzip, chunked\n", 400),
+        ("Host: x\nContent-Encoding: gzip\nContent-Length: 0\n", 415),
+        ("Host: x\nExpect: something\n", 417),
+        ("Host: x\n" + "X-A: a\n" * 300, 400),
+    ],
+)
+def test_a_request_that_two_servers_could_read_in_two_ways_is_refused(
+    site: Site, fields: str, status: int
+) -> None:
+    answer = site.ask(f"POST /small HTTP/1.1\n{fields}Connection: close\n\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
