@@ -60,7 +60,10 @@ class Dispatcher:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._in_hand, within_s)
+            ended = self._changed.wait_for(lambda: not self._in_hand, within_s)
+        if self._thread is not None:
+            self._thread.join(within_s)  # a look under way holds a connection
+        return ended
 
     def _run(self) -> None:
         while True:
