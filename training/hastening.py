@@ -100,7 +100,7 @@ def hasten(
         "validation": on_validation.as_card(),
         "test": on_test.as_card(),
         "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
-        "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
+        "speed": {"images_per_second": round(_speed(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
     }
@@ -116,6 +116,12 @@ def hasten(
     (output / "CARD.md").write_text(readable(card))
     say(f"{made.path}  sha256 {made.sha256}")
     return made
+
+
+def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
+    """The median over some micro-batches, which hold more and fewer unsure images."""
+    chunks = [images[start : start + 32] for start in range(0, min(len(images), 1024), 32)]
+    return float(np.median([speed_of(artifact, chunk) for chunk in chunks]))
 
 
 def least_unsure(once: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
