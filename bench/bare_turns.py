@@ -23,23 +23,26 @@ class _Side:
     def __init__(self, root: Path, sets: dict[str, Any], count: int) -> None:
         self.root = root
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, "--child", json.dumps({"sets": sets, "count": count})],
+            [sys.executable, "-P", __file__, "--child"],
             cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self._answer()
+        self._ask(json.dumps({"sets": sets, "count": count}))  # too long for a command line
 
     def measure(self, name: str) -> dict[str, float]:
         """Images a second and CPU milliseconds an image of one run of the loop."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(name + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        return self._ask(name)
 
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(60)
+
+    def _ask(self, line: str) -> dict[str, float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
 
     def _answer(self) -> dict[str, float]:
         assert self._process.stdout is not None
@@ -125,6 +128,6 @@ def _row(name: str, before: list[dict[str, float]], after: list[dict[str, float]
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        _child(json.loads(sys.argv[2]))
+        _child(json.loads(sys.stdin.readline()))
     else:
         sys.exit(main())
