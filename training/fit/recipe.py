@@ -127,8 +127,11 @@ def limit_for(spec: Preprocessing) -> int:
 
 
 def trace_for(spec: Preprocessing) -> int:
-    """How much the graph tells the guard: of small images also what the stem found, which is cheap there."""
-    return 2 if max(spec.width, spec.height) <= SMALL_SIDE else 1
+    """How much the graph tells the guard, which then looks at fewer pixels.
+
+    Of large images nothing: a guard that looked at the trace and few pixels let half empty and blurred frames pass.
+    """
+    return 2 if max(spec.width, spec.height) <= SMALL_SIDE else 0
 
 
 def shape_for(spec: Preprocessing, *, mirrors: int = 1, limit: int | None = None) -> Shape:
