@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
 WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
 STREAMS_AT_ONCE = 4
+UNSENT_BYTES = 2**19  # of an export, in the hands of the system
+UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
 LEAST_BYTES_PER_S = (
     200  # of a body, on average; a client that sends a byte now and then holds a place for ever
 )
@@ -84,8 +86,9 @@ class Bridge:
         # Few: a block of a stream is computed, and many at once would keep the event loop from the interpreter.
         self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
         self._queued = 0
-        self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s)
-        self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s)
+        self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
+        # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
+        self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING)
         self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(LOOKS_AT_ONCE)
         )
@@ -117,8 +120,23 @@ class Bridge:
                 raise Refusal(
                     413, "request_too_large", f"this path takes {self._limits.small_body_bytes} bytes"
                 )
+        if scope["method"] == "GET" and scope["path"].endswith("/results"):
+            await self._serve_export(scope, send)
+            return
         body = await self._whole_body(scope["gonogo.protocol"], receive) if length or chunked else b""
         await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
+
+    async def _serve_export(self, scope: dict[str, Any], send: _Send) -> None:
+        """A stream of results: its place is taken before its view runs, and a few threads compute all of them."""
+        transfer = Transfer(scope["gonogo.protocol"].abort)
+        await self._streams_out.take(transfer)
+        # What the system takes for a client that does not read has been computed for nothing.
+        scope["gonogo.protocol"].bound_unsent(UNSENT_BYTES)
+        try:
+            answer = await self._call(self._stream_threads, environ_of(scope, BytesIO(b"")))
+            await self._write(scope, send, answer, transfer)
+        finally:
+            self._streams_out.leave(transfer)
 
     async def _precheck(self, scope: dict[str, Any]) -> Answer | None:
         """The answer to a request that its headers alone refuse, before its client has sent a body; else None."""
@@ -217,18 +235,22 @@ class Bridge:
         finally:
             self._wakes.discard(parked.key, wake)
 
-    async def _write(self, scope: dict[str, Any], send: _Send, answer: Answer) -> None:
-        """Send an answer; a stream is read block by block, each in a thread, as fast as the client takes it."""
+    async def _write(
+        self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer | None = None
+    ) -> None:
+        """Send an answer; a stream is read block by block, each in a thread, as fast as the client takes it.
+
+        `transfer` has its place already.
+        """
         send = self._bounded(send)
         if isinstance(answer.body, list):
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": b"".join(answer.body)})
             return
-        transfer = Transfer(scope["gonogo.protocol"].abort)
+        has_place, transfer = transfer is not None, transfer or Transfer(scope["gonogo.protocol"].abort)
         try:
-            if not _is_event_stream(
-                answer
-            ):  # such a stream waits nearly all of its time, and holds no block then
+            # An event stream needs no place: it waits nearly all of its time, and holds no block then.
+            if not has_place and not _is_event_stream(answer):
                 await self._streams_out.take(transfer)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await self._stream(scope, send, answer, transfer)

@@ -1,6 +1,7 @@
 """uvicorn's HTTP connection, with deadlines that it lacks and problem documents for what it refuses itself."""
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -130,6 +131,12 @@ class Connection(HttpToolsProtocol):
         """End the connection at once, with what has not been sent."""
         if self.transport is not None:
             self.transport.abort()
+
+    def bound_unsent(self, size: int) -> None:
+        """Bound the bytes that the system holds for a client that does not read."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
     def is_gone(self) -> bool:
         """Whether the connection has ended."""

@@ -22,25 +22,37 @@ class Transfer:
 
 
 class Slots:
-    """At most `most` transfers at a time."""
+    """At most `most` transfers at a time, and at most `waiting` that wait for a place."""
 
-    def __init__(self, most: int, quiet_s: float) -> None:
-        self._most, self._quiet_s = most, quiet_s
+    def __init__(self, most: int, quiet_s: float, waiting: int) -> None:
+        self._most, self._quiet_s, self._may_wait = most, quiet_s, waiting
         self._held: set[Transfer] = set()
+        self._waiting = 0
 
     async def take(self, transfer: Transfer) -> None:
         """A place for the transfer: a free one, or that of the transfer that has been quiet for longest, if that is
-        longer than `quiet_s`. Raises Refusal 503 where none comes free."""
-        for _ in range(_LOOKS):
-            if len(self._held) < self._most:
-                self._held.add(transfer)
-                return
-            quietest = min(self._held, key=lambda other: other.moved_at)
-            if time.monotonic() - quietest.moved_at > self._quiet_s:
-                self._held.discard(quietest)
-                quietest.give_up()
-            await asyncio.sleep(_LOOK_EVERY_S)
-        raise Refusal(503, "overloaded", "too many transfers at once", retry_after_s=2)
+        longer than `quiet_s`. Raises Refusal 503 where none comes free, or too many wait already."""
+        if self._waiting >= self._may_wait and len(self._held) >= self._most:
+            raise self._refusal()
+        self._waiting += 1
+        try:
+            for _ in range(_LOOKS):
+                if len(self._held) < self._most:
+                    transfer.moved()  # its time in the place begins now
+                    self._held.add(transfer)
+                    return
+                quietest = min(self._held, key=lambda other: other.moved_at)
+                if time.monotonic() - quietest.moved_at > self._quiet_s:
+                    self._held.discard(quietest)
+                    quietest.give_up()
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            self._waiting -= 1
+        raise self._refusal()
+
+    @staticmethod
+    def _refusal() -> Refusal:
+        return Refusal(503, "overloaded", "too many transfers at once", retry_after_s=2)
 
     def leave(self, transfer: Transfer) -> None:
         """The transfer has ended."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.web.server.conftest import Site, read_all
 from web.server import connection
-from web.server.bridge import LOOKS_AT_ONCE, Limits
+from web.server.bridge import EXPORTS_WAITING, LOOKS_AT_ONCE, Limits
 
 MANY = 200  # fifty times the threads of the site
 
@@ -154,12 +154,29 @@ def test_an_early_refusal_reaches_a_client_that_is_still_sending(site: Site) -> 
 
 
 def test_an_answer_that_is_not_read_holds_no_thread_and_is_cut(site: Site) -> None:
-    unread = [site.connect() for _ in range(40)]
+    unread = [site.connect() for _ in range(12)]
     for sock in unread:
         sock.sendall(b"GET /stream?blocks=50 HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"slept" in site.get("/slow?s=0.01")
     until(lambda: site.seen.count("stream closed") == len(unread))
     assert all(not read_all(sock).endswith(b"0\r\n\r\n") for sock in unread)
+
+
+def test_of_too_many_streams_that_are_not_read_the_last_are_refused_at_once(
+    site: Site, limits: Limits
+) -> None:
+    many = limits.stream_slots + EXPORTS_WAITING + 20
+    unread = [site.connect(2) for _ in range(many)]
+    for sock in unread:
+        sock.sendall(b"GET /stream?blocks=50 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    began = time.monotonic()
+    assert b"alive" in site.get("/livez")
+    refused = 0
+    for sock in unread:
+        with contextlib.suppress(TimeoutError):
+            refused += sock.recv(12) == b"HTTP/1.1 503"
+    assert refused >= 20
+    assert time.monotonic() - began < 10
 
 
 def test_a_stream_that_is_not_read_gives_its_place_to_another(site: Site, limits: Limits) -> None:

@@ -1,0 +1,163 @@
+"""Row 39: two thousand connections of each kind that take their time, while others are served."""
+
+import resource
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.registry import activations
+from tests.faults.hostile import finished_batch
+from tests.faults.rig import Rig, rig
+from tests.harness.processes import until
+
+Many = Callable[[int], dict[str, bytes]]
+pytestmark = pytest.mark.timeout(400)
+EACH = 2_000
+LIVEZ_S, POLL_S, UPLOAD_SHARE = 0.1, 0.25, 0.9
+ITEMS = 20_000
+SLACK_S = 45.0  # after a deadline: two thousand answers are computed and sent, on a machine that may be busy
+
+
+class Crowd:
+    """Connections of one kind: each has sent the same bytes and reads nothing."""
+
+    def __init__(self, port: int, data: bytes, few: bytes = b"") -> None:
+        self._sockets = []
+        for number in range(EACH):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**12)
+            sock.connect(("127.0.0.1", port))
+            sock.setblocking(False)
+            sock.send(few if few and number % 20 == 0 else data)
+            self._sockets.append(sock)
+        self.ports = {sock.getsockname()[1] for sock in self._sockets}
+
+    def held(self, web: psutil.Process) -> int:
+        """How many of them the server holds."""
+        there = {
+            each.raddr.port
+            for each in web.net_connections("tcp")
+            if each.raddr and each.status == "ESTABLISHED"
+        }
+        return len(there & self.ports)
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+def is_empty(crowd: Crowd, web: psutil.Process) -> bool:
+    return crowd.held(web) == 0
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 5 * EACH + 1000:
+        pytest.skip(f"needs {5 * EACH + 1000} open files, the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def took(ask: Callable[[], tuple[int, object]], expected: int) -> float:
+    began = time.monotonic()
+    assert ask()[0] == expected
+    return time.monotonic() - began
+
+
+def percentile(times: list[float], share: float) -> float:
+    return sorted(times)[round(share * (len(times) - 1))]
+
+
+def requests(ill: Rig, waiting: str, large: str) -> dict[str, tuple[bytes, bytes, float]]:
+    """By kind: the bytes, those of every twentieth connection, and the seconds until all of them have ended."""
+    key = f"Authorization: Bearer {ill.stack.key}\r\n"
+    form = "Content-Type: multipart/form-data; boundary=xx\r\n"
+    part = b'--xx\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n'
+    post = "POST /v1/batches HTTP/1.1\r\nHost: x\r\n"
+
+    def get(path: str) -> bytes:
+        return f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{key}\r\n".encode()
+
+    def upload(length: int, sent: int) -> bytes:
+        return f"{post}{key}{form}Content-Length: {length}\r\n\r\n".encode() + part + b"x" * sent
+
+    half_body = f"{post}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{".encode()
+    return {
+        "half headers": (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"", 15),
+        "half bodies": (half_body, b"", 30 + 20),
+        "silent uploads": (upload(50_000, 20_000), upload(900_000, 300_000), 30 + 20),
+        "waiting polls": (get(f"/v1/batches/{waiting}?wait=45"), b"", 45),
+        "unread results": (get(f"/v1/batches/{large}/results"), b"", 60),
+    }
+
+
+@pytest.mark.row(39)
+def test_two_thousand_connections_of_each_kind_hold_up_nobody(
+    artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig], many_files: None
+) -> None:
+    """The crowds add up: the last one comes while those before are there, or have met their deadline."""
+    with rig(tmp_path, [artifact], processes=("web", "sweep")) as ill:
+        report_rig(ill)
+        with ill.database.read() as connection:
+            model_id = str(activations.active_id(connection))
+        large = finished_batch(ill.database, model_id, ITEMS)
+        waiting = ill.submit(many(1))
+        web = psutil.Process(ill.stack.processes["web"].pid)
+        load = {name: data + bytes(200_000) for name, data in many(50).items()}
+
+        def uploads() -> float:
+            """The seconds of the fastest of five uploads of 10 MB."""
+            times = []
+            for _ in range(5):
+                began = time.monotonic()
+                ill.submit(load)
+                times.append(time.monotonic() - began)
+            return min(times)
+
+        alone, told, crowds, slow = uploads(), [], [], []
+        for kind, (data, few, ends_s) in requests(ill, waiting, large).items():
+            crowd = Crowd(ill.stack.settings.port, data, few)
+            crowds.append((kind, crowd, time.monotonic() + ends_s))
+            burst = took(lambda: ill.stack.get("/livez"), 200)
+            until(lambda: took(lambda: ill.stack.get("/livez"), 200) < LIVEZ_S, 20, "the burst is over")
+            held = crowd.held(web)
+            livez, polls = [], []
+            for _ in range(40):
+                livez.append(took(lambda: ill.stack.get("/livez"), 200))
+                polls.append(took(lambda: ill.stack.get(f"/v1/batches/{waiting}"), 200))
+            share = alone / uploads()
+            told.append(
+                f"{kind}: {held} held; /livez {1000 * statistics.median(livez):.0f} ms"
+                f" (95 % {1000 * percentile(livez, 0.95):.0f}, first {1000 * burst:.0f}),"
+                f" poll {1000 * statistics.median(polls):.0f} ms (95 % {1000 * percentile(polls, 0.95):.0f}),"
+                f" upload {share:.2f}"
+            )
+            slow += [
+                f"{kind}: {what}"
+                for what, good in {
+                    "not held": held > 0.9 * EACH or kind == "unread results",
+                    "/livez": percentile(livez, 0.95) <= LIVEZ_S,
+                    "poll": percentile(polls, 0.95) <= POLL_S,
+                    "upload": share >= UPLOAD_SHARE,
+                }.items()
+                if not good
+            ]
+        ill.proof("; ".join(told))
+        for kind, crowd, ends_at in crowds:
+            left_s = max(ends_at - time.monotonic(), 0.0) + SLACK_S
+            until(partial(is_empty, crowd, web), left_s, f"{kind} end at their deadline; seen: {told}")
+            crowd.close()
+        assert not slow, [slow, told]
+        ill.stack.request("DELETE", f"/v1/batches/{large}")
+        ill.restart("bulk")
+        for batch_id in ill.accepted:
+            ill.finish(batch_id)
+        ill.check(most_extra=0)
