@@ -25,20 +25,33 @@ class CuttingProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0.05)  # until the transports have closed
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
         most = self._left[0] if self._left else None
         answers = asyncio.create_task(self._carry(there, writer, None))
-        if await self._carry(reader, back, most):
-            self.cut += 1
-            self._left.pop(0)
+        try:
+            if await self._carry(reader, back, most):
+                self.cut += 1
+                self._left.pop(0)
+                back.transport.abort()
+                writer.transport.abort()
+            await answers
+        finally:
             for each in (writer, back):
-                each.transport.abort()
-        await answers
+                each.close()
 
     async def _carry(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: int | None
