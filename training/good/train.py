@@ -105,18 +105,19 @@ def _form(small: Preprocessing) -> tuple[Preprocessing, tuple[int, int]]:
 
 
 def _set_scale(net: PatchNet, validation: Part) -> None:
-    """Bring the distance to a logit: 0 where FALSE_REJECTS of good images lie above, 1 a spread of theirs."""
-    good = validation.images[validation.labels == 0]
-    distances = distances_of(net, good)
-    net.centre.fill_(tail(distances, FALSE_REJECTS))
-    net.spread.fill_(max(float(distances.std()), 1e-3 * float(distances.mean())))
+    """Bring both distances to one scale, and their sum to a logit: 0 where FALSE_REJECTS of good images lie above."""
+    both = distances_of(net, validation.images[validation.labels == 0])
+    centre, spread = np.median(both, axis=0), np.maximum(both.std(0), 1e-3 * both.mean(0))
+    total = ((both - centre) / spread).sum(1)
+    rows = [*zip(centre, spread, strict=True), (tail(total, FALSE_REJECTS), max(float(total.std()), 1e-3))]
+    net.scales.copy_(torch.tensor(np.array(rows), dtype=torch.float32))
 
 
 def distances_of(net: PatchNet, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The distance (N,) of the most unusual place of each image (N, H, W, C)."""
+    """Distances (N, 2) of the most unusual place and of the whole of each image (N, H, W, C)."""
+    parts = []
     with torch.inference_mode():
-        parts = [
-            net.distances(torch.from_numpy(images[start : start + 16]))[0].amax((1, 2))
-            for start in range(0, len(images), 16)
-        ]
+        for start in range(0, len(images), 16):
+            nearest, unusual, _ = net.distances(torch.from_numpy(images[start : start + 16]))
+            parts.append(torch.stack([nearest.amax((1, 2)), unusual], 1))
     return torch.cat(parts).double().numpy()

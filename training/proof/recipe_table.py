@@ -181,10 +181,19 @@ def _good(found: _Set, learn: NDArray[np.int64], judge: NDArray[np.int64]) -> di
     good = learn[found.part.labels[learn] == 0]
     height, width = found.part.images.shape[1:3]
     size = (height * 4, width * 4) if max(height, width) <= recipe.SMALL_SIDE else (height, width)
-    net = fit_bank(found.part.images[good], size)
+    held = good[::5]  # they set the scale of both distances, as the validation part does in a training
+    net = fit_bank(found.part.images[np.setdiff1d(good, held)], size)
     test = found.at(judge)
-    distances = distances_of(net, test.images)
-    return {"learned": len(good), "judged": len(judge), "auroc": round(auroc(distances, test.labels), 4)}
+    centre, spread = (f(distances_of(net, found.part.images[held]), axis=0) for f in (np.median, np.std))
+    both = (distances_of(net, test.images) - centre) / spread
+    place, whole = (round(auroc(column, test.labels), 4) for column in both.T)
+    return {
+        "learned": len(good),
+        "judged": len(judge),
+        "auroc": round(auroc(both.sum(1), test.labels), 4),
+        "place": place,
+        "whole": whole,
+    }
 
 
 def _section(rows: Sequence[dict[str, Any]]) -> str:
