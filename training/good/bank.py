@@ -33,7 +33,8 @@ def _whitening(wholes: Tensor) -> Tensor:
     round, so that directions in which few images hardly vary do not weigh without bound."""
     spread = wholes.std(0) + 1e-3
     sizes, axes = torch.linalg.eigh(torch.cov((wholes / spread).T))
-    return axes / (sizes.clamp(min=0) + _ROUND * sizes.mean()).sqrt() / spread[:, None]
+    whitening: Tensor = axes / (sizes.clamp(min=0) + _ROUND * sizes.mean()).sqrt() / spread[:, None]
+    return whitening
 
 
 def _described(net: PatchNet, images: NDArray[np.uint8], generator: torch.Generator) -> tuple[Tensor, Tensor]:

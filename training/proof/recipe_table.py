@@ -76,12 +76,12 @@ def _drawn(runs: Path) -> Path:
 
 
 def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """The rows of one set: 20 a class, 10 defects to 200 good ones, and good ones alone, for each seed."""
+    """The rows of one set: 20 a class, 10 defects to 150 good ones, and good ones alone, for each seed."""
     found = _prepared(folder)
     rows = []
     for seed in SEEDS:
         learn, judge = _halves(found.records, seed)
-        for title, defects, good in (("20 a class", 20, 20), ("10 to 200", 10, 200)):
+        for title, defects, good in (("20 a class", 20, 20), ("10 to 150", 10, 150)):
             chosen = _draw(found, learn, {1: defects, 0: good}, seed)
             row = _few(found, chosen, judge)
             if defects != good:  # both halves differ in their share of defects, and so must their accuracies
@@ -225,8 +225,8 @@ def _section(rows: Sequence[dict[str, Any]]) -> str:
     lines += [
         "",
         "Promises (`--max-escape-rate`, 95 % confidence) on held-out scores of the same images: 1,000 times half of "
-        "the defective parts choose the bound, and the promise fails where more of all parts escape. *Good asked* "
-        "*about* is the mean share of good images from the bound on.",
+        "the defective parts choose the bound, and the promise fails where more of all parts escape. The last "
+        "column is the mean share of good images from the bound on.",
         "",
         "| set | at most | defective parts (choosing) | fails in 1,000 | good asked about |",
         "|---|---|---|---|---|",
