@@ -1,19 +1,25 @@
-"""A batch's counters against its items. Both change in one transaction, so a difference is a fault."""
+"""A batch's counters against its items and parts. Both change in one transaction, so a difference is a fault."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, case, func, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, literal, or_, select, update
 
 from shared.contract.states import UNLIKE, ItemStatus, Outcome, Verdict
-from shared.store.tables import Batch, Item
+from shared.store.tables import Batch, Item, Part
 
 COUNTERS = (
     "total",
     *(status.value for status in ItemStatus),
     *(verdict.value for verdict in Verdict),
     "unfamiliar",
+    "parts",
+    *(f"{verdict}_parts" for verdict in Verdict),
 )
 _IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
+
+_PARTS = (
+    select(Part.verdict, func.count()).where(Part.batch_id == bindparam("in_batch")).group_by(Part.verdict)
+)
 
 
 def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dict[str, tuple[int, int]]:
@@ -38,6 +44,10 @@ def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dic
         for name in ("total", status, verdict):
             if name is not None:
                 counted[name] += number
+    for verdict, number in connection.execute(_PARTS, {"in_batch": batch_id}):
+        counted["parts"] += number
+        if verdict is not None:
+            counted[f"{verdict}_parts"] += number
     said = {name: int(getattr(row, name)) for name in COUNTERS}
     wrong = {name: (said[name], counted[name]) for name in COUNTERS if said[name] != counted[name]}
     if wrong and mend:
@@ -55,6 +65,10 @@ def suspects(connection: Connection) -> Sequence[str]:
     unlike = (
         select(Item.batch_id, literal("unfamiliar"), func.count()).where(_IS_UNLIKE).group_by(Item.batch_id)
     )
+    parts = select(Part.batch_id, literal("parts"), func.count()).group_by(Part.batch_id)
+    judged = select(Part.batch_id, Part.verdict.concat("_parts"), func.count()).group_by(
+        Part.batch_id, Part.verdict
+    )
     said = {
         (row.id, name): number
         for row in connection.execute(select(Batch.__table__))
@@ -63,7 +77,7 @@ def suspects(connection: Connection) -> Sequence[str]:
     }
     counted = {
         (row[0], row[1]): row[2]
-        for query in (by_status, by_verdict, unlike)
+        for query in (by_status, by_verdict, unlike, parts, judged)
         for row in connection.execute(query)
         if row[1] is not None
     }

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from shared.lifecycle import closing, culprits, leases, parts, verdicts
+from shared.lifecycle.recount import recount, suspects
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.tables import Batch, Chunk, Delivery, Item, Part
@@ -90,6 +91,19 @@ def test_a_poison_image_and_a_culprit_end_their_parts(database: Database, model_
     assert part_verdicts(database, batch_id) == ["defect", None]
     run(database, culprits.fail_alone, culprit, culprit.items[0].seq, "timeout", "as told")
     assert part_verdicts(database, batch_id) == ["defect", "review"]
+
+
+def test_counters_of_parts_that_differ_are_found_and_set_right(database: Database, model_id: str) -> None:
+    batch_id = batch_of_parts(database, model_id, per_chunk=4)
+    record(database, must_claim(database))
+    with database.write() as connection:
+        assert (suspects(connection), recount(connection, batch_id)) == ([], {})
+        connection.execute(update(Batch).where(Batch.id == batch_id).values(parts=5, defect_parts=0))
+    with database.write() as connection:
+        assert suspects(connection) == [batch_id]
+        assert recount(connection, batch_id, mend=True) == {"parts": (5, 2), "defect_parts": (0, 2)}
+        assert recount(connection, batch_id) == {}
+    assert part_verdicts(database, batch_id) == ["defect", "defect"]
 
 
 @pytest.mark.parametrize(
