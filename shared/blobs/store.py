@@ -5,7 +5,7 @@ Many processes may use one store: a pack has one writer and does not change once
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +62,12 @@ class BlobStore:
     def delete_batch(self, batch_id: str) -> None:
         """Remove every byte of a batch. A batch without bytes is no error."""
         shutil.rmtree(self.batch_folder(batch_id), ignore_errors=True)
+
+    def delete_other_packs(self, batch_id: str, kept: Collection[int]) -> None:
+        """Remove the packs of a batch but for these."""
+        for path in self.batch_folder(batch_id).glob("*.pack"):
+            if int(path.stem) not in kept:
+                path.unlink(missing_ok=True)
 
     def batch_ids(self) -> Iterator[str]:
         """Every batch that has a folder here."""

@@ -171,6 +171,12 @@ def finalize(connection: Connection, batch_id: str) -> Finalized | None:
     return Finalized(batch.queued + batch.processing, batch.on_error == "abort" and batch.failed > 0, stored)
 
 
+def packs(connection: Connection, batch_id: str) -> set[int]:
+    """The packs that items name."""
+    query = select(Item.pack).where(Item.batch_id == batch_id, Item.length > 0).distinct()
+    return set(connection.scalars(query))
+
+
 def was_draft(connection: Connection, batch_id: str) -> bool:
     """Whether the batch was made as a draft."""
     return connection.scalar(select(Batch.draft).where(Batch.id == batch_id)) is not None

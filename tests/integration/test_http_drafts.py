@@ -141,6 +141,12 @@ def test_a_refused_part_leaves_no_bytes(app: Application, few: dict[str, bytes])
     folder = app.service.blobs.batch_folder(batch_id)
     assert not folder.exists() or [path.name for path in folder.rglob("*.pack")] == []
     assert append(app, batch_id, 1, some(few, "ab")).status_code == 200
+    left = app.service.blobs.pack_path(batch_id, 999_999)
+    left.write_bytes(b"of an append whose process died")
+    assert app.call("POST", f"/v1/batches/{batch_id}/finalize").status_code == 200
+    assert not left.exists()
+    app.work("low")
+    assert {item["status"] for item in app.results(batch_id)} == {"succeeded"}
 
 
 @pytest.mark.parametrize("how", [{"path": "?wait=20"}, {"Prefer": "respond-async, wait=20"}])

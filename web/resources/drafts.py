@@ -23,6 +23,11 @@ def finalize(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRe
         elif not (row.sealed and drafts.was_draft(connection, batch_id)):
             why = "holds no image" if row.draft is not None else "is no draft"
             raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
+    if closed is not None:
+        # An append whose process died has left packs that no row names; no append can commit any more.
+        with here.database.read() as connection:
+            named = drafts.packs(connection, batch_id)
+        here.blobs.delete_other_packs(batch_id, named)
     if closed is not None and closed.abort:
         with here.database.write() as connection:
             closing.abort(connection, batch_id)
