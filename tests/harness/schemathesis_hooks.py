@@ -38,7 +38,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if case.operation.label == "POST /v1/session":
         case.body = {"key": _KNOWN["key"]}
     elif case.operation.label == "PUT /v1/batches/{batch_id}/manifest":
-        case.body = b"filename,part_id\n"
+        case.body = "filename,part_id\n"
     elif case.operation.label == "POST /v1/models":
         case.body = Path(_KNOWN["artifact"]).read_bytes()
     elif case.operation.label == "POST /v1/batches" and isinstance(case.body, dict):
