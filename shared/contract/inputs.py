@@ -2,12 +2,13 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, NotRequired, Required
 
 from annotated_types import MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.contract.fields import NO_CONTROL, About, Rule, closed
+from shared.contract.fields import About, Rule, closed
 from shared.contract.manifests import TagOptions
 from shared.contract.options import Options
 
@@ -15,6 +16,7 @@ _PNG = (  # of a single pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB9HFkpgAAAABJRU5ErkJggg=="
 )
 _PIXEL = f"data:image/png;base64,{_PNG}"
+_NAME = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 _FOUR = "[A-Za-z0-9+/]"
 _DATA_URI = f"^data:(image/[a-z.+-]+)?;base64,({_FOUR}{{4}})*({_FOUR}{{4}}|{_FOUR}{{3}}=|{_FOUR}{{2}}==)$"
 
@@ -31,6 +33,10 @@ def _is_data_uri(text: str) -> str | None:
     return None
 
 
+def _has_control(name: str) -> str | None:
+    return None if re.fullmatch(_NAME, name) else "control characters are not allowed"
+
+
 @closed
 class Input(TagOptions, total=False):
     """An image of a JSON submission."""
@@ -41,7 +47,7 @@ class Input(TagOptions, total=False):
         ]
     ]
     filename: Annotated[
-        Annotated[str, MinLen(1), MaxLen(1000), NO_CONTROL],
+        Annotated[str, MinLen(1), MaxLen(1000), Rule(_has_control, pattern=_NAME)],
         About("its name; `input-000001.png` where absent"),
     ]
 
