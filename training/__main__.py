@@ -171,7 +171,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     unscored = len(records) - report.pictures
     print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
-    print(f"accuracy {report.accuracy}; by groups {report.accuracy_by_groups}")
+    print(
+        f"accuracy {report.accuracy}; by groups {report.accuracy_by_groups}; at 0.5 {report.accuracy_at_half}"
+    )
     print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")
     print(f"false rejects {report.false_rejects}: {report.false_reject_rate}")
     print(f"review {report.reviewed}; AUROC {report.auroc:.4f}; ECE {report.ece:.4f}")

@@ -42,9 +42,12 @@ def readable(card: dict[str, Any]) -> str:
     for title, name in (
         ("accuracy at the threshold (95 % interval)", "accuracy"),
         (_BY_GROUPS if "ece_low" in card["test"] else _RESAMPLED, "accuracy_by_groups"),
+        ("the same over images, were both mistakes to cost the same (threshold 0.5)", "accuracy_at_half"),
         ("escape rate: defects called good", "escape_rate"),
         ("false-reject rate: good parts called defect", "false_reject_rate"),
     ):
+        if name not in card["test"]:
+            continue
         cells = [_interval(card[part][name]) for part in ("validation", "test")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
     for title, name in (

@@ -112,14 +112,15 @@ def calibration_error(
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone;
-    the images that the review band hands to a person are counted separately."""
+    """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone, and
+    `accuracy_at_half` is where both mistakes cost the same; the images that the review band hands to a person are counted separately."""
 
     pictures: int
     groups: int
     defects: int
     accuracy: Interval
     accuracy_by_groups: Interval
+    accuracy_at_half: Interval
     escapes: int
     escape_rate: Interval
     false_rejects: int
@@ -158,6 +159,7 @@ def report(
         defects=defects,
         accuracy=wilson(int(hit.sum()), len(p)),
         accuracy_by_groups=by_groups(hit, groups),
+        accuracy_at_half=wilson(int(((p >= 0.5) == defect).sum()), len(p)),
         escapes=escapes,
         escape_rate=wilson(escapes, defects),
         false_rejects=false_rejects,

@@ -73,7 +73,10 @@ def prove(trained: Trained, say: Say) -> Artifact:
     artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded)
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
-    say(f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}")
+    say(
+        f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}, "
+        f"at a threshold of 0.5 {on_test.accuracy_at_half}"
+    )
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
         f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}, ECE {before.ece:.4f} -> {on_test.ece:.4f}"

@@ -58,6 +58,8 @@ def test_the_report_counts_what_the_verdicts_say() -> None:
         v == "defect" and t == 0 for v, t in zip(verdicts, labels, strict=True)
     )
     assert result.escapes == int(((p < 0.5) & (labels == 1)).sum())
+    even = report(p, labels, np.arange(500), OperatingPoint(0.1, 0.1, 0.1)).accuracy_at_half
+    assert even == result.accuracy  # its threshold is one half
     assert result.accuracy.value == pytest.approx(1 - (result.escapes + result.false_rejects) / 500)
 
 
