@@ -113,7 +113,8 @@ def calibration_error(
 @dataclass(frozen=True)
 class Report:
     """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone, and
-    `accuracy_at_half` is where both mistakes cost the same; the images that the review band hands to a person are counted separately."""
+    `accuracy_at_half` is where both mistakes cost the same; the images that the review band hands to a person are
+    counted separately."""
 
     pictures: int
     groups: int
