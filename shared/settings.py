@@ -51,8 +51,8 @@ def socket_url(socket: Path) -> str:
     return "unix://" + _quoted(socket)
 
 
-def _setting(default: Any, about: str, *, at_least: int = 0) -> Any:
-    return field(default=default, metadata={"about": about, "at_least": at_least})
+def _setting(default: Any, about: str, *, at_least: int = 0, at_most: int | None = None) -> Any:
+    return field(default=default, metadata={"about": about, "at_least": at_least, "at_most": at_most})
 
 
 def _is_kubernetes(name: str, value: str) -> bool:
@@ -79,7 +79,7 @@ class Settings:
         "", "name of this installation in the broker's keys; empty: an id kept in the database"
     )
     host: str = _setting("127.0.0.1", "address the web service listens on")
-    port: int = _setting(8000, "port the web service listens on")
+    port: int = _setting(8000, "port the web service listens on", at_most=65535)
     public_url: str = _setting(
         "", "address at which clients reach the service, such as https://parts.plant.example/gonogo"
     )
@@ -93,13 +93,13 @@ class Settings:
         "", "host:port of a second listener that serves /metrics without a key, and nothing else; empty: none"
     )
     web_threads: int = _setting(
-        64, "requests one web process answers at a time; a waiting one does not count"
+        64, "requests one web process answers at a time; a waiting one does not count", at_least=1
     )
-    workers: int = _setting(2, "inference processes that one `gonogo up` starts")
+    workers: int = _setting(2, "inference processes that one `gonogo up` starts", at_least=1)
     lanes: str = _setting("interactive,normal,low", "lanes one inference process serves, comma-separated")
     decode_threads: int = _setting(0, "threads that decode ahead of the engine; 0: CPU 0, CUDA 8")
     device: str = _setting("auto", "auto, cpu or cuda")
-    engine_threads: int = _setting(1, "threads one inference process computes with")
+    engine_threads: int = _setting(1, "threads one inference process computes with", at_least=1)
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
     micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
@@ -107,8 +107,8 @@ class Settings:
         0.05,
         "seconds of work in a chunk of the lane `interactive`: another tenant's prediction waits so long",
     )
-    chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed")
-    chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed")
+    chunk_items: int = _setting(4096, "most items in a chunk, whatever the speed", at_least=1)
+    chunk_bytes: int = _setting(64 * 2**20, "bytes after which a chunk is closed", at_least=1)
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")
     heartbeat_s: float = _setting(10.0, "seconds between two heartbeats")
     sweep_s: float = _setting(5.0, "seconds between two sweeps")
@@ -116,19 +116,21 @@ class Settings:
         60.0, "seconds that the clock must run evenly before anything is deleted for its age"
     )
     republish_s: float = _setting(10.0, "seconds after which a queued chunk is announced again")
-    max_attempts: int = _setting(3, "deaths a chunk survives before it is bisected, or its item failed")
+    max_attempts: int = _setting(
+        3, "deaths a chunk survives before it is bisected, or its item failed", at_least=1
+    )
     chunk_timeout_s: float = _setting(120.0, "seconds after which a hung inference process is killed")
     item_timeout_s: float = _setting(20.0, "seconds one image may take to decode before it fails alone")
     child_memory_bytes: int = _setting(
         4 * 2**30, "memory one CPU inference process may take beyond that of its start; 0: no bound"
     )
-    max_item_bytes: int = _setting(64 * 2**20, "largest image accepted")
+    max_item_bytes: int = _setting(64 * 2**20, "largest image accepted", at_least=1)
     filename_encoding: str = _setting(
         "", "encoding of file names that are not UTF-8, such as gbk or cp932; empty: guessed"
     )
-    max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted")
-    max_batch_items: int = _setting(1_000_000, "most items in one batch")
-    max_pixels: int = _setting(50_000_000, "most pixels an image may declare")
+    max_request_bytes: int = _setting(8 * 2**30, "largest request body accepted", at_least=1)
+    max_batch_items: int = _setting(1_000_000, "most items in one batch", at_least=1)
+    max_pixels: int = _setting(50_000_000, "most pixels an image may declare", at_least=1)
     tolerated_image_faults: str = _setting(
         "", "harmless faults of image files to let through, comma-separated (docs/images.md)"
     )
@@ -202,11 +204,22 @@ class Settings:
                 f"{PREFIX}METRICS_ADDRESS must be host:port with a port other than {PREFIX}PORT's, such as"
                 f" 127.0.0.1:9100, not {self.metrics_address!r}"
             )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
             least = entry.metadata["at_least"]
+            most = entry.metadata["at_most"]
             if isinstance(value, int | float) and not value >= least:  # refuses NaN too
                 raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} on")
+            if most is not None and value > most:
+                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} to {most}")
+        if self.heartbeat_s >= self.lease_s:
+            raise SettingsError(
+                f"{PREFIX}HEARTBEAT_S ({self.heartbeat_s:g}) must be less than {PREFIX}LEASE_S ({self.lease_s:g}):"
+                " a lease that no heartbeat renews ends while its worker works"
+            )
 
     @property
     def metrics_at(self) -> tuple[str, int] | None:

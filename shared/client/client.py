@@ -26,6 +26,7 @@ from urllib.parse import quote, urlencode
 from shared.client.errors import ApiError, Unreachable, UnusableInput
 from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken, Told, submit_in_parts
 from shared.client.multipart import Multipart
+from shared.client.places import identifier, of_tenant
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
 from shared.contract.options import Options
@@ -129,7 +130,7 @@ class Client:
 
     def batch(self, batch_id: str, *, wait: float | None = None) -> BatchPayload:
         """The batch now; with `wait` (seconds, at most 60), once it has changed since this client last read it."""
-        path = f"/v1/batches/{quote(batch_id, safe='')}"
+        path = f"/v1/batches/{identifier(batch_id)}"
         etag, known = self._seen.get(batch_id, ("", None))
         headers = {"If-None-Match": etag} if known is not None else {}
         query = f"?wait={wait:g}" if wait else ""
@@ -167,7 +168,7 @@ class Client:
 
     def items(self, batch_id: str, **filters: Any) -> Iterator[ItemPayload]:
         """Every item of a batch, page by page; filters as in the API (status, verdict, sort, limit, …)."""
-        path = f"/v1/batches/{quote(batch_id, safe='')}/items"
+        path = f"/v1/batches/{identifier(batch_id)}/items"
         return cast("Iterator[ItemPayload]", self._pages(path, {"limit": 1000, **filters}))
 
     def results(self, batch_id: str, format: str = "ndjson") -> Iterator[bytes]:
@@ -192,35 +193,35 @@ class Client:
 
         `spreadsheet=False`: names in CSV exactly as sent, also those that a spreadsheet would run as a formula.
         """
-        path = f"/v1/batches/{quote(batch_id, safe='')}/results?format={quote(format)}"
+        path = f"/v1/batches/{identifier(batch_id)}/results?format={quote(format)}"
         path += "" if spreadsheet else "&spreadsheet=false"
         with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
             yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)
 
     def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
         """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
-        path = "/v1/parts" if batch_id is None else f"/v1/batches/{quote(batch_id, safe='')}/parts"
+        path = "/v1/parts" if batch_id is None else f"/v1/batches/{identifier(batch_id)}/parts"
         return cast("Iterator[PartPayload]", self._pages(path, {"limit": 200, **filters}))
 
     def cancel(self, batch_id: str) -> BatchPayload:
         """Stop a batch; ApiError 409 when it has finished."""
-        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/cancel"))
+        return cast("BatchPayload", self._post(f"/v1/batches/{identifier(batch_id)}/cancel"))
 
     def pause(self, batch_id: str) -> BatchPayload:
         """Hold what has not begun; ApiError 409 when the batch has finished."""
-        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/pause"))
+        return cast("BatchPayload", self._post(f"/v1/batches/{identifier(batch_id)}/pause"))
 
     def resume(self, batch_id: str) -> BatchPayload:
         """Go on with a paused batch; ApiError 409 when it has finished."""
-        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/resume"))
+        return cast("BatchPayload", self._post(f"/v1/batches/{identifier(batch_id)}/resume"))
 
     def retry(self, batch_id: str) -> BatchPayload:
         """Judge the failed items of a finished batch again; ApiError 409 when it has none, or runs."""
-        return cast("BatchPayload", self._post(f"/v1/batches/{quote(batch_id, safe='')}/retry"))
+        return cast("BatchPayload", self._post(f"/v1/batches/{identifier(batch_id)}/retry"))
 
     def delete(self, batch_id: str) -> None:
         """Remove a batch, its items and its bytes; ApiError 409 while it runs."""
-        self._wire.call("DELETE", f"/v1/batches/{quote(batch_id, safe='')}")
+        self._wire.call("DELETE", f"/v1/batches/{identifier(batch_id)}")
 
     def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
         """A single image, through the interactive lane, answered with its verdict."""
@@ -247,7 +248,7 @@ class Client:
         The service refuses an artifact without a guard, unless `without_guard` says to take it.
         """
         headers = {"Content-Type": "application/octet-stream"}
-        path = "/v1/models" + _of(tenant)
+        path = "/v1/models" + of_tenant(tenant)
         if without_guard:
             path += ("&" if tenant else "?") + "without_guard=true"
         answer = self._wire.call("POST", path, body=_read(artifact), headers=headers)
@@ -255,12 +256,12 @@ class Client:
 
     def activate_model(self, model_id: str, *, tenant: str | None = None) -> ModelPayload:
         """Let new batches use this version, which must be ready."""
-        path = f"/v1/models/{quote(model_id, safe='')}/activate" + _of(tenant)
+        path = f"/v1/models/{identifier(model_id)}/activate" + of_tenant(tenant)
         return cast("ModelPayload", self._post(path))
 
     def rollback_model(self, model_id: str, *, tenant: str | None = None) -> ModelPayload:
         """Go back to this version, which was active before."""
-        path = f"/v1/models/{quote(model_id, safe='')}/rollback" + _of(tenant)
+        path = f"/v1/models/{identifier(model_id)}/rollback" + of_tenant(tenant)
         return cast("ModelPayload", self._post(path, once=True))
 
     # Keys, workers, health
@@ -274,7 +275,7 @@ class Client:
     ) -> ApiKeyPayload:
         """A new key; its `secret` is in this answer and nowhere else. `expires_at` is an RFC 3339 time."""
         asked: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
-        return cast("ApiKeyPayload", self._post("/v1/api-keys" + _of(tenant), asked, once=True))
+        return cast("ApiKeyPayload", self._post("/v1/api-keys" + of_tenant(tenant), asked, once=True))
 
     def rotate_key(
         self,
@@ -287,12 +288,12 @@ class Client:
         """A new key in place of this one, which lives on for `grace` seconds (a day where absent)."""
         given = {"grace": grace, "expires_at": expires_at}
         asked = {name: value for name, value in given.items() if value is not None}
-        path = f"/v1/api-keys/{quote(key_id, safe='')}/rotate" + _of(tenant)
+        path = f"/v1/api-keys/{identifier(key_id)}/rotate" + of_tenant(tenant)
         return cast("ApiKeyPayload", self._post(path, asked, once=True))
 
     def delete_key(self, key_id: str, *, tenant: str | None = None) -> None:
         """Revoke a key and end its sessions."""
-        self._wire.call("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}" + _of(tenant))
+        self._wire.call("DELETE", f"/v1/api-keys/{identifier(key_id)}" + of_tenant(tenant))
 
     def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
         """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
@@ -300,12 +301,12 @@ class Client:
 
     def quotas(self, *, tenant: str | None = None) -> QuotasPayload:
         """What this key's tenant uses and what it may; an operator may name a tenant."""
-        return cast("QuotasPayload", self._wire.call("GET", "/v1/quotas" + _of(tenant)).json())
+        return cast("QuotasPayload", self._wire.call("GET", "/v1/quotas" + of_tenant(tenant)).json())
 
     def set_quotas(self, change: QuotaChange, *, tenant: str | None = None) -> QuotasPayload:
         """Set bounds of a tenant, as an operator; None goes back to the installation's bound."""
         body, headers = json.dumps(change).encode(), {"Content-Type": "application/json"}
-        path = "/v1/quotas" + _of(tenant)
+        path = "/v1/quotas" + of_tenant(tenant)
         return cast("QuotasPayload", self._wire.call("PATCH", path, body=body, headers=headers).json())
 
     def workers(self) -> Iterator[WorkerPayload]:
@@ -336,10 +337,6 @@ class Client:
             if not page.get("has_more"):
                 return
             query["cursor"] = page["next_cursor"]
-
-
-def _of(tenant: str | None) -> str:
-    return "" if tenant is None else f"?tenant={quote(tenant, safe='')}"
 
 
 def _read(path: Path) -> bytes:

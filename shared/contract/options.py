@@ -47,7 +47,7 @@ def _is_small(metadata: dict[str, Any]) -> str | None:
 
 
 def _is_http(url: str) -> str | None:
-    return None if url.startswith(("https://", "http://")) else "an http or https URL is required"
+    return None if url.lower().startswith(("https://", "http://")) else "an http or https URL is required"
 
 
 Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]
@@ -73,7 +73,7 @@ class WebhookOptions(TypedDict, total=False):
         Annotated[
             str,
             MaxLen(2000),
-            Rule(_is_http, pattern="^https?://"),
+            Rule(_is_http, pattern="^[Hh][Tt][Tt][Pp][Ss]?://"),
             About("http or https", examples=["https://receiver.example/gonogo"]),
         ]
     ]

@@ -16,6 +16,7 @@ OWN = {
     "shared/client/errors.py": "names the errors of that connection",
     "shared/cli/embedded/address.py": "asks the service of this machine",
     "shared/cli/commands/demo.py": "looks for a free port of this machine",
+    "web/server/connection.py": "bounds what the system holds of an accepted connection",
     "worker/process.py": "the name of this host",
     "worker/webhooks/post.py": "reads the answer on the connection that outbound.py has made",
 }

@@ -19,6 +19,7 @@ from typing import Any
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
+from web.server.framing import check_framing, content_length, expects_continue
 from web.server.front import Front
 from web.server.refusals import Refusal, refuse
 from web.server.slots import Slots, Transfer
@@ -40,7 +41,6 @@ LEAST_BYTES_PER_S = (
 LOOKS_AT_ONCE = (
     2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
 )
-_FRAMING = {b"host", b"transfer-encoding", b"content-encoding", b"expect"}
 HEALTH = {"/livez", "/readyz", "/metrics"}
 
 
@@ -103,11 +103,11 @@ class Bridge:
             _cut(scope)
 
     async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        _check_framing(scope)
+        check_framing(scope)
         self._front.place(scope)
-        length = _content_length(scope)
+        length = content_length(scope)
         chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
-        if (length or 0) > PROMPT_BYTES or chunked or _expects_continue(scope):
+        if (length or 0) > PROMPT_BYTES or chunked or expects_continue(scope):
             refused = await self._precheck(scope)
             if refused is not None:
                 await self._write(scope, send, refused)
@@ -338,35 +338,6 @@ def _is_event_stream(answer: Answer) -> bool:
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event") for name, value in answer.headers
     )
-
-
-def _content_length(scope: dict[str, Any]) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value)
-    return None
-
-
-def _check_framing(scope: dict[str, Any]) -> None:
-    """Refuse a request that two servers in a row could read in two ways, or that asks for what we do not do."""
-    fields = defaultdict[bytes, list[bytes]](list)
-    for name, value in scope["headers"]:
-        if name in _FRAMING:
-            fields[name].append(value.strip().lower())
-    if scope["http_version"] not in ("1.0", "1.1"):
-        raise Refusal(400, "bad_request", "speak HTTP/1.1 or HTTP/1.0")
-    if len(fields[b"host"]) != 1 and not (scope["http_version"] == "1.0" and not fields[b"host"]):
-        raise Refusal(400, "bad_request", "a request has one Host header")
-    if fields[b"transfer-encoding"] not in ([], [b"chunked"]):
-        raise Refusal(400, "bad_request", "the only Transfer-Encoding is chunked")
-    if any(value not in (b"", b"identity") for value in fields[b"content-encoding"]):
-        raise Refusal(415, "unsupported_media_type", "send the body without a Content-Encoding")
-    if any(value != b"100-continue" for value in fields[b"expect"]):
-        raise Refusal(417, "http_error", "the only Expect is 100-continue")
-
-
-def _expects_continue(scope: dict[str, Any]) -> bool:
-    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
 
 
 def _cut(scope: dict[str, Any]) -> None:

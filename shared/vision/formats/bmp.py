@@ -3,6 +3,7 @@
 from shared.vision.accepted import Layout, Limits, check_size, corrupt, unsupported
 
 _PLAIN, _FIELDS, _ALPHA_FIELDS = 0, 3, 6
+_WITH_PROFILE, _PADDING = 124, 16
 _BITS = {1, 4, 8, 16, 24, 32}
 
 
@@ -23,6 +24,11 @@ def inspect(data: bytes, limits: Limits) -> Layout:
         raise unsupported(f"a BMP of {bits} bits a pixel in {planes} planes")
     layout = Layout(width, height, 4 if bits == 32 else 1 if bits <= 8 else 3)
     check_size(layout, limits, bytes_per_pixel=10)
-    if offset < 14 + header or offset + -(-width * bits // 32) * 4 * height > len(data):
+    line = -(-width * bits // 32) * 4
+    ends = offset + line * height
+    if offset < 14 + header or ends > len(data):
         raise corrupt("the BMP ends before its last line of pixels")
+    # A colour profile may follow, and a few bytes of padding. A whole line more contradicts the header.
+    if header < _WITH_PROFILE and len(data) - ends >= max(line, _PADDING):
+        raise corrupt("the BMP has more lines than its header declares")
     return layout

@@ -1,6 +1,7 @@
-"""PNG: every chunk's CRC, the end chunk, and the header rules.
+"""PNG: every chunk's CRC, the end chunk, the length of the pixel data, and the header rules.
 
-Pillow checks the CRC of no image data chunk, so that a changed byte may pass it.
+Pillow checks the CRC of no image data chunk, so that a changed byte may pass it. It also stops at the last line that
+the header declares, so that a wrong height would hide the rest of the image.
 """
 
 import zlib
@@ -10,6 +11,8 @@ from shared.vision.accepted import Layout, Limits, check_size, corrupt
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 50_000  # each costs a call into Pillow's parser
+_INFLATED_AT_ONCE = 2**18
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BYTES_PER_PIXEL = {0: 5, 2: 8, 3: 10, 4: 10, 6: 10}
 
@@ -24,7 +27,7 @@ def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
         raise corrupt("the PNG does not begin with its header")
     layout = _layout(data)
     check_size(layout, limits, bytes_per_pixel=_BYTES_PER_PIXEL.get(data[25], 10))
-    place, seen, pixels = len(SIGNATURE), 0, False
+    place, seen, pixels = len(SIGNATURE), 0, list[memoryview]()
     while True:
         if place + 12 > len(data):
             raise corrupt("the PNG ends without its end chunk")
@@ -47,7 +50,8 @@ def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
             and int.from_bytes(data[place + 8 : place + 12]) > 1
         ):
             raise ItemError("multiple_frames", "an animated PNG, and only one frame can be judged")
-        pixels |= name == b"IDAT"
+        if name == b"IDAT":
+            pixels.append(view[place + 8 : after - 4])
         if name == b"IEND":
             break
         place, seen = after, seen + 1
@@ -55,7 +59,36 @@ def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
             raise ItemError("too_costly", f"more than {MAX_CHUNKS} chunks")
     if not pixels:
         raise corrupt("the PNG has no image data")
+    _check_length(pixels, _decoded_bytes(layout, interlaced=data[28] == 1))
     return layout
+
+
+def _decoded_bytes(layout: Layout, *, interlaced: bool) -> int:
+    """The bytes of all lines, each with its filter byte."""
+    passes = _PASSES if interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for left, top, across, down in passes:
+        width, height = -(-(layout.width - left) // across), -(-(layout.height - top) // down)
+        if width > 0 and height > 0:
+            total += height * (1 + -(-width * layout.channels * layout.bits // 8))
+    return total
+
+
+def _check_length(pixels: list[memoryview], expected: int) -> None:
+    """Raises ItemError where the compressed data hold more or fewer lines than the header declares."""
+    inflater, size = zlib.decompressobj(), 0
+    try:
+        for part in pixels:
+            rest: bytes | memoryview = part
+            while rest and not inflater.eof and size <= expected:
+                size += len(inflater.decompress(rest, _INFLATED_AT_ONCE))
+                rest = inflater.unconsumed_tail
+            if inflater.eof or size > expected:
+                break
+    except zlib.error as error:
+        raise corrupt("the compressed data are damaged") from error
+    if size != expected:
+        raise corrupt("the PNG has another number of lines than its header declares")
 
 
 def _layout(data: bytes) -> Layout:

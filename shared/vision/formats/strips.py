@@ -9,6 +9,7 @@ from shared.vision.accepted import corrupt
 from shared.vision.formats import jpeg
 
 _INFLATED_AT_ONCE = 2**20
+_PADDING = 16
 MAX_RUNS = 4_000_000  # of PackBits; each costs a step of a Python loop
 
 
@@ -48,6 +49,9 @@ def check(data: bytes, strips: Sequence[Strip], whole: Whole) -> None:
         if length < 1 or strip.offset < 8 or strip.offset + length > len(data):
             raise corrupt("a part of the image lies outside of the file")
         if whole.compression == "none":
+            # Some writers pad the last strip to a full one, or a strip to a whole number of words.
+            if strip.length > max(strip.decoded, whole.decoded) + _PADDING:
+                raise corrupt("a part of the image has more lines than the header declares")
             continue
         body = data[strip.offset : strip.offset + length]
         if whole.compression == "Deflate":

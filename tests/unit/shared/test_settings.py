@@ -19,13 +19,13 @@ def test_each_value_has_the_type_of_its_default() -> None:
     read = Settings.from_env(
         {
             "GONOGO_PORT": "81",
-            "GONOGO_LEASE_S": "2.5",
+            "GONOGO_LEASE_S": "12.5",
             "GONOGO_DATA_DIR": "/x",
             "GONOGO_DEVICE": "cpu",
             "HOME": "/root",
         }
     )
-    assert (read.port, read.lease_s, read.data_dir, read.device) == (81, 2.5, Path("/x"), "cpu")
+    assert (read.port, read.lease_s, read.data_dir, read.device) == (81, 12.5, Path("/x"), "cpu")
 
 
 @pytest.mark.parametrize("name", ["GONOGO_MAX_ITEM_BYTE", "GONOGO_", "GONOGO_port"])
@@ -77,7 +77,7 @@ def test_a_child_process_reads_the_same_settings() -> None:
     changed = replace(
         Settings(),
         port=1,
-        lease_s=0.25,
+        lease_s=10.25,
         data_dir=Path("/srv/parts"),
         webhook_allowed_networks="10.0.0.0/8,127.0.0.0/8",
     )

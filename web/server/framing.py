@@ -1,0 +1,37 @@
+"""How a request is framed, by its headers: its length, its codings, and what it expects."""
+
+from collections import defaultdict
+from typing import Any
+
+from web.server.refusals import Refusal
+
+_FRAMING = {b"host", b"transfer-encoding", b"content-encoding", b"expect"}
+
+
+def check_framing(scope: dict[str, Any]) -> None:
+    """Refuse a request that two servers in a row could read in two ways, or that asks for what we do not do."""
+    fields = defaultdict[bytes, list[bytes]](list)
+    for name, value in scope["headers"]:
+        if name in _FRAMING:
+            fields[name].append(value.strip().lower())
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Refusal(400, "bad_request", "speak HTTP/1.1 or HTTP/1.0")
+    if len(fields[b"host"]) != 1 and not (scope["http_version"] == "1.0" and not fields[b"host"]):
+        raise Refusal(400, "bad_request", "a request has one Host header")
+    if fields[b"transfer-encoding"] not in ([], [b"chunked"]):
+        raise Refusal(400, "bad_request", "the only Transfer-Encoding is chunked")
+    if any(value not in (b"", b"identity") for value in fields[b"content-encoding"]):
+        raise Refusal(415, "unsupported_media_type", "send the body without a Content-Encoding")
+    if any(value != b"100-continue" for value in fields[b"expect"]):
+        raise Refusal(417, "http_error", "the only Expect is 100-continue")
+
+
+def content_length(scope: dict[str, Any]) -> int | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return None
+
+
+def expects_continue(scope: dict[str, Any]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
