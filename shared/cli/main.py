@@ -72,6 +72,8 @@ class _Commands(click.Group):
         except GonogoError as error:
             _say(error)
             for entry in getattr(error, "errors", [])[:_SHOWN_ERRORS]:
+                if not _place(entry) and str(entry.get("detail")) in str(error):
+                    continue  # it says again what the line above says
                 print(f"  {printable(_entry(entry))}", file=sys.stderr)
             return _STATUS.get(error.code, REFUSED)
         except TimeoutError as error:
@@ -117,8 +119,11 @@ def _say(error: Exception) -> None:
 
 
 def _entry(entry: dict[str, object]) -> str:
-    where = [f"{name} {entry[name]}" for name in ("filename", "line", "pointer") if entry.get(name)]
-    return ": ".join([", ".join(where) or "error", str(entry.get("detail") or entry.get("code") or "")])
+    return ": ".join([_place(entry) or "error", str(entry.get("detail") or entry.get("code") or "")])
+
+
+def _place(entry: dict[str, object]) -> str:
+    return ", ".join(f"{name} {entry[name]}" for name in ("filename", "line", "pointer") if entry.get(name))
 
 
 if __name__ == "__main__":

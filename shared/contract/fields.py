@@ -90,6 +90,19 @@ class _Moment:
         return {"type": "string", "format": "date-time"}
 
 
+class _Whole:
+    """In JSON, 3.0 is an integer too (JSON Schema says so)."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(_as_integer, handler(source))
+
+
+def _as_integer(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -113,5 +126,6 @@ def _has_control(text: str) -> str | None:
 # In an answer: RFC 3339, UTC. In a request: RFC 3339 with an offset, read as seconds since the epoch.
 Time = Annotated[str | None, About("RFC 3339, UTC", format="date-time")]
 Moment = Annotated[float, _Moment()]
+WHOLE = _Whole()
 NO_CONTROL = Rule(_has_control, pattern=r"^[^\u0000-\u001f\u007f]*$")
 Share = Annotated[float, Ge(0), Le(1)]

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from shared.contract.fields import About, closed
+from shared.contract.fields import WHOLE, About, closed
 
 _MOST = 2**62
-_Count = Annotated[int, Ge(0), Le(_MOST)]
+_Count = Annotated[int, Ge(0), Le(_MOST), WHOLE]
 
 
 class QuotaUse(TypedDict):

@@ -124,7 +124,8 @@ def test_an_archive_that_cannot_be_read_is_refused_whole(app: Application, files
         response = app.post_form("/v1/batches", ("archive", name, data))
         problem = response.get_json()
         assert (response.status_code, problem["code"]) == (422, "invalid_archive"), name
-        assert problem["errors"] == [{"code": "invalid_archive", "pointer": "/archive", "filename": name}]
+        (entry,) = problem["errors"]
+        assert (entry["code"], entry["pointer"], entry["filename"]) == ("invalid_archive", "/archive", name)
     assert sorted(app.service.blobs.batch_ids()) == before
     assert list(app.service.blobs.spool_folder().iterdir()) == []
 

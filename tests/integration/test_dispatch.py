@@ -21,13 +21,14 @@ from worker.webhooks.dispatch import Dispatcher
 
 
 class Tries:
-    """Tries that last until they are let go, in place of posts. Each ends its delivery."""
+    """Tries that last until they are let go, in place of posts. Each claims and ends its delivery."""
 
     def __init__(self) -> None:
         self.silent: dict[str, threading.Event] = {}
         self.now: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.ended: list[str] = []
+        self._claimed: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, database: Database, settings: Settings, delivery_id: str) -> str:
@@ -35,6 +36,9 @@ class Tries:
             line = connection.scalar(select(Delivery.line).where(Delivery.id == delivery_id))
         assert line is not None
         with self._lock:
+            if delivery_id in self._claimed:  # started from a look that was older than its end
+                return "not_due"
+            self._claimed.add(delivery_id)
             for name in (line, "tenant " + owed.tenant_of(line), "all"):
                 self.now[name] += 1
                 self.most[name] = max(self.most[name], self.now[name])
@@ -103,7 +107,7 @@ def test_silent_receivers_of_many_tenants_do_not_hold_up_a_third(
     until(lambda: tries.now["all"] == 8, 40, "each silent receiver holds one try")
     quick = owe_many(database, 40, "quick", "third")
     dispatcher.wake()
-    until(lambda: tries.ended.count(quick) == 10, 40, "the quick receiver has all of its own")
+    until(lambda: tries.ended.count(quick) == 40, 40, "the quick receiver has all of its own")
     assert tries.most["all"] <= 8 + dispatch.MOST_OF_A_LINE
 
 

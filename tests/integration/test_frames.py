@@ -77,7 +77,7 @@ def test_files_of_an_archive_are_split_wherever_the_options_stand(app: Applicati
 def test_options_behind_the_images_cannot_split_them(app: Application) -> None:
     parts = [*image_parts({"scan.tif": pages(2)}), options_part(SPLIT)]
     problem = app.post_form("/v1/batches", *parts).get_json()
-    assert (problem["status"], problem["code"]) == (400, "invalid_options")
+    assert (problem["status"], problem["code"]) == (422, "invalid_options")
     assert [entry["pointer"] for entry in problem["errors"]] == ["/options/frames"]
 
 

@@ -105,7 +105,7 @@ class Intake:
         if options["frames"] == "split" and self.total:
             why = "send `options` before the first image to split files into their frames"
             entry = ErrorEntry(code="invalid_option", pointer="/options/frames", detail=why)
-            raise HttpProblem(400, "invalid_options", why, errors=[entry])
+            raise HttpProblem(422, "invalid_options", why, errors=[entry])
         check_retention(options, self.service.capacity.bounds(self.batch.tenant).retention_s)
         self.options = options
         if options["priority"] == Lane.INTERACTIVE:
