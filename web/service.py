@@ -60,7 +60,7 @@ class Service:
         """Answer all waiting requests and send what the announcer still holds: the process is about to end."""
         self.waiting.stop()
         self.announcer.stop()
-        self.tallies.write(self.database)
+        self.tallies.stop(self.database)
 
     def _send_delivery(self, delivery_id: str) -> None:
         self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)

@@ -80,6 +80,7 @@ class Tallies:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sums: dict[Key, Sum] = {}
+        self._stopped = threading.Event()
 
     def add(self, tallied: Iterable[tuple[Key, Sum]]) -> None:
         """Count; a key may come more than once."""
@@ -108,11 +109,15 @@ class Tallies:
             self.add(taken.items())
 
     def write_every(self, database: Database, seconds: float) -> None:
-        """Write from a thread of its own until the process ends."""
-        pause = threading.Event()
+        """Write from a thread of its own, until `stop`."""
 
         def run() -> None:
-            while not pause.wait(seconds):
+            while not self._stopped.wait(seconds):
                 self.write(database)
 
         threading.Thread(target=run, name="tallies", daemon=True).start()
+
+    def stop(self, database: Database) -> None:
+        """End the thread, and write what is left."""
+        self._stopped.set()
+        self.write(database)

@@ -126,7 +126,6 @@ def application(
     try:
         yield made
     finally:
-        made.service.waiting.stop()
-        made.service.announcer.stop()
+        made.service.stop()
         made.database.dispose()
         made.runtime.database.dispose()

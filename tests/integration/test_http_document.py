@@ -18,11 +18,11 @@ from flask import Response, request
 from sqlalchemy import select, update
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from shared.contract.states import Lane
+from shared.contract.states import ChunkStatus, Lane
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.engine import clock
-from shared.store.tables import Item, Worker
+from shared.store.tables import Chunk, Item, Worker
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.forms import image_parts
@@ -93,7 +93,10 @@ def work(app: Application, stop: threading.Event) -> None:
 def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> dict[str, Any]:
     """Things that valid requests name: open and ended batches, an item, keys, models."""
     data = next(iter(images.values()))
-    waiting = [app.submit({"a.jpg": data}, {"priority": "low"})["id"] for _ in range(30)]
+    waiting = [app.submit({"a.jpg": data}, {"priority": "low"})["id"] for _ in range(60)]
+    with app.database.write() as connection:  # a worker that fills its micro-batch would take them otherwise
+        leased = {"status": ChunkStatus.LEASED, "token": "never", "lease_until": clock() + 3600}
+        connection.execute(update(Chunk).where(Chunk.batch_id.in_(waiting)).values(leased))
     drafts = [
         app.post_form("/v1/batches?draft=true", *image_parts({"a.jpg": data})).get_json()["id"]
         for _ in range(30)
@@ -119,7 +122,9 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
     ids = {
         "batch_id": [ended[0]],
         "DELETE /v1/batches/{batch_id} batch_id": ended[1:],
-        "POST /v1/batches/{batch_id}/cancel batch_id": waiting,
+        "POST /v1/batches/{batch_id}/cancel batch_id": waiting[:20],
+        "POST /v1/batches/{batch_id}/pause batch_id": waiting[20:40],
+        "POST /v1/batches/{batch_id}/resume batch_id": waiting[40:],
         "POST /v1/batches/{batch_id}/items batch_id": drafts[:3],
         "PUT /v1/batches/{batch_id}/manifest batch_id": drafts[:3],
         "POST /v1/batches/{batch_id}/finalize batch_id": drafts[3:],
