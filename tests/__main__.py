@@ -8,7 +8,15 @@ import sys
 
 import pytest
 
-_EVERYWHERE = ["-n", str(os.cpu_count() or 1), "--dist", "loadscope", "-m", "not slow and not pace"]
+_EVERYWHERE = [
+    "-n",
+    str(os.cpu_count() or 1),
+    "--dist",
+    "loadscope",
+    "--no-loadscope-reorder",
+    "-m",
+    "not slow and not pace",
+]
 _ALONE = ["-m", "pace and not slow"]
 
 
