@@ -37,7 +37,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a tenant stores: bytes of images, and items, of all its batches that are kept."""
+    """The bytes of images and the items that a tenant stores, over all its batches that are kept."""
 
     bytes: int = 0
     items: int = 0

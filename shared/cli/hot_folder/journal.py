@@ -1,4 +1,4 @@
-"""What a watcher has planned, sent and moved, in a SQLite file next to the images: it survives a kill at any moment.
+"""A watcher notes its plans, and what was sent and moved, in a SQLite file. The notes survive a kill at any moment.
 
 A plan is written before its images are sent, under the Idempotency-Key that it is sent with. So a watcher that starts
 again sends the same plan with the same key, and the service answers with the batch that it made the first time.

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,6 @@ def reason(item: Mapping[str, Any] | None) -> str:
     if error:
         return f"{error.get('code')}: {error.get('detail')}\n"
     return f"{(item or {}).get('status') or 'refused'}\n"
-
-
-def write_csv(folder: Path, batch_id: str, lines: Iterable[bytes]) -> None:
-    """The results of a batch as `done/BATCH.csv`, which appears whole or not at all."""
-    target = folder / DONE / f"{batch_id}.csv"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written = target.with_name(f".{target.name}.part")
-    written.write_bytes(b"\r\n".join(lines) + b"\r\n")
-    written.replace(target)
 
 
 def _free(target: Path) -> Path:

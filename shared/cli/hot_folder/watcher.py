@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.cli.commands.results import save_results
 from shared.cli.hot_folder import moves
 from shared.cli.hot_folder.arrivals import Arrivals, why_no_image
 from shared.cli.hot_folder.journal import Journal, KnownFile, Plan
@@ -228,7 +229,9 @@ class Watcher:
         assert plan.batch_id is not None
         items = {item["filename"]: item for item in self.client.items(plan.batch_id)}
         if not self.as_json:
-            moves.write_csv(self.folder, plan.batch_id, self.client.results(plan.batch_id, "csv"))
+            table = self.folder / moves.DONE / f"{plan.batch_id}.csv"
+            table.parent.mkdir(exist_ok=True)
+            save_results(self.client, plan.batch_id, "csv", table)
         places: dict[str, list[str]] = {}
         for file in plan.files:
             place = moves.move(self.folder, file, items.get(file.name), as_json=self.as_json)
