@@ -1,0 +1,65 @@
+"""Access: keys, quotas and the audit trail of a tenant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from shared.client.calls import pages, post
+from shared.client.places import identifier, of_tenant
+from shared.client.transport import Transport
+from shared.contract.quotas import QuotaChange, QuotasPayload
+
+if TYPE_CHECKING:
+    from shared.contract.audit import AuditEntryPayload
+    from shared.contract.keys import ApiKeyPayload
+
+
+class Access:
+    """Administer a tenant."""
+
+    _wire: Transport
+
+    def keys(self, *, tenant: str | None = None) -> Iterator[ApiKeyPayload]:
+        """The keys of this key's tenant, without their secrets; an operator may name a tenant, or `*` for all."""
+        return pages(self._wire, "/v1/api-keys", {"tenant": tenant})
+
+    def create_key(
+        self, name: str, scopes: Iterable[str], *, expires_at: str | None = None, tenant: str | None = None
+    ) -> ApiKeyPayload:
+        """A new key; its `secret` is in this answer and nowhere else. `expires_at` is an RFC 3339 time."""
+        asked: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
+        return cast("ApiKeyPayload", post(self._wire, "/v1/api-keys" + of_tenant(tenant), asked, once=True))
+
+    def rotate_key(
+        self,
+        key_id: str,
+        *,
+        grace: float | None = None,
+        expires_at: str | None = None,
+        tenant: str | None = None,
+    ) -> ApiKeyPayload:
+        """A new key in place of this one, which lives on for `grace` seconds (a day where absent)."""
+        given = {"grace": grace, "expires_at": expires_at}
+        asked = {name: value for name, value in given.items() if value is not None}
+        path = f"/v1/api-keys/{identifier(key_id)}/rotate" + of_tenant(tenant)
+        return cast("ApiKeyPayload", post(self._wire, path, asked, once=True))
+
+    def delete_key(self, key_id: str, *, tenant: str | None = None) -> None:
+        """Revoke a key and end its sessions."""
+        self._wire.call("DELETE", f"/v1/api-keys/{identifier(key_id)}" + of_tenant(tenant))
+
+    def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
+        """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
+        return pages(self._wire, "/v1/audit", filters)
+
+    def quotas(self, *, tenant: str | None = None) -> QuotasPayload:
+        """What this key's tenant uses and what it may; an operator may name a tenant."""
+        return cast("QuotasPayload", self._wire.call("GET", "/v1/quotas" + of_tenant(tenant)).json())
+
+    def set_quotas(self, change: QuotaChange, *, tenant: str | None = None) -> QuotasPayload:
+        """Set bounds of a tenant, as an operator; None goes back to the installation's bound."""
+        body, headers = json.dumps(change).encode(), {"Content-Type": "application/json"}
+        path = "/v1/quotas" + of_tenant(tenant)
+        return cast("QuotasPayload", self._wire.call("PATCH", path, body=body, headers=headers).json())

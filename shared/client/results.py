@@ -1,0 +1,70 @@
+"""Results: items, parts, and the result file as it is streamed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from shared.client.calls import pages
+from shared.client.places import identifier
+from shared.client.transport import Transport
+
+if TYPE_CHECKING:
+    from shared.contract.items import ItemPayload
+    from shared.contract.parts import PartPayload
+
+_LINE_END = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFile:
+    """`incomplete`: the batch still runs, so that some items have no verdict yet. `blocks` raise ResultsCut."""
+
+    incomplete: bool
+    blocks: Iterator[bytes]
+
+
+class Results:
+    """Read verdicts."""
+
+    _wire: Transport
+
+    def items(self, batch_id: str, **filters: Any) -> Iterator[ItemPayload]:
+        """Every item of a batch, page by page; filters as in the API (status, verdict, sort, limit, …)."""
+        path = f"/v1/batches/{identifier(batch_id)}/items"
+        return pages(self._wire, path, {"limit": 1000, **filters})
+
+    def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
+        """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
+        path = "/v1/parts" if batch_id is None else f"/v1/batches/{identifier(batch_id)}/parts"
+        return pages(self._wire, path, {"limit": 200, **filters})
+
+    def results(self, batch_id: str, format: str = "ndjson") -> Iterator[bytes]:
+        """The result file as it is streamed: line by line (without its end) for ndjson and csv.
+
+        Raises ResultsCut where the file breaks off before its end.
+        """
+        rest = b""
+        with self.results_file(batch_id, format) as file:
+            for block in file.blocks:
+                lines = (rest + block).split(_LINE_END)
+                rest = lines.pop()
+                yield from lines
+        if rest:
+            yield rest
+
+    @contextlib.contextmanager
+    def results_file(
+        self, batch_id: str, format: str = "ndjson", *, spreadsheet: bool = True
+    ) -> Iterator[ResultsFile]:
+        """The result file in blocks (csv or ndjson), and whether the batch still runs.
+
+        `spreadsheet=False`: names in CSV exactly as sent, also those that a spreadsheet would run as a formula.
+        """
+        path = f"/v1/batches/{identifier(batch_id)}/results?format={quote(format)}"
+        path += "" if spreadsheet else "&spreadsheet=false"
+        with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
+            yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)

@@ -1,0 +1,80 @@
+"""Submissions: images, folders and archives as batches, and one image as a prediction."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from shared.client.calls import read
+from shared.client.errors import UnusableInput
+from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken, Told, submit_in_parts
+from shared.client.multipart import Multipart
+from shared.client.sources import Skipped, Source, add_sources
+from shared.client.transport import Progress, Transport
+from shared.contract.options import Options
+
+if TYPE_CHECKING:
+    from shared.contract.batches import BatchPayload
+    from shared.contract.predictions import PredictionPayload
+
+
+class Submissions:
+    """Send images."""
+
+    _wire: Transport
+
+    def submit(
+        self,
+        sources: Iterable[Source] | str | Path,
+        options: Options | None = None,
+        *,
+        manifest: Path | bytes | None = None,
+        idempotency_key: str | None = None,
+        progress: Progress | None = None,
+        skipped: Skipped | None = None,
+        broken: Broken | None = None,
+        part_bytes: int = PART_BYTES,
+        parts_from: int = PARTS_FROM,
+        resume: str | None = None,
+    ) -> BatchPayload:
+        """Send files, folders (the images below them, by content) and (name, bytes), or one zip or tar.
+
+        `manifest` is CSV or NDJSON with filename, custom_id, part_id, view and metadata of each image.
+        `skipped(name, reason)` is called for each file of a folder that is not sent. Every try carries the same
+        Idempotency-Key, so that a try after a broken connection does not make a second batch.
+
+        From `parts_from` bytes on, images are sent in parts of `part_bytes`: a broken connection costs one part, and
+        `broken(sent, total, reason)` is called. `resume` names such a batch that this client or another left open.
+        """
+        if isinstance(sources, str | Path):
+            sources = [sources]
+        body = Multipart()
+        # Sent even if empty, and first: once the service knows the options, it starts on a batch that still comes in.
+        asked = json.dumps(options or {}).encode()
+        body.add_field("options", asked)
+        text = manifest if isinstance(manifest, bytes | None) else read(manifest)
+        if text is not None:
+            body.add_field("manifest", text, "text/csv")
+        add_sources(body, sources, skipped)
+        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken)
+        if resume is None and (body.has_archive or body.length < parts_from):
+            return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
+        if body.has_archive:
+            raise UnusableInput("an archive is sent in one request: only images are sent in parts")
+        return submit_in_parts(
+            self._wire, body, asked, text, told, key=key, part_bytes=part_bytes, resume=resume
+        )
+
+    def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
+        """A single image, through the interactive lane, answered with its verdict."""
+        if isinstance(source, tuple):
+            name, data = source
+        else:
+            name, data = source.name, read(source)
+        body = Multipart()
+        body.add_image(name, data, len(data), field="file")
+        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0, patience_s=10.0)
+        return cast("PredictionPayload", answer.json())
