@@ -1,7 +1,8 @@
-"""Databases of earlier releases, kept as SQL: `python -m tests.harness.schemas` writes those that are missing.
+"""Databases of earlier releases, kept as SQL. `python -m tests.harness.schemas [REVISION ...]` writes those of the
+newest revision, or of these, unless they are there.
 
 A file is written once, by the release whose newest revision it bears, and is then left as it is: the point is to meet
-what that release made. It holds a row in each table.
+what that release made. Each row was inserted under the revision that made its table, and went through those after it.
 """
 
 import contextlib
@@ -23,6 +24,10 @@ from shared.store.engine import Database
 from tests.harness.databases import empty_database_url
 
 KEPT = Path(__file__).parents[1] / "fixtures" / "upgrades"
+_NO_HASH = "0" * 64
+_ENTRY_HASH = (
+    "f7d4ea7018d646c8f7cbdb9260cff9d8b2f09fbbb8370cfb8c97fa668a7153dd"  # by shared.access.audit.digest
+)
 REVISIONS = sorted(file.name[1:5] for file in (Path(migrations.__file__).parent / "versions").glob("r*.py"))
 # Columns of the first revision; all later ones have a default.
 ROWS = (
@@ -60,6 +65,31 @@ ROWS = (
     "INSERT INTO service_secrets (name, value) VALUES ('session', 'kept')",
     "INSERT INTO event_counts (name, count) VALUES ('fenced', 3)",
 )
+# By the revision that made the table or the columns, and inserted by then.
+LATER: dict[str, tuple[str, ...]] = {
+    "0001": ROWS,
+    "0009": (
+        "UPDATE items SET part_id = 'SN-1', view = 'top' WHERE batch_id = 'bat_done' AND seq = 0",
+        "INSERT INTO parts (batch_id, part_id, tenant, total, verdict, created_at, finished_at)"
+        " VALUES ('bat_done', 'SN-1', 'default', 1, 'defect', 1, 2)",
+    ),
+    "0011": (
+        "INSERT INTO tallies (name, label, bucket, count, total) VALUES ('failures', 'corrupt_image', 0, 1, 0)",
+    ),
+    "0015": (
+        "INSERT INTO sessions (id, sha256, key_id, created_at, expires_at) VALUES ('ses_1', 's', 'key_1', 1, 4e9)",
+    ),
+    "0016": (
+        "INSERT INTO audit_entries (chain, seq, id, at, tenant, action, object_id, key_id, address, request_id,"
+        " detail, previous, hash) VALUES (1, 1, 'aud_1', 1.5, 'default', 'batch.cancel', 'bat_done', 'key_1',"
+        f" '127.0.0.1', 'req_1', '{{}}', '{_NO_HASH}', '{_ENTRY_HASH}')",
+        f"UPDATE audit_chains SET seq = 1, hash = '{_ENTRY_HASH}' WHERE chain = 1",
+    ),
+    "0018": (
+        "INSERT INTO draft_parts (batch_id, number, fingerprint, items, created_at)"
+        " VALUES ('bat_open', 1, 'f', 1, 1)",
+    ),
+}
 
 
 def kept(kind: str, revision: str) -> Path:
@@ -112,17 +142,18 @@ def made(kind: str, revision: str) -> Iterator[str]:
     """The URL of a new database at this revision, with the rows."""
     with tempfile.TemporaryDirectory() as folder, empty_database_url(kind, Path(folder)) as url:
         database = Database(url)
-        upgrade_to(database, revision)
-        with database.write() as connection:
-            for statement in ROWS:
-                connection.exec_driver_sql(statement)
+        for each in (number for number in REVISIONS if number <= revision):
+            upgrade_to(database, each)
+            with database.write() as connection:
+                for statement in LATER.get(each, ()):
+                    connection.exec_driver_sql(statement)
         database.dispose()
         yield url
 
 
 if __name__ == "__main__":
     for kind in ("sqlite", "postgresql"):
-        for revision in REVISIONS:
+        for revision in sys.argv[1:] or REVISIONS[-1:]:
             if not kept(kind, revision).exists():
                 with made(kind, revision) as url:
                     kept(kind, revision).write_text(dump(url))
