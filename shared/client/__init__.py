@@ -2,5 +2,15 @@
 
 from shared.client.client import Client, Options
 from shared.client.errors import ApiError, ResultsCut, Unreachable, UnusableInput
+from shared.client.webhooks import WrongSignature, verify_webhook
 
-__all__ = ["ApiError", "Client", "Options", "ResultsCut", "Unreachable", "UnusableInput"]
+__all__ = [
+    "ApiError",
+    "Client",
+    "Options",
+    "ResultsCut",
+    "Unreachable",
+    "UnusableInput",
+    "WrongSignature",
+    "verify_webhook",
+]

@@ -6,23 +6,23 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.client.calls import pages, post
-from shared.client.places import identifier, of_tenant
+from shared.client.calls import JSON, get, pages, post
+from shared.client.places import identifier, with_query
 from shared.client.transport import Transport
-from shared.contract.quotas import QuotaChange, QuotasPayload
 
 if TYPE_CHECKING:
     from shared.contract.audit import AuditEntryPayload
     from shared.contract.keys import ApiKeyPayload
+    from shared.contract.quotas import QuotaChange, QuotasPayload
 
 
 class Access:
-    """Administer a tenant."""
+    """Administer a tenant. An operator may name another one, or `*` for every tenant where a list allows it."""
 
     _wire: Transport
 
     def keys(self, *, tenant: str | None = None) -> Iterator[ApiKeyPayload]:
-        """The keys of this key's tenant, without their secrets; an operator may name a tenant, or `*` for all."""
+        """The keys of this key's tenant, without their secrets."""
         return pages(self._wire, "/v1/api-keys", {"tenant": tenant})
 
     def create_key(
@@ -30,7 +30,8 @@ class Access:
     ) -> ApiKeyPayload:
         """A new key; its `secret` is in this answer and nowhere else. `expires_at` is an RFC 3339 time."""
         asked: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
-        return cast("ApiKeyPayload", post(self._wire, "/v1/api-keys" + of_tenant(tenant), asked, once=True))
+        path = with_query("/v1/api-keys", tenant=tenant)
+        return cast("ApiKeyPayload", post(self._wire, path, asked, once=True))
 
     def rotate_key(
         self,
@@ -43,23 +44,22 @@ class Access:
         """A new key in place of this one, which lives on for `grace` seconds (a day where absent)."""
         given = {"grace": grace, "expires_at": expires_at}
         asked = {name: value for name, value in given.items() if value is not None}
-        path = f"/v1/api-keys/{identifier(key_id)}/rotate" + of_tenant(tenant)
+        path = with_query(f"/v1/api-keys/{identifier(key_id)}/rotate", tenant=tenant)
         return cast("ApiKeyPayload", post(self._wire, path, asked, once=True))
 
     def delete_key(self, key_id: str, *, tenant: str | None = None) -> None:
         """Revoke a key and end its sessions."""
-        self._wire.call("DELETE", f"/v1/api-keys/{identifier(key_id)}" + of_tenant(tenant))
+        self._wire.call("DELETE", with_query(f"/v1/api-keys/{identifier(key_id)}", tenant=tenant))
 
     def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
         """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
         return pages(self._wire, "/v1/audit", filters)
 
     def quotas(self, *, tenant: str | None = None) -> QuotasPayload:
-        """What this key's tenant uses and what it may; an operator may name a tenant."""
-        return cast("QuotasPayload", self._wire.call("GET", "/v1/quotas" + of_tenant(tenant)).json())
+        """The quotas of this key's tenant: how much it uses, and how much it may."""
+        return cast("QuotasPayload", get(self._wire, with_query("/v1/quotas", tenant=tenant)))
 
     def set_quotas(self, change: QuotaChange, *, tenant: str | None = None) -> QuotasPayload:
         """Set bounds of a tenant, as an operator; None goes back to the installation's bound."""
-        body, headers = json.dumps(change).encode(), {"Content-Type": "application/json"}
-        path = "/v1/quotas" + of_tenant(tenant)
-        return cast("QuotasPayload", self._wire.call("PATCH", path, body=body, headers=headers).json())
+        body, path = json.dumps(change).encode(), with_query("/v1/quotas", tenant=tenant)
+        return cast("QuotasPayload", self._wire.call("PATCH", path, body=body, headers=JSON).json())

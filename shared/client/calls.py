@@ -4,24 +4,30 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from shared.client.errors import UnusableInput
+from shared.client.places import with_query
 from shared.client.transport import Transport
+
+JSON = {"Content-Type": "application/json"}
+
+
+def get(wire: Transport, path: str) -> Any:
+    """The answer's JSON."""
+    return wire.call("GET", path).json()
 
 
 def post(wire: Transport, path: str, asked: Mapping[str, Any] | None = None, *, once: bool = False) -> Any:
     """The answer's JSON. `once`: sending the request twice could act twice, so a broken connection ends the call."""
     body = b"" if asked is None else json.dumps(asked).encode()
-    headers = {"Content-Type": "application/json"}
-    return wire.call("POST", path, body=body, headers=headers, repeatable=not once).json()
+    return wire.call("POST", path, body=body, headers=JSON, repeatable=not once).json()
 
 
 def pages(wire: Transport, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
     """The entries of a list, page after page; a filter that is None is left out."""
-    query = {name: value for name, value in filters.items() if value is not None}
+    query = dict(filters)
     while True:
-        page = wire.call("GET", f"{path}?{urlencode(query)}" if query else path).json()
+        page = get(wire, with_query(path, **query))
         yield from page["data"]
         if not page.get("has_more"):
             return

@@ -19,6 +19,7 @@ from typing import Self
 
 from shared.client.access import Access
 from shared.client.batches import Batches
+from shared.client.drafts import Drafts
 from shared.client.errors import ApiError, Unreachable, UnusableInput
 from shared.client.health import Health
 from shared.client.model_versions import ModelVersions
@@ -30,7 +31,7 @@ from shared.contract.options import Options
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 
 
-class Client(Submissions, Batches, Results, ModelVersions, Access, Health):
+class Client(Submissions, Drafts, Batches, Results, ModelVersions, Access, Health):
     """A service and a key."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The service itself: its workers, and whether it is ready."""
+"""The service itself: its workers, its metrics, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -22,8 +22,19 @@ class Health:
         """The live workers."""
         return pages(self._wire, "/v1/workers", {})
 
+    def metrics(self) -> str:
+        """Counters and histograms in the Prometheus text format."""
+        return self._wire.call("GET", "/metrics").data.decode()
+
+    def alive(self) -> bool:
+        """Whether the web process answers now; False also where no service is there."""
+        try:
+            return self._wire.call("GET", "/livez", patience_s=0.0).status == 200
+        except (ApiError, Unreachable):
+            return False
+
     def ready(self) -> bool:
-        """Whether the service, its database, its broker and a worker are all there now; never raises."""
+        """Whether the service, its database, its broker and a worker are all there now; False for any error."""
         try:
             return self._wire.call("GET", "/readyz", patience_s=0.0).status == 200
         except (ApiError, Unreachable):

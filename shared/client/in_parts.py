@@ -70,12 +70,13 @@ def submit_in_parts(
             told.call(wire, f"{path}/items?part_number={number}", part, sent, total)
         sent += part.length
     if manifest is not None:
-        wire.call("PUT", f"{path}/manifest", body=manifest, headers={"Content-Type": _kind(manifest)})
+        wire.call("PUT", f"{path}/manifest", body=manifest, headers={"Content-Type": manifest_kind(manifest)})
     batch = wire.call("POST", f"{path}/finalize", body=b"").json()
     if "webhook_secret" in made:
         batch["webhook_secret"] = made["webhook_secret"]
     return cast("BatchPayload", batch)
 
 
-def _kind(manifest: bytes) -> str:
+def manifest_kind(manifest: bytes) -> str:
+    """The media type of a manifest: each line of NDJSON is an object, so that it begins with a brace."""
     return "application/x-ndjson" if manifest.lstrip()[:1] == b"{" else "text/csv"

@@ -1,7 +1,9 @@
-"""Ids and tenants as they stand in the paths of requests."""
+"""Paths of requests: ids as they stand in a path, and queries as the API reads them."""
 
 import re
-from urllib.parse import quote
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from shared.client.errors import UnusableInput
 
@@ -9,11 +11,26 @@ _IDENTIFIER = re.compile(r"[a-z]{3}_[0-9A-Za-z_-]+")
 
 
 def identifier(given: str) -> str:
-    """An id as it stands in a path. Raises UnusableInput for a text that is none."""
+    """An id as it stands in a path. Raises UnusableInput for a text that is no id."""
     if not _IDENTIFIER.fullmatch(given):
         raise UnusableInput(f"{given!r} is no id; ids look like bat_01m8m8ckxveb6vr73w3p8vpsr9")
     return given
 
 
-def of_tenant(tenant: str | None) -> str:
-    return "" if tenant is None else f"?tenant={quote(tenant, safe='')}"
+def with_query(path: str, **values: Any) -> str:
+    """A path with the values that are not None: a list is comma-separated, and a mapping is `NAME.KEY=VALUE`."""
+    query: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            query |= {f"{name}.{key}": _text(each) for key, each in value.items()}
+        elif value is not None:
+            query[name] = _text(value)
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(map(_text, value))
+    return str(value)

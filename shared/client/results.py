@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, cast
 
-from shared.client.calls import pages
-from shared.client.places import identifier
+from shared.client.calls import get, pages
+from shared.client.places import identifier, with_query
 from shared.client.transport import Transport
 
 if TYPE_CHECKING:
@@ -36,6 +35,15 @@ class Results:
         """Every item of a batch, page by page; filters as in the API (status, verdict, sort, limit, …)."""
         path = f"/v1/batches/{identifier(batch_id)}/items"
         return pages(self._wire, path, {"limit": 1000, **filters})
+
+    def item(self, item_id: str) -> ItemPayload:
+        """One item."""
+        return cast("ItemPayload", get(self._wire, f"/v1/items/{identifier(item_id)}"))
+
+    def thumbnail(self, item_id: str) -> bytes:
+        """A small JPEG of an item, which a worker draws at the first request."""
+        path = f"/v1/items/{identifier(item_id)}/thumbnail"
+        return self._wire.call("GET", path, headers={"Accept": "image/jpeg"}, hold_s=15.0).data
 
     def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
         """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
@@ -64,7 +72,7 @@ class Results:
 
         `spreadsheet=False`: names in CSV exactly as sent, also those that a spreadsheet would run as a formula.
         """
-        path = f"/v1/batches/{identifier(batch_id)}/results?format={quote(format)}"
-        path += "" if spreadsheet else "&spreadsheet=false"
+        plain = None if spreadsheet else False
+        path = with_query(f"/v1/batches/{identifier(batch_id)}/results", format=format, spreadsheet=plain)
         with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
             yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from shared.client.calls import read
+from shared.client.calls import JSON, read
 from shared.client.errors import UnusableInput
-from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken, Told, submit_in_parts
+from shared.client.in_parts import PART_BYTES, PARTS_FROM, Broken, Told, manifest_kind, submit_in_parts
 from shared.client.multipart import Multipart
+from shared.client.places import with_query
 from shared.client.sources import Skipped, Source, add_sources
 from shared.client.transport import Progress, Transport
 from shared.contract.options import Options
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
+    from shared.contract.inputs import Input
     from shared.contract.predictions import PredictionPayload
 
 
@@ -57,7 +59,7 @@ class Submissions:
         body.add_field("options", asked)
         text = manifest if isinstance(manifest, bytes | None) else read(manifest)
         if text is not None:
-            body.add_field("manifest", text, "text/csv")
+            body.add_field("manifest", text, manifest_kind(text))
         add_sources(body, sources, skipped)
         key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken)
         if resume is None and (body.has_archive or body.length < parts_from):
@@ -68,13 +70,29 @@ class Submissions:
             self._wire, body, asked, text, told, key=key, part_bytes=part_bytes, resume=resume
         )
 
-    def predict(self, source: Path | tuple[str, bytes]) -> PredictionPayload:
-        """A single image, through the interactive lane, answered with its verdict."""
+    def submit_inputs(
+        self,
+        inputs: Sequence[Input],
+        options: Options | None = None,
+        *,
+        wait: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> BatchPayload:
+        """A submission as JSON. `wait`: seconds to hold the answer until the batch has ended, at most 60."""
+        asked: dict[str, Any] = {"inputs": list(inputs), "options": options or {}}
+        headers = {**JSON, "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        path, body = with_query("/v1/batches", wait=wait), json.dumps(asked).encode()
+        answer = self._wire.call("POST", path, body=body, headers=headers, hold_s=wait or 0.0)
+        return cast("BatchPayload", answer.json())
+
+    def predict(self, source: Path | tuple[str, bytes], *, model: str | None = None) -> PredictionPayload:
+        """A single image, through the interactive lane, answered with its verdict. `model` is an id or a name."""
         if isinstance(source, tuple):
             name, data = source
         else:
             name, data = source.name, read(source)
         body = Multipart()
         body.add_image(name, data, len(data), field="file")
-        answer = self._wire.call("POST", "/v1/predict", body=body, hold_s=30.0, patience_s=10.0)
+        path = with_query("/v1/predict", model=model)
+        answer = self._wire.call("POST", path, body=body, hold_s=30.0, patience_s=10.0)
         return cast("PredictionPayload", answer.json())

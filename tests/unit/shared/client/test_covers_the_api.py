@@ -1,0 +1,115 @@
+"""The client has a method for each operation of the served document, whatever endpoint is added later."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Response, request
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from shared.client import ApiError, Client, UnusableInput
+from tests.harness.site import made_site
+
+LEFT_OUT = {
+    "create_session": "for browsers, whose scripts must not hold a key",
+    "delete_session": "for browsers",
+    "predict_alias": "another path of /v1/predict",
+}
+JPEG = ("a.jpg", b"\xff\xd8\xff a file that claims to be an image")
+BATCH, ITEM, MODEL, KEY = "bat_0", "itm_0", "mdl_0", "key_0"
+CALLS: list[tuple[str, Callable[[Client], Any]]] = [
+    ("submit", lambda here: here.submit([JPEG])),
+    ("submit_inputs", lambda here: here.submit_inputs([{"data": "data:image/png;base64,AAAA"}])),
+    ("predict", lambda here: here.predict(("a.jpg", b""))),
+    ("draft", lambda here: here.draft()),
+    ("append", lambda here: here.append(BATCH, 1, [JPEG])),
+    ("put_manifest", lambda here: here.put_manifest(BATCH, b"filename\na.jpg\n")),
+    ("finalize", lambda here: here.finalize(BATCH)),
+    ("batch", lambda here: here.batch(BATCH)),
+    ("watch", lambda here: list(here.watch(BATCH))),
+    ("wait", lambda here: here.wait(BATCH)),
+    ("batches", lambda here: list(here.batches(status=["queued", "draft"], metadata={"shift": "early"}))),
+    ("cancel", lambda here: here.cancel(BATCH)),
+    ("pause", lambda here: here.pause(BATCH)),
+    ("resume", lambda here: here.resume(BATCH)),
+    ("retry", lambda here: here.retry(BATCH)),
+    ("delete", lambda here: here.delete(BATCH)),
+    ("items", lambda here: list(here.items(BATCH, verdict=["defect", "review"]))),
+    ("item", lambda here: here.item(ITEM)),
+    ("thumbnail", lambda here: here.thumbnail(ITEM)),
+    ("parts", lambda here: list(here.parts(BATCH))),
+    ("parts", lambda here: list(here.parts(part_id="SN-1"))),
+    ("results", lambda here: list(here.results(BATCH))),
+    ("results_file", lambda here: here.results_file(BATCH).__enter__()),
+    ("models", lambda here: list(here.models())),
+    ("upload_model", lambda here: here.upload_model(Path(__file__))),
+    ("activate_model", lambda here: here.activate_model(MODEL)),
+    ("rollback_model", lambda here: here.rollback_model(MODEL)),
+    ("model_card", lambda here: here.model_card(MODEL)),
+    ("keys", lambda here: list(here.keys())),
+    ("create_key", lambda here: here.create_key("a", ["read"])),
+    ("rotate_key", lambda here: here.rotate_key(KEY)),
+    ("delete_key", lambda here: here.delete_key(KEY)),
+    ("audit", lambda here: list(here.audit(limit=1))),
+    ("quotas", lambda here: here.quotas()),
+    ("set_quotas", lambda here: here.set_quotas({})),
+    ("workers", lambda here: list(here.workers())),
+    ("metrics", lambda here: here.metrics()),
+    ("alive", lambda here: here.alive()),
+    ("ready", lambda here: here.ready()),
+    ("readiness", lambda here: here.readiness()),
+]
+
+
+class _Silent(WSGIRequestHandler):
+    def log(self, *_: Any, **__: Any) -> None: ...
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Client, dict[str, int], set[str]]]:
+    """A client of a real application, the status of the latest answer of each operation, and all operations."""
+    statuses: dict[str, int] = {}
+    with made_site(tmp_path) as site:
+
+        @site.app.after_request
+        def note(response: Response) -> Response:
+            statuses[str(request.endpoint).partition(".")[2]] = response.status_code
+            return response
+
+        paths = site.client.get("/openapi.json").get_json()["paths"]
+        operations = {each["operationId"] for methods in paths.values() for each in methods.values()}
+        server = make_server("127.0.0.1", 0, site.app, threaded=True, request_handler=_Silent)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with Client(f"http://127.0.0.1:{server.server_port}", site.key, patience_s=0.0) as client:
+            yield client, statuses, operations
+        server.shutdown()
+        thread.join(30)
+        server.server_close()
+
+
+def test_the_client_has_a_method_for_each_operation(
+    served: tuple[Client, dict[str, int], set[str]],
+) -> None:
+    client, statuses, operations = served
+    statuses.clear()
+    for _, call in CALLS:
+        with contextlib.suppress(ApiError):
+            call(client)
+    assert operations - set(statuses) == {*LEFT_OUT}, "each operation has a method of the client"
+    assert not [name for name, status in statuses.items() if status == 405]
+
+
+def test_each_method_of_the_client_is_among_the_calls() -> None:
+    public = {name for name in dir(Client) if not name.startswith("_")} - {"url", "close"}
+    assert public == {name for name, _ in CALLS}
+
+
+def test_an_id_that_is_none_is_refused_before_a_request() -> None:
+    with Client("http://127.0.0.1:9", "key") as client:
+        for call in (client.batch, client.item, client.model_card, client.delete_key, client.finalize):
+            with pytest.raises(UnusableInput, match="is no id"):
+                call("../admin")
