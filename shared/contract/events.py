@@ -1,6 +1,7 @@
 """Events that a client may be told about, and the body of a webhook."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
@@ -12,6 +13,7 @@ from shared.contract.parts import PartPayload
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
 PART_COMPLETED = "part.completed"
 EVENTS = (*BATCH_EVENTS, PART_COMPLETED)
+MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 
 
 class EventPayload(TypedDict):
@@ -30,11 +32,6 @@ class PartEventPayload(TypedDict):
     data: PartPayload
 
 
-def event_payload(kind: str, data: BatchPayload, at: float) -> EventPayload:
-    """The body of a webhook about a batch."""
+def event_payload(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """The body of a webhook; `data` is the object as GET shows it."""
     return {"type": kind, "timestamp": rfc3339(at), "data": data}
-
-
-def part_event_payload(data: PartPayload, at: float) -> PartEventPayload:
-    """The body of a webhook about a part."""
-    return {"type": PART_COMPLETED, "timestamp": rfc3339(at), "data": data}

@@ -35,6 +35,7 @@ class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
+    HELD = "held"  # its endpoint is disabled; it goes on when the endpoint is enabled
 
 
 class ModelStatus(StrEnum):

@@ -89,4 +89,4 @@ def complete(connection: Connection, batch_id: str, base: str = "") -> Completed
     items open, and neither would complete.
     """
     row = connection.execute(_COMPLETE, {"in_batch": batch_id}).first()
-    return None if row is None else Completed(owed.owe(connection, BatchRecord._make(row), base))
+    return None if row is None else Completed(owed.owe_end(connection, BatchRecord._make(row), base))

@@ -23,12 +23,13 @@ from sqlalchemy import (
     update,
 )
 
+from shared.contract.events import PART_COMPLETED
 from shared.contract.states import ItemStatus, PartReason, PartRule, Verdict
 from shared.lifecycle.part_views import views_of
 from shared.store.engine import clock
 from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Item, Part
-from shared.webhooks import owed
+from shared.webhooks import owed, receivers
 
 _ASKED_AT_ONCE = 1000  # a statement takes a bounded number of parameters
 _OPEN = (ItemStatus.QUEUED, ItemStatus.PROCESSING)
@@ -50,7 +51,7 @@ _COUNT = (
         .scalar_subquery()
     )
 )
-_BATCH = select(Batch.__table__).where(
+_BATCH = select(Batch.__table__, receivers.listening(Batch.tenant, PART_COMPLETED)).where(
     Batch.id == bindparam("in_batch"), Batch.sealed.is_(True), Batch.parts > 0
 )
 
@@ -200,7 +201,8 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
     row = connection.execute(_BATCH, {"in_batch": batch_id}).first()
     if row is None:
         return ()
-    batch = BatchRecord._make(row)
+    *columns, is_wanted = row
+    batch = BatchRecord._make(columns)
     if chunk is None:
         rows = connection.execute(_ENDED, {"in_batch": batch_id}).all()
     else:
@@ -218,7 +220,9 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
     verdicts = Counter(_finish(connection, batch, ended).values())
     counts = {f"n_{verdict}": verdicts[verdict] for verdict in Verdict}
     connection.execute(_COUNT_VERDICTS, {"in_batch": batch_id, **counts})
-    return _owe(connection, batch, list(ended)) if owed.wants_parts(batch) else ()
+    if not is_wanted and not receivers.batch_wants(batch, PART_COMPLETED):
+        return ()
+    return _owe(connection, batch, list(ended))
 
 
 def reopen(connection: Connection, batch_id: str) -> None:

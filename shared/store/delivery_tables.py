@@ -1,15 +1,52 @@
 """The tables of webhook deliveries; `shared.store.tables` names them with the others."""
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id, RowId, Word
+from shared.store.records import JsonObject
+
+
+class WebhookEndpoint(Base):
+    """A receiver of a tenant: which events it wants, its secrets, and its run of failed tries.
+
+    `events` is a text with a space before and after each event, so that a condition on a column finds one.
+    `key` and `fingerprint` are those of the idempotent request that made it.
+    """
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    url: Mapped[str] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(String(200))
+    events: Mapped[str] = mapped_column(Text)
+    filters: Mapped[JsonObject] = mapped_column(JSON)
+    format: Mapped[str] = mapped_column(Word)
+    secret: Mapped[str] = mapped_column(String(128))
+    old_secret: Mapped[str | None] = mapped_column(String(128))
+    old_secret_until: Mapped[float | None]
+    enabled: Mapped[bool]
+    disabled_reason: Mapped[str | None] = mapped_column(Word)
+    disabled_at: Mapped[float | None]
+    failures: Mapped[int]
+    failing_since: Mapped[float | None]
+    created_at: Mapped[float]
+    key: Mapped[str | None] = mapped_column(String(255))
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+
+    __table_args__ = (
+        UniqueConstraint("tenant", "key", name="uq_endpoints_key"),
+        Index("ix_endpoints_tenant", "tenant", "id"),
+    )
 
 
 class Delivery(Base):
     """An event owed to a webhook receiver: the body is stored once and signed again at each attempt.
 
-    `subject` is the id of the part that the event is about, and empty for an event about the batch. `line` names the
+    `batch_id` is empty for an event that is about no batch. `subject` is the id of the part, item or other object that
+    the event is about, and empty for an event about the batch. `endpoint_id` is empty for the webhook of a batch; a
+    delivery of an endpoint has neither URL nor secret of its own: each try takes the endpoint's. `line` names the
     receiver's host and the tenant: the deliveries of a line wait for each other.
     """
 
@@ -30,9 +67,19 @@ class Delivery(Base):
     run: Mapped[int] = mapped_column(default=1, server_default="1")
     subject: Mapped[str] = mapped_column(String(200), default="", server_default="")
     line: Mapped[str] = mapped_column(Text)
+    endpoint_id: Mapped[str] = mapped_column(Id, default="", server_default="")
 
     __table_args__ = (
-        UniqueConstraint("batch_id", "event", "subject", "url", "run", name="uq_deliveries_event"),
+        UniqueConstraint(
+            "batch_id", "event", "subject", "url", "endpoint_id", "run", name="uq_deliveries_receiver"
+        ),
+        Index(
+            "ix_deliveries_endpoint",
+            "endpoint_id",
+            "id",
+            sqlite_where=text("endpoint_id <> ''"),
+            postgresql_where=text("endpoint_id <> ''"),
+        ),
         Index(
             "ix_deliveries_line",
             "line",

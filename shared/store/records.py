@@ -196,6 +196,28 @@ class DeliveryRecord(NamedTuple):
     run: int
     subject: str
     line: str
+    endpoint_id: str
+
+
+class EndpointRecord(NamedTuple):
+    id: str
+    tenant: str
+    url: str
+    description: str | None
+    events: str
+    filters: JsonObject
+    format: str
+    secret: str
+    old_secret: str | None
+    old_secret_until: float | None
+    enabled: bool
+    disabled_reason: str | None
+    disabled_at: float | None
+    failures: int
+    failing_since: float | None
+    created_at: float
+    key: str | None
+    fingerprint: str | None
 
 
 class QuotaRecord(NamedTuple):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
-from shared.store.delivery_tables import Attempt, Delivery
+from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
 from shared.store.item_tables import DraftPart, Item, Part
 from shared.store.records import JsonObject
 
@@ -39,6 +39,7 @@ __all__ = [
     "ServiceSecret",
     "Session",
     "Submission",
+    "WebhookEndpoint",
     "Worker",
 ]
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIFECYCLE = "shared/lifecycle/"
+LIFECYCLE, WEBHOOKS = "shared/lifecycle/", "shared/webhooks/"
 WRITERS = {
     "Batch": (LIFECYCLE,),
     "Chunk": (LIFECYCLE,),
     "Item": (LIFECYCLE,),
-    "Delivery": ("shared/webhooks/owed.py", f"{LIFECYCLE}purging.py"),
-    "Attempt": ("shared/webhooks/owed.py", f"{LIFECYCLE}purging.py"),
+    "Delivery": (WEBHOOKS, f"{LIFECYCLE}purging.py"),
+    "Attempt": (WEBHOOKS, f"{LIFECYCLE}purging.py"),
+    "WebhookEndpoint": (WEBHOOKS,),
     "AuditEntry": ("shared/access/audit.py", "shared/access/audit_chain.py"),
     "AuditChain": ("shared/access/audit.py", "shared/access/audit_chain.py"),
 }
@@ -22,6 +23,7 @@ TABLES = {
     "chunks": "Chunk",
     "items": "Item",
     "webhook_deliveries": "Delivery",
+    "webhook_endpoints": "WebhookEndpoint",
     "audit_entries": "AuditEntry",
     "audit_chains": "AuditChain",
 }
@@ -76,7 +78,7 @@ def sources() -> list[Path]:
     return [path for path in found if "migrations" not in path.parts]
 
 
-def test_only_the_lifecycle_writes_batches_chunks_and_items_and_only_owed_writes_deliveries() -> None:
+def test_only_the_lifecycle_writes_batches_chunks_and_items_and_only_webhooks_write_deliveries() -> None:
     found = sources()
     assert len(found) > 100
     assert [

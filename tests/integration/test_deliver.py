@@ -23,7 +23,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import Attempt, Delivery
-from shared.webhooks import owed
+from shared.webhooks import lines
 from tests.harness.receivers import Receiver, status
 from tests.harness.stack import running
 from worker.webhooks.deliver import LONGEST_RETRY_AFTER_S, RECORD_MARGIN_S, WAITS_S, deliver
@@ -61,7 +61,7 @@ def owe(database: Database, url: str, *, at: float = START, secret: str = SECRET
             insert(Delivery).values(
                 id=identifier, tenant=tenant, batch_id=new_id("bat"), event="batch.completed", url=url,
                 secret=secret, body=BODY, status="pending", attempts=0, due_at=at, created_at=at,
-                line=owed.line_of(tenant, url),
+                line=lines.line_of(tenant, url),
             )
         )  # fmt: skip
     return identifier
@@ -74,7 +74,7 @@ def row_of(database: Database, identifier: str) -> Any:
 
 def due(database: Database, at: Callable[[], float] = time.time) -> list[str]:
     with database.read() as connection:
-        return owed.due(connection, 10, at())
+        return lines.due(connection, 10, at())
 
 
 def tries_of(database: Database, identifier: str) -> list[Any]:

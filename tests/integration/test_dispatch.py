@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import Delivery
-from shared.webhooks import owed
+from shared.webhooks import lines
 from tests.harness.processes import until
 from tests.harness.receivers import Receiver
 from tests.integration.test_deliver import owe
@@ -39,7 +39,7 @@ class Tries:
             if delivery_id in self._claimed:  # started from a look that was older than its end
                 return "not_due"
             self._claimed.add(delivery_id)
-            for name in (line, "tenant " + owed.tenant_of(line), "all"):
+            for name in (line, "tenant " + lines.tenant_of(line), "all"):
                 self.now[name] += 1
                 self.most[name] = max(self.most[name], self.now[name])
         if (answers := self.silent.get(line)) is not None:
@@ -48,7 +48,7 @@ class Tries:
             connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(status="delivered"))
         with self._lock:
             self.ended.append(line)
-            for name in (line, "tenant " + owed.tenant_of(line), "all"):
+            for name in (line, "tenant " + lines.tenant_of(line), "all"):
                 self.now[name] -= 1
         return "delivered"
 
@@ -78,7 +78,7 @@ def dispatcher(database: Database, settings: Settings, tries: Tries) -> Iterator
 def owe_many(database: Database, number: int, host: str, tenant: str = "t") -> str:
     for _ in range(number):
         owe(database, f"http://{host}/hook", at=time.time() - 1, tenant=tenant)
-    return owed.line_of(tenant, f"http://{host}/hook")
+    return lines.line_of(tenant, f"http://{host}/hook")
 
 
 def pending(database: Database) -> int:

@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.store.engine import Database, database_time, retrying
 from shared.store.records import DeliveryRecord
 from shared.version import installed_version
-from shared.webhooks import addresses, owed
+from shared.webhooks import addresses, tries
 from shared.webhooks.signing import sign
 from worker.webhooks.post import Answer, post, visible
 
@@ -41,7 +41,7 @@ def deliver(
     delivery_id: str,
     *,
     at: Callable[[Connection], float] = database_time,
-) -> owed.Outcome | Literal["not_due"]:
+) -> tries.Outcome | Literal["not_due"]:
     """Try a delivery that is due: `delivered`, `retry`, `exhausted`, or `not_due` where none is claimed.
 
     Safe to repeat: a claim moves the due time, so a second call claims nothing.
@@ -49,7 +49,7 @@ def deliver(
     addresses.networks(settings.webhook_allowed_networks)  # an unusable setting must not cost a try
     with database.write() as connection:
         started = at(connection)
-        claimed = owed.claim(connection, delivery_id, started, settings.webhook_timeout_s + RECORD_MARGIN_S)
+        claimed = tries.claim(connection, delivery_id, started, settings.webhook_timeout_s + RECORD_MARGIN_S)
     if claimed is None:
         return "not_due"
     delivery = claimed.delivery
@@ -58,7 +58,7 @@ def deliver(
     else:
         answer = _send(delivery, settings, int(started), claimed.traceparent)
     failpoints.hit("deliver.posted", delivery_id)
-    tried = owed.Try(
+    tried = tries.Try(
         at=started,
         status=answer.status,
         latency_ms=answer.latency_ms,
@@ -66,10 +66,10 @@ def deliver(
         error=visible(answer.error.encode())[:1000] if answer.error else None,
     )
 
-    def record() -> owed.Outcome:
+    def record() -> tries.Outcome:
         with database.write() as connection:
             outcome, due_at = _what_next(answer, delivery.attempts, at(connection))
-            owed.record(connection, delivery, tried, outcome, due_at)
+            tries.record(connection, delivery, tried, outcome, due_at)
         return outcome
 
     outcome = retrying(record)
@@ -96,7 +96,7 @@ def _send(claimed: DeliveryRecord, settings: Settings, timestamp: int, tracepare
     return post(claimed.url, headers, body, allowed=allowed, timeout_s=settings.webhook_timeout_s)
 
 
-def _what_next(answer: Answer, attempt: int, now: float) -> tuple[owed.Outcome, float]:
+def _what_next(answer: Answer, attempt: int, now: float) -> tuple[tries.Outcome, float]:
     """(outcome, next due time). 410 ends the tries: the receiver wants no more."""
     if answer.is_success:
         return "delivered", now

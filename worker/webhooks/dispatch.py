@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from shared.settings import Settings
 from shared.store.engine import Database, database_time
-from shared.webhooks import owed
+from shared.webhooks import lines
 from worker.webhooks.deliver import deliver
 
 MOST = 64  # tries in hand
@@ -84,22 +84,22 @@ class Dispatcher:
         with self._database.read() as connection:
             now = database_time(connection)
             # The sort keeps the order by due time among lines with equally many tries.
-            for line in sorted(owed.lines(connection), key=in_hand.__getitem__):
+            for line in sorted(lines.waiting(connection), key=in_hand.__getitem__):
                 if in_hand.total() >= MOST:
                     return
                 room = self._room(line, in_hand)
                 if room <= 0:
                     continue
                 # A try in hand may not have claimed its delivery yet.
-                due = owed.due(connection, in_hand[line] + room, now, line=line)
+                due = lines.due(connection, in_hand[line] + room, now, line=line)
                 for delivery_id in [one for one in due if one not in self._in_hand][:room]:
                     self._start(delivery_id, line)
                     in_hand[line] += 1
 
     def _room(self, line: str, in_hand: Counter[str]) -> int:
         """How many tries of a line may be started now."""
-        tenant = owed.tenant_of(line)
-        of_tenant = sum(tries for other, tries in in_hand.items() if owed.tenant_of(other) == tenant)
+        tenant = lines.tenant_of(line)
+        of_tenant = sum(tries for other, tries in in_hand.items() if lines.tenant_of(other) == tenant)
         rooms = [MOST - in_hand.total(), MOST_OF_A_TENANT - of_tenant]
         if line in self._quick:
             rooms.append(MOST_OF_A_LINE - in_hand[line])

@@ -13,7 +13,7 @@ def given_up(settings: Settings) -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from shared.store.engine import Database
-    from shared.webhooks import owed
+    from shared.webhooks import lines
 
     file = settings.sqlite_file
     if file is not None and not file.exists():
@@ -21,7 +21,7 @@ def given_up(settings: Settings) -> Iterator[Finding]:
     database = Database(settings.database, pool_size=1)
     try:
         with database.read() as connection:
-            recent, earlier = owed.given_up(connection, _RECENT_S)
+            recent, earlier = lines.given_up(connection, _RECENT_S)
     except SQLAlchemyError:
         return  # the check of the database says why
     finally:

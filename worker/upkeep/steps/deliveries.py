@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.broker import messages, queues
 from shared.store.engine import database_time
-from shared.webhooks import owed
+from shared.webhooks import lines
 from worker.upkeep.site import Site
 
 _WAKING = 16
@@ -15,7 +15,7 @@ ABOUT = "webhook deliveries that are due without a message to a worker: sent aga
 def find(site: Site, most: int) -> Sequence[str]:
     """Due deliveries, less the messages in the queue."""
     with site.database.read() as connection:
-        due = owed.due(connection, most, database_time(connection))
+        due = lines.due(connection, most, database_time(connection))
     return due[: max(0, len(due) - site.broker.length(queues.WEBHOOKS))] if due else []
 
 

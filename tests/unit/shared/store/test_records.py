@@ -17,6 +17,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.ItemRecord, tables.Item),
     (records.PartRecord, tables.Part),
     (records.DeliveryRecord, tables.Delivery),
+    (records.EndpointRecord, tables.WebhookEndpoint),
     (records.QuotaRecord, tables.Quota),
     (records.WorkerRecord, tables.Worker),
 ]

@@ -1,0 +1,92 @@
+"""Tries of a delivery: claimed before the HTTP request, recorded after it.
+
+A claim moves the due time, so that a process that dies with a delivery in hand leaves a due time that passes: the sweep
+sends it again under the same `webhook-id`.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, insert, select, update
+
+from shared.contract.batches import WEBHOOK_EXHAUSTED
+from shared.contract.states import DeliveryStatus
+from shared.lifecycle.warned import warn
+from shared.store import tallies
+from shared.store.records import DeliveryRecord
+from shared.store.tables import Attempt, Batch, Delivery
+from shared.webhooks.lines import is_due
+
+Outcome = Literal["delivered", "retry", "exhausted"]
+
+
+class Claimed(NamedTuple):
+    """A delivery that one process tries now, and the trace context of its batch."""
+
+    delivery: DeliveryRecord
+    traceparent: str | None
+
+
+class Try(NamedTuple):
+    """An HTTP try: when it began, the status where one came, the milliseconds, and the answer or error as text."""
+
+    at: float  # by the database's clock
+    status: int | None
+    latency_ms: float
+    answer: str
+    error: str | None
+
+
+def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> Claimed | None:
+    """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due."""
+    row = connection.execute(
+        update(Delivery)
+        .where(Delivery.id == delivery_id, is_due(now))
+        .values(attempts=Delivery.attempts + 1, due_at=now + hold_s)
+        .returning(Delivery.__table__)
+    ).first()
+    if row is None:
+        return None
+    delivery = DeliveryRecord._make(row)
+    return Claimed(
+        delivery, connection.scalar(select(Batch.traceparent).where(Batch.id == delivery.batch_id))
+    )
+
+
+def record(
+    connection: Connection, claimed: DeliveryRecord, tried: Try, outcome: Outcome, due_at: float
+) -> None:
+    """Keep a try and its outcome, once, however often this is called for the same try.
+
+    A try that outlived its claim is kept too, but only its success changes the delivery. A delivery that was purged
+    meanwhile keeps nothing.
+    """
+    # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
+    known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
+    kept = select(Attempt.id).where(Attempt.delivery_id == claimed.id, Attempt.at == tried.at)
+    if known is None or connection.scalar(kept) is not None:
+        return
+    connection.execute(insert(Attempt).values(delivery_id=claimed.id, **tried._asdict()))
+    tallied = {
+        tallies.stage("post", tried.latency_ms / 1000): tallies.Sum(1, tried.latency_ms / 1000),
+        tallies.Key(tallies.TRIES, outcome): tallies.Sum(1),
+    }
+    values: dict[str, Any] = {"due_at": due_at}
+    if outcome != "retry":
+        values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
+    change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
+    if outcome != "delivered":
+        change = change.where(Delivery.attempts == claimed.attempts)
+    ended = connection.execute(change.values(values)).rowcount == 1 and outcome != "retry"
+    if ended and outcome == "delivered":
+        took = max(0.0, due_at - claimed.created_at)
+        tallied[tallies.stage("deliver", took)] = tallies.Sum(1, took)
+    elif ended:
+        _warn(connection, claimed, tried)
+    tallies.add(connection, tallied)
+
+
+def _warn(connection: Connection, claimed: DeliveryRecord, tried: Try) -> None:
+    """Say on the batch that its receiver took nothing, so that a polling client and a person see it."""
+    why = tried.error or f"status {tried.status}"
+    detail = f"{claimed.event} was given up after {claimed.attempts} tries; the last one: {why}"[:300]
+    warn(connection, claimed.batch_id, {"code": WEBHOOK_EXHAUSTED, "detail": detail})
