@@ -12,6 +12,12 @@ from shared.contract.parts import PartPayload
 
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
 PART_COMPLETED = "part.completed"
+CREATED, QUEUED, STARTED = "batch.created", "batch.queued", "batch.started"
+PAUSED, RESUMED, CANCELLING, RETRIED = "batch.paused", "batch.resumed", "batch.cancelling", "batch.retried"
+PROGRESS = "batch.progress"
+# The events of GET /v1/batches/{id}/events. Progress has no row of its own: it is the batch as it stands.
+STREAM_EVENTS = (CREATED, QUEUED, STARTED, PAUSED, RESUMED, CANCELLING, RETRIED, *BATCH_EVENTS, PROGRESS)
+STREAM_END = "end"  # says that nothing follows, since the batch has ended
 EVENTS = (*BATCH_EVENTS, PART_COMPLETED)
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import turns
+from shared.lifecycle import events, turns
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
@@ -112,6 +112,7 @@ _CLAIM_ITEMS = (
     .values(status=ItemStatus.PROCESSING, attempts=Item.attempts + 1)
     .returning(Item.seq, Item.offset, Item.length, Item.sha256, Item.frame)
 )
+_TERMS = ("model_id", "threshold", "review_low", "review_high")
 _CLAIM_BATCH = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"))
@@ -122,7 +123,11 @@ _CLAIM_BATCH = (
         processing=Batch.processing + bindparam("n"),
         version=Batch.version + 1,
     )
-    .returning(Batch.model_id, Batch.threshold, Batch.review_low, Batch.review_high)
+    .returning(
+        *(Batch.__table__.columns[name] for name in _TERMS),
+        # Perhaps the first claim of the batch: events.note_start() knows.
+        and_(Batch.processing == bindparam("n"), Batch.succeeded == 0).label("begins"),
+    )
 )
 
 
@@ -171,6 +176,9 @@ def claim(
         batch_id: connection.execute(_CLAIM_BATCH, {"in_batch": batch_id, "n": n}).one()
         for batch_id, n in sorted(taken.items())
     }
+    for batch_id, batch in batches.items():
+        if batch.begins:
+            events.note_start(connection, batch_id)
     return [
         Claim(
             chunk_id=chunk.id,
@@ -184,7 +192,7 @@ def claim(
             # The lease began at the claim, by the clock of the database.
             waited_s=max(0.0, (chunk.lease_until or 0.0) - lease_s - chunk.enqueued_at),
             items=tuple(ClaimedItem(*row) for row in sorted(rows)),
-            **batches[chunk.batch_id]._mapping,
+            **{name: getattr(batches[chunk.batch_id], name) for name in _TERMS},
         )
         for chunk, rows in zip(chunks, items, strict=True)
     ]

@@ -6,8 +6,9 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 from sqlalchemy import Connection, select, update
 
 from shared.contract.batches import ABORTED, BatchWarning
+from shared.contract.events import CANCELLING
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import parts
+from shared.lifecycle import events, parts
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -17,6 +18,13 @@ def cancel(connection: Connection, batch_id: str) -> bool:
 
     The caller calls endings.end() next.
     """
+    cancelled = _cancel(connection, batch_id)
+    if cancelled:
+        events.note(connection, batch_id, CANCELLING)
+    return cancelled
+
+
+def _cancel(connection: Connection, batch_id: str) -> bool:
     closed = _close_queued(connection, batch_id, ItemStatus.CANCELLED)
     changed = connection.execute(
         update(Batch)
@@ -41,9 +49,9 @@ def abort(connection: Connection, batch_id: str) -> bool:
 
     False where the batch has ended, or was cancelled before. The caller calls endings.end() next.
     """
-    if not cancel(connection, batch_id):
+    if not _cancel(connection, batch_id):
         return False
-    # cancel() holds the lock of the batch's row, so no other transaction changes the warnings in between.
+    # _cancel() holds the lock of the batch's row, so no other transaction changes the warnings in between.
     warnings = connection.scalar(select(Batch.warnings).where(Batch.id == batch_id))
     name, code = connection.execute(
         select(Item.filename, Item.error_code)
@@ -54,6 +62,7 @@ def abort(connection: Connection, batch_id: str) -> bool:
     detail = f"failed with {code}, and on_error is abort: the items that had not begun were cancelled"
     why = BatchWarning(code=ABORTED, filename=name, detail=detail)
     connection.execute(update(Batch).where(Batch.id == batch_id).values(warnings=[why, *(warnings or [])]))
+    events.note(connection, batch_id, CANCELLING)
     return True
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.access import quotas
 from shared.access.quotas import Stored
+from shared.contract.events import QUEUED
 from shared.contract.states import BatchStatus
-from shared.lifecycle import parts
+from shared.lifecycle import events, parts
 from shared.store.engine import clock
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch, DraftPart, Item
@@ -167,6 +168,7 @@ def finalize(connection: Connection, batch_id: str) -> Finalized | None:
     batch = BatchRecord._make(row)
     parts.make(connection, batch_id)
     parts.complete(connection, batch_id)
+    events.note(connection, batch_id, QUEUED)
     stored = quotas.add(connection, batch.tenant, batch.bytes, batch.total)
     return Finalized(batch.queued + batch.processing, batch.on_error == "abort" and batch.failed > 0, stored)
 

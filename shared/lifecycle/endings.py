@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, case, null, update
 
 from shared.contract.states import BatchStatus, Outcome
+from shared.lifecycle import events
 from shared.store.engine import Database, clock
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch
@@ -83,10 +84,13 @@ def end(database: Database, tell: Tell, batch_ids: Iterable[str]) -> list[str]:
 
 
 def complete(connection: Connection, batch_id: str, base: str = "") -> Completed | None:
-    """End a batch that has no open item, and owe its webhook. None where an item is open, or the batch has ended.
+    """End a batch that has no open item: write its event and owe its webhook. None where it is open, or has ended.
 
     It must not share the transaction that recorded the last chunk: the last two workers would each see the other's
     items open, and neither would complete.
     """
     row = connection.execute(_COMPLETE, {"in_batch": batch_id}).first()
-    return None if row is None else Completed(owed.owe_end(connection, BatchRecord._make(row), base))
+    if row is None:
+        return None
+    events.note_end(connection, batch_id)
+    return Completed(owed.owe_end(connection, BatchRecord._make(row), base))

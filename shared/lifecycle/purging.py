@@ -8,7 +8,7 @@ from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.lifecycle import counters
 from shared.store.engine import Database
-from shared.store.tables import Attempt, Batch, Chunk, Delivery, DraftPart, Item, Part, Submission
+from shared.store.tables import Attempt, Batch, BatchEvent, Chunk, Delivery, DraftPart, Item, Part, Submission
 
 
 def purge(
@@ -48,6 +48,7 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Item).where(Item.batch_id == batch_id))
     connection.execute(delete(Attempt).where(attempts))
     connection.execute(delete(Delivery).where(Delivery.batch_id == batch_id))
+    connection.execute(delete(BatchEvent).where(BatchEvent.batch_id == batch_id))
     connection.execute(delete(Submission).where(Submission.batch_id == batch_id))
     # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
     gone = connection.execute(

@@ -7,8 +7,9 @@ so that no worker claims them. A chunk that comes back into the queue of a pause
 
 from sqlalchemy import Connection, bindparam, case, null, select, update
 
+from shared.contract.events import PAUSED, RESUMED, RETRIED
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import parts, turns
+from shared.lifecycle import events, parts, turns
 from shared.lifecycle.cover import queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -40,6 +41,7 @@ def pause(connection: Connection, batch_id: str) -> bool:
     # A chunk that came back into the queue meanwhile. A worker that is claiming it keeps it: to wait for that worker
     # here, with the batch locked, would be a deadlock.
     _hold_queued(connection, batch_id)
+    events.note(connection, batch_id, PAUSED)
     return True
 
 
@@ -54,6 +56,7 @@ def resume(connection: Connection, batch_id: str) -> int | None:
     if changed.rowcount != 1:
         connection.rollback()
         return None
+    events.note(connection, batch_id, RESUMED)
     return released
 
 
@@ -89,6 +92,7 @@ def retry(connection: Connection, batch_id: str) -> int | None:
         connection.rollback()
         return None
     parts.reopen(connection, batch_id)
+    events.note(connection, batch_id, RETRIED)
     return queue_runs(connection, batch_id, sorted((seq, pack) for seq, pack in items), lane)
 
 

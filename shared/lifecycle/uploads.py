@@ -18,7 +18,7 @@ from shared.access.quotas import Stored
 from shared.blobs.store import BlobStore
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError
-from shared.lifecycle import drafts, idempotency, parts, turns
+from shared.lifecycle import drafts, events, idempotency, parts, turns
 from shared.lifecycle.cutting import cut
 from shared.lifecycle.drafts import Kept
 from shared.lifecycle.purging import purge
@@ -183,7 +183,15 @@ def keep_open(connection: Connection, sealed: Sealed, draft: Kept, draft_s: floa
     row = sealed.row
     assert row is not None  # a seal returns it
     drafts.keep_open(connection, row.id, draft, draft_s)
+    events.note_created(connection, row.id, has_begun=row.started_at is not None)
     quotas.take_off(connection, row.tenant, row.bytes, row.total)
+
+
+def note_created(connection: Connection, sealed: Sealed) -> None:
+    """Write the event of a batch that is no draft, in the transaction that sealed it."""
+    row = sealed.row
+    assert row is not None  # a seal returns it
+    events.note_created(connection, row.id, has_begun=row.started_at is not None)
 
 
 def _make_parts(connection: Connection, batch_id: str) -> None:

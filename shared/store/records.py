@@ -180,6 +180,37 @@ class PartRecord(NamedTuple):
     finished_at: float | None
 
 
+class BatchEventRecord(NamedTuple):
+    batch_id: str
+    seq: int
+    type: str
+    at: float
+    status: str
+    outcome: str | None
+    total: int
+    queued: int
+    processing: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    expired: int
+    defect: int
+    no_defect: int
+    review: int
+    unfamiliar: int
+    parts: int
+    defect_parts: int
+    no_defect_parts: int
+    review_parts: int
+    started_at: float | None
+    finished_at: float | None
+    deadline_at: float | None
+    retain_until: float | None
+    upload_lease_until: float | None
+    blocked: JsonObject | None
+    warnings: int
+
+
 class DeliveryRecord(NamedTuple):
     id: str
     tenant: str

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 LIFECYCLE, WEBHOOKS = "shared/lifecycle/", "shared/webhooks/"
 WRITERS = {
     "Batch": (LIFECYCLE,),
+    "BatchEvent": (f"{LIFECYCLE}events.py", f"{LIFECYCLE}purging.py"),
     "Chunk": (LIFECYCLE,),
     "Item": (LIFECYCLE,),
     "Delivery": (WEBHOOKS, f"{LIFECYCLE}purging.py"),
@@ -20,6 +21,7 @@ WRITERS = {
 }
 TABLES = {
     "batches": "Batch",
+    "batch_events": "BatchEvent",
     "chunks": "Chunk",
     "items": "Item",
     "webhook_deliveries": "Delivery",

@@ -13,6 +13,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.AuditRecord, tables.AuditEntry),
     (records.ModelRecord, tables.ModelVersion),
     (records.BatchRecord, tables.Batch),
+    (records.BatchEventRecord, tables.BatchEvent),
     (records.ChunkRecord, tables.Chunk),
     (records.ItemRecord, tables.Item),
     (records.PartRecord, tables.Part),

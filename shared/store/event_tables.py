@@ -1,0 +1,49 @@
+"""The table of events; `shared.store.tables` names it with the others."""
+
+from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.store.base import Base, Id, Word
+from shared.store.records import JsonObject
+
+
+class BatchEvent(Base):
+    """A change of a batch's state, with the columns of the batch that changes move, as they stood then.
+
+    `seq` is the batch's version at the change. The transaction that makes a version holds the lock of the batch's row
+    until its commit, so the events of a batch become visible in the order of `seq`. `warnings` is how many the batch
+    had: new ones are put before the others.
+    """
+
+    __tablename__ = "batch_events"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    type: Mapped[str] = mapped_column(String(64))
+    at: Mapped[float]
+    status: Mapped[str] = mapped_column(Word)
+    outcome: Mapped[str | None] = mapped_column(Word)
+    total: Mapped[int]
+    queued: Mapped[int]
+    processing: Mapped[int]
+    succeeded: Mapped[int]
+    failed: Mapped[int]
+    cancelled: Mapped[int]
+    expired: Mapped[int]
+    defect: Mapped[int]
+    no_defect: Mapped[int]
+    review: Mapped[int]
+    unfamiliar: Mapped[int]
+    parts: Mapped[int]
+    defect_parts: Mapped[int]
+    no_defect_parts: Mapped[int]
+    review_parts: Mapped[int]
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    deadline_at: Mapped[float | None]
+    retain_until: Mapped[float | None]
+    upload_lease_until: Mapped[float | None]
+    blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
+    warnings: Mapped[int]
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
