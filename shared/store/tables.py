@@ -16,12 +16,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
-<<<<<<< HEAD
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
-=======
-from shared.store.delivery_tables import Attempt, Delivery
 from shared.store.event_tables import BatchEvent
->>>>>>> 0602ee6 (lifecycle: keep an event for each change of a batch's state)
 from shared.store.item_tables import DraftPart, Item, Part
 from shared.store.records import JsonObject
 

@@ -44,7 +44,8 @@ def test_database_trips_go_by_chunks_and_none_by_items(app: Application, images:
     )
     told = 1  # the event of the submission
     assert few_uploading.statements <= 6 + audited + told
-    assert uploading.statements <= 4 * many_chunks + 4 + audited + told  # 4 name the batch, its key and its seal
+    # Four of them name the batch, its key and its seal.
+    assert uploading.statements <= 4 * many_chunks + 4 + audited + told
     assert uploading.commits - few_uploading.commits <= more
     assert working.statements - few_working.statements <= 8 * more
     assert working.commits - few_working.commits <= 2 * more

@@ -1,11 +1,12 @@
-"""What must hold between a batch's counters and its items, whatever has happened to it."""
+"""Conditions between a batch, its items and its events that hold whatever has happened to it."""
 
 from collections import Counter
 
 from sqlalchemy import Connection, func, select
 
-from shared.contract.states import ItemStatus
-from shared.store.tables import Batch, Item
+from shared.contract.events import BATCH_EVENTS, PAUSED, RETRIED, STARTED
+from shared.contract.states import BatchStatus, ItemStatus
+from shared.store.tables import Batch, BatchEvent, Item
 
 
 def check_counters(connection: Connection) -> None:
@@ -31,3 +32,19 @@ def check_counters(connection: Connection) -> None:
             assert getattr(row, verdict) == by_verdict[row.id, verdict], (row.id, verdict)
         assert row.unfamiliar == unlike[row.id], (row.id, "unfamiliar")
         assert row.total == sum(getattr(row, status) for status in ItemStatus)
+
+
+def check_events(connection: Connection) -> None:
+    """One event for each start, retry and end of a sealed batch, and the newest one tells its status."""
+    rows = connection.execute(select(Batch.__table__)).all()
+    events = connection.execute(select(BatchEvent.__table__).order_by(BatchEvent.seq)).all()
+    for row in rows:
+        mine = [event for event in events if event.batch_id == row.id]
+        kinds = Counter(event.type for event in mine)
+        assert kinds[STARTED] <= 1
+        assert kinds[RETRIED] == row.run - 1
+        assert sum(kinds[kind] for kind in BATCH_EVENTS) == row.run - (row.finished_at is None)
+        assert row.status != BatchStatus.PAUSED or kinds[PAUSED]
+        if mine and row.status != BatchStatus.PROCESSING:
+            assert mine[-1].status == row.status, (row, mine[-1])
+        assert all(event.seq <= row.version for event in mine)

@@ -6,7 +6,6 @@ they do, and holds after every step: one terminal state an item, counters equal 
 
 import secrets
 import time
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -20,15 +19,15 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, insert, select, update
 
-from shared.contract.events import BATCH_EVENTS, EVENTS, PART_COMPLETED, PAUSED, RETRIED, STARTED
+from shared.contract.events import EVENTS, PART_COMPLETED
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, PartRule
 from shared.lifecycle import closing, endings, leases, parts, purging, steering, verdicts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
-from shared.store.tables import Base, Batch, BatchEvent, Chunk, Delivery, Item, ModelVersion
+from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
 from tests.harness.part_faults import part_faults
 from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, ended_leases, result_of
-from tests.integration.lifecycle.truth import check_counters
+from tests.integration.lifecycle.truth import check_counters, check_events
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -299,19 +298,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def each_change_of_a_batch_has_one_event(self) -> None:
         with self.database.read() as connection:
-            rows = connection.execute(select(Batch.__table__)).all()
-            events = connection.execute(select(BatchEvent.__table__).order_by(BatchEvent.seq)).all()
-        for row in rows:
-            mine = [event for event in events if event.batch_id == row.id]
-            kinds = Counter(event.type for event in mine)
-            assert kinds[STARTED] <= 1
-            assert kinds[STARTED] == 1 or row.started_at is None or not row.sealed
-            assert kinds[RETRIED] == row.run - 1
-            assert sum(kinds[kind] for kind in BATCH_EVENTS) == row.run - (row.finished_at is None)
-            assert (row.status == BatchStatus.PAUSED) <= (kinds[PAUSED] > 0)
-            if mine and row.status != BatchStatus.PROCESSING:
-                assert mine[-1].status == row.status, (row, mine[-1])
-            assert all(event.seq <= row.version for event in mine)
+            check_events(connection)
 
     @invariant()
     def each_part_has_one_verdict_and_one_event(self) -> None:
