@@ -1,7 +1,7 @@
 """The bare loop: the same decode, engine and micro-batch on every core, with no HTTP, queue or database.
 
-It is what everything else is a share of. Its own yardstick is cores / (decode + infer), each timed alone on
-one core in the same run.
+Every other speed is a share of it. Its own yardstick is cores / (decode + infer), each timed alone on
+one core in the same run. `guarded` adds the guard, which the service runs too: it is no cost of the queue.
 """
 
 import multiprocessing
@@ -17,10 +17,12 @@ from typing import Any, Self
 import numpy as np
 
 from bench import cpu
-from shared.registry.artifact import read_artifact
+from shared.registry.artifact import Artifact, read_artifact
 from shared.settings import Settings
+from shared.vision.guard import Guard, read_guard
 from shared.vision.preprocess import decode
 from worker.inference.engines.load import load_engine
+from worker.inference.loaded import LoadedModel
 
 BLOCK = 64  # images that a thread takes at a time
 
@@ -69,7 +71,7 @@ class Loop:
 class BareLoop:
     """Processes that keep their model loaded and work through a list of files when told to."""
 
-    def __init__(self, artifact: Path, *, processes: int, threads: int) -> None:
+    def __init__(self, artifact: Path, *, processes: int, threads: int, guarded: bool = False) -> None:
         self.processes, self.threads = processes, threads
         context = multiprocessing.get_context("spawn")
         self._next = context.Value("q", 0)
@@ -77,7 +79,9 @@ class BareLoop:
         self._children: list[Any] = []
         for _ in range(processes):
             ours, theirs = context.Pipe()
-            child = context.Process(target=_serve, args=(artifact, threads, self._next, theirs), daemon=True)
+            child = context.Process(
+                target=_serve, args=(artifact, threads, guarded, self._next, theirs), daemon=True
+            )
             child.start()
             self._ends.append(ours)
             self._children.append(child)
@@ -116,10 +120,11 @@ class BareLoop:
         return count / seconds
 
 
-def _serve(artifact: Path, threads: int, shared_next: Any, orders: Connection) -> None:
+def _serve(artifact: Path, threads: int, guarded: bool, shared_next: Any, orders: Connection) -> None:
     loaded = read_artifact(artifact)
     engine = load_engine(loaded, threads=1)
-    engine.predict(np.zeros((2, *_shape(loaded.preprocessing)), np.uint8))
+    predict = LoadedModel(loaded, engine, _guard(loaded)).predict if guarded else engine.predict
+    predict(np.zeros((2, *_shape(loaded.preprocessing)), np.uint8))
     orders.send("ready")
     while (order := orders.recv()) is not None:
         images, count = order
@@ -132,7 +137,7 @@ def _serve(artifact: Path, threads: int, shared_next: Any, orders: Connection) -
                     shared_next.value = last = min(first + BLOCK, count)
                 if first >= count:
                     return
-                done[place] += _infer(loaded.preprocessing, engine, images, first, last)
+                done[place] += _infer(loaded.preprocessing, predict, images, first, last)
 
         if threads == 1:
             work(0)
@@ -149,14 +154,19 @@ def _shape(spec: Any) -> tuple[int, int, int]:
     return spec.height, spec.width, spec.channels
 
 
-def _infer(spec: Any, engine: Any, images: list[str], first: int, last: int) -> int:
+def _guard(loaded: Artifact) -> Guard | None:
+    stored = loaded.guard()
+    return None if stored is None else read_guard(stored, loaded.preprocessing)
+
+
+def _infer(spec: Any, predict: Any, images: list[str], first: int, last: int) -> int:
     size, done = Settings.micro_batch, 0
     for start in range(first, last, size):
         arrays = []
         for number in range(start, min(start + size, last)):
             with open(images[number % len(images)], "rb", buffering=0) as file:  # noqa: PTH123
                 arrays.append(decode(file.readall(), spec))
-        done += len(engine.predict(np.stack(arrays)))
+        done += len(predict(np.stack(arrays)))
     return done
 
 

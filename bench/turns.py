@@ -27,7 +27,11 @@ class Side:
 
     def __init__(self, root: Path, scratch: Path, **asked: Any) -> None:
         scratch.mkdir()
-        self.root, self.shares, self.bulk, self.cpu_ms = root, [], [], []  # type: ignore[var-annotated]
+        self.root = root
+        self.shares: list[float] = []
+        self.guarded: list[float] = []
+        self.bulk: list[float] = []
+        self.cpu_ms: list[float] = []
         self._log = scratch / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -44,11 +48,12 @@ class Side:
         return self._answer()
 
     def turn(self) -> None:
-        """A submission between two bare loops."""
-        before = self.ask("bare")["speed"]
+        """A submission between two bare loops, and two bare loops with the guard."""
+        before, guarded_before = self.ask("bare")["speed"], self.ask("guarded")["speed"]
         run = self.ask("bulk")
-        after = self.ask("bare")["speed"]
+        guarded_after, after = self.ask("guarded")["speed"], self.ask("bare")["speed"]
         self.shares.append(2 * run["speed"] / (before + after))
+        self.guarded.append(2 * run["speed"] / (guarded_before + guarded_after))
         self.bulk.append(run["speed"])
         self.cpu_ms.append(run["cpu_ms"])
 
@@ -111,6 +116,7 @@ def _table(sides: list[Side], costs: list[dict[str, float]]) -> str:
     rows = [
         ("bulk, share of bare (median)", [f"{median(side.shares):.3f}" for side in sides]),
         ("bulk, share of bare (each round)", [", ".join(f"{each:.3f}" for each in side.shares) for side in sides]),
+        ("bulk, share of bare with the guard (median)", [f"{median(side.guarded):.3f}" for side in sides]),
         ("bulk, images/s (median)", [f"{median(side.bulk):.0f}" for side in sides]),
         ("bulk, CPU ms per image (median)", [f"{median(side.cpu_ms):.3f}" for side in sides]),
         *((f"{name} per chunk" if name != "chunks" else name, [f"{cost[name]:.2f}" for cost in costs])

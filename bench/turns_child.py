@@ -4,6 +4,7 @@ It runs with the modules of the checkout that is its working directory, so it us
 """
 
 import importlib
+import inspect
 import json
 import sys
 from contextlib import ExitStack
@@ -59,7 +60,7 @@ def chunk_costs(folder: Path, model: Path, broker_url: str, files: dict[str, byt
 
 
 def main() -> None:
-    """Answer `bare`, `bulk` and `costs` until stdin ends."""
+    """Answer `bare`, `guarded` (with the guard, where the checkout has it), `bulk` and `costs` until stdin ends."""
     asked = json.loads(sys.argv[1])
     scratch, found = Path(asked["scratch"]), [Path(path) for path in asked["images"]]
     bare, bulk = module("bench.bare"), module("bench.bulk")
@@ -67,7 +68,9 @@ def main() -> None:
     model = images.artifact(Path(asked["data"])).path
     folder = images.folder_of(found, asked["count"], scratch / "in")
     with ExitStack() as closing:
-        loop = closing.enter_context(bare.BareLoop(model, processes=2, threads=1))
+        loop = guarded = closing.enter_context(bare.BareLoop(model, processes=2, threads=1))
+        if "guarded" in inspect.signature(bare.BareLoop.__init__).parameters:
+            guarded = closing.enter_context(bare.BareLoop(model, processes=2, threads=1, guarded=True))
         stack = closing.enter_context(bulk.service(scratch / "stack", model))
         bulk.submit(stack, folder, asked["count"])
         print(json.dumps({"ready": True}), flush=True)
@@ -75,6 +78,8 @@ def main() -> None:
             answer: dict[str, float]
             if line.strip() == "bare":
                 answer = {"speed": loop.run(found, asked["count"])}
+            elif line.strip() == "guarded":
+                answer = {"speed": guarded.run(found, asked["count"])}
             elif line.strip() == "bulk":
                 run = bulk.submit(stack, folder, asked["count"])
                 answer = {"speed": run.speed, "cpu_ms": sum(run.cpu_ms.values())}
