@@ -1,5 +1,6 @@
 """An item as the contract shows it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from typing_extensions import TypedDict
@@ -9,7 +10,7 @@ from shared.contract.fields import About, OneOf, Time
 from shared.contract.states import ItemStatus, Reason, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
-from shared.store.records import ItemRecord
+from shared.store.records import ItemRecord, JudgeRecord
 
 
 class Timings(TypedDict):
@@ -43,8 +44,19 @@ class ItemPayload(TypedDict):
     verdict: Annotated[str, OneOf(Verdict)] | None
     reasons: Annotated[list[Annotated[str, OneOf(Reason)]], About("why a person should look")]
     score: Annotated[float | None, About("calibrated probability of a defect, 0 to 1")]
+    raw_score: Annotated[float | None, About("the network's output before calibration, a logit")]
     threshold: Annotated[float | None, About("the one that this verdict used")]
+    review_band: Annotated[
+        list[float] | None, About("the lowest and highest score that this verdict put in review")
+    ]
+    unfamiliarity: Annotated[
+        float | None,
+        About("the guard's distance in its bounds: over 1, the image is unlike those of the model"),
+    ]
     model_sha256: str | None
+    preprocessing_sha256: Annotated[str | None, About("of the rule that made the pixels")]
+    worker: Annotated[str | None, About("the worker process that judged")]
+    device: Annotated[str | None, About("the device on which the network ran", examples=["cpu"])]
     attempts: int
     cached: bool
     timings: Timings
@@ -55,8 +67,9 @@ class ItemPayload(TypedDict):
     finished_at: Time
 
 
-def item_payload(row: ItemRecord) -> ItemPayload:
-    """An item from its row."""
+def item_payload(row: ItemRecord, judges: Mapping[int, JudgeRecord]) -> ItemPayload:
+    """An item from its row; its judge is among `judges`, where it has one."""
+    judge = None if row.judge_id is None else judges[row.judge_id]
     return {
         "id": item_id(row.batch_id, row.seq),
         "object": "item",
@@ -71,8 +84,14 @@ def item_payload(row: ItemRecord) -> ItemPayload:
         "verdict": row.verdict,
         "reasons": row.reasons.split(",") if row.reasons else [],
         "score": row.score,
+        "raw_score": row.raw_score,
         "threshold": row.threshold,
+        "review_band": None if row.review_low is None else [row.review_low, row.review_high or 0.0],
+        "unfamiliarity": row.unfamiliarity,
         "model_sha256": row.model_sha256,
+        "preprocessing_sha256": judge and judge.preprocessing_sha256,
+        "worker": judge and judge.worker,
+        "device": judge and judge.device,
         "attempts": row.attempts,
         "cached": False,
         "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},

@@ -1,5 +1,6 @@
 """The answer of `/predict`."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from typing_extensions import TypedDict
@@ -7,7 +8,7 @@ from typing_extensions import TypedDict
 from shared.contract.fields import About, OneOf
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.states import Verdict
-from shared.store.records import ItemRecord
+from shared.store.records import ItemRecord, JudgeRecord
 
 
 class PredictionPayload(TypedDict):
@@ -24,7 +25,7 @@ class PredictionPayload(TypedDict):
     item: ItemPayload
 
 
-def prediction_payload(row: ItemRecord) -> PredictionPayload:
+def prediction_payload(row: ItemRecord, judges: Mapping[int, JudgeRecord]) -> PredictionPayload:
     """The answer of the original `/predict`: probability of a defect, and confidence in the prediction."""
     if row.score is None or row.verdict is None:
         raise ValueError(f"the item {row.seq} of {row.batch_id} has no verdict")
@@ -34,7 +35,7 @@ def prediction_payload(row: ItemRecord) -> PredictionPayload:
         "prediction": row.verdict,
         "probability": probability,
         "confidence": _confidence(row.verdict, probability),
-        "item": item_payload(row),
+        "item": item_payload(row, judges),
     }
 
 

@@ -29,6 +29,8 @@ class Result:
     decode_ms: float = 0.0
     infer_ms: float = 0.0
     reasons: tuple[Reason, ...] = ()
+    raw_score: float | None = None
+    unfamiliarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,12 @@ _RECORD_ITEM = (
         verdict=bindparam("new_verdict"),
         reasons=bindparam("new_reasons"),
         score=bindparam("new_score"),
+        raw_score=bindparam("new_raw_score"),
         threshold=bindparam("with_threshold"),
+        review_low=bindparam("with_low"),
+        review_high=bindparam("with_high"),
+        unfamiliarity=bindparam("new_unfamiliarity"),
+        judge_id=bindparam("by_judge"),
         model_sha256=bindparam("with_model"),
         queue_ms=bindparam("new_queue_ms"),
         decode_ms=bindparam("new_decode_ms"),
@@ -87,7 +94,11 @@ _COUNT = (
 
 
 def record(
-    connection: Connection, done: Sequence[tuple[Claim, Sequence[Result]]], *, model_sha256: str
+    connection: Connection,
+    done: Sequence[tuple[Claim, Sequence[Result]]],
+    *,
+    model_sha256: str,
+    judge_id: int | None = None,
 ) -> tuple[list[Recorded], list[Claim]]:
     """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
 
@@ -104,7 +115,7 @@ def record(
         else:
             kept.append((held, results, float(at)))
     rows = [
-        _item_row(held, result, model_sha256=model_sha256, at=at)
+        _item_row(held, result, model_sha256=model_sha256, judge_id=judge_id, at=at)
         for held, results, at in kept
         for result in results
     ]
@@ -120,7 +131,9 @@ def record(
     return recorded, lost
 
 
-def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> dict[str, Any]:
+def _item_row(
+    held: Claim, result: Result, *, model_sha256: str, judge_id: int | None, at: float
+) -> dict[str, Any]:
     return {
         "in_batch": held.batch_id,
         "at_seq": result.seq,
@@ -128,7 +141,12 @@ def _item_row(held: Claim, result: Result, *, model_sha256: str, at: float) -> d
         "new_verdict": result.verdict,
         "new_reasons": ",".join(result.reasons) or None,
         "new_score": result.score,
+        "new_raw_score": result.raw_score,
         "with_threshold": held.threshold,
+        "with_low": held.review_low,
+        "with_high": held.review_high,
+        "new_unfamiliarity": result.unfamiliarity,
+        "by_judge": judge_id,
         "with_model": model_sha256,
         "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),
         "new_decode_ms": result.decode_ms,

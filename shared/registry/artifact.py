@@ -51,6 +51,11 @@ class Preprocessing:
     full_scale: int | None = None
     version: int = 1
 
+    @property
+    def sha256(self) -> str:
+        """Names the rule: equal for equal rules, in hexadecimal."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Calibration:

@@ -3,7 +3,7 @@
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.store.base import Base, Id, Word
+from shared.store.base import Base, Id, RowId, Word
 from shared.store.records import JsonObject
 
 
@@ -38,6 +38,11 @@ class Item(Base):
     part_id: Mapped[str | None] = mapped_column(String(200))
     view: Mapped[str | None] = mapped_column(String(200))
     frame: Mapped[int | None]  # from 1, where the bytes hold several images
+    raw_score: Mapped[float | None]
+    review_low: Mapped[float | None]
+    review_high: Mapped[float | None]
+    unfamiliarity: Mapped[float | None]
+    judge_id: Mapped[int | None]  # no foreign key: a check of it would cost each verdict a look
 
     __table_args__ = (
         Index(
@@ -57,6 +62,20 @@ class Item(Base):
         ),
         {"sqlite_with_rowid": False},
     )
+
+
+class Judge(Base):
+    """A model as one worker process has loaded it: the evidence that its verdicts share. A row is never changed."""
+
+    __tablename__ = "judges"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    worker: Mapped[str] = mapped_column(Id)
+    device: Mapped[str] = mapped_column(String(200))
+    engine: Mapped[str] = mapped_column(String(64))
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    preprocessing_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[float]
 
 
 class Part(Base):

@@ -166,6 +166,21 @@ class ItemRecord(NamedTuple):
     part_id: str | None
     view: str | None
     frame: int | None
+    raw_score: float | None
+    review_low: float | None
+    review_high: float | None
+    unfamiliarity: float | None
+    judge_id: int | None
+
+
+class JudgeRecord(NamedTuple):
+    id: int
+    worker: str
+    device: str
+    engine: str
+    model_sha256: str
+    preprocessing_sha256: str
+    created_at: float
 
 
 class PartRecord(NamedTuple):

@@ -74,15 +74,23 @@ class Guard:
 
     def judge(self, images: NDArray[np.uint8], features: NDArray[Any]) -> list[tuple[Reason, ...]]:
         """For each image why it is unlike the training part; empty for one that is like it."""
+        return self.measure(images, features)[0]
+
+    def measure(
+        self, images: NDArray[np.uint8], features: NDArray[Any]
+    ) -> tuple[list[tuple[Reason, ...]], list[float]]:
+        """What `judge` gives, and the largest distance of each image in bounds: over 1 it lies outside."""
         coordinates, contrast = self.coordinates(images, features)
         farthest = ((self.distances(coordinates) - self.centre) / self.reach).max(axis=1)
         # Asked this way round, a distance that is no number lies outside.
         inside = farthest <= self.bound
         blank = ~(contrast >= self.least_contrast)
-        return [
+        reasons: list[tuple[Reason, ...]] = [
             (Reason.BLANK,) if is_blank else () if is_inside else (Reason.UNFAMILIAR,)
             for is_blank, is_inside in zip(blank, inside, strict=True)
         ]
+        with np.errstate(all="ignore"):  # an artifact may state a bound of zero
+            return reasons, (farthest / self.bound).tolist()
 
     def as_bytes(self) -> bytes:
         """An npz archive, the same bytes for the same guard; `read_guard` reads it back."""

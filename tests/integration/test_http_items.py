@@ -13,6 +13,7 @@ import pytest
 from shared.contract.csv_columns import CSV_COLUMNS
 from shared.lifecycle import claims
 from shared.lifecycle.verdicts import Result, record
+from shared.vision.decision import calibrated_score
 from tests.harness.application import Application
 from web.resources.items import _SETTLED_S
 
@@ -164,6 +165,37 @@ def test_an_item_says_what_made_its_verdict(app: Application, batch: dict[str, A
     assert item["model_sha256"] == batch["model"]["sha256"]
     assert len(item["sha256"]) == 64
     assert item["timings"]["decode_ms"] > 0 < item["timings"]["infer_ms"]
+
+
+def test_a_verdict_bears_its_evidence_in_json_and_csv(app: Application, batch: dict[str, Any]) -> None:
+    items = app.results(batch["id"])
+    judged = [item for item in items if item["status"] == "succeeded"]
+    model = app.runtime.models.newest.artifact
+    for item in judged:
+        assert calibrated_score(item["raw_score"], model.calibration) == pytest.approx(item["score"])
+        assert item["review_band"] == [0.5, 0.5]
+        assert (item["unfamiliarity"] > 1) == ("unfamiliar" in item["reasons"])
+    tried = [item for item in items if item["attempts"]]
+    assert {item["filename"] for item in items} - {item["filename"] for item in tried} <= {
+        "empty.jpg",
+        "text.jpg",
+    }
+    for item in tried:
+        assert item["preprocessing_sha256"] == model.preprocessing.sha256
+        assert (item["worker"], item["device"]) == (app.runtime.who.id, "cpu")
+    failed = next(item for item in items if item["status"] == "failed")
+    assert (failed["raw_score"], failed["unfamiliarity"]) == (None, None)
+    rows = csv.DictReader(io.StringIO(app.call("GET", f"/v1/batches/{batch['id']}/results?format=csv").text))
+    for row, item in zip(rows, items, strict=True):
+        assert (row["worker"], row["device"]) == (item["worker"] or "", item["device"] or "")
+        assert row["raw_score"] == ("" if item["raw_score"] is None else str(item["raw_score"]))
+
+
+def test_an_item_that_waits_has_no_evidence(app: Application, files: dict[str, bytes]) -> None:
+    item = app.get(f"/v1/batches/{app.submit(files)['id']}/items?limit=1")["data"][0]
+    names = ("raw_score", "review_band", "unfamiliarity", "preprocessing_sha256", "worker", "device")
+    assert {item[name] for name in names} == {None}
+    app.work()
 
 
 def test_broken_images_fail_alone_with_their_codes(app: Application, batch: dict[str, Any]) -> None:

@@ -14,8 +14,10 @@ from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import Page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.contract.states import FINISHED_BATCH, BatchStatus
+from shared.lifecycle import judges
+from shared.lifecycle.judges import Judges
 from shared.store.engine import Database
-from shared.store.records import BatchRecord
+from shared.store.records import BatchRecord, JudgeRecord
 from shared.store.tables import Item
 from web.http.auth import require
 from web.http.operations import operation
@@ -43,7 +45,7 @@ def list_items(batch_id: str, query: ItemListQuery) -> dict[str, Any]:
 @require("read")
 @operation("One item", {200: ItemPayload}, problems=(404,))
 def get_item(item_id: str) -> dict[str, Any]:
-    return dict(item_payload(items.find(service(), g.tenant, item_id)))
+    return dict(items.shown(service(), g.tenant, item_id))
 
 
 @blueprint.get("/v1/items/<item_id>/thumbnail")
@@ -86,7 +88,7 @@ def get_results(batch_id: str, query: ResultsQuery) -> Response:
     form = query.get("format") or _accepted_form()
     lines: Iterator[bytes]
     if form == "csv":
-        names = ("batch_id", "seq", *CSV_COLUMNS)
+        names = ("batch_id", "seq", "judge_id", *CSV_COLUMNS)
         lines = _csv(_all_items(here.database, row, names), spreadsheet=query["spreadsheet"])
     else:
         lines = _ndjson(_all_items(here.database, row, _ROWS.columns.keys()))
@@ -115,7 +117,9 @@ class _CutShort(Exception):
     """Ends the connection without the body's end, by which the client sees that the results are not whole."""
 
 
-def _all_items(database: Database, batch: BatchRecord, names: Collection[str]) -> Iterator[list[Any]]:
+def _all_items(
+    database: Database, batch: BatchRecord, names: Collection[str]
+) -> Iterator[tuple[list[Any], Judges]]:
     """Blocks of rows by keyset, so that no transaction stays open however slowly the client reads.
 
     Raises _CutShort at the end if rows are missing, since the batch was deleted while they were read.
@@ -126,10 +130,12 @@ def _all_items(database: Database, batch: BatchRecord, names: Collection[str]) -
     columns = [column for column in _ROWS.columns if column.name in names]
     plain: Any = namedtuple("_Item", [column.name for column in columns])  # type: ignore[misc]
     query = select(*columns).where(Item.batch_id == batch.id).order_by(Item.seq).limit(_STREAM_ROWS)
+    known: dict[int, JudgeRecord] = {}
     last, sent = -1, 0
     while True:
         with database.read() as connection:
             rows: list[Any] = [plain._make(row) for row in connection.execute(query.where(Item.seq > last))]
+            judges.of(connection, rows, known)
         if not rows:
             if sent != batch.total:
                 raise _CutShort(
@@ -138,15 +144,16 @@ def _all_items(database: Database, batch: BatchRecord, names: Collection[str]) -
             return
         last = rows[-1].seq
         sent += len(rows)
-        yield rows
+        yield rows, known
 
 
-def _ndjson(blocks: Iterator[list[Any]]) -> Iterator[bytes]:
-    for rows in blocks:
-        yield b"".join([orjson.dumps(item_payload(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows])
+def _ndjson(blocks: Iterator[tuple[list[Any], Judges]]) -> Iterator[bytes]:
+    for rows, known in blocks:
+        lines = [orjson.dumps(item_payload(row, known), option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+        yield b"".join(lines)
 
 
-def _csv(blocks: Iterator[list[Any]], *, spreadsheet: bool) -> Iterator[bytes]:
+def _csv(blocks: Iterator[tuple[list[Any], Judges]], *, spreadsheet: bool) -> Iterator[bytes]:
     yield (",".join(CSV_COLUMNS) + "\r\n").encode()
-    for rows in blocks:
-        yield "".join([csv_line(row, spreadsheet=spreadsheet) for row in rows]).encode()
+    for rows, known in blocks:
+        yield "".join([csv_line(row, known, spreadsheet=spreadsheet) for row in rows]).encode()

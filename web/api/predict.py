@@ -9,6 +9,8 @@ from shared.contract.options import PredictForm
 from shared.contract.predictions import PredictionPayload, prediction_payload
 from shared.contract.queries import PredictQuery
 from shared.contract.states import FINISHED_ITEM, Lane
+from shared.lifecycle import judges
+from shared.lifecycle.judges import Judges
 from shared.registry.versions import UnknownModel
 from shared.store.records import ItemRecord
 from shared.store.tables import Item
@@ -56,16 +58,17 @@ def predict(query: PredictQuery) -> Response:
     # A view that waits runs again from its start, without its body: the submission is kept in the environ.
     batch_id = environ.get(_SUBMITTED) or environ.setdefault(_SUBMITTED, _submit(here, query))
     # A verdict takes longer than the first call: to look for it then would only cost time.
-    row = _verdict(here, batch_id) if DEADLINE in environ else None
-    if row is None:
+    found = _verdict(here, batch_id) if DEADLINE in environ else None
+    if found is None:
         here.waiting.hold(environ, batch_id, here.settings.predict_wait_s)
-    if row is None:
+    if found is None:
         raise HttpProblem(503, "no_verdict_yet", f"no verdict in time: see {batch_id}", retry_after_s=2)
     here.tallies.took("predict", time.perf_counter() - began)
+    row, known = found
     if row.error_code is not None:
         status = 500 if row.error_code in _OURS else 422
         raise HttpProblem(status, row.error_code, row.error_detail or "no verdict for this image")
-    return Response(json.dumps(prediction_payload(row)), content_type="application/json")
+    return Response(json.dumps(prediction_payload(row, known)), content_type="application/json")
 
 
 def _submit(here: Service, query: PredictQuery) -> str:
@@ -88,7 +91,10 @@ def _submit(here: Service, query: PredictQuery) -> str:
     return intake.batch_id
 
 
-def _verdict(here: Service, batch_id: str) -> ItemRecord | None:
+def _verdict(here: Service, batch_id: str) -> tuple[ItemRecord, Judges] | None:
     with here.database.read() as connection:
         row = connection.execute(_VERDICT, {"in_batch": batch_id}).first()
-    return None if row is None else ItemRecord._make(row)
+        if row is None:
+            return None
+        item = ItemRecord._make(row)
+        return item, judges.of(connection, [item])

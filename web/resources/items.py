@@ -4,10 +4,12 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, or_, select
 
-from shared.contract.items import item_payload
+from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery
 from shared.ids import split_item_id
+from shared.lifecycle import judges
+from shared.lifecycle.judges import Judges
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Item
@@ -21,6 +23,13 @@ _ROWS = Item.__table__
 _UNDECIDED = -1.0
 # A verdict whose time is less than this before the first page's may be committed after it: it counts as a later one.
 _SETTLED_S = 2.0
+
+
+def shown(here: Service, tenant: str, item_id: str) -> ItemPayload:
+    """An item of the tenant as the contract shows it; raises 404."""
+    row = find(here, tenant, item_id)
+    with here.database.read() as connection:
+        return item_payload(row, judges.of(connection, [row]))
 
 
 def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
@@ -66,9 +75,9 @@ def _filters(query: ItemListQuery) -> list[Any]:
 def _by_place(here: Service, rows: Select[Any], cursors: Cursors, limit: int) -> ListPayload:
     if (cursor := cursors.decode(int)) is not None:
         rows = rows.where(Item.seq > cursor[0])
-    found = _fetch(here, rows.order_by(Item.seq), limit)
+    found, known = _fetch(here, rows.order_by(Item.seq), limit)
     following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
-    return page([item_payload(row) for row in found[:limit]], following)
+    return page([item_payload(row, known) for row in found[:limit]], following)
 
 
 def _by_score(
@@ -88,13 +97,13 @@ def _by_score(
         _, last_score, last_seq = cursor
         beyond = score < last_score if falling else score > last_score
         rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
-    found = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
+    found, known = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
     following = None
     if len(found) > limit:
         last = found[limit - 1]
         is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= as_of
         following = cursors.encode(as_of, last.score if is_decided else _UNDECIDED, last.seq)
-    return page([item_payload(row) for row in found[:limit]], following)
+    return page([item_payload(row, known) for row in found[:limit]], following)
 
 
 def _settled(here: Service, batch: BatchRecord) -> float:
@@ -105,7 +114,8 @@ def _settled(here: Service, batch: BatchRecord) -> float:
         return database_time(connection) - _SETTLED_S
 
 
-def _fetch(here: Service, rows: Select[Any], limit: int) -> list[ItemRecord]:
-    """A page's rows, and one more where there are more."""
+def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges]:
+    """A page's rows, and one more where there are more; and their judges."""
     with here.database.read() as connection:
-        return [ItemRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
+        found = [ItemRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
+        return found, judges.of(connection, found)

@@ -1,5 +1,7 @@
 """The verdict of one item: its logit, calibrated to a score, against the operating point of its batch."""
 
+import math
+
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ItemError
 from shared.lifecycle.claims import Claim
@@ -30,4 +32,11 @@ def decide_item(
         decode_ms=image.decode_ms,
         infer_ms=infer_ms,
         reasons=reasons_for(score, point, prediction.unlike),
+        raw_score=_finite(prediction.logit),
+        unfamiliarity=_finite(prediction.unfamiliarity),
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None

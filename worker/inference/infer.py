@@ -42,7 +42,7 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
                 return False
             done += give_up(runtime, missing)
         failpoints.hit("worker.predicted")
-        recorded = retrying(partial(record, runtime, done, model.artifact.sha256))
+        recorded = retrying(partial(record, runtime, done, model))
     failpoints.hit("worker.recorded")
     wake(runtime.broker, *(batch.batch_id for batch in recorded))
     for delivery_id in (each for batch in recorded for each in batch.deliveries):

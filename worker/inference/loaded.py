@@ -13,6 +13,7 @@ from sqlalchemy import select
 from shared.blobs.store import BlobStore
 from shared.contract.states import Reason
 from shared.errors import ArtifactError
+from shared.lifecycle import judges
 from shared.registry.artifact import Artifact, read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -25,10 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
-    """A logit, and why the guard finds the image unlike those of the model; never unlike without a guard."""
+    """A logit, and by the guard, if the model has one: why the image is unlike those of the model, and how far."""
 
     logit: float
     unlike: tuple[Reason, ...] = ()
+    unfamiliarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,23 @@ class LoadedModel:
     artifact: Artifact
     engine: Engine
     guard: Guard | None = None
+    judge_id: int | None = None
 
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """Predictions for images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
         if self.guard is None:
             return [Prediction(float(logit)) for logit in self.engine.predict(images)]
         logits, features = self.engine.predict_with_features(images)
-        unlike = self.guard.judge(images, features)
-        return [Prediction(float(logit), reasons) for logit, reasons in zip(logits, unlike, strict=True)]
+        unlike, far = self.guard.measure(images, features)
+        return list(map(Prediction, map(float, logits), unlike, far))
 
 
 class LoadedModels:
     """Loads a model version when it is first needed. Thread-safe."""
 
-    def __init__(self, settings: Settings, database: Database, blobs: BlobStore) -> None:
-        self._settings, self._database, self._blobs = settings, database, blobs
+    def __init__(self, settings: Settings, database: Database, blobs: BlobStore, worker: str) -> None:
+        """`worker` is the id of this process, which each judge bears."""
+        self._settings, self._database, self._blobs, self._worker = settings, database, blobs, worker
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
 
@@ -93,7 +97,17 @@ class LoadedModels:
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
         )  # fmt: skip
-        return LoadedModel(artifact, engine, _guard_of(artifact, engine))
+        guard = _guard_of(artifact, engine)
+        with self._database.write() as connection:
+            judge_id = judges.register(
+                connection,
+                worker=self._worker,
+                device=engine.device,
+                engine=engine.name,
+                model_sha256=artifact.sha256,
+                preprocessing_sha256=artifact.preprocessing.sha256,
+            )
+        return LoadedModel(artifact, engine, guard, judge_id)
 
 
 def _guard_of(artifact: Artifact, engine: Engine) -> Guard | None:

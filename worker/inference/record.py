@@ -9,16 +9,21 @@ from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Recorded, Result
 from shared.store import tallies
 from shared.store.tallies import Key, Sum
+from worker.inference.loaded import LoadedModel
 from worker.inference.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
 
-def record(runtime: Runtime, done: Sequence[tuple[Claim, Sequence[Result]]], sha256: str) -> list[Recorded]:
+def record(
+    runtime: Runtime, done: Sequence[tuple[Claim, Sequence[Result]]], model: LoadedModel
+) -> list[Recorded]:
     """Write the results of claimed chunks, except of those whose lease was lost meanwhile."""
     began = time.perf_counter()
     with runtime.database.write() as connection:
-        recorded, lost = verdicts.record(connection, done, model_sha256=sha256)
+        recorded, lost = verdicts.record(
+            connection, done, model_sha256=model.artifact.sha256, judge_id=model.judge_id
+        )
         if lost:
             counters.count(connection, "fenced", len(lost))
     for held in lost:

@@ -41,7 +41,7 @@ class Runtime:
         self.tell = teller(celery, self.broker, settings)
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())
-        self.models = LoadedModels(settings, self.database, self.blobs)
+        self.models = LoadedModels(settings, self.database, self.blobs, self.who.id)
         self.pace, self.tallies = Pace(), Tallies()
         self.heartbeat = Heartbeat(settings, self.database, self.who, self.models, self.pace, self.tallies)
         self.watchdog = Watchdog(self.database, lambda: self.heartbeat.held, settings.item_timeout_s)

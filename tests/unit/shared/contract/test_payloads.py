@@ -19,6 +19,7 @@ from shared.contract.keys import key_payload
 from shared.contract.pages import page
 from shared.contract.predictions import prediction_payload
 from shared.ids import item_id, new_id
+from shared.store.records import JudgeRecord
 
 
 def batch_row(**changed: Any) -> Any:
@@ -43,8 +44,12 @@ def item_row(**changed: Any) -> Any:
         "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
         "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
         "part_id": None, "view": None, "frame": None,
+        "raw_score": 2.2, "review_low": 0.4, "review_high": 0.6, "unfamiliarity": 0.7, "judge_id": 7,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
+
+
+JUDGES = {7: JudgeRecord(7, "wrk_1", "cpu", "onnxruntime", "f" * 64, "e" * 64, 1.0)}
 
 
 def test_a_batch_has_exactly_the_members_of_its_type() -> None:
@@ -91,13 +96,13 @@ def test_links_lead_to_the_service_that_the_client_speaks_to() -> None:
 
 
 def test_an_item_has_exactly_the_members_of_its_type() -> None:
-    shown = item_payload(item_row())
+    shown = item_payload(item_row(), JUDGES)
     assert set(shown) == ItemPayload.__required_keys__
     assert (shown["metadata"], shown["error"]) == ({}, None)
 
 
 def test_a_failed_item_says_why() -> None:
-    shown = item_payload(item_row(status="failed", error_code="corrupt_image", error_detail=None))
+    shown = item_payload(item_row(status="failed", error_code="corrupt_image", error_detail=None), JUDGES)
     assert shown["error"] == {"code": "corrupt_image", "detail": ""}
 
 
@@ -115,7 +120,7 @@ def test_a_failed_item_says_why() -> None:
 def test_confidence_is_the_probability_that_the_prediction_is_right(
     score: float, verdict: str, confidence: float
 ) -> None:
-    shown = prediction_payload(item_row(score=score, verdict=verdict))
+    shown = prediction_payload(item_row(score=score, verdict=verdict), JUDGES)
     assert [shown["probability"], shown["confidence"]] == [score, pytest.approx(confidence)]
     assert shown["prediction"] == shown["item"]["verdict"]
 
@@ -154,7 +159,7 @@ def test_a_page_says_whether_more_follows() -> None:
 
 def cells(row: Any, *, spreadsheet: bool = True) -> dict[str, str]:
     """A line of CSV as a program reads it."""
-    [values] = csv.reader(io.StringIO(csv_line(row, spreadsheet=spreadsheet), newline=""))
+    [values] = csv.reader(io.StringIO(csv_line(row, JUDGES, spreadsheet=spreadsheet), newline=""))
     return dict(zip(CSV_COLUMNS, values, strict=True))
 
 

@@ -16,6 +16,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.BatchEventRecord, tables.BatchEvent),
     (records.ChunkRecord, tables.Chunk),
     (records.ItemRecord, tables.Item),
+    (records.JudgeRecord, tables.Judge),
     (records.PartRecord, tables.Part),
     (records.DeliveryRecord, tables.Delivery),
     (records.EndpointRecord, tables.WebhookEndpoint),
