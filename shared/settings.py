@@ -25,6 +25,7 @@ _SERVICE_NAME = re.compile(
     r"GONOGO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _PUBLIC_URL = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~-]+)*/?", re.ASCII)
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
 _SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
@@ -85,6 +86,9 @@ class Settings:
     )
     trusted_proxies: str = _setting(
         "", "networks of proxies whose X-Forwarded-* headers count: CIDRs, comma-separated"
+    )
+    cors_origins: str = _setting(
+        "", "origins whose pages may call the API with a key: https://host:port, comma-separated; empty: none"
     )
     max_wait_s: float = _setting(
         60.0, "longest time that a poll is held; less than the read timeout of a proxy in front"
@@ -199,6 +203,12 @@ class Settings:
             raise SettingsError(
                 f"{PREFIX}PUBLIC_URL must be like https://host:port/path, without a query, not {self.public_url!r}"
             )
+        wrong = [origin for origin in self.origins if not _ORIGIN.fullmatch(origin)]
+        if wrong:
+            raise SettingsError(
+                f"{PREFIX}CORS_ORIGINS must name origins like https://host:port in lower case, without a path,"
+                f" not {wrong[0]!r}"
+            )
         if self.metrics_address and self.metrics_at is None:
             raise SettingsError(
                 f"{PREFIX}METRICS_ADDRESS must be host:port with a port other than {PREFIX}PORT's, such as"
@@ -220,6 +230,11 @@ class Settings:
                 f"{PREFIX}HEARTBEAT_S ({self.heartbeat_s:g}) must be less than {PREFIX}LEASE_S ({self.lease_s:g}):"
                 " a lease that no heartbeat renews ends while its worker works"
             )
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins of other sites whose pages may call the API."""
+        return frozenset(each.strip() for each in self.cors_origins.split(",") if each.strip())
 
     @property
     def metrics_at(self) -> tuple[str, int] | None:

@@ -31,7 +31,7 @@ from web.api import (
     steering,
     workers,
 )
-from web.http import precheck, problems, rate_limits
+from web.http import allowed_methods, precheck, problems, rate_limits
 from web.http.known_keys import KnownKeys
 from web.http.rate_limits import RateLimits
 from web.http.refused import RefusedKeys
@@ -94,6 +94,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(Parked, _park)
     app.wsgi_app = BlockingWaits(app.wsgi_app, waiting.wakes)  # type: ignore[method-assign]
     app.before_request(_begin)
+    allowed_methods.install(app)
     precheck.install(app)
     app.after_request(_end)
     return app

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shared.cli.output import Progress, printable
@@ -92,3 +95,17 @@ def follow(client: Client, batch_id: str, *, timeout_s: float | None = None) -> 
         progress.show(batch["progress"], progress_text(batch))
     progress.show(batch["progress"], progress_text(batch), final=True)
     return batch
+
+
+@contextlib.contextmanager
+def watched(batch_id: str) -> Iterator[None]:
+    """Say that the service goes on with the batch where a person or a timeout ends the waiting inside."""
+    try:
+        yield
+    except (KeyboardInterrupt, TimeoutError):
+        print(
+            f"\nThe service goes on with {batch_id}. Follow it: gonogo watch {batch_id}. "
+            f"Stop it: gonogo cancel {batch_id}.",
+            file=sys.stderr,
+        )
+        raise

@@ -21,10 +21,12 @@ Broken = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The functions that are told how far a submission is, and that its connection broke, so far, for this reason."""
+    """The functions that are told how far a submission is, that its connection broke, so far, for this reason, and the
+    id of the draft that takes its parts."""
 
     progress: Progress | None = None
     broken: Broken | None = None
+    opened: Callable[[str], None] | None = None
 
     def call(
         self, wire: Transport, path: str, body: Multipart, before: int, total: int, key: str = ""
@@ -61,6 +63,8 @@ def submit_in_parts(
         made = wire.call("POST", "/v1/batches?draft=true", body=form, headers={"Idempotency-Key": key}).json()
     else:
         made = wire.call("GET", f"/v1/batches/{quote(resume, safe='')}").json()
+    if told.opened is not None:
+        told.opened(made["id"])
     path = f"/v1/batches/{quote(made['id'], safe='')}"
     arrived = [range(first, last + 1) for first, last in made.get("draft", {}).get("part_numbers", [])]
     sent, parts = 0, body.split(part_bytes, _PART_IMAGES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,8 +38,8 @@ class Submissions:
         progress: Progress | None = None,
         skipped: Skipped | None = None,
         broken: Broken | None = None,
-        part_bytes: int = PART_BYTES,
-        parts_from: int = PARTS_FROM,
+        opened: Callable[[str], None] | None = None,
+        part_bytes: int | None = None,
         resume: str | None = None,
     ) -> BatchPayload:
         """Send files, folders (the images below them, by content) and (name, bytes), or one zip or tar.
@@ -48,8 +48,9 @@ class Submissions:
         `skipped(name, reason)` is called for each file of a folder that is not sent. Every try carries the same
         Idempotency-Key, so that a try after a broken connection does not make a second batch.
 
-        From `parts_from` bytes on, images are sent in parts of `part_bytes`: a broken connection costs one part, and
-        `broken(sent, total, reason)` is called. `resume` names such a batch that this client or another left open.
+        With `part_bytes`, and from 256 MiB on in any case, images are sent in parts to a draft, whose id `opened` is
+        told. A broken connection costs one part, and `broken(sent, total, reason)` is called. `resume` names such a
+        draft that this client or another left open; the files and `part_bytes` must be the same.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
@@ -61,13 +62,14 @@ class Submissions:
         if text is not None:
             body.add_field("manifest", text, manifest_kind(text))
         add_sources(body, sources, skipped)
-        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken)
-        if resume is None and (body.has_archive or body.length < parts_from):
-            return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
-        if body.has_archive:
+        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken, opened)
+        asks_for_parts = resume is not None or part_bytes is not None
+        if body.has_archive and asks_for_parts:
             raise UnusableInput("an archive is sent in one request: only images are sent in parts")
+        if not asks_for_parts and (body.has_archive or body.length < PARTS_FROM):
+            return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
         return submit_in_parts(
-            self._wire, body, asked, text, told, key=key, part_bytes=part_bytes, resume=resume
+            self._wire, body, asked, text, told, key=key, part_bytes=part_bytes or PART_BYTES, resume=resume
         )
 
     def submit_inputs(

@@ -44,7 +44,6 @@ def test_an_upload_cut_five_times_ends_with_every_item_once(
             list(images.items()),
             {"priority": "low"},
             manifest=manifest,
-            parts_from=0,
             part_bytes=size // 6,
             progress=lambda sent, _: moved.append(sent),
             broken=lambda *how_far: told.append(how_far),
@@ -76,9 +75,7 @@ def test_a_submission_whose_client_ended_is_taken_up(
 
     with client(app, port) as first:
         with pytest.raises(KeyboardInterrupt):
-            first.submit(
-                list(files.items()), {"priority": "low"}, parts_from=0, part_bytes=size // 8, progress=stop
-            )
+            first.submit(list(files.items()), {"priority": "low"}, part_bytes=size // 8, progress=stop)
         (left,) = first.batches(status="draft", limit=1)
         ended.append(left["id"])
     assert 0 < left["counts"]["total"] < len(files)

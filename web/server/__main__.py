@@ -15,6 +15,7 @@ from shared.settings import Settings
 from web.server.access_log import AccessLog, Lines
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
+from web.server.cross_origin import CrossOrigin
 from web.server.front import Front
 from web.server.metrics_address import MetricsAddress
 
@@ -70,7 +71,9 @@ def main() -> None:
     service: Service = app.extensions["gonogo"]
     limits, front = Limits(threads=settings.web_threads), Front.of(settings)
     bridge = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
-    served = bridge if settings.metrics_at is None else MetricsAddress(bridge, settings.metrics_at[1])
+    origins = settings.origins
+    served: Any = CrossOrigin(bridge, origins) if origins else bridge
+    served = served if settings.metrics_at is None else MetricsAddress(served, settings.metrics_at[1])
     lines = _lines(settings.access_log)
     config.app = served if lines is None else AccessLog(served, lines)
     # All that is loaded now lives as long as the process: a collection that walks it would halt every request.

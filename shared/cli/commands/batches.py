@@ -8,7 +8,7 @@ import json
 import click
 
 from shared.cli import service
-from shared.cli.batch_text import describe, follow, lost, outcome_status, standing
+from shared.cli.batch_text import describe, follow, lost, outcome_status, standing, watched
 from shared.cli.output import print_json, print_table
 
 
@@ -58,7 +58,7 @@ def status(where: service.Where, as_json: bool, batch: str | None, state: str | 
 @service.as_json
 def watch(where: service.Where, as_json: bool, batch: str, timeout: float | None) -> int:
     """Follow a batch until it has finished."""
-    with service.open_client(where, patience_s=60.0) as client:
+    with service.open_client(where, patience_s=60.0) as client, watched(batch):
         if not as_json:
             finished = follow(client, batch, timeout_s=timeout)
             print(describe(finished))

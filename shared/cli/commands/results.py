@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -48,6 +49,8 @@ def results(
     """
     chosen = "ndjson" if as_json else format
     kind = format_of(output, chosen) if output else chosen or "csv"
+    if output:
+        check_place(output)
     with service.open_client(where) as client:
         if output:
             whole = save_results(client, batch, kind, output, spreadsheet=spreadsheet)
@@ -66,6 +69,17 @@ def format_of(output: Path, asked: str | None = None) -> str:
     if by_suffix and asked and by_suffix != asked:
         raise service.Usage(f"--output {output.name!r} is to hold {by_suffix}, but {asked} is asked for")
     return by_suffix or asked or ""
+
+
+def check_place(output: Path) -> None:
+    """Raise Usage where no file of this name can be written, before anything is sent or read."""
+    folder = output.parent
+    if not folder.is_dir():
+        raise service.Usage(f"--output {output}: there is no folder {folder}")
+    if output.is_dir():
+        raise service.Usage(f"--output {output} is a folder: name a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise service.Usage(f"--output {output}: no permission to write in {folder}")
 
 
 def save_results(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from shared.cli import service
-from shared.cli.batch_text import describe, follow, outcome_status
-from shared.cli.commands.results import format_of, save_results
+from shared.cli.batch_text import describe, follow, outcome_status, watched
+from shared.cli.commands.results import check_place, format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
 from shared.contract.options import LABELS, descriptions, wrong_secret
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _ABOUT = descriptions()
 
 
+_FOR_NOW = (429, 502, 503, 504)
 _TEXTS = ("name", *LABELS, "model")
 
 
@@ -59,6 +61,12 @@ def _help(option: str) -> str:
 @click.option(
     "--resume", metavar="BATCH", help="Go on with a batch whose sending ended, with the same files."
 )
+@click.option(
+    "--part-mb",
+    type=click.IntRange(min=1),
+    metavar="MB",
+    help="Send in parts of this size, for a poor connection (without it: of 32 MB, from 256 MB on).",
+)
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
 @click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
 @click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
@@ -89,6 +97,7 @@ def submit(
     output: Path | None,
     manifest: Path | None,
     resume: str | None,
+    part_mb: int | None,
     **asked: Any,
 ) -> int:
     """Send images (files, or folders with everything below them) or one zip or tar as one batch.
@@ -97,9 +106,12 @@ def submit(
     """
     options = _options(**asked)
     format = format_of(output) if output is not None else ""
+    if output is not None:
+        check_place(output)
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
-        try:
+        with _sending(resume) as opened, contextlib.ExitStack() as at_end:
+            at_end.callback(left_out.say)
             batch = client.submit(
                 paths,
                 options,
@@ -107,10 +119,10 @@ def submit(
                 progress=_sent(),
                 skipped=left_out.add,
                 broken=_broken,
+                opened=opened.append,
                 resume=resume,
+                part_bytes=None if part_mb is None else part_mb * 2**20,
             )
-        finally:
-            left_out.say()
         secret = batch.get("webhook_secret")
         if secret and not as_json:  # at once: the waiting may be interrupted
             print(f"webhook secret (shown once): {secret}", file=sys.stderr)
@@ -125,17 +137,30 @@ def submit(
 
 
 def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> BatchPayload:
-    """Follow the batch; when the person or the timeout ends the waiting, say that the service goes on."""
-    batch_id = batch["id"]
+    with watched(batch["id"]):
+        print(f"batch {batch['id']}: {batch['counts']['total']} items", file=sys.stderr)
+        return follow(client, batch["id"], timeout_s=timeout_s)
+
+
+@contextlib.contextmanager
+def _sending(resume: str | None) -> Iterator[list[str]]:
+    """Collects the id of the draft that takes the parts; says what is left of a sending that ends too early."""
+    opened = [] if resume is None else [resume]
     try:
-        print(f"batch {batch_id}: {batch['counts']['total']} items", file=sys.stderr)
-        return follow(client, batch_id, timeout_s=timeout_s)
-    except (KeyboardInterrupt, TimeoutError):
-        print(
-            f"\nThe service goes on with {batch_id}. Follow it: gonogo watch {batch_id}. "
-            f"Stop it: gonogo cancel {batch_id}.",
-            file=sys.stderr,
-        )
+        yield opened
+    except BaseException as error:
+        goes_on = isinstance(error, KeyboardInterrupt) or getattr(error, "status", 503) in _FOR_NOW
+        if opened and goes_on:
+            print(
+                f"\n{opened[0]} keeps the parts that arrived. Go on: the same command with --resume {opened[0]}. "
+                f"Give it up: gonogo delete {opened[0]}.",
+                file=sys.stderr,
+            )
+        elif isinstance(error, KeyboardInterrupt):
+            print(
+                "\nThe service keeps a submission where all of it has arrived: see gonogo status.",
+                file=sys.stderr,
+            )
         raise
 
 

@@ -55,8 +55,8 @@ def test_a_rotation_sends_two_signatures_and_either_will_do() -> None:
         ({"Webhook-Signature": ""}, BODY),
         ({"Webhook-Signature": "v1,AAAA é"}, BODY),
         ({"Webhook-Signature": headers(secret=OTHER)["Webhook-Signature"]}, BODY),
-        (headers(at=time.time() - 301), BODY),
-        (headers(at=time.time() + 320), BODY),
+        (headers(at=time.time() - 3600), BODY),
+        (headers(at=time.time() + 3600), BODY),
     ],
 )
 def test_any_other_message_is_refused(changed: dict[str, str], body: bytes) -> None:
