@@ -25,6 +25,9 @@ class Tags(NamedTuple):
     metadata: dict[str, Any] | None = None
 
 
+_NO_TAGS = Tags()
+
+
 def _is_small(metadata: dict[str, Any]) -> str | None:
     small = len(json.dumps(metadata)) <= MAX_ITEM_METADATA_BYTES
     return None if small else f"the metadata of an image may have {MAX_ITEM_METADATA_BYTES} bytes of JSON"
@@ -62,6 +65,7 @@ MANIFEST_COLUMNS = ("filename", *Tags._fields)
 
 def tags_of(given: TagOptions) -> Tags:
     """The tags of an image; an empty metadata object counts as none."""
-    return Tags(
+    made = Tags(
         given.get("custom_id"), given.get("part_id"), given.get("view"), given.get("metadata") or None
     )
+    return _NO_TAGS if made == _NO_TAGS else made  # a million lines may have none

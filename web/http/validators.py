@@ -83,7 +83,7 @@ def check(kind: Any, value: Any, place: Place) -> Any:
 
 
 def _of_pydantic(error: ErrorDetails, place: Place) -> ErrorEntry:
-    pointer = "".join(f"/{json_text.escaped(part)}" for part in error["loc"])
+    pointer = json_text.pointer(error["loc"])
     detail = {"extra_forbidden": "unknown name", "missing": "it is required"}.get(error["type"], error["msg"])
     return _entry(pointer, detail.removeprefix("Value error, "), place)
 

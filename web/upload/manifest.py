@@ -1,8 +1,8 @@
 """A manifest meets the images: each line belongs to the image of its name, in the order of the lines."""
 
 import hashlib
+import heapq
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
@@ -10,7 +10,7 @@ from operator import attrgetter
 from shared.contract.manifests import Tags
 from shared.contract.problems import ErrorEntry
 from shared.lifecycle.tagging import Stored
-from web.upload.manifest_text import Line, read_lines, refused
+from web.upload.manifest_text import MAX_ERRORS, Line, read_lines, refused
 
 
 class Manifest:
@@ -22,14 +22,23 @@ class Manifest:
 
     def __init__(self, data: bytes, most: int) -> None:
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._by_name: defaultdict[str, list[Line]] = defaultdict(list)
+        # A list for each of a million names would take half as much memory again.
+        self._by_name: dict[str, Line | list[Line]] = {}
         for line in reversed(read_lines(data, most)):
-            self._by_name[_key(line.filename)].append(line)
+            there = self._by_name.setdefault(_key(line.filename), line)
+            if isinstance(there, list):
+                there.append(line)
+            elif there is not line:
+                self._by_name[_key(line.filename)] = [there, line]
 
     def take(self, filename: str) -> Tags | None:
         """The tags of the next image of this name."""
-        lines = self._by_name.get(_key(filename))
-        return lines.pop().tags if lines else None
+        key = _key(filename)
+        there = self._by_name.get(key)
+        if isinstance(there, list):
+            return there.pop().tags if there else None
+        self._by_name.pop(key, None)
+        return None if there is None else there.tags
 
     def take_late(self, items: Iterable[Stored]) -> dict[int, Tags]:
         """The tags of items that came before the manifest, by their place in the batch."""
@@ -42,9 +51,9 @@ class Manifest:
 
     def check_taken(self) -> None:
         """Raise 422 for the lines that name no image of the submission."""
-        left = sorted(line for lines in self._by_name.values() for line in lines)
-        if left:
-            raise refused([_unknown(line) for line in left])
+        left = (line for there in self._by_name.values() for line in _listed(there))
+        if first := heapq.nsmallest(MAX_ERRORS, left):
+            raise refused([_unknown(line) for line in first])
 
 
 def of_frame(tags: Tags, number: int, frames: int) -> Tags:
@@ -52,6 +61,10 @@ def of_frame(tags: Tags, number: int, frames: int) -> Tags:
     if frames == 1 or tags.custom_id is None:
         return tags
     return tags._replace(custom_id=f"{tags.custom_id}#{number}")
+
+
+def _listed(there: Line | list[Line]) -> list[Line]:
+    return there if isinstance(there, list) else [there]
 
 
 def _key(filename: str) -> str:

@@ -9,11 +9,15 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
+from web.http.problems import HttpProblem
 from web.upload import names
 from web.upload.members import UNSAFE, Member
 from web.upload.parsing import Unreadable, edge
 
 _BLOCK, _READ = tarfile.BLOCKSIZE, 2**18
+_LENGTH_DIGITS = 6
+_MOST_RECORDS = 1000  # of one extended header: archivers write a handful
+_HEADERS_AN_ITEM = 3  # an image, its extended header and a file next to it
 _MAX_HEADER_BYTES = 2**16  # of one extended header: a name of 1,000 characters needs 4 KB
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _ZEROS = bytes(_BLOCK)
@@ -27,17 +31,26 @@ _DATALESS = (
 )
 
 
-def members(file: IO[bytes], encoding: str, count: Callable[[int], None]) -> Iterator[Member]:
+def members(
+    file: IO[bytes], encoding: str, count: Callable[[int], None], most_items: int
+) -> Iterator[Member]:
     """Every member that is no folder. `count` is told of all unpacked bytes, and raises if there are too many.
 
-    Raises Unreadable where the archive is damaged, ends before both blocks of its end marker, or goes on after it.
+    Raises Unreadable where the archive is damaged, ends before both blocks of its end marker, or goes on after it; 413
+    for far more headers than `most_items` need: a megabyte of gzip holds two million of them.
     """
+    headers = 0
     file.seek(0)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     stream = _Stream(gzip.GzipFile(fileobj=file) if is_gzip else file, count)
     extended: dict[bytes, bytes] = {}
     while (block := stream.block()) != _ZEROS:
+        headers += 1
+        if headers > _HEADERS_AN_ITEM * most_items:
+            raise HttpProblem(
+                413, "too_many_items", f"a tar may have {_HEADERS_AN_ITEM * most_items} members and headers"
+            )
         with edge():
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if header.type in _PAX:
@@ -77,15 +90,20 @@ def _member(
 def _pax(data: bytes) -> dict[bytes, bytes]:
     """The records `LENGTH KEY=VALUE\\n` of an extended header."""
     records = {}
-    while data and data[0]:
-        length, _, _ = data.partition(b" ")
-        end = int(length) if length.isdigit() else 0
-        record = data[len(length) + 1 : end]
-        if not len(length) < end <= len(data) or not record.endswith(b"\n") or b"=" not in record:
+    # `at`, not a slice of what is left: that would copy it for each record, and a record may have five bytes.
+    at = number = 0
+    while at < len(data) and data[at]:
+        length = data[at : at + _LENGTH_DIGITS].partition(b" ")[0]
+        end = at + int(length) if length.isdigit() else at
+        record = data[at + len(length) + 1 : end]
+        if not len(length) < end - at <= len(data) - at or not record.endswith(b"\n") or b"=" not in record:
             raise Unreadable("an extended header is damaged")
         key, _, value = record[:-1].partition(b"=")
         records[key] = value
-        data = data[end:]
+        at = end
+        number += 1
+        if number > _MOST_RECORDS:
+            raise Unreadable(f"an extended header has more than {_MOST_RECORDS} records")
     return records
 
 

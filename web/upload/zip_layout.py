@@ -12,10 +12,11 @@ from web.upload.parsing import Unreadable
 
 # zipfile keeps the directory and an object for each entry in memory: about 600 bytes for a short name.
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 100_000, 2**24
+MAX_EXTRA_BYTES = 2**13  # of an entry: times, owners, and a name in UTF-8 need less than 5 kB
 _END, _END_BYTES, _MAX_COMMENT = b"PK\x05\x06", 22, 2**16
 # The zip64 record and the locator behind it.
 _END64, _END64_BYTES, _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x06", 56, b"PK\x06\x07", 20
-_ENTRY, _LOCAL, _LOCAL_BYTES = b"PK\x01\x02", b"PK\x03\x04", 30
+_ENTRY, _ENTRY_BYTES, _LOCAL, _LOCAL_BYTES = b"PK\x01\x02", 46, b"PK\x03\x04", 30
 _DESCRIPTOR_FLAG, _ENCRYPTED_FLAG = 0x8, 0x1
 # Between two members may lie a data descriptor, which has 12 to 24 bytes, and zeros that align the next member. The
 # header alone of a hidden member has 30 bytes.
@@ -51,12 +52,25 @@ def directory(file: IO[bytes]) -> Directory:
     if found.size > MAX_DIRECTORY_BYTES:
         raise _too_many()
     file.seek(max(0, found.end - found.size))
-    if file.read(found.size).count(_ENTRY) > MAX_MEMBERS:
-        raise _too_many()
+    _check_entries(file.read(found.size))
     if tail[at + _END_BYTES + comment :].strip(b"\0") or _LOCAL in tail[at:]:
         raise Unreadable("more bytes follow its end; send each archive by itself")
     file.seek(0)
     return found
+
+
+def _check_entries(directory: bytes) -> None:
+    """Refuse a directory that is costly to read: zipfile copies the extra fields of an entry once for each field."""
+    if directory.count(_ENTRY) > MAX_MEMBERS:
+        raise _too_many()
+    at = 0
+    while directory.startswith(_ENTRY, at) and len(directory) - at >= _ENTRY_BYTES:
+        name, extra, comment = struct.unpack_from("<3H", directory, at + 28)
+        if extra > MAX_EXTRA_BYTES:
+            raise Unreadable(
+                f"a member has {extra} bytes of extra fields; at most {MAX_EXTRA_BYTES} are read"
+            )
+        at += _ENTRY_BYTES + int(name) + int(extra) + int(comment)
 
 
 def _zip64(file: IO[bytes], plain: Directory) -> Directory:
