@@ -21,6 +21,7 @@ from web.api import (
     audit,
     batches,
     drafts,
+    events,
     health,
     items,
     model_versions,
@@ -36,6 +37,7 @@ from web.http.known_keys import KnownKeys
 from web.http.rate_limits import RateLimits
 from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
+from web.live.feeds import Feeds
 from web.live.waiting import WaitingRoom
 from web.live.waits import FACTS, PARKED, BlockingWaits, Parked
 from web.openapi import document
@@ -48,6 +50,7 @@ _RESOURCES = (
     batches,
     drafts,
     steering,
+    events,
     items,
     parts,
     predict,
@@ -79,6 +82,7 @@ def create_app(settings: Settings) -> Flask:
         celery=celery,
         announcer=Announcer(settings, celery),
         waiting=waiting,
+        feeds=Feeds(database, waiting.wakes),
         capacity=Capacity(settings, database, blobs),
         known_keys=KnownKeys(database),
         refused_keys=RefusedKeys(database),

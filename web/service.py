@@ -20,6 +20,7 @@ from web.http.known_keys import KnownKeys
 from web.http.rate_limits import RateLimits
 from web.http.refused import RefusedKeys
 from web.live.announcer import Announcer
+from web.live.feeds import Feeds
 from web.live.waiting import WaitingRoom
 from web.upload.capacity import Capacity
 
@@ -32,6 +33,7 @@ class Service:
     celery: Celery
     announcer: Announcer
     waiting: WaitingRoom
+    feeds: Feeds
     capacity: Capacity
     known_keys: KnownKeys
     refused_keys: RefusedKeys
@@ -65,9 +67,9 @@ class Service:
     def _send_delivery(self, delivery_id: str) -> None:
         self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 
-    def batch_payload(self, row: BatchRecord, base: str) -> BatchPayload:
-        """A batch as the contract shows it, links included."""
-        return batch_payload(row, model=self.model_ref(row.model_id), base=base)
+    def batch_payload(self, row: BatchRecord, base: str, at: float | None = None) -> BatchPayload:
+        """A batch as the contract shows it, links included; `at` is when the row was so, by default now."""
+        return batch_payload(row, model=self.model_ref(row.model_id), base=base, at=at)
 
 
 def service() -> Service:

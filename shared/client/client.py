@@ -21,6 +21,7 @@ from shared.client.access import Access
 from shared.client.batches import Batches
 from shared.client.drafts import Drafts
 from shared.client.errors import ApiError, Unreachable, UnusableInput
+from shared.client.events import Events
 from shared.client.health import Health
 from shared.client.model_versions import ModelVersions
 from shared.client.results import Results
@@ -31,7 +32,7 @@ from shared.contract.options import Options
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 
 
-class Client(Submissions, Drafts, Batches, Results, ModelVersions, Access, Health):
+class Client(Submissions, Drafts, Batches, Events, Results, ModelVersions, Access, Health):
     """A service and a key."""
 
     def __init__(

@@ -124,8 +124,10 @@ class BatchPayload(TypedDict):
     ]
 
 
-def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str = "") -> BatchPayload:
-    """A batch from its row; `model` and `base` (the service's URL, for links) are known to the web only."""
+def batch_payload(
+    row: BatchRecord, *, model: ModelRef | None = None, base: str = "", at: float | None = None
+) -> BatchPayload:
+    """A batch from its row. `base` is the service's URL, for links; `at` is when the row was so, by default now."""
     done = row.total - row.queued - row.processing
     return {
         "id": row.id,
@@ -154,7 +156,7 @@ def batch_payload(row: BatchRecord, *, model: ModelRef | None = None, base: str 
         "warnings": [cast(BatchWarning, warning) for warning in (*doubts(row), *row.warnings)],
         "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
-        "eta": _eta(row),
+        "eta": _eta(row, now() if at is None else at),
         "name": row.name,
         "lot": row.lot,
         "order": row.order,
@@ -189,6 +191,7 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "self": this,
         "items": f"{this}/items",
         "results": f"{this}/results",
+        "events": f"{this}/events",
         "parts": f"{this}/parts",
         "cancel": f"{this}/cancel",
         "pause": f"{this}/pause",
@@ -203,7 +206,7 @@ def _blocked(row: BatchRecord) -> Blocked | None:
     return None if why is None else {"code": why["code"], "detail": why["detail"], "since": why["since"]}
 
 
-def _eta(row: BatchRecord) -> Eta | None:
+def _eta(row: BatchRecord, at: float) -> Eta | None:
     """When the batch will have ended, and the speed of its verdicts so far.
 
     A failed item has taken a worker's time and counts for the end; an image that got no verdict, like a cancelled
@@ -213,6 +216,6 @@ def _eta(row: BatchRecord) -> Eta | None:
     if row.started_at is None or not looked_at or row.status == BatchStatus.PAUSED:
         return None
     ended = row.finished_at is not None
-    elapsed = max((row.finished_at or now()) - row.started_at, 0.001)
-    finish = None if ended else rfc3339(now() + (row.queued + row.processing) * elapsed / looked_at)
+    elapsed = max((row.finished_at or at) - row.started_at, 0.001)
+    finish = None if ended else rfc3339(at + (row.queued + row.processing) * elapsed / looked_at)
     return {"finish_at": finish, "items_per_second": round(row.succeeded / elapsed, 1)}

@@ -58,7 +58,7 @@ REQUEST_CODES = {
     "unknown_model": "No model version has this id or name, or none is active.",
     "unknown_part": "The form has a part that this path does not know.",
     "unknown_scope": f"A key's scopes are some of {', '.join(SCOPES)}.",
-    "unsupported_format": "Results come as ndjson or csv.",
+    "unsupported_format": "The path has no form that the Accept header asks for; the detail names those it has.",
     "unsupported_media_type": "This path does not take this Content-Type.",
     "upload_lost": "The upload went quiet for too long and was given up, or a retry of it took over.",
     "wrong_state": "The object is in a state that does not allow this.",

@@ -113,9 +113,11 @@ def fingerprint(connection: Connection, batch_id: str, number: int) -> str | Non
     return connection.scalar(query)
 
 
-def arrived(connection: Connection, batch_id: str) -> list[int]:
-    """The numbers of the parts that have arrived."""
+def arrived(connection: Connection, batch_id: str, at: float | None = None) -> list[int]:
+    """The numbers of the parts that have arrived, or that had arrived at a time."""
     query = select(DraftPart.number).where(DraftPart.batch_id == batch_id).order_by(DraftPart.number)
+    if at is not None:
+        query = query.where(DraftPart.created_at <= at)
     return list(connection.scalars(query))
 
 

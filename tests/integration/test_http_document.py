@@ -26,6 +26,7 @@ from shared.store.tables import Chunk, Item, Worker
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.forms import image_parts
+from web.live import streams
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -45,8 +46,13 @@ class _Silent(WSGIRequestHandler):
 
 
 @pytest.fixture
-def served(tmp_path: Path, artifact: Path, broker_url: str) -> Iterator[tuple[Application, str, Any]]:
+def served(
+    tmp_path: Path, artifact: Path, broker_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Application, str, Any]]:
     """An installation behind a real socket, with a worker; and the statuses that each operation answered."""
+    # A stream of a batch that runs goes on for longer than a generated request may take: it ends after a moment.
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr("web.api.events.lasting", lambda _scope: lambda: False)
     statuses: defaultdict[str, Counter[int]] = defaultdict(Counter)
     with application(tmp_path, artifact, broker_url) as app:
 

@@ -58,13 +58,29 @@ def may(key: ApiKeyRecord, scope: str) -> bool:
     return allows(key.scopes, scope)
 
 
-def _bearer() -> ApiKeyRecord | None:
+def lasting(scope: str) -> Callable[[], bool]:
+    """A function that says whether the caller may still do what it was admitted for: for an answer that takes long."""
+    known, secret, token = service().known_keys, _secret(), cookies.token(request)
+
+    def may_go_on() -> bool:
+        key = known.by_secret(secret) if secret is not None else known.by_session(token or "")
+        return key is not None and may(key, scope)
+
+    return may_go_on
+
+
+def _secret() -> str | None:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+def _bearer() -> ApiKeyRecord | None:
+    secret = _secret()
+    if secret is None:
         return None
-    key = service().known_keys.by_secret(secret.strip())
+    key = service().known_keys.by_secret(secret)
     if key is None:
-        _refuse(secret.strip())
+        _refuse(secret)
     return key
 
 

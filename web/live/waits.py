@@ -22,11 +22,14 @@ _KEYS_REMEMBERED = 10_000
 
 
 class Parked(Exception):
-    """Raised by a view that has to wait: call it again once `key` is told, or at `until` (monotonic seconds)."""
+    """Raised by a view that has to wait: call it again once `key` is told, or at `until` (monotonic seconds).
 
-    def __init__(self, key: str, until: float) -> None:
+    A stream yields it in place of a block. It may ask for a pause: `not_before` holds although the key is told.
+    """
+
+    def __init__(self, key: str, until: float, *, not_before: float = 0.0) -> None:
         super().__init__(key)
-        self.key, self.until = key, until
+        self.key, self.until, self.not_before = key, until, not_before
 
 
 class Wakes:
@@ -68,6 +71,11 @@ class Wakes:
                 waiting.discard(wake)
                 if not waiting:
                     del self._waiting[key]
+
+    def told(self, key: str) -> int:
+        """The sequence at which the key was told last; 0 where that is not remembered."""
+        with self._lock:
+            return self._told.get(key, 0)
 
     def waiting(self) -> int:
         """How many requests wait now."""
@@ -114,12 +122,13 @@ class BlockingWaits:
     def _stream(self, body: Iterable[Any]) -> Iterable[bytes]:
         if isinstance(body, list):
             return body
-        return _Unparked(body, self._wait)
+        return _Unparked(body, self._wait, self._wakes)
 
     def _wait(self, parked: Parked, since: int) -> None:
         woken = threading.Event()
         self._wakes.add(parked.key, since, woken.set)
         try:
+            time.sleep(max(0.0, parked.not_before - time.monotonic()))
             woken.wait(max(0.0, min(parked.until - time.monotonic(), SLOW_CHECK_S)))
         finally:
             self._wakes.discard(parked.key, woken.set)
@@ -128,18 +137,19 @@ class BlockingWaits:
 class _Unparked:
     """A streamed body whose waits are sat out in the thread that reads it."""
 
-    def __init__(self, body: Iterable[Any], wait: Callable[[Parked, int], None]) -> None:
-        self._body, self._blocks, self._wait = body, iter(body), wait
+    def __init__(self, body: Iterable[Any], wait: Callable[[Parked, int], None], wakes: Wakes) -> None:
+        self._body, self._blocks, self._wait, self._wakes = body, iter(body), wait, wakes
 
     def __iter__(self) -> "_Unparked":
         return self
 
     def __next__(self) -> bytes:
-        block: Any = next(self._blocks)
-        while isinstance(block, Parked):
-            self._wait(block, -1)
-            block = next(self._blocks)
-        return bytes(block)
+        while True:
+            since = self._wakes.sequence
+            block: Any = next(self._blocks)
+            if not isinstance(block, Parked):
+                return bytes(block)
+            self._wait(block, since)
 
     def close(self) -> None:
         """Close the body that is behind this one."""

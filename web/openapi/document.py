@@ -45,6 +45,7 @@ _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
     "steering": "Pause a batch, go on with it, and judge its failed items again.",
     "drafts": "A batch that is made by several requests.",
+    "events": "The changes of a batch, as they come.",
     "items": "A position in a batch, with its verdict.",
     "parts": "All views of one part, with their common verdict.",
     "predict": "An image, answered at once.",

@@ -49,12 +49,12 @@ def tag(batch_id: str, version: int) -> str:
     return f"{batch_id}-{version}"
 
 
-def shown(here: Service, row: BatchRecord, base: str) -> BatchPayload:
-    """A batch as the contract shows it; `base` is the service's URL, for the links."""
-    payload = here.batch_payload(row, base)
+def shown(here: Service, row: BatchRecord, base: str, at: float | None = None) -> BatchPayload:
+    """A batch as the contract shows it; `base` is the service's URL, for the links. `at`: when the row was so."""
+    payload = here.batch_payload(row, base, at)
     if row.status == BatchStatus.DRAFT:
         with here.database.read() as connection:
-            numbers = drafts.arrived(connection, row.id)
+            numbers = drafts.arrived(connection, row.id, at)
         payload["draft"] = draft_payload(numbers, row.upload_lease_until)
     return payload
 

@@ -17,6 +17,7 @@ from io import BytesIO
 from typing import Any
 
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
+from web.server.answers import Answer
 from web.server.bodies import BodyBroken, BodyPipe
 from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
@@ -38,6 +39,7 @@ UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
 LEAST_BYTES_PER_S = (
     200  # of a body, on average; a client that sends a byte now and then holds a place for ever
 )
+EVENTS_AT_ONCE = 2  # streams of events that look at a time; each look is short
 LOOKS_AT_ONCE = (
     2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
 )
@@ -51,20 +53,12 @@ class Limits:
     threads: int = 64
     upload_slots: int = 32
     stream_slots: int = 64  # answers that are computed while they are sent; each holds two blocks in memory
+    event_streams: int = 10_000  # open at a time; each holds some memory, and no thread while it waits
     small_body_bytes: int = 2**20  # on routes that do not stream their body
     quiet_s: float = 30.0  # between two blocks of a body
     slot_quiet_s: float = 2.0  # after which a transfer gives its slot up to another
     write_s: float = 30.0  # until the client has read what was sent
     queued_requests: int = 512  # that wait for a thread, over which the answer is 503
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The status, headers and body of one call of the view."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: Iterable[Any]
 
 
 class Bridge:
@@ -85,6 +79,9 @@ class Bridge:
         self._health_threads = ThreadPoolExecutor(2, "health")
         # Few: a block of a stream is computed, and many at once would keep the event loop from the interpreter.
         self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
+        # Of their own, so that exports do not hold events up.
+        self._event_threads = ThreadPoolExecutor(EVENTS_AT_ONCE, "events")
+        self._event_streams = 0
         self._queued = 0
         self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
@@ -227,8 +224,9 @@ class Bridge:
                 loop.call_soon_threadsafe(woken.set)
 
         self._wakes.add(parked.key, since, wake)
-        left = min(parked.until - time.monotonic(), slow_check_s(self._wakes.waiting()))
         try:
+            await asyncio.sleep(max(0.0, parked.not_before - time.monotonic()))
+            left = min(parked.until - time.monotonic(), slow_check_s(self._wakes.waiting()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, left)):
                     await woken.wait()
@@ -248,21 +246,34 @@ class Bridge:
             await send({"type": "http.response.body", "body": b"".join(answer.body)})
             return
         has_place, transfer = transfer is not None, transfer or Transfer(scope["gonogo.protocol"].abort)
+        # An event stream needs no place: it waits nearly all of its time, and holds no block then.
+        is_events = answer.is_event_stream
+        pool = self._event_threads if is_events else self._stream_threads
+        self._event_streams += is_events
         try:
-            # An event stream needs no place: it waits nearly all of its time, and holds no block then.
-            if not has_place and not _is_event_stream(answer):
+            if self._event_streams > self._limits.event_streams:
+                raise Refusal(503, "overloaded", "too many streams of events at once", retry_after_s=10)
+            if not has_place and not is_events:
                 await self._streams_out.take(transfer)
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await self._stream(scope, send, answer, transfer)
+            await self._stream(scope, send, answer, transfer, pool)
         finally:
+            self._event_streams -= is_events
             self._streams_out.leave(transfer)
             close = getattr(answer.body, "close", None)
             if close is not None:
-                await asyncio.get_running_loop().run_in_executor(self._stream_threads, close)
+                await asyncio.get_running_loop().run_in_executor(pool, close)
 
-    async def _stream(self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer) -> None:
+    async def _stream(
+        self,
+        scope: dict[str, Any],
+        send: _Send,
+        answer: Answer,
+        transfer: Transfer,
+        pool: ThreadPoolExecutor,
+    ) -> None:
         loop, blocks, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
-        while (block := await loop.run_in_executor(self._stream_threads, next, blocks, None)) is not None:
+        while (block := await loop.run_in_executor(pool, next, blocks, None)) is not None:
             if isinstance(block, Parked):
                 await self._wait(block, since)
                 if scope["gonogo.protocol"].is_gone():
@@ -332,12 +343,6 @@ class Bridge:
 
 class ClientGone(Exception):
     """The client has left, or does not read."""
-
-
-def _is_event_stream(answer: Answer) -> bool:
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event") for name, value in answer.headers
-    )
 
 
 def _cut(scope: dict[str, Any]) -> None:

@@ -2,12 +2,10 @@
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from web.live.waits import FACTS
-
-if TYPE_CHECKING:
-    from web.server.bridge import Answer
+from web.server.answers import Answer
 
 
 class Refusal(Exception):
@@ -36,11 +34,9 @@ def problem_body(status: int, code: str, detail: str, path: str, request_id: str
     ).encode()
 
 
-def refuse(refusal: Refusal, scope: dict[str, Any]) -> "Answer":
+def refuse(refusal: Refusal, scope: dict[str, Any]) -> Answer:
     """The answer to a refused request. The connection stays open for a while (connection.py): closing it with unread
     bytes of the body would reset it, and the client could lose this answer."""
-    from web.server.bridge import Answer
-
     request_id = scope.get(FACTS, {}).setdefault("request_id", uuid.uuid4().hex)
     root = scope.get("root_path", "")
     body = problem_body(refusal.status, refusal.code, refusal.detail, scope["path"], request_id, root)

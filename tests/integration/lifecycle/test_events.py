@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import select
 
-from shared.lifecycle import closing, endings, events, purging, steering
+from shared.clock import now
+from shared.lifecycle import closing, endings, events, purging, steering, uploads
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch, BatchEvent
@@ -57,8 +58,8 @@ def test_each_change_of_state_has_an_event_with_the_batch_as_it_stood(
     assert [event.type.removeprefix("batch.") for event in told] == [
         "started", "paused", "resumed", "completed", "retried", "cancelling", "cancelled",
     ]  # fmt: skip
-    now = row_of(database, batch_id)
-    assert [events.then(now, event)._replace(run=1) for event in told] == list(seen.values())
+    newest = row_of(database, batch_id)
+    assert [events.then(newest, event)._replace(run=1) for event in told] == list(seen.values())
     assert run(database, purging.purge_rows, batch_id)
     assert kinds(database, batch_id) == []
 
@@ -71,6 +72,16 @@ def test_a_batch_begins_once_however_often_its_chunk_comes_back(database: Databa
         hand_back(database, held, 0.0)
         run(database, steering.resume, batch_id)
     assert kinds(database, batch_id).count("batch.started") == 1
+
+
+def test_work_that_begins_before_the_seal_is_told_after_the_batch(database: Database, model_id: str) -> None:
+    batch_id = make_batch(database, model_id, sealed=False)
+    must_claim(database)
+    assert kinds(database, batch_id) == []
+    with database.write() as connection:
+        sealed = uploads.seal(connection, batch_id, None, at=now(), most_items=10)
+        uploads.note_created(connection, sealed)
+    assert kinds(database, batch_id) == ["batch.created", "batch.started"]
 
 
 def test_a_change_that_is_refused_has_no_event(database: Database, model_id: str) -> None:

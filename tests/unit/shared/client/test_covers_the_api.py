@@ -37,6 +37,7 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("resume", lambda here: here.resume(BATCH)),
     ("retry", lambda here: here.retry(BATCH)),
     ("delete", lambda here: here.delete(BATCH)),
+    ("events", lambda here: list(here.events(BATCH))),
     ("items", lambda here: list(here.items(BATCH, verdict=["defect", "review"]))),
     ("item", lambda here: here.item(ITEM)),
     ("thumbnail", lambda here: here.thumbnail(ITEM)),
