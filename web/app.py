@@ -40,7 +40,7 @@ from web.live.announcer import Announcer
 from web.live.feeds import Feeds
 from web.live.waiting import WaitingRoom
 from web.live.waits import FACTS, PARKED, BlockingWaits, Parked
-from web.openapi import document
+from web.openapi import views as api_docs
 from web.pages import views as pages
 from web.service import Service, service
 from web.upload.capacity import Capacity
@@ -61,7 +61,7 @@ _RESOURCES = (
     quotas,
     session,
     health,
-    document,
+    api_docs,
     pages,
 )
 

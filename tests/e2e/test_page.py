@@ -217,7 +217,7 @@ def test_a_filter_and_the_failed_items_are_one_click_away(
     row = wait(browser, "tbody tr")
     assert "cut.jpg" in row.text
     row.find_element(By.TAG_NAME, "a").click()
-    assert browser.current_url.startswith(f"{stack.url}/docs/errors#")
+    assert browser.current_url.startswith(f"{stack.url}/docs/errors/")
 
 
 def test_an_archive_is_sent_as_one(browser: Browser, images: dict[str, bytes], tmp_path: Path) -> None:

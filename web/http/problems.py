@@ -72,7 +72,7 @@ def not_found(what: str) -> HttpProblem:
 def respond(problem: HttpProblem) -> Response:
     """The problem document."""
     body: Problem = {
-        "type": f"{request.script_root}/docs/errors#{problem.code}",
+        "type": f"{request.script_root}/docs/errors/{problem.code}",
         "title": problem.code.replace("_", " "),
         "status": problem.status,
         "detail": _ADDRESS.sub("", problem.detail),

@@ -4,20 +4,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, render_template, request
+from flask import Flask, current_app, request
 from werkzeug.routing import Rule
 
 from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
-from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
 from shared.contract.problems import Problem
 from web.http import cookies
-from web.http.operations import Operation, takes_query
+from web.http.operations import Operation
 from web.openapi.links import links
 from web.openapi.schemas import Schemas
-from web.pages.security import harden
 
-blueprint = Blueprint("openapi", __name__)
-blueprint.after_request(harden)
 # Pages are for people; the description does not describe itself.
 UNDOCUMENTED = {"pages", "openapi"}
 _PROBLEM = "application/problem+json"
@@ -62,27 +58,6 @@ _INTRODUCTION = (
     "are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code`, explained under `/docs/errors`. "
     "Clients must ignore members they don't know."
 )
-
-
-@blueprint.get("/openapi.json")
-@takes_query()
-def openapi_json() -> dict[str, Any]:
-    """The document for programs."""
-    return document()
-
-
-@blueprint.get("/docs")
-@takes_query()
-def docs() -> str:
-    """The document for people."""
-    return render_template("docs.html", document=document())
-
-
-@blueprint.get("/docs/errors")
-@takes_query()
-def docs_errors() -> str:
-    """Every error code and its meaning."""
-    return render_template("errors.html", request_codes=REQUEST_CODES, item_codes=ITEM_CODES)
 
 
 def document() -> dict[str, Any]:

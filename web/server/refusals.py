@@ -22,7 +22,7 @@ def problem_body(status: int, code: str, detail: str, path: str, request_id: str
     errors = [{"code": code, "pointer": "", "detail": detail}] if status == 400 else []
     return json.dumps(
         {
-            "type": f"{root}/docs/errors#{code}",
+            "type": f"{root}/docs/errors/{code}",
             "title": code.replace("_", " "),
             "status": status,
             "detail": detail,

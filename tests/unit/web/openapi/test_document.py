@@ -1,8 +1,10 @@
 """The API document is complete, valid, and true of what the application answers."""
 
 import ast
+import html
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +15,7 @@ from openapi_spec_validator import validate
 from werkzeug.exceptions import ImATeapot
 
 from shared import errors
-from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES
+from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES, cause_and_remedy
 from tests.harness.site import Site
 from web.http import problems
 from web.openapi.document import UNDOCUMENTED
@@ -169,7 +171,7 @@ def test_a_refusal_is_a_problem_with_an_explained_code(
     problem = check(site, "POST", "/v1/batches", "/v1/batches", status, **call)
     assert problem["code"] == code
     assert code in REQUEST_CODES
-    assert problem["type"] == f"/docs/errors#{code}"
+    assert problem["type"] == f"/docs/errors/{code}"
 
 
 def codes_raised() -> Iterator[str]:
@@ -217,3 +219,18 @@ def test_every_code_is_explained_and_every_explained_code_is_used() -> None:
     assert raised - {*REQUEST_CODES, *ITEM_CODES} == set()
     assert set(REQUEST_CODES) - raised == set()
     assert set(ITEM_CODES) == set(get_args(errors.ItemErrorCode))
+
+
+def test_every_code_has_a_page_with_its_cause_and_its_remedy(site: Site) -> None:
+    listed = site.client.get("/docs/errors").text
+    for code, text in {**REQUEST_CODES, **ITEM_CODES}.items():
+        cause, remedy = cause_and_remedy(text)
+        assert len(cause) > 10, f"{code}: the first sentence says the cause"
+        assert len(remedy) > 10, f"{code}: a sentence after the first says what to do"
+        page = site.client.get(f"/docs/errors/{code}")
+        assert page.status_code == 200
+        said = html.unescape(re.sub(r"<[^>]+>", "", page.text))
+        assert cause.replace("`", "") in said
+        assert remedy.replace("`", "") in said
+        assert f'href="/docs/errors/{code}"' in listed
+    assert site.client.get("/docs/errors/no_such_code").status_code == 404

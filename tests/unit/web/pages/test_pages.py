@@ -109,7 +109,7 @@ def test_a_filter_shows_its_kind_alone(site: Site, query: str, shown: str) -> No
 def test_a_failed_item_names_its_code_and_where_that_is_explained(site: Site) -> None:
     client = site.signed_in()
     page = client.get(f"/batches/{decided(site)['id']}?status=failed").text
-    assert 'href="/docs/errors#corrupt_image"' in page
+    assert 'href="/docs/errors/corrupt_image"' in page
     assert 'id="corrupt_image"' in client.get("/docs/errors").text
 
 

@@ -140,5 +140,5 @@ def test_a_refusal_of_the_server_itself_names_its_code_below_the_prefix() -> Non
     answer = refuse(Refusal(408, "body_too_slow", "slow"), {"path": "/v1/batches", "root_path": "/gonogo"})
     problem = json.loads(b"".join(answer.body))
     assert (problem["type"], problem["instance"]) == (
-        "/gonogo/docs/errors#body_too_slow", "/gonogo/v1/batches"
+        "/gonogo/docs/errors/body_too_slow", "/gonogo/v1/batches"
     )  # fmt: skip
