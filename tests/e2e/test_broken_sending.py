@@ -1,0 +1,107 @@
+"""Commands that are interrupted, and links that break: what goes on, and how far it was."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.harness.cutting import CuttingProxy
+from tests.harness.images import jpegs
+from tests.harness.processes import ROOT, environment
+from tests.harness.service import GONOGO, Up, gonogo
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    one = Up(tmp_path_factory.mktemp("sending") / "data")
+    try:
+        yield one.wait_ready()
+    finally:
+        one.stop()
+        one.end()
+
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(up: Up) -> Run:
+    def command(*argv: str, **extra: str) -> CompletedProcess[str]:
+        return gonogo(*argv, env={"GONOGO_URL": up.url, "GONOGO_DATA_DIR": str(up.data_dir), **extra})
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "parts"
+    (made / "deeper").mkdir(parents=True)
+    for name, data in jpegs(6, seed=7):
+        (made / "deeper" / name).write_bytes(data)
+    return made
+
+
+def interrupted(up: Up, *argv: str, after: str) -> tuple[str, list[str]]:
+    """Press Ctrl-C when the command has said `after`; its last words, and the words of that line."""
+    command = [*GONOGO, *argv, "--data-dir", str(up.data_dir)]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if after in line)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    return said, line.split()
+
+
+def test_ctrl_c_while_waiting_says_that_the_batch_goes_on(up: Up, folder: Path) -> None:
+    for name, data in jpegs(1500, seed=14):
+        (folder / name).write_bytes(data)
+    said, words = interrupted(up, "submit", str(folder), "--wait", "--priority", "low", after="batch ")
+    batch_id = words[1].rstrip(":")
+    for sentence in (said, interrupted(up, "watch", batch_id, after="% ")[0]):
+        assert f"gonogo watch {batch_id}" in sentence
+        assert f"gonogo cancel {batch_id}" in sentence
+    with up.client() as client:
+        assert client.wait(batch_id, timeout_s=90)["counts"]["succeeded"] == 1506
+
+
+def test_a_link_that_is_cut_five_times_costs_parts_and_the_command_says_how_far_it_was(
+    run: Run, up: Up, tmp_path: Path
+) -> None:
+    # They fail at once, which makes them quick. Twelve files are six parts.
+    made = {f"{number:02d}.jpg": b"\xff\xd8\xff" + os.urandom(500_000) for number in range(12)}
+    for name, data in made.items():
+        (tmp_path / name).write_bytes(data)
+    with CuttingProxy(up.port, [600_000, *[1_600_000] * 4]) as proxy:
+        sent = run(
+            "submit", str(tmp_path), "--part-mb", "1", "--json", "--url", f"http://127.0.0.1:{proxy.port}"
+        )
+        assert proxy.cut == 5
+    batch = json.loads(sent.stdout)
+    assert batch["counts"]["total"] == len(made)
+    assert sent.stderr.count("going on at") == 5
+    assert re.search(r"going on at [1-3]\.\d MB of 6\.0 MB", sent.stderr)
+    rows = csv.DictReader(run("results", batch["id"]).stdout.splitlines())
+    assert sorted(row["filename"] for row in rows) == sorted(made)
+
+
+def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(run: Run, up: Up, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(b"\xff\xd8\xff" + os.urandom(500_000))
+    sending = ["submit", str(tmp_path), "--part-mb", "1"]
+    with CuttingProxy(up.port, [2_500_000, *[100] * 1000]) as proxy:
+        said, _ = interrupted(up, *sending, "--url", f"http://127.0.0.1:{proxy.port}", after="going on at")
+    named = re.search(r"--resume (bat_\w+)", said)
+    assert named is not None, said
+    assert f"gonogo delete {named[1]}" in said
+    went_on = run(*sending, "--resume", named[1], "--json")
+    assert (json.loads(went_on.stdout)["id"], json.loads(went_on.stdout)["counts"]["total"]) == (named[1], 8)
