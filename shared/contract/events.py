@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from shared.clock import rfc3339
 from shared.contract.batches import BatchPayload
 from shared.contract.fields import OneOf, Time
+from shared.contract.model_versions import ModelPayload
 from shared.contract.parts import PartPayload
 
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
@@ -20,6 +21,8 @@ STREAM_EVENTS = (CREATED, QUEUED, STARTED, PAUSED, RESUMED, CANCELLING, RETRIED,
 STREAM_END = "end"  # says that nothing follows, since the batch has ended
 EVENTS = (*BATCH_EVENTS, PART_COMPLETED)
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
+# The events that an endpoint may ask for; `test.ping` is sent on request alone.
+ENDPOINT_EVENTS = (*EVENTS, MODEL_ACTIVATED, ENDPOINT_DISABLED)
 
 
 class EventPayload(TypedDict):
@@ -36,6 +39,14 @@ class PartEventPayload(TypedDict):
     type: Annotated[str, OneOf((PART_COMPLETED,))]
     timestamp: Time
     data: PartPayload
+
+
+class ModelEventPayload(TypedDict):
+    """The body of a webhook about a model version that became the active one."""
+
+    type: Annotated[str, OneOf((MODEL_ACTIVATED,))]
+    timestamp: Time
+    data: ModelPayload
 
 
 def event_payload(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:

@@ -50,6 +50,13 @@ def _is_http(url: str) -> str | None:
     return None if url.lower().startswith(("https://", "http://")) else "an http or https URL is required"
 
 
+WebhookUrl = Annotated[
+    str,
+    MaxLen(2000),
+    Rule(_is_http, pattern="^[Hh][Tt][Tt][Pp][Ss]?://"),
+    About("http or https", examples=["https://receiver.example/gonogo"]),
+]
+WebhookSecret = Annotated[str, Rule(wrong_secret, pattern=_SECRET_PATTERN)]
 Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]
 Duration = Annotated[float, Gt(0), Le(_TEN_YEARS_S)]
 
@@ -69,16 +76,9 @@ class OperatingPointOptions(TypedDict, total=False):
 class WebhookOptions(TypedDict, total=False):
     """Where to tell how the batch ended."""
 
-    url: Required[
-        Annotated[
-            str,
-            MaxLen(2000),
-            Rule(_is_http, pattern="^[Hh][Tt][Tt][Pp][Ss]?://"),
-            About("http or https", examples=["https://receiver.example/gonogo"]),
-        ]
-    ]
+    url: Required[WebhookUrl]
     secret: Annotated[
-        Annotated[str, Rule(wrong_secret, pattern=_SECRET_PATTERN)] | None,
+        WebhookSecret | None,
         About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
     ]
     events: Annotated[

@@ -79,6 +79,7 @@ REQUEST_CODES = {
     "disk; send it again afterwards.",
     "thumbnail_pending": "No worker has drawn the thumbnail yet. Ask again after Retry-After.",
     "too_many_archives": "A request holds at most one archive. Send each archive as a batch of its own.",
+    "too_many_endpoints": "The tenant has as many webhook endpoints as it may have. Delete one that is not used.",
     "too_many_items": "The batch would hold more items than one batch may. Send several batches.",
     "unauthorized": "There is no live API key in the request. Send `Authorization: Bearer KEY`; the first key lies "
     "in `DATA_DIR/admin-key`.",

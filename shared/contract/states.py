@@ -38,6 +38,14 @@ class DeliveryStatus(StrEnum):
     HELD = "held"  # its endpoint is disabled; it goes on when the endpoint is enabled
 
 
+class DisabledReason(StrEnum):
+    """Why an endpoint is disabled."""
+
+    BY_REQUEST = "by_request"
+    GONE = "gone"  # its receiver answered 410
+    FAILING = "failing"  # after a run of failed tries
+
+
 class ModelStatus(StrEnum):
     TESTING = "testing"  # uploaded; a worker has yet to load it by trial
     READY = "ready"

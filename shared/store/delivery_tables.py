@@ -53,7 +53,7 @@ class Delivery(Base):
     __tablename__ = "webhook_deliveries"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    tenant: Mapped[str] = mapped_column(String(64), index=True)
+    tenant: Mapped[str] = mapped_column(String(64))
     batch_id: Mapped[str] = mapped_column(Id)
     event: Mapped[str] = mapped_column(String(64))
     url: Mapped[str] = mapped_column(Text)
@@ -73,6 +73,7 @@ class Delivery(Base):
         UniqueConstraint(
             "batch_id", "event", "subject", "url", "endpoint_id", "run", name="uq_deliveries_receiver"
         ),
+        Index("ix_deliveries_tenant", "tenant", "id"),
         Index(
             "ix_deliveries_endpoint",
             "endpoint_id",

@@ -245,6 +245,16 @@ class DeliveryRecord(NamedTuple):
     endpoint_id: str
 
 
+class AttemptRecord(NamedTuple):
+    id: int
+    delivery_id: str
+    at: float
+    status: int | None
+    latency_ms: float
+    answer: str
+    error: str | None
+
+
 class EndpointRecord(NamedTuple):
     id: str
     tenant: str

@@ -7,12 +7,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select, true
 
 from shared.contract.events import BATCH_EVENTS
-from shared.contract.states import Verdict
+from shared.contract.states import DisabledReason, Verdict
 from shared.store.records import BatchRecord, EndpointRecord
 from shared.store.tables import WebhookEndpoint
 from shared.webhooks.lines import line_of
-
-FAILING = "failing"  # the reason of an endpoint that was disabled after a run of failed tries
 
 
 class Content(NamedTuple):
@@ -61,7 +59,7 @@ def content_of(batch: BatchRecord) -> Content:
 
 
 # An endpoint that fails is owed its events all the same: they are sent when it is enabled again.
-_IS_OWED = or_(WebhookEndpoint.enabled == true(), WebhookEndpoint.disabled_reason == FAILING)
+_IS_OWED = or_(WebhookEndpoint.enabled == true(), WebhookEndpoint.disabled_reason == DisabledReason.FAILING)
 
 
 def _wants(event: Any) -> ColumnElement[bool]:
@@ -89,6 +87,12 @@ def of(connection: Connection, tenant: str, event: str, batch: BatchRecord | Non
     rows = connection.execute(_OF_TENANT, {"of_tenant": tenant, "of_event": f" {event} "})
     endpoints = [of_endpoint(EndpointRecord._make(row)) for row in rows]
     return [*_of_batch(batch, event), *endpoints]
+
+
+def tenants(connection: Connection, event: str) -> list[str]:
+    """The tenants that have an endpoint which wants an event."""
+    query = select(WebhookEndpoint.tenant).where(_IS_OWED, _wants(f" {event} ")).distinct()
+    return list(connection.scalars(query.order_by(WebhookEndpoint.tenant)))
 
 
 def of_endpoint(row: EndpointRecord) -> Receiver:

@@ -3,8 +3,14 @@
 import base64
 import hashlib
 import hmac
+import secrets
 
 _PREFIX = "whsec_"
+
+
+def new_secret() -> str:
+    """A secret of 32 random bytes."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

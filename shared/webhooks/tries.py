@@ -12,17 +12,25 @@ from shared.contract.batches import WEBHOOK_EXHAUSTED
 from shared.contract.states import DeliveryStatus
 from shared.lifecycle.warned import warn
 from shared.store import tallies
+from shared.store.engine import clock
 from shared.store.records import DeliveryRecord
 from shared.store.tables import Attempt, Batch, Delivery
+from shared.webhooks import endpoints, health
 from shared.webhooks.lines import is_due
 
 Outcome = Literal["delivered", "retry", "exhausted"]
 
 
 class Claimed(NamedTuple):
-    """A delivery that one process tries now, and the trace context of its batch."""
+    """A delivery that one process tries now: where it goes, how it is signed and written, and its trace context.
+
+    Two secrets while an endpoint's secret is being replaced, the new one first.
+    """
 
     delivery: DeliveryRecord
+    url: str
+    secrets: tuple[str, ...]
+    format: str
     traceparent: str | None
 
 
@@ -37,7 +45,15 @@ class Try(NamedTuple):
 
 
 def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -> Claimed | None:
-    """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due."""
+    """Claim a delivery that is due, for `hold_s` seconds, and count the try; None where it is not due.
+
+    A delivery that was owed at the moment at which its endpoint was disabled is held; its endpoint's deletion ends it.
+    """
+    endpoint_id = connection.scalar(select(Delivery.endpoint_id).where(Delivery.id == delivery_id))
+    endpoint = endpoints.lock(connection, endpoint_id) if endpoint_id else None
+    if endpoint_id and (endpoint is None or not endpoint.enabled):
+        _hold(connection, delivery_id, deleted=endpoint is None)
+        return None
     row = connection.execute(
         update(Delivery)
         .where(Delivery.id == delivery_id, is_due(now))
@@ -47,9 +63,21 @@ def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -
     if row is None:
         return None
     delivery = DeliveryRecord._make(row)
-    return Claimed(
-        delivery, connection.scalar(select(Batch.traceparent).where(Batch.id == delivery.batch_id))
-    )
+    traceparent = connection.scalar(select(Batch.traceparent).where(Batch.id == delivery.batch_id))
+    if endpoint is None:
+        return Claimed(delivery, delivery.url, (delivery.secret,), "standard", traceparent)
+    is_rotating = (endpoint.old_secret_until or 0.0) > now
+    old = (endpoint.old_secret,) if endpoint.old_secret is not None and is_rotating else ()
+    return Claimed(delivery, endpoint.url, (endpoint.secret, *old), endpoint.format, traceparent)
+
+
+def _hold(connection: Connection, delivery_id: str, *, deleted: bool) -> None:
+    pending = (Delivery.id == delivery_id) & (Delivery.status == DeliveryStatus.PENDING)
+    if deleted:  # its tries are kept, so the row must stay
+        ended = {"status": DeliveryStatus.EXHAUSTED, "finished_at": clock()}
+        connection.execute(update(Delivery).where(pending).values(ended))
+    else:
+        connection.execute(update(Delivery).where(pending).values(status=DeliveryStatus.HELD))
 
 
 def record(
@@ -60,6 +88,7 @@ def record(
     A try that outlived its claim is kept too, but only its success changes the delivery. A delivery that was purged
     meanwhile keeps nothing.
     """
+    endpoint = endpoints.lock(connection, claimed.endpoint_id) if claimed.endpoint_id else None
     # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
     known = connection.scalar(select(Delivery.id).where(Delivery.id == claimed.id).with_for_update())
     kept = select(Attempt.id).where(Attempt.delivery_id == claimed.id, Attempt.at == tried.at)
@@ -73,16 +102,20 @@ def record(
     values: dict[str, Any] = {"due_at": due_at}
     if outcome != "retry":
         values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
-    change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status == DeliveryStatus.PENDING)
+    # Its endpoint may have been disabled during the try: a delivery that arrived is not sent again.
+    open_ = [DeliveryStatus.PENDING, *([DeliveryStatus.HELD] if outcome != "retry" else [])]
+    change = update(Delivery).where(Delivery.id == claimed.id, Delivery.status.in_(open_))
     if outcome != "delivered":
         change = change.where(Delivery.attempts == claimed.attempts)
     ended = connection.execute(change.values(values)).rowcount == 1 and outcome != "retry"
     if ended and outcome == "delivered":
         took = max(0.0, due_at - claimed.created_at)
         tallied[tallies.stage("deliver", took)] = tallies.Sum(1, took)
-    elif ended:
+    elif ended and not claimed.endpoint_id:
         _warn(connection, claimed, tried)
     tallies.add(connection, tallied)
+    if endpoint is not None:
+        health.note(connection, endpoint, at=tried.at, status=tried.status, delivered=outcome == "delivered")
 
 
 def _warn(connection: Connection, claimed: DeliveryRecord, tried: Try) -> None:

@@ -17,9 +17,8 @@ from sqlalchemy import Connection
 from shared import failpoints
 from shared.settings import Settings
 from shared.store.engine import Database, database_time, retrying
-from shared.store.records import DeliveryRecord
 from shared.version import installed_version
-from shared.webhooks import addresses, tries
+from shared.webhooks import addresses, cloudevents, tries
 from shared.webhooks.signing import sign
 from worker.webhooks.post import Answer, post, visible
 
@@ -56,7 +55,7 @@ def deliver(
     if delivery.attempts > len(WAITS_S) + 1:
         answer = Answer(error="no try is left: the process of the last try died before it could record")
     else:
-        answer = _send(delivery, settings, int(started), claimed.traceparent)
+        answer = _send(claimed, settings, int(started))
     failpoints.hit("deliver.posted", delivery_id)
     tried = tries.Try(
         at=started,
@@ -77,16 +76,20 @@ def deliver(
     return outcome
 
 
-def _send(claimed: DeliveryRecord, settings: Settings, timestamp: int, traceparent: str | None) -> Answer:
-    body = claimed.body.encode()
+def _send(claimed: tries.Claimed, settings: Settings, timestamp: int) -> Answer:
+    delivery, traceparent = claimed.delivery, claimed.traceparent
+    body, content_type = delivery.body.encode(), "application/json"
+    if claimed.format == "cloudevents":
+        content_type = cloudevents.CONTENT_TYPE
+        body = cloudevents.as_batch(delivery.body, message_id=delivery.id, source=settings.public_base)
     try:
-        signature = sign(claimed.secret, claimed.id, timestamp, body)
+        signature = " ".join(sign(secret, delivery.id, timestamp, body) for secret in claimed.secrets)
     except ValueError as error:
         return Answer(error=str(error))
     headers = {
         "user-agent": f"gonogo/{installed_version()}",
-        "content-type": "application/json",
-        "webhook-id": claimed.id,
+        "content-type": content_type,
+        "webhook-id": delivery.id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature,
     }

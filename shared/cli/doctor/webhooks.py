@@ -1,4 +1,4 @@
-"""Webhook deliveries that were given up: a receiver took nothing, and its tries are over."""
+"""Webhooks that do not arrive: deliveries that were given up, and endpoints that fail or that the service disabled."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,14 @@ _RECENT_S = 86_400.0
 
 
 def given_up(settings: Settings) -> Iterator[Finding]:
-    """Count the deliveries that were given up. Those of the last day are a problem; older ones are told."""
+    """Count the deliveries that were given up, and name endpoints that take nothing.
+
+    Deliveries of the last day are a problem; older ones are told.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from shared.store.engine import Database
-    from shared.webhooks import lines
+    from shared.webhooks import endpoints, lines
 
     file = settings.sqlite_file
     if file is not None and not file.exists():
@@ -22,13 +25,27 @@ def given_up(settings: Settings) -> Iterator[Finding]:
     try:
         with database.read() as connection:
             recent, earlier = lines.given_up(connection, _RECENT_S)
+            ill = endpoints.ill(connection)
     except SQLAlchemyError:
         return  # the check of the database says why
     finally:
         database.dispose()
     detail = f"{recent} deliveries given up in the last day, {earlier} before"
     if recent:
-        mend = "the batch's `warnings` hold the last answer: correct the receiver or the URL"
+        mend = (
+            "`gonogo webhooks deliveries --status exhausted` shows the answers: correct the receiver or the URL, then "
+            "`gonogo webhooks redeliver`"
+        )
         yield Finding("webhooks", "problem", detail, mend)
     else:
         yield Finding("webhooks", "ok", detail)
+    for row in ill:
+        state = (
+            f"was disabled ({row.disabled_reason})"
+            if not row.enabled
+            else f"failed {row.failures} times in a row"
+        )
+        mend = "correct the receiver" + (
+            "" if row.enabled else f", then `gonogo webhooks update {row.id} --enable`"
+        )
+        yield Finding("webhooks", "problem", f"endpoint {row.id} of tenant {row.tenant} {state}", mend)

@@ -19,6 +19,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.JudgeRecord, tables.Judge),
     (records.PartRecord, tables.Part),
     (records.DeliveryRecord, tables.Delivery),
+    (records.AttemptRecord, tables.Attempt),
     (records.EndpointRecord, tables.WebhookEndpoint),
     (records.QuotaRecord, tables.Quota),
     (records.WorkerRecord, tables.Worker),
