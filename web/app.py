@@ -30,6 +30,8 @@ from web.api import (
     quotas,
     session,
     steering,
+    webhook_deliveries,
+    webhook_endpoints,
     workers,
 )
 from web.http import allowed_methods, precheck, problems, rate_limits
@@ -58,6 +60,8 @@ _RESOURCES = (
     workers,
     api_keys,
     audit,
+    webhook_endpoints,
+    webhook_deliveries,
     quotas,
     session,
     health,

@@ -55,7 +55,7 @@ class Service:
 
     def complete(self, batch_id: str) -> None:
         """Ask whether a batch has ended, in a transaction of its own, and tell of the deliveries it owes."""
-        tell = endings.Tell(self._send_delivery, self.waiting.wake, self.settings.public_base)
+        tell = endings.Tell(self.send_delivery, self.waiting.wake, self.settings.public_base)
         endings.end(self.database, tell, [batch_id])
 
     def stop(self) -> None:
@@ -64,7 +64,8 @@ class Service:
         self.announcer.stop()
         self.tallies.stop(self.database)
 
-    def _send_delivery(self, delivery_id: str) -> None:
+    def send_delivery(self, delivery_id: str) -> None:
+        """Make the webhooks workers look for due deliveries, this one among them."""
         self.announcer.send(queues.DELIVER, [delivery_id], queues.WEBHOOKS)
 
     def batch_payload(self, row: BatchRecord, base: str, at: float | None = None) -> BatchPayload:

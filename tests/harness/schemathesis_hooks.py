@@ -13,6 +13,7 @@ from typing import Any
 import schemathesis
 from schemathesis.generation.meta import TestPhase
 
+_RECEIVER = "https://receiver.example/gonogo"  # most generated hosts are none, or forbidden
 _KNOWN = json.loads(Path(os.environ["KNOWN_THINGS"]).read_text())
 _IDS = {name: itertools.cycle(ids) for name, ids in _KNOWN["ids"].items()}
 
@@ -44,7 +45,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     elif case.operation.label == "POST /v1/batches" and isinstance(case.body, dict):
         options = case.body.get("options")
         if isinstance(options, dict) and isinstance(options.get("webhook"), dict):
-            options["webhook"]["url"] = "https://receiver.example/gonogo"  # most hosts are none, or forbidden
+            options["webhook"]["url"] = _RECEIVER
+    elif "webhook-endpoints" in case.operation.path and isinstance(case.body, dict) and "url" in case.body:
+        case.body["url"] = _RECEIVER
     if case.meta.phase.name is not TestPhase.STATEFUL:
         for name in case.path_parameters or {}:
             case.path_parameters[name] = next(_IDS.get(f"{case.operation.label} {name}", _IDS[name]))

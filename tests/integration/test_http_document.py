@@ -18,11 +18,11 @@ from flask import Response, request
 from sqlalchemy import select, update
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from shared.contract.states import ChunkStatus, Lane
+from shared.contract.states import ChunkStatus, DeliveryStatus, Lane
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
 from shared.store.engine import clock
-from shared.store.tables import Chunk, Item, Worker
+from shared.store.tables import Chunk, Delivery, Item, Worker
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.forms import image_parts
@@ -139,6 +139,19 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
         "POST /v1/api-keys/{key_id}/rotate key_id": made[30:],
         "model_id": [app.model_id],
         "POST /v1/models/{model_id}/activate model_id": [second],
+    }
+    hooks = [
+        app.call("POST", "/v1/webhook-endpoints", json={"url": "https://receiver.example/x"}).get_json()["id"]
+        for _ in range(30)
+    ]
+    pings = [app.call("POST", f"/v1/webhook-endpoints/{hooks[0]}/test").get_json()["id"] for _ in range(30)]
+    with app.database.write() as connection:  # no worker sends them
+        connection.execute(update(Delivery).values(status=DeliveryStatus.EXHAUSTED))
+    ids |= {
+        "endpoint_id": hooks[:1],
+        "DELETE /v1/webhook-endpoints/{endpoint_id} endpoint_id": hooks[1:],
+        "PATCH /v1/webhook-endpoints/{endpoint_id} endpoint_id": hooks[1:2],
+        "delivery_id": pings,
     }
     return {"ids": ids, "key": app.key, "artifact": str(other)}
 

@@ -52,13 +52,18 @@ def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str
     item = app.results(batch["id"])[0]
     own_key = app.get("/v1/api-keys")["data"][0]["id"]
     known = {"<batch_id>": batch["id"], "<item_id>": item["id"], "<key_id>": own_key}
+    receiver = {"url": "https://receiver.example/hook"}
+    hook = app.call("POST", "/v1/webhook-endpoints", json=receiver).get_json()["id"]
+    ping = app.call("POST", f"/v1/webhook-endpoints/{hook}/test").get_json()["id"]
+    known |= {"<endpoint_id>": hook, "<delivery_id>": ping}
     tried = 0
     for method, rule in api_rules(app):
         name = next((name for name in known if name in rule), None)
         if name is None:
             continue
         needed = "?part_number=1" if (method, rule) == ("POST", "/v1/batches/<batch_id>/items") else ""
-        response = app.call(method, rule.replace(name, known[name]) + needed, key=foreign)
+        body = {"json": {"since": "2026-01-01T00:00:00Z"}} if rule.endswith("/replay") else {}
+        response = app.call(method, rule.replace(name, known[name]) + needed, key=foreign, **body)
         assert response.status_code == 404, (method, rule)
         assert response.get_json()["code"] == "not_found"
         tried += 1

@@ -11,13 +11,17 @@ from sqlalchemy import Connection
 
 from shared.broker import queues
 from shared.contract.audit import Action
+from shared.contract.events import MODEL_ACTIVATED
 from shared.contract.model_versions import ModelPayload, model_payload
 from shared.contract.pages import Page, page
 from shared.contract.queries import TenantQuery, UploadModelQuery
 from shared.contract.states import ModelStatus
 from shared.registry import activations, versions
+from shared.registry.activations import INSTALLATION
 from shared.registry.artifact import read_artifact
+from shared.store.engine import database_time
 from shared.store.records import ModelRecord
+from shared.webhooks import owed, receivers
 from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
@@ -43,7 +47,7 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         rows = versions.listing(connection, tenant)
-        shown = _shown(connection, tenant, rows)
+        shown = _shown(connection, tenant, rows, base_url(request))
     return dict(page(shown, None))
 
 
@@ -143,8 +147,25 @@ def _switched(
     with here.database.write() as connection:
         _check_usable(here, _existing(connection, tenant, model_id))
         switch(connection, model_id, tenant)
+        owed_ids = _owe_activation(connection, tenant, model_id, here.settings.public_base)
         trail.note(connection, action, model_id, tenant=tenant)
+    for delivery_id in owed_ids:
+        here.send_delivery(delivery_id)
     return _answer(here, tenant, model_id)
+
+
+def _owe_activation(connection: Connection, tenant: str, model_id: str, base: str) -> list[str]:
+    """Owe `model.activated` to the tenant's endpoints. The installation's default is an event of each tenant."""
+    tenants = receivers.tenants(connection, MODEL_ACTIVATED) if tenant == INSTALLATION else [tenant]
+    ids: list[str] = []
+    for each in tenants:
+        to = receivers.of(connection, each, MODEL_ACTIVATED)
+        if not to:
+            continue
+        at = database_time(connection)
+        [shown] = _shown(connection, each, [_existing(connection, tenant, model_id)], base)
+        ids += owed.owe(connection, to, [owed.Event(MODEL_ACTIVATED, shown, at, f"{model_id} {at}")], each)
+    return ids
 
 
 def _existing(connection: Connection, tenant: str, model_id: str) -> ModelRecord:
@@ -169,16 +190,16 @@ def _check_usable(here: Service, model: ModelRecord) -> None:
 
 def _answer(here: Service, tenant: str, model_id: str) -> dict[str, Any]:
     with here.database.read() as connection:
-        [shown] = _shown(connection, tenant, [_existing(connection, tenant, model_id)])
+        row = _existing(connection, tenant, model_id)
+        [shown] = _shown(connection, tenant, [row], base_url(request))
     return dict(shown)
 
 
-def _shown(connection: Connection, tenant: str, rows: Sequence[ModelRecord]) -> list[ModelPayload]:
+def _shown(connection: Connection, tenant: str, rows: Sequence[ModelRecord], base: str) -> list[ModelPayload]:
     active = activations.active_id(connection, tenant)
     activated = defaultdict(list)
     for model_id, at in activations.history(connection, tenant):
         activated[model_id].append(at)
     return [
-        model_payload(row, active=row.id == active, activated=activated[row.id], base=base_url(request))
-        for row in rows
+        model_payload(row, active=row.id == active, activated=activated[row.id], base=base) for row in rows
     ]

@@ -17,6 +17,8 @@ from shared.lifecycle.uploads import UploadLost
 from shared.registry.activations import NeverActive
 from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownModel
 from shared.store.engine import is_away
+from shared.webhooks.addresses import ForbiddenAddress
+from shared.webhooks.endpoints import TooManyEndpoints
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io.BytesIO object at 0x7f…>`
@@ -31,6 +33,8 @@ _STATUS: dict[type[GonogoError], int] = {
     UnknownModel: 422,
     UnknownScope: 422,
     Unavailable: 503,
+    TooManyEndpoints: 409,
+    ForbiddenAddress: 422,
     UploadLost: 409,
 }
 _CODES = {

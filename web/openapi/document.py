@@ -7,8 +7,19 @@ from typing import Any
 from flask import Flask, current_app, request
 from werkzeug.routing import Rule
 
-from shared.contract.events import BATCH_EVENTS, EVENTS, EventPayload, PartEventPayload
+from shared.contract.events import (
+    BATCH_EVENTS,
+    ENDPOINT_DISABLED,
+    ENDPOINT_EVENTS,
+    MODEL_ACTIVATED,
+    PART_COMPLETED,
+    TEST_PING,
+    EventPayload,
+    ModelEventPayload,
+    PartEventPayload,
+)
 from shared.contract.problems import Problem
+from shared.contract.webhook_endpoints import EndpointEventPayload
 from web.http import cookies
 from web.http.operations import Operation
 from web.openapi.links import links
@@ -25,7 +36,7 @@ _REASONS = {
 }  # fmt: skip
 _ANSWER_HEADERS = {
     "ETag": "the version of what was answered; send it back in If-None-Match",
-    "Location": "where the batch is",
+    "Location": "where the batch or delivery is",
     "RateLimit": "the rate limit of the key: requests left `r`, and the seconds `t` until it begins again",
     "RateLimit-Policy": "the rate limit of the key: requests `q` in a window of `w` seconds",
     "Retry-After": "seconds to wait before the next try",
@@ -49,9 +60,16 @@ _TAGS = {
     "workers": "The inference processes.",
     "api_keys": "Keys of the caller's tenant, or of the tenant that an operator names.",
     "quotas": "What a tenant uses, and what it may.",
+    "webhook_endpoints": "Receivers of a tenant's events.",
+    "webhook_deliveries": "Events that are owed to receivers, and the tries so far.",
     "audit": "The audit trail: who did what to which object.",
     "session": "Key to cookie, for the pages; signing out ends the session on the server.",
     "health": "For probes and monitoring; without a key.",
+}
+_SUMMARIES = {
+    MODEL_ACTIVATED: "A model version became the active one",
+    ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
+    TEST_PING: "A test, sent on request",
 }
 _INTRODUCTION = (
     "A batch of part images in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
@@ -116,7 +134,7 @@ def _document(app: Flask) -> dict[str, Any]:
 
 def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
     """Every type that a body, an answer or a query has."""
-    yield from (Problem, EventPayload, PartEventPayload)
+    yield from (Problem, EventPayload, PartEventPayload, ModelEventPayload, EndpointEventPayload)
     for described in operations:
         yield described.query
         for kind in (*described.answers.values(), *described.body.values()):
@@ -233,18 +251,21 @@ def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
 
 
 def _webhooks(schemas: Schemas) -> dict[str, Any]:
-    """The messages that the service sends, by event; the events are those that a submission may ask for."""
+    """The messages that the service sends, by event."""
     headers = {
         "webhook-id": "the same over all tries of one message",
         "webhook-timestamp": "seconds since the epoch, of this try",
-        "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says",
+        "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says; two, with a space "
+        "between, while a secret is being replaced",
     }
-    bodies = {event: EventPayload if event in BATCH_EVENTS else PartEventPayload for event in EVENTS}
+    bodies: dict[str, Any] = dict.fromkeys(BATCH_EVENTS, EventPayload)
+    bodies |= {PART_COMPLETED: PartEventPayload, MODEL_ACTIVATED: ModelEventPayload}
+    bodies |= dict.fromkeys((ENDPOINT_DISABLED, TEST_PING), EndpointEventPayload)
     return {
         event: {
             "post": {
                 "operationId": event.replace(".", "_"),
-                "summary": f"A {event.partition('.')[0]} is {event.partition('.')[2]}",
+                "summary": _SUMMARIES.get(event, f"A {event.partition('.')[0]} is {event.partition('.')[2]}"),
                 "parameters": [_header(name, about) for name, about in headers.items()],
                 "requestBody": {
                     "required": True,
@@ -253,5 +274,5 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
                 "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
             }
         }
-        for event in EVENTS
+        for event in (*ENDPOINT_EVENTS, TEST_PING)
     }

@@ -6,11 +6,13 @@ from typing import Any
 from werkzeug.routing import Rule
 
 from shared.contract.batches import BatchPayload
+from shared.contract.deliveries import DeliveryPayload
 from shared.contract.items import ItemPayload
 from shared.contract.keys import ApiKeyPayload
 from shared.contract.model_versions import ModelPayload
 from shared.contract.pages import Page
 from shared.contract.parts import PartPayload
+from shared.contract.webhook_endpoints import EndpointPayload
 
 # The path parameter that names what an answer shows, and where the answer has its id. A list of keys has no link:
 # the first key may be the one that asks, and revoking it would lock the client out.
@@ -23,6 +25,10 @@ _IDS: dict[Any, tuple[str, str]] = {
     ModelPayload: ("model_id", "/id"),
     Page[ModelPayload]: ("model_id", "/data/0/id"),
     ApiKeyPayload: ("key_id", "/id"),
+    EndpointPayload: ("endpoint_id", "/id"),
+    Page[EndpointPayload]: ("endpoint_id", "/data/0/id"),
+    DeliveryPayload: ("delivery_id", "/id"),
+    Page[DeliveryPayload]: ("delivery_id", "/data/0/id"),
 }
 
 

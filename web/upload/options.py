@@ -1,10 +1,9 @@
 """The `options` part of a submission, checked against the contract."""
 
-import base64
-import secrets
 from typing import Any, cast
 
 from shared.contract.options import Options
+from shared.webhooks.signing import new_secret
 from web.http import validators
 
 
@@ -18,8 +17,7 @@ def webhook_of(options: Options) -> dict[str, Any] | None:
     asked = options.get("webhook")
     if asked is None:
         return None
-    made = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    return {"url": asked["url"], "secret": asked.get("secret") or made, "events": asked.get("events")}
+    return {"url": asked["url"], "secret": asked.get("secret") or new_secret(), "events": asked.get("events")}
 
 
 def makes_secret(options: Options | None) -> bool:

@@ -4,11 +4,11 @@ import time
 from dataclasses import dataclass
 
 from shared.access.audit import SERVICE, Actor
-from shared.contract.problems import ErrorEntry
 from shared.errors import Unavailable
 from shared.lifecycle import idempotency
 from shared.lifecycle.idempotency import First
 from shared.store.records import BatchRecord
+from web.http import idempotency as keyed
 from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload.body import Body
@@ -44,7 +44,7 @@ def submit(
 ) -> Accepted:
     """Receive a submission whole, or undo it. With an idempotency key, the first upload of a content wins."""
     began = time.perf_counter()
-    _check_key(key)
+    keyed.check(key)
     receive_body = receive_inputs if body.media_type == JSON else _receive_form
     if body.media_type != JSON:
         check_header(body, service.settings.max_request_bytes)
@@ -81,16 +81,6 @@ def _undo(service: Service, intake: Intake) -> None:
             idempotency.drop(connection, intake.batch.tenant, intake.key, intake.batch_id)
 
 
-def _check_key(key: str | None) -> None:
-    if key is not None and not 1 <= len(key) <= 255:
-        raise _key_refused(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
-
-
-def _key_refused(status: int, code: str, detail: str) -> HttpProblem:
-    entry = ErrorEntry(code=code, pointer="/header/Idempotency-Key", detail=detail)
-    return HttpProblem(status, code, detail, errors=[entry])
-
-
 def _is_finished(service: Service, tenant: str, key: str | None) -> bool:
     if key is None:
         return False
@@ -115,5 +105,5 @@ def _claim(service: Service, intake: Intake) -> First | None:
 
 def _replay(intake: Intake, first: First) -> Accepted:
     if intake.fingerprint() != first.fingerprint:
-        raise _key_refused(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
+        raise keyed.reused()
     return Accepted(first.batch_id, True, makes_secret(intake.options))

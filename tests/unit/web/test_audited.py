@@ -132,6 +132,28 @@ def set_quotas(site: Site) -> TestResponse:
     return send(site, "/v1/quotas", method="PATCH", json={"stored_items": 5})
 
 
+def new_endpoint(site: Site) -> str:
+    """The path of a webhook endpoint; nothing is sent to it, since no worker runs."""
+    asked = {"url": "https://receiver.example/hook"}
+    made = site.client.post("/v1/webhook-endpoints", json=asked, headers=site.bearer)
+    return f"/v1/webhook-endpoints/{made.get_json()['id']}"
+
+
+def create_webhook(site: Site) -> TestResponse:
+    return send(site, "/v1/webhook-endpoints", json={"url": "https://receiver.example/hook"})
+
+
+def on_webhook(verb: str = "", method: str = "POST", **given: Any) -> Callable[[Site], TestResponse]:
+    return lambda site: send(site, new_endpoint(site) + verb, method=method, **given)
+
+
+def redeliver(site: Site) -> TestResponse:
+    sent = site.client.post(f"{new_endpoint(site)}/test", headers=site.bearer).get_json()
+    with site.service.database.write() as connection:
+        connection.exec_driver_sql("UPDATE webhook_deliveries SET status = 'exhausted'")
+    return send(site, f"/v1/webhook-deliveries/{sent['id']}/redeliver")
+
+
 def sign_in(site: Site) -> TestResponse:
     return site.client.post("/v1/session", json={"key": site.key}, headers=NAMED)
 
@@ -173,12 +195,34 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/api-keys/<key_id>/rotate": ("key.rotate", rotate_key),
     "DELETE /v1/api-keys/<key_id>": ("key.revoke", revoke_key),
     "PATCH /v1/quotas": ("quota.set", set_quotas),
+    "POST /v1/webhook-endpoints": ("webhook.create", create_webhook),
+    "PATCH /v1/webhook-endpoints/<endpoint_id>": (
+        "webhook.change",
+        on_webhook(method="PATCH", json={"enabled": False}),
+    ),
+    "DELETE /v1/webhook-endpoints/<endpoint_id>": ("webhook.delete", on_webhook(method="DELETE")),
+    "POST /v1/webhook-endpoints/<endpoint_id>/rotate-secret": (
+        "webhook.rotate",
+        on_webhook("/rotate-secret", json={}),
+    ),
+    "POST /v1/webhook-endpoints/<endpoint_id>/test": ("webhook.test", on_webhook("/test")),
+    "POST /v1/webhook-endpoints/<endpoint_id>/replay": (
+        "webhook.replay",
+        on_webhook("/replay", json={"since": "2026-01-01T00:00:00Z"}),
+    ),
+    "POST /v1/webhook-deliveries/<delivery_id>/redeliver": ("webhook.redeliver", redeliver),
     "POST /v1/session": ("session.begin", sign_in),
     "POST /sign-in": ("session.begin", sign_in_on_the_page),
     "DELETE /v1/session": ("session.end", sign_out),
     "POST /sign-out": ("session.end", sign_out_on_the_page),
 }
 ALIASES = {"POST /predict"}  # of POST /v1/predict: the same view
+
+
+PREFIXES: dict[str, str | tuple[str, ...]] = {
+    "batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "session": "ses_",
+    "webhook": ("whe_", "whd_"),
+}  # fmt: skip
 
 
 def trail(site: Site, query: str = "") -> list[dict[str, Any]]:
@@ -193,7 +237,11 @@ def test_every_route_that_changes_something_is_tried_here(site: Site) -> None:
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
     }
     assert changing - ALIASES == set(CALLS), "a route that changes something must leave an audit entry"
-    assert {action for action, _ in CALLS.values()} | {"session.refuse", "audit.prune"} == set(ACTIONS)
+    assert {action for action, _ in CALLS.values()} | {
+        "session.refuse",
+        "audit.prune",
+        "webhook.disable",
+    } == set(ACTIONS)
 
 
 @pytest.mark.parametrize("route", CALLS)
@@ -205,11 +253,7 @@ def test_a_change_leaves_one_entry_that_names_the_caller(site: Site, route: str)
     own = site.client.get("/v1/api-keys", headers=site.bearer).get_json()["data"][0]["id"]
     assert (entry["action"], entry["tenant"], entry["key_id"]) == (action, "plant", own)
     assert entry["address"] == "127.0.0.1"
-    assert entry["object_id"].startswith(
-        {"batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "session": "ses_"}[
-            action.partition(".")[0]
-        ]
-    )
+    assert entry["object_id"].startswith(PREFIXES[action.partition(".")[0]])
     with site.service.database.read() as connection:
         assert list(audit_chain.verify(connection)) == []
 

@@ -16,6 +16,10 @@ def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> N
     item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()["data"][0]
     key = site.client.get("/v1/api-keys", headers=site.bearer).get_json()["data"][0]
     ids = {"batch_id": batch["id"], "item_id": item["id"], "key_id": key["id"]}
+    asked_url = {"url": "https://receiver.example/hook"}
+    hook = site.client.post("/v1/webhook-endpoints", json=asked_url, headers=site.bearer).get_json()
+    ping = site.client.post(f"/v1/webhook-endpoints/{hook['id']}/test", headers=site.bearer).get_json()
+    ids |= {"endpoint_id": hook["id"], "delivery_id": ping["id"]}
     with site.service.database.write() as connection:
         _, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
     asked = 0
@@ -28,11 +32,14 @@ def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> N
             needed = [
                 each for each in operation.get("parameters", []) if each["in"] == "query" and each["required"]
             ]
+            body = operation.get("requestBody", {})
+            example = body.get("content", {}).get("application/json", {}).get("example")
             answer = site.client.open(
                 path.format(**ids),
                 method=method,
                 query_string={each["name"]: each["example"] for each in needed},
                 headers={"Authorization": f"Bearer {rival}"},
+                **({"json": example} if body.get("required") and example else {}),
             )
             assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found"), (method, path)
             asked += 1

@@ -102,6 +102,36 @@ def test_answers_about_batches_are_what_the_document_says(site: Site) -> None:
     check(site, "GET", this, template, 404)
 
 
+def test_answers_about_webhooks_are_what_the_document_says(site: Site) -> None:
+    top, template = "/v1/webhook-endpoints", "/v1/webhook-endpoints/{endpoint_id}"
+    asked = {
+        "url": "https://receiver.example/hook",
+        "events": ["batch.completed", "model.activated"],
+        "filters": {"verdict": ["defect"], "line": ["A3"], "metadata": {"shift": "early", "cell": 4}},
+    }
+    once = {"Idempotency-Key": "once"}
+    made = check(site, "POST", top, top, 201, json=asked, headers=once)
+    assert made["secret"].startswith("whsec_")
+    this = f"{top}/{made['id']}"
+    check(site, "GET", top, top)
+    check(site, "GET", this, template)
+    check(site, "POST", f"{this}/rotate-secret", f"{template}/rotate-secret", json={"grace": 60})
+    ping = check(site, "POST", f"{this}/test", f"{template}/test", 202)
+    deliveries = "/v1/webhook-deliveries"
+    check(site, "GET", f"{this}/deliveries", f"{template}/deliveries")
+    check(site, "GET", deliveries, deliveries)
+    check(site, "GET", f"{deliveries}/{ping['id']}", deliveries + "/{delivery_id}")
+    check(site, "POST", f"{deliveries}/{ping['id']}/redeliver", deliveries + "/{delivery_id}/redeliver", 409)
+    past = {"since": "2026-01-01T00:00:00Z"}
+    check(site, "POST", f"{this}/replay", f"{template}/replay", json=past)
+    check(site, "PATCH", this, template, json={"enabled": False, "description": "MES, hall 2"})
+    check(site, "POST", f"{this}/test", f"{template}/test", 409)
+    check(site, "POST", f"{this}/replay", f"{template}/replay", 409, json=past)
+    check(site, "DELETE", this, template, 204)
+    check(site, "GET", this, template, 404)
+    check(site, "POST", top, top, 422, json={"url": "http://127.0.0.1/"})
+
+
 def test_answers_about_items_are_what_the_document_says(site: Site) -> None:
     batch = site.submit(["a.png", "cut.png"])
     site.decide([("defect", 0.93, None), (None, None, "corrupt_image")])

@@ -1,0 +1,41 @@
+"""The Idempotency-Key of a request whose whole content is one JSON body."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Request
+
+from shared.contract.problems import ErrorEntry
+from web.http.problems import HttpProblem
+
+_LONGEST = 255
+
+
+def key_of(request: Request) -> str | None:
+    """The request's key; raises 400 for an empty or too long one."""
+    key = request.headers.get("Idempotency-Key")
+    check(key)
+    return key
+
+
+def check(key: str | None) -> None:
+    """Raise 400 for an empty or too long key."""
+    if key is not None and not 1 <= len(key) <= _LONGEST:
+        raise _key_refused(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
+
+
+def fingerprint(body: Mapping[str, Any]) -> str:
+    """The same for two bodies with the same members, in any order."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def reused() -> HttpProblem:
+    """The key has been used with other content."""
+    return _key_refused(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
+
+
+def _key_refused(status: int, code: str, detail: str) -> HttpProblem:
+    entry = ErrorEntry(code=code, pointer="/header/Idempotency-Key", detail=detail)
+    return HttpProblem(status, code, detail, errors=[entry])
