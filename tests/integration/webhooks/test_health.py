@@ -1,0 +1,126 @@
+"""Endpoints that fail, are disabled, and catch up."""
+
+import time
+
+from sqlalchemy import select, update
+
+from shared.cli.doctor.webhooks import given_up
+from shared.store.tables import Attempt, Delivery, WebhookEndpoint
+from tests.harness.application import Application
+from tests.harness.endpoints import TOP, make, pass_time, seen, send_due
+from tests.harness.receivers import Receiver, status
+from worker.upkeep.site import open_site
+from worker.upkeep.steps import old_deliveries
+from worker.webhooks.deliver import deliver
+
+
+def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
+    app: Application, receiver: Receiver
+) -> None:
+    failing = make(app, receiver.url, events=["model.activated", "webhook_endpoint.disabled"])
+    other_receiver = Receiver()
+    other = make(app, other_receiver.url, events=["webhook_endpoint.disabled"])
+    this = f"{TOP}/{failing['id']}"
+    receiver.replies = [status(503)]
+    app.call("POST", f"/v1/models/{app.model_id}/activate")
+    for _ in range(3):
+        assert app.get(this)["warnings"] == []
+        assert send_due(app) == ["retry"]
+        pass_time(app)
+    [warning] = app.get(this)["warnings"]
+    assert warning["code"] == "endpoint_failing"
+    assert "3 tries in a row have failed" in warning["detail"]
+    for _ in range(6):
+        assert send_due(app) == ["retry"]
+        pass_time(app)
+    assert app.get(this)["enabled"], "nine tries"
+    with app.database.write() as connection:
+        days_ago = WebhookEndpoint.failing_since - 3 * 86_400.0
+        connection.execute(update(WebhookEndpoint).values(failing_since=days_ago))
+    app.call("POST", f"/v1/models/{app.model_id}/activate")  # waits beside the one that fails
+    app.call("POST", f"{this}/test")
+    assert send_due(app)[:1] in (["exhausted"], ["retry"])
+    shown = app.get(this)
+    assert (shown["enabled"], shown["disabled_reason"], shown["warnings"]) == (False, "failing", [])
+    assert send_due(app) == ["delivered"], "the event of the other endpoint"
+    [message] = seen(other_receiver)
+    assert (message["type"], message["data"]) == ("webhook_endpoint.disabled", shown)
+    entries = app.get(f"/v1/audit?action=webhook.disable&object_id={failing['id']}")["data"]
+    assert [entry["detail"]["reason"] for entry in entries] == ["failing"]
+    app.call("POST", f"/v1/models/{app.model_id}/activate")  # while it is disabled
+    assert send_due(app) == []
+    held = app.get(f"{this}/deliveries?status=held")["data"]
+    receiver.posts.clear()
+    receiver.replies = [status(204)]
+    assert app.call("PATCH", this, json={"enabled": True}).get_json()["failures"] == 0
+    assert set(send_due(app)) == {"delivered"}
+    assert {headers["webhook-id"] for _, headers, _ in receiver.posts} == {each["id"] for each in held}
+    other_receiver.close()
+    assert other["enabled"]
+
+
+def test_the_doctor_names_an_endpoint_that_fails_and_how_to_go_on(
+    app: Application, receiver: Receiver
+) -> None:
+    made = make(app, receiver.url)
+    receiver.replies = [status(503), status(503), status(503), status(410)]
+    app.call("POST", f"{TOP}/{made['id']}/test")
+    for _ in range(3):
+        assert [finding.state for finding in given_up(app.service.settings)] == ["ok"]
+        send_due(app)
+        pass_time(app)
+    [_, failing] = given_up(app.service.settings)
+    assert f"endpoint {made['id']} of tenant default failed 3 times in a row" in failing.detail
+    send_due(app)
+    [_, disabled] = given_up(app.service.settings)
+    assert "was disabled (gone)" in disabled.detail
+    assert f"gonogo webhooks update {made['id']} --enable" in (disabled.mend or "")
+
+
+def test_deliveries_about_no_batch_go_after_the_retention(app: Application, receiver: Receiver) -> None:
+    made = make(app, receiver.url)
+    waiting = app.call("POST", f"{TOP}/{made['id']}/test").get_json()["id"]
+    sent = app.call("POST", f"{TOP}/{made['id']}/test").get_json()["id"]
+    deliver(app.database, app.service.settings, sent)
+    aged = time.time() - app.service.settings.retention_s - 60
+    site = open_site(app.service.settings)
+    assert old_deliveries.find(site, 10) == []
+    with app.database.write() as connection:
+        connection.execute(update(Delivery).values(created_at=aged))
+    assert old_deliveries.find(site, 10) == [sent]
+    old_deliveries.mend(site, [sent])
+    site.database.dispose()
+    assert [each["id"] for each in app.get("/v1/webhook-deliveries")["data"]] == [waiting]
+
+
+def test_a_success_ends_the_run_of_failures(app: Application, receiver: Receiver) -> None:
+    made = make(app, receiver.url)
+    receiver.replies = [status(500), status(204)]
+    app.call("POST", f"{TOP}/{made['id']}/test")
+    assert send_due(app) == ["retry"]
+    assert app.get(f"{TOP}/{made['id']}")["failures"] == 1
+    pass_time(app)
+    assert send_due(app) == ["delivered"]
+    shown = app.get(f"{TOP}/{made['id']}")
+    assert (shown["failures"], shown["failing_since"]) == (0, None)
+
+
+def test_a_disabled_endpoint_holds_what_waits_and_a_deleted_one_takes_it_along(
+    app: Application, receiver: Receiver
+) -> None:
+    made = make(app, receiver.url, events=["model.activated"])
+    this = f"{TOP}/{made['id']}"
+    app.call("POST", f"/v1/models/{app.model_id}/activate")
+    app.call("PATCH", this, json={"enabled": False})
+    app.call("POST", f"/v1/models/{app.model_id}/activate")  # no longer wanted
+    assert send_due(app) == []
+    assert [each["status"] for each in app.get(f"{this}/deliveries")["data"]] == ["held"]
+    moved = Receiver()
+    app.call("PATCH", this, json={"enabled": True, "url": moved.url})
+    assert send_due(app) == ["delivered"]
+    assert (len(moved.posts), len(receiver.posts)) == (1, 0), "it follows the new URL"
+    moved.close()
+    app.call("DELETE", this)
+    with app.database.read() as connection:
+        assert connection.execute(select(Delivery.id)).all() == []
+        assert connection.execute(select(Attempt.id)).all() == []
