@@ -46,6 +46,7 @@ _MODULES = {  # command → its module in commands/
     "models": "models",
     "workers": "workers",
     "keys": "keys",
+    "webhooks": "webhooks",
     "audit": "audit",
     "quotas": "quotas",
     "doctor": "doctor",

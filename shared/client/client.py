@@ -20,6 +20,7 @@ from typing import Self
 from shared.client.access import Access
 from shared.client.batches import Batches
 from shared.client.drafts import Drafts
+from shared.client.endpoints import Endpoints
 from shared.client.errors import ApiError, Unreachable, UnusableInput
 from shared.client.events import Events
 from shared.client.health import Health
@@ -32,7 +33,7 @@ from shared.contract.options import Options
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 
 
-class Client(Submissions, Drafts, Batches, Events, Results, ModelVersions, Access, Health):
+class Client(Submissions, Drafts, Batches, Events, Results, ModelVersions, Access, Endpoints, Health):
     """A service and a key."""
 
     def __init__(
