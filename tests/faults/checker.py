@@ -98,7 +98,9 @@ def check(database: Database, blobs: BlobStore, accepted: Mapping[str, int]) -> 
             text("SELECT what, batch_id, seq, count(*) FROM witness GROUP BY 1, 2, 3")
         ).all()
         deliveries = connection.execute(
-            select(Delivery.batch_id, func.count()).where(Delivery.subject == "").group_by(Delivery.batch_id)
+            select(Delivery.batch_id, func.count())
+            .where(Delivery.subject == "", Delivery.endpoint_id == "")
+            .group_by(Delivery.batch_id)
         ).all()
         seen.troubles += part_faults(connection)
         seen.parts = int(connection.scalar(select(func.count()).select_from(Part)) or 0)

@@ -48,4 +48,5 @@ ROWS = {
     45: "readers while a batch is deleted or its retention ends",
     46: "parts of several views under rows 1, 2, 4, 8, 12, 24 and 25",
     47: "a hot folder: watcher and service killed again and again, with and without events",
+    48: "a webhook endpoint is down, slow, redirects and comes back, while workers and sweep are killed",
 }
