@@ -20,6 +20,7 @@ LEFT_OUT = {
 }
 JPEG = ("a.jpg", b"\xff\xd8\xff a file that claims to be an image")
 BATCH, ITEM, MODEL, KEY = "bat_0", "itm_0", "mdl_0", "key_0"
+ENDPOINT, DELIVERY = "whe_0", "whd_0"
 CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("submit", lambda here: here.submit([JPEG])),
     ("submit_inputs", lambda here: here.submit_inputs([{"data": "data:image/png;base64,AAAA"}])),
@@ -57,6 +58,18 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("audit", lambda here: list(here.audit(limit=1))),
     ("quotas", lambda here: here.quotas()),
     ("set_quotas", lambda here: here.set_quotas({})),
+    ("webhooks", lambda here: list(here.webhooks())),
+    ("webhook", lambda here: here.webhook(ENDPOINT)),
+    ("create_webhook", lambda here: here.create_webhook({"url": "https://receiver.example/hook"})),
+    ("change_webhook", lambda here: here.change_webhook(ENDPOINT, {"enabled": True})),
+    ("delete_webhook", lambda here: here.delete_webhook(ENDPOINT)),
+    ("rotate_webhook_secret", lambda here: here.rotate_webhook_secret(ENDPOINT)),
+    ("test_webhook", lambda here: here.test_webhook(ENDPOINT)),
+    ("replay_webhooks", lambda here: here.replay_webhooks(ENDPOINT, since="2026-11-24T10:00:00Z")),
+    ("webhook_deliveries", lambda here: list(here.webhook_deliveries(status=["exhausted"]))),
+    ("webhook_deliveries", lambda here: list(here.webhook_deliveries(ENDPOINT))),
+    ("webhook_delivery", lambda here: here.webhook_delivery(DELIVERY)),
+    ("redeliver_webhook", lambda here: here.redeliver_webhook(DELIVERY)),
     ("workers", lambda here: list(here.workers())),
     ("metrics", lambda here: here.metrics()),
     ("alive", lambda here: here.alive()),
