@@ -5,6 +5,7 @@ The tests that depend on the machine's pace run alone, after the others have use
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,22 @@ _EVERYWHERE = [
 _ALONE = ["-m", "pace and not slow"]
 
 
+def _marked() -> list[str]:
+    """The test files that name the marks of the second group: to collect all others would take ten seconds."""
+    marks = ("pytest.mark.pace", "pytest.mark.row")
+    return [str(path) for path in sorted(Path("tests").rglob("test_*.py")) if _names(path, marks)]
+
+
+def _names(path: Path, marks: tuple[str, ...]) -> bool:
+    text = path.read_text()
+    return any(mark in text for mark in marks)
+
+
 def main() -> int:
     """Run both groups; 0 if no test of either failed and at least one ran."""
     codes = []
-    for group in (_EVERYWHERE, _ALONE):
+    named = any(Path(argument.partition("::")[0]).exists() for argument in sys.argv[1:])
+    for group in (_EVERYWHERE, [*_ALONE, *([] if named else _marked())]):
         code = os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-m", "pytest", *group, *sys.argv[1:]])
         codes.append(code)
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

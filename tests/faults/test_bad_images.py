@@ -66,9 +66,11 @@ def corpus(count: int) -> list[bytes]:
 def costly() -> dict[str, bytes]:
     """The largest images that are still decoded, and images that would cost more."""
     buffers: dict[str, bytes] = {}
+    pale = Image.new("RGBA", (7000, 7000), (90, 60, 30, 99))
+    pale.paste((90, 60, 30, 255), (0, 0, 7000, 1000))  # an image that is pale all over is refused
     for name, image, kind, options in [
         ("largest.webp", Image.new("RGB", (5000, 5000), (90, 60, 30)), "WEBP", {"method": 0}),
-        ("largest-rgba.png", Image.new("RGBA", (7000, 7000), (90, 60, 30, 99)), "PNG", {"compress_level": 1}),
+        ("largest-rgba.png", pale, "PNG", {"compress_level": 1}),
         ("largest-16-bit.png", Image.new("I;16", (7000, 7000), 900), "PNG", {"compress_level": 1}),
         (
             "largest-progressive.jpg",

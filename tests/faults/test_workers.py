@@ -19,7 +19,7 @@ SLOW_CHUNK = "worker.claimed=sleep0.3"
 
 
 @pytest.mark.row(46)
-@pytest.mark.row(1, quick=("sqlite", "postgresql"))
+@pytest.mark.row(1, quick=("postgresql",))
 def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep6*2")
     batch_id = ill.submit(many(5000), views=4)
@@ -106,7 +106,7 @@ def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: 
 
 
 @pytest.mark.row(46)
-@pytest.mark.row(4, quick=("sqlite", "postgresql"))
+@pytest.mark.row(4, quick=("sqlite",))
 def test_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep1*1")
     fenced = ill.event("fenced")
