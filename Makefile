@@ -59,6 +59,7 @@ damage: install-dev
 
 fuzz: install-dev
 	@$(PY) -m pytest tests/unit/web/upload tests/fuzz -k "fuzz or differential" --hypothesis-profile=hour -o timeout=0 $(ARGS)
+	@GONOGO_DOCUMENT_S=600 $(PY) -m pytest tests/integration/test_http_document.py -o timeout=0
 	@$(PY) -m tests.damage.fuzz 600
 
 install: $(VENV)/.installed
