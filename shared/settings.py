@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from shared.blobs import buckets
 from shared.errors import SettingsError
 
 PREFIX = "GONOGO_"
@@ -175,6 +176,19 @@ class Settings:
         "", "private networks webhooks may reach: CIDRs, comma-separated"
     )
     webhook_timeout_s: float = _setting(15.0, "seconds one delivery attempt may take in all")
+    fetch_allowed_networks: str = _setting(
+        "", "private networks that the URLs of images may lead to: CIDRs, comma-separated"
+    )
+    fetch_timeout_s: float = _setting(60.0, "seconds one fetch of an image may take in all", at_least=1)
+    fetch_silence_s: float = _setting(
+        15.0, "seconds without a byte after which a fetch is given up", at_least=1
+    )
+    fetch_tries: int = _setting(5, "tries of a fetch that a later try may mend", at_least=1)
+    s3_buckets: str = _setting(
+        "",
+        "objects that tenants may name: TENANT=BUCKET or TENANT=BUCKET/FOLDER, comma-separated; `*`: all tenants",
+    )
+    s3_endpoint_url: str = _setting("", "address of the S3 API; empty: that of AWS")
     access_log: str = _setting(
         "stderr", "where the web service writes a JSON line a request: stderr, off, or a file"
     )
@@ -193,12 +207,17 @@ class Settings:
             codecs.lookup(self.filename_encoding or "utf-8")
         except LookupError as error:
             raise SettingsError(f"{PREFIX}FILENAME_ENCODING: {error}") from error
-        for name in ("webhook_allowed_networks", "trusted_proxies"):
+        for name in ("webhook_allowed_networks", "fetch_allowed_networks", "trusted_proxies"):
             try:
                 for network in filter(None, getattr(self, name).split(",")):
                     ipaddress.ip_network(network.strip())
             except ValueError as error:
                 raise SettingsError(f"{PREFIX}{name.upper()}: {error}") from error
+        buckets.opened(self.s3_buckets)
+        if self.s3_endpoint_url and not re.match(r"https?://[^/\s@]+/?$", self.s3_endpoint_url):
+            raise SettingsError(
+                f"{PREFIX}S3_ENDPOINT_URL must be like https://host:port, not {self.s3_endpoint_url!r}"
+            )
         if self.public_url and not _PUBLIC_URL.fullmatch(self.public_url):
             raise SettingsError(
                 f"{PREFIX}PUBLIC_URL must be like https://host:port/path, without a query, not {self.public_url!r}"

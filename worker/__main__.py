@@ -1,4 +1,4 @@
-"""`python -m worker ROLE`: bulk, interactive, webhooks, all or sweep. All but the sweep become a Celery worker."""
+"""`python -m worker ROLE`: bulk, interactive, webhooks, fetch, all or sweep. All but sweep are Celery workers."""
 
 import argparse
 import multiprocessing
@@ -11,12 +11,14 @@ from shared.errors import SettingsError
 from shared.logs import configure
 from shared.settings import Settings
 
-# The queues that each role serves. Thumbnails are drawn by the role that people wait for. Webhooks have a role of
-# their own, since a slow receiver must not hold up inference.
+# The queues that each role serves. Thumbnails are drawn by the role that people wait for. Deliveries of webhooks and
+# fetches of images have a role of their own, since a slow host must not hold up inference, and since no other process
+# speaks to hosts that clients name.
 _ROLES = {
     "bulk": (queues.LANES[1], queues.LANES[2]),
     "interactive": (queues.LANES[0], queues.UPKEEP),
-    "webhooks": (queues.WEBHOOKS,),
+    "webhooks": (queues.WEBHOOKS, queues.FETCHES),
+    "fetch": (queues.FETCHES,),
     "all": (*queues.LANES, queues.UPKEEP),
 }
 
@@ -96,7 +98,7 @@ def main() -> None:
 
 def _work(role: str, settings: Settings, concurrency: int | None) -> None:
     mine = served(role, settings.lanes)
-    # One deliverer, since it tries many deliveries at once.
+    # One process for webhooks and fetches, since it has many in hand at once.
     usual = {"bulk": settings.workers, "all": settings.workers}
     concurrency = concurrency or usual.get(role, 1)
     os.environ["GONOGO_INSTALLATION"] = settings.installation or _installation(settings)

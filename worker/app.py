@@ -6,6 +6,7 @@ used.
 """
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
@@ -23,6 +24,7 @@ app = celery_app(settings)
 app.conf.imports = ("worker.tasks",)
 _runtime: "Runtime | None" = None
 _dispatcher: "Dispatcher | None" = None
+_fetcher: "Dispatcher | None" = None
 
 
 def runtime() -> "Runtime":
@@ -40,10 +42,29 @@ def dispatcher() -> "Dispatcher":
     global _dispatcher  # noqa: PLW0603 - one a process, as above
     if _dispatcher is None:
         from shared.store.engine import Database
+        from shared.webhooks import lines
+        from worker.webhooks.deliver import deliver
         from worker.webhooks.dispatch import Dispatcher
 
-        _dispatcher = Dispatcher(Database(settings.database, durable=False, pool_size=3), settings)
+        database = Database(settings.database, durable=False, pool_size=3)
+        _dispatcher = Dispatcher(database, partial(deliver, database, settings), lines)
     return _dispatcher
+
+
+def fetcher() -> "Dispatcher":
+    """The fetches of images that this process has in hand."""
+    global _fetcher  # noqa: PLW0603 - one a process, as above
+    if _fetcher is None:
+        from shared.broker.connection import open_broker
+        from shared.lifecycle import fetches
+        from shared.store.engine import Database
+        from worker.fetching.fetch import Place, fetch
+        from worker.webhooks.dispatch import Dispatcher
+
+        database = Database(settings.database, durable=False, pool_size=3)
+        place = Place.open(settings, app, database, open_broker(settings))
+        _fetcher = Dispatcher(database, partial(fetch, place), fetches)
+    return _fetcher
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
@@ -59,6 +80,7 @@ def _begin(**_: Any) -> None:
         runtime().start()
     else:
         dispatcher()
+        fetcher()
     # The objects made so far live as long as the process: no garbage collection need walk them again.
     gc.collect()
     gc.freeze()
@@ -70,3 +92,5 @@ def _end(**_: Any) -> None:
         _runtime.heartbeat.leave()
     if _dispatcher is not None:
         _dispatcher.stop(settings.webhook_timeout_s + 1.0)
+    if _fetcher is not None:
+        _fetcher.stop(settings.drain_s / 2)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.broker import queues
-from worker.app import app, dispatcher, runtime
+from worker.app import app, dispatcher, fetcher, runtime
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,12 @@ def thumbnail(batch_id: str, seq: int) -> None:
 def deliver_webhook(delivery_id: str) -> None:
     """Look for due deliveries, this one among them. Repeated, it claims nothing, since a claim moves the due time."""
     dispatcher().wake()
+
+
+@_task(queues.FETCH)
+def fetch_images() -> None:
+    """Look for due fetches. Repeated, it claims nothing, since a claim moves the due time."""
+    fetcher().wake()
 
 
 @_task(queues.TRIAL)

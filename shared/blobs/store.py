@@ -63,10 +63,10 @@ class BlobStore:
         """Remove every byte of a batch. A batch without bytes is no error."""
         shutil.rmtree(self.batch_folder(batch_id), ignore_errors=True)
 
-    def delete_other_packs(self, batch_id: str, kept: Collection[int]) -> None:
-        """Remove the packs of a batch but for these."""
+    def delete_other_packs(self, batch_id: str, kept: Collection[int], below: int) -> None:
+        """Remove the packs of a batch with a number below `below`, but for the kept ones."""
         for path in self.batch_folder(batch_id).glob("*.pack"):
-            if int(path.stem) not in kept:
+            if int(path.stem) < below and int(path.stem) not in kept:
                 path.unlink(missing_ok=True)
 
     def batch_ids(self) -> Iterator[str]:

@@ -9,13 +9,15 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 
 WEBHOOKS = "webhooks"
+FETCHES = "fetches"
 UPKEEP = "upkeep"
 LANES = tuple(lane.value for lane in Lane)
-QUEUES = (*LANES, WEBHOOKS, UPKEEP)
+QUEUES = (*LANES, WEBHOOKS, FETCHES, UPKEEP)
 
 INFER = "worker.infer"
 THUMBNAIL = "worker.thumbnail"
 DELIVER = "worker.deliver"
+FETCH = "worker.fetch"
 TRIAL = "worker.trial"
 
 EVENTS_CHANNEL = "batches"

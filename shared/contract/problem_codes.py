@@ -20,6 +20,8 @@ REQUEST_CODES = {
     "foreign_origin": "A page of another origin tried to act with a session cookie. Call the API with a key; "
     "behind a proxy, the operator sets GONOGO_PUBLIC_URL.",
     "http_error": "The web server refused the request; the status says why. Correct the request.",
+    "forbidden_object": "The object is in no bucket and folder that the operator has opened to your tenant. Name one "
+    "that is, or ask the operator for it (GONOGO_S3_BUCKETS).",
     "idempotency_key_in_use": "An upload with this Idempotency-Key is still running. Ask again after Retry-After.",
     "idempotency_key_reused": "This Idempotency-Key has been used with other content. Use a new key.",
     "body_too_slow": "The body stopped coming for too long. Nothing was kept: send it again.",
@@ -61,6 +63,8 @@ REQUEST_CODES = {
     "again with `python -m training guard`, or upload it with without_guard=true.",
     "no_images": "The request holds no image. Send parts named `images`, or one `archive`; the detail says how "
     "many files were skipped.",
+    "no_object_store": "This service reads from no object store. Send the images themselves, or ask the operator to set "
+    "one up.",
     "no_verdict_yet": "No worker gave a verdict in time. The batch goes on: poll it, or send it again.",
     "not_found": "It does not exist, or belongs to another tenant. See the id, and the tenant of the key; a batch "
     "may also have been deleted at the end of its retention.",

@@ -31,6 +31,12 @@ class ChunkStatus(StrEnum):
     DONE = "done"
 
 
+class FetchStatus(StrEnum):
+    PENDING = "pending"
+    HELD = "held"  # its batch is paused
+    FAILED = "failed"  # kept, since a retry of the item fetches it again
+
+
 class DeliveryStatus(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from shared.contract.batches import ABORTED, BatchWarning
 from shared.contract.events import CANCELLING
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, parts
+from shared.lifecycle import events, fetches, parts
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -85,6 +85,7 @@ def expire(connection: Connection, batch_id: str) -> bool:
 
 def _close_queued(connection: Connection, batch_id: str, as_status: ItemStatus) -> int:
     """Take the queued and held chunks of a batch out of the queue and give their items a terminal status."""
+    fetches.drop(connection, batch_id)
     connection.execute(
         update(Chunk)
         .where(Chunk.batch_id == batch_id, Chunk.status.in_([ChunkStatus.QUEUED, ChunkStatus.HELD]))

@@ -5,11 +5,11 @@ from itertools import groupby
 
 from sqlalchemy import Connection, exists, insert, select, update
 
-from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
+from shared.contract.states import BatchStatus, ChunkStatus, FetchStatus, ItemStatus
 from shared.lifecycle import turns
 from shared.lifecycle.recount import recount
 from shared.store.engine import clock
-from shared.store.tables import Batch, Chunk, Item
+from shared.store.tables import Batch, Chunk, Fetch, Item
 
 _COVERED = exists().where(
     Chunk.batch_id == Item.batch_id,
@@ -17,8 +17,12 @@ _COVERED = exists().where(
     Chunk.last_seq >= Item.seq,
     Chunk.status.in_([ChunkStatus.HELD, ChunkStatus.QUEUED, ChunkStatus.LEASED]),
 )
+# An item whose bytes are still to be fetched gets its chunk with them.
+AWAITED = exists().where(
+    Fetch.batch_id == Item.batch_id, Fetch.seq == Item.seq, Fetch.status != FetchStatus.FAILED
+)
 _UNCOVERED = select(Item.batch_id, Item.seq, Item.pack).where(
-    Item.status.in_([ItemStatus.QUEUED, ItemStatus.PROCESSING]), ~_COVERED
+    Item.status.in_([ItemStatus.QUEUED, ItemStatus.PROCESSING]), ~_COVERED, ~AWAITED
 )
 
 

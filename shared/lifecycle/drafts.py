@@ -31,7 +31,7 @@ _KEEP_OPEN = (
         sealed=False,
         status=BatchStatus.DRAFT,
         draft=bindparam("kept"),
-        packs=bindparam("used_packs"),
+        packs=Batch.packs + bindparam("used_packs"),  # a fetch may have begun, and have taken a number
         upload_lease_until=clock() + bindparam("lease_s"),
         version=Batch.version + 1,
     )

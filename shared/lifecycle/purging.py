@@ -8,7 +8,18 @@ from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.lifecycle import counters
 from shared.store.engine import Database
-from shared.store.tables import Attempt, Batch, BatchEvent, Chunk, Delivery, DraftPart, Item, Part, Submission
+from shared.store.tables import (
+    Attempt,
+    Batch,
+    BatchEvent,
+    Chunk,
+    Delivery,
+    DraftPart,
+    Fetch,
+    Item,
+    Part,
+    Submission,
+)
 
 
 def purge(
@@ -42,6 +53,7 @@ def purge(
 def purge_rows(connection: Connection, batch_id: str) -> bool:
     """Delete the rows of a batch that has ended, or whose upload was given up; False where there is none such."""
     attempts = Attempt.delivery_id.in_(select(Delivery.id).where(Delivery.batch_id == batch_id))
+    connection.execute(delete(Fetch).where(Fetch.batch_id == batch_id))
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
     connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))
     connection.execute(delete(Part).where(Part.batch_id == batch_id))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from shared.contract.batches import BatchWarning
@@ -42,7 +43,8 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedItem:
-    """An image of a pack, or one that was refused: then `error` has its code and detail, and `length` is 0."""
+    """An image of a pack, or one without bytes: `length` is 0. It was refused, and `error` has code and detail, or its
+    bytes are to be fetched from `source`, a URL or an object."""
 
     seq: int
     filename: str
@@ -52,19 +54,34 @@ class ReceivedItem:
     error: tuple[ItemErrorCode, str] | None = None
     frame: int | None = None  # which of several images in the bytes, from 1
     tags: Tags | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The items of one durable pack of `size` bytes. The images without an error become one chunk, if there are any."""
+    """The items of one durable pack of `size` bytes. Its images become one chunk, or more where images to be fetched
+    lie between them: a chunk covers no item whose bytes are still to come."""
 
     pack: int
     size: int
     items: Sequence[ReceivedItem]
 
     @property
-    def good(self) -> list[ReceivedItem]:
+    def open(self) -> list[ReceivedItem]:
+        """The items that were not refused."""
         return [item for item in self.items if item.error is None]
+
+    @property
+    def runs(self) -> list[list[ReceivedItem]]:
+        """The stored images of each chunk."""
+        open_items = self.open
+        runs = groupby(open_items, lambda item: item.source is None)
+        return [list(run) for is_stored, run in runs if is_stored]
+
+    @property
+    def fetched(self) -> list[ReceivedItem]:
+        """The items whose bytes are to be fetched."""
+        return [item for item in self.items if item.source is not None]
 
 
 @dataclass(frozen=True, slots=True)

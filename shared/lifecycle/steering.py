@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, case, null, select, update
 
 from shared.contract.events import PAUSED, RESUMED, RETRIED
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, parts, turns
-from shared.lifecycle.cover import queue_runs
+from shared.lifecycle import events, fetches, parts, turns
+from shared.lifecycle.cover import AWAITED, queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
 
@@ -25,6 +25,7 @@ _RETRIED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED)
 
 def pause(connection: Connection, batch_id: str) -> bool:
     """Hold what no worker has begun; chunks under way keep their verdicts. False where the batch is not running."""
+    fetches.hold(connection, batch_id)
     _hold_queued(connection, batch_id)
     changed = connection.execute(
         update(Batch)
@@ -47,6 +48,7 @@ def pause(connection: Connection, batch_id: str) -> bool:
 
 def resume(connection: Connection, batch_id: str) -> int | None:
     """Queue the held chunks of a paused batch; returns how many must be announced. None where it is not paused."""
+    fetches.release(connection, batch_id)
     released = release_held(connection, batch_id)
     changed = connection.execute(
         update(Batch)
@@ -63,14 +65,15 @@ def resume(connection: Connection, batch_id: str) -> int | None:
 def retry(connection: Connection, batch_id: str) -> int | None:
     """Queue the failed items of an ended batch again; returns how many chunks must be announced.
 
-    None where the batch runs, was cancelled, or has no failed item whose bytes are kept. The batch ends a second time,
-    with an event of its own; a deadline that has passed holds no longer.
+    None where the batch runs, was cancelled, or has no failed item whose bytes are kept or can be fetched again. The
+    batch ends a second time, with an event of its own; a deadline that has passed holds no longer.
     """
+    fetches.again(connection, batch_id)
     items = connection.execute(
         update(Item)
-        .where(Item.batch_id == batch_id, Item.status == ItemStatus.FAILED, Item.length > 0)
+        .where(Item.batch_id == batch_id, Item.status == ItemStatus.FAILED, (Item.length > 0) | AWAITED)
         .values(status=ItemStatus.QUEUED, error_code=None, error_detail=None, finished_at=None)
-        .returning(Item.seq, Item.pack)
+        .returning(Item.seq, Item.pack, Item.length)
     ).all()
     lane = connection.scalar(
         update(Batch)
@@ -93,7 +96,8 @@ def retry(connection: Connection, batch_id: str) -> int | None:
         return None
     parts.reopen(connection, batch_id)
     events.note(connection, batch_id, RETRIED)
-    return queue_runs(connection, batch_id, sorted((seq, pack) for seq, pack in items), lane)
+    stored = sorted((seq, pack) for seq, pack, length in items if length)
+    return queue_runs(connection, batch_id, stored, lane)
 
 
 def release_held(connection: Connection, batch_id: str) -> int:

@@ -18,7 +18,7 @@ from shared.access.quotas import Stored
 from shared.blobs.store import BlobStore
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError
-from shared.lifecycle import drafts, events, idempotency, parts, turns
+from shared.lifecycle import drafts, events, fetches, idempotency, parts, turns
 from shared.lifecycle.cutting import cut
 from shared.lifecycle.drafts import Kept
 from shared.lifecycle.purging import purge
@@ -226,7 +226,7 @@ def _sealed(connection: Connection, row: BatchRecord, released: int) -> Sealed:
 
 def counts(pieces: Sequence[Piece]) -> dict[str, int]:
     """The numbers that the pieces add to their batch."""
-    items, good = sum(len(piece.items) for piece in pieces), sum(len(piece.good) for piece in pieces)
+    items, good = sum(len(piece.items) for piece in pieces), sum(len(piece.open) for piece in pieces)
     return {
         "n": items,
         "n_queued": good,
@@ -255,17 +255,18 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
 
 
 def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: float, hold: bool) -> None:
-    """The rows of a piece: one for each item, and one chunk that covers the good ones."""
+    """The rows of a piece: one for each item, one for each fetch, and the chunks that cover the stored images."""
     if piece.items:
         rows = [_item_row(batch_id, piece.pack, item, at) for item in piece.items]
         if any(item.tags is not None for item in piece.items):  # most batches have none: four columns less
             rows = [{**row, **columns(item.tags)} for row, item in zip(rows, piece.items, strict=True)]
         connection.execute(_INSERT_ITEM, rows)
-    if good := piece.good:
+    fetches.add(connection, batch_id, piece.fetched)
+    for run in piece.runs:
         chunk = {
             "batch_id": batch_id,
-            "first_seq": good[0].seq,
-            "last_seq": good[-1].seq,
+            "first_seq": run[0].seq,
+            "last_seq": run[-1].seq,
             "pack": piece.pack,
             "lane": lane,
             "status": ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
@@ -274,7 +275,7 @@ def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: f
             # Of the statement that finds the chunk's place:
             "in_batch": batch_id,
             "in_lane": lane,
-            "n_items": len(good),
+            "n_items": len(run),
         }
         connection.execute(_INSERT_CHUNK, chunk)
 

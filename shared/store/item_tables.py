@@ -78,6 +78,44 @@ class Judge(Base):
     created_at: Mapped[float]
 
 
+class Fetch(Base):
+    """A queued item whose bytes are elsewhere: at a URL, or in an object store. It goes once the bytes are stored.
+
+    `line` names the host and the tenant: the fetches of a line wait for each other. `due_at` is when a process may
+    claim it: a claim moves it past the longest time that a fetch takes, and sets `token`, which fences, and `pack`,
+    the number of the pack that the holder writes.
+    """
+
+    __tablename__ = "fetches"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source: Mapped[str] = mapped_column(Text)
+    line: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Word)
+    tries: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[float]
+    token: Mapped[str | None] = mapped_column(String(32))
+    pack: Mapped[int | None]
+
+    __table_args__ = (
+        Index(
+            "ix_fetches_line",
+            "line",
+            "due_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_fetches_due",
+            "due_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
 class Part(Base):
     """The items of a sealed batch that share a `part_id`. It has a verdict once none of its `total` items is open."""
 

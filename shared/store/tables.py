@@ -18,7 +18,7 @@ from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
 from shared.store.event_tables import BatchEvent
-from shared.store.item_tables import DraftPart, Item, Judge, Part
+from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Delivery",
     "DraftPart",
     "Event",
+    "Fetch",
     "Item",
     "Judge",
     "ModelActivation",

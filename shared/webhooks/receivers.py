@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, 
 
 from shared.contract.events import BATCH_EVENTS
 from shared.contract.states import DisabledReason, Verdict
+from shared.store.lines import line_of
 from shared.store.records import BatchRecord, EndpointRecord
 from shared.store.tables import WebhookEndpoint
-from shared.webhooks.lines import line_of
 
 
 class Content(NamedTuple):

@@ -18,6 +18,7 @@ EXTRAS = {
     "shared/vision/net.py": "gpu",
     "shared/vision/lite0.py": "gpu",
     "shared/vision/patches.py": "gpu",
+    "worker/fetching/objects.py": "s3",
     "worker/inference/engines/gpu.py": "gpu",
 }
 

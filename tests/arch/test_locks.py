@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from tests.arch.prose import ROOT
 
-LOCKS = {"serve": ["postgres"], "gpu": ["postgres", "gpu"], "dev": ["dev"]}
+LOCKS = {"serve": ["postgres", "s3"], "gpu": ["postgres", "s3", "gpu"], "dev": ["dev"]}
 
 
 def wanted(extras: list[str]) -> list[Requirement]:

@@ -17,6 +17,8 @@ OWN = {
     "shared/cli/embedded/address.py": "asks the service of this machine",
     "shared/cli/commands/demo.py": "looks for a free port of this machine",
     "web/server/connection.py": "bounds what the system holds of an accepted connection",
+    "worker/fetching/objects.py": "the object store that the settings name",
+    "worker/fetching/urls.py": "reads the answer on the connection that outbound.py has made",
     "worker/process.py": "the name of this host",
     "worker/webhooks/post.py": "reads the answer on the connection that outbound.py has made",
 }
@@ -31,6 +33,7 @@ NETWORK = {
     "ftplib",
     "telnetlib",
     "asyncio",
+    "obstore",
 }
 OPENERS = {"open_connection", "create_connection", "urlopen", "urlretrieve", "getaddrinfo", "gethostbyname"}
 JUDGEMENTS = {"is_private", "is_global", "is_loopback", "is_link_local", "is_reserved", "is_multicast"}

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from sqlalchemy import func, select, update
 
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.lines import line_of, tenant_of
 from shared.store.tables import Delivery
 from shared.webhooks import lines
 from tests.harness.processes import until
 from tests.harness.receivers import Receiver
 from tests.integration.test_deliver import owe
 from worker.webhooks import dispatch
+from worker.webhooks.deliver import deliver
 from worker.webhooks.dispatch import Dispatcher
 
 
@@ -39,7 +42,7 @@ class Tries:
             if delivery_id in self._claimed:  # started from a look that was older than its end
                 return "not_due"
             self._claimed.add(delivery_id)
-            for name in (line, "tenant " + lines.tenant_of(line), "all"):
+            for name in (line, "tenant " + tenant_of(line), "all"):
                 self.now[name] += 1
                 self.most[name] = max(self.most[name], self.now[name])
         if (answers := self.silent.get(line)) is not None:
@@ -48,7 +51,7 @@ class Tries:
             connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(status="delivered"))
         with self._lock:
             self.ended.append(line)
-            for name in (line, "tenant " + lines.tenant_of(line), "all"):
+            for name in (line, "tenant " + tenant_of(line), "all"):
                 self.now[name] -= 1
         return "delivered"
 
@@ -68,7 +71,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def dispatcher(database: Database, settings: Settings, tries: Tries) -> Iterator[Dispatcher]:
-    made = Dispatcher(database, settings, tries)
+    made = Dispatcher(database, partial(tries, database, settings), lines)
     yield made
     for answers in tries.silent.values():
         answers.set()
@@ -78,7 +81,7 @@ def dispatcher(database: Database, settings: Settings, tries: Tries) -> Iterator
 def owe_many(database: Database, number: int, host: str, tenant: str = "t") -> str:
     for _ in range(number):
         owe(database, f"http://{host}/hook", at=time.time() - 1, tenant=tenant)
-    return lines.line_of(tenant, f"http://{host}/hook")
+    return line_of(tenant, f"http://{host}/hook")
 
 
 def pending(database: Database) -> int:
@@ -146,7 +149,7 @@ def test_a_try_that_fails_here_is_left_to_the_sweep(database: Database, settings
         tried.append(delivery_id)
         raise RuntimeError("no try is possible now")
 
-    dispatcher = Dispatcher(database, settings, broken)
+    dispatcher = Dispatcher(database, partial(broken, database, settings), lines)
     owe_many(database, 1, "host")
     dispatcher.wake()
     until(lambda: len(tried) == 1, 40, "a try")
@@ -160,7 +163,7 @@ def test_a_try_that_fails_here_is_left_to_the_sweep(database: Database, settings
 def test_the_end_waits_for_the_tries_in_hand_and_starts_no_other(
     database: Database, settings: Settings, tries: Tries
 ) -> None:
-    dispatcher = Dispatcher(database, settings, tries)
+    dispatcher = Dispatcher(database, partial(tries, database, settings), lines)
     line = owe_many(database, 2, "silent")
     tries.silent[line] = threading.Event()
     dispatcher.wake()
@@ -177,7 +180,7 @@ def test_a_real_post_goes_out_while_eight_receivers_are_silent(
 ) -> None:
     silent, quick = Receiver(), Receiver()
     silent.replies = [lambda _: time.sleep(4)]
-    dispatcher = Dispatcher(database, settings)
+    dispatcher = Dispatcher(database, partial(deliver, database, settings), lines)
     try:
         for number in range(8):
             owe(database, silent.url, at=time.time() - 1, tenant=f"tenant {number}")

@@ -1,15 +1,14 @@
 """A POST against hostile names, addresses and receivers; nothing may leave loopback, not even an attempt."""
 
-import ipaddress
 import socket
 import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.harness.addresses import SPELLINGS, Net
 from tests.harness.certificates import self_signed
 from tests.harness.receivers import Receiver, Reply, dripping, pouring, status
 from worker.webhooks.post import Answer, post
@@ -102,48 +101,9 @@ def test_what_is_not_http_or_has_no_end_of_headers_is_a_failed_try(receiver: Rec
     assert not answer.is_success and answer.error
 
 
-class Net:
-    """Name resolution by a table, and a record of every address that anything tried to connect to."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.names: dict[str, list[list[str]]] = {}
-        self.asked: list[str] = []
-        self.connected: list[str] = []
-        self.delay_s = 0.0
-        real_getaddrinfo, real_connect = socket.getaddrinfo, socket.socket.connect
-
-        def getaddrinfo(host: str, port: int, *rest: Any, type: int = 0, **_: Any) -> list[Any]:
-            self.asked.append(host)
-            time.sleep(self.delay_s)
-            if host not in self.names:
-                return real_getaddrinfo(host, port, type=type, flags=socket.AI_NUMERICHOST)
-            answers = self.names[host]
-            chosen = answers.pop(0) if len(answers) > 1 else answers[0]
-            kinds = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in chosen]
-            return [(k, type, 6, "", (a, port)) for k, a in zip(kinds, chosen, strict=True)]
-
-        def connect(sock: socket.socket, address: Any) -> None:
-            self.connected.append(address[0])
-            if not ipaddress.ip_address(address[0]).is_loopback:
-                raise ConnectionRefusedError("nothing may leave loopback")
-            real_connect(sock, address)
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        monkeypatch.setattr(socket.socket, "connect", connect)
-
-
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Net:
     return Net(monkeypatch)
-
-
-SPELLINGS = [
-    "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7F.1", "017700000001",
-    "0177.0.0.1", "127.0.0.1.", "127.255.255.254", "0", "0.0.0.0", "0x0", "①②⑦.⓪.⓪.①", "１２７.０.０.１",
-    "127。0。0。1", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]",
-    "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::80ff:fffe]", "localhost", "LOCALHOST.",
-    "169.254.169.254", "100.64.0.1", "224.0.0.1", "user:pw@127.0.0.1",
-]  # fmt: skip
 
 
 @pytest.mark.row(19)

@@ -3,6 +3,7 @@
 from shared.access import audit
 from shared.access.audit import Actor
 from shared.lifecycle import closing, drafts, tagging
+from shared.lifecycle.fetches import FIRST_PACK
 from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.resources import batches
@@ -24,10 +25,11 @@ def finalize(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRe
             why = "holds no image" if row.draft is not None else "is no draft"
             raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
     if closed is not None:
-        # An append whose process died has left packs that no row names; no append can commit any more.
+        # An append whose process died has left packs that no row names; no append can commit any more. A pack
+        # that a fetch writes at this moment has no row yet, and stays.
         with here.database.read() as connection:
             named = drafts.packs(connection, batch_id)
-        here.blobs.delete_other_packs(batch_id, named)
+        here.blobs.delete_other_packs(batch_id, named, below=FIRST_PACK)
     if closed is not None and closed.abort:
         with here.database.write() as connection:
             closing.abort(connection, batch_id)

@@ -93,9 +93,9 @@ class _PartIntake(Intake):
             self._write(number)
         except drafts.PartArrived:
             return False
-        for piece in self._pieces:
-            if piece.good and self.options:
-                self.service.announcer.chunk_queued(self.options["priority"])
+        assert self.options is not None  # those of the draft
+        for _ in [run for piece in self._pieces for run in piece.runs]:
+            self.service.announcer.chunk_queued(self.options["priority"])
         return True
 
     def _write(self, number: int) -> None:

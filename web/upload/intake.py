@@ -16,6 +16,7 @@ from shared.access import audit
 from shared.access.audit import SERVICE, Actor
 from shared.access.quotas import Bounds
 from shared.blobs.packs import PackWriter
+from shared.broker import queues
 from shared.clock import now
 from shared.contract.frames import frame_numbers
 from shared.contract.manifests import Tags
@@ -117,8 +118,7 @@ class Intake:
 
     def begin(self, filename: str) -> None:
         """Start an image."""
-        if self.total >= self.settings.max_batch_items:
-            raise HttpProblem(413, "too_many_items", f"a batch holds at most {self.total} items")
+        self._check_most(1)
         if self._writer is None and self.store:
             self.service.capacity.check_disk()  # others may fill the disk during a long upload
             self._writer = self.service.blobs.write_pack(self.batch_id, self._pack)
@@ -150,7 +150,26 @@ class Intake:
         found = self._frames(item)
         progress.items += len(found)
         self._items += self._tagged(found, tags)
-        if progress.is_full(self._pack, len(self._items), self._writer.size):
+        self._commit_if_full()
+
+    def defer(self, filename: str, source: str, tags: Tags) -> None:
+        """Take an image whose bytes a worker fetches later from its source: an item without bytes until then."""
+        self._check_most(1)
+        item = ReceivedItem(self.total, filename, None, 0, 0, source=source)
+        self._fingerprint.add(item)
+        self._progress.items += 1
+        if self.store:
+            self._items += self._tagged([item], tags)
+            self._commit_if_full()
+
+    def _check_most(self, coming: int) -> None:
+        most = self.settings.max_batch_items
+        if self.total + coming > most:
+            raise HttpProblem(413, "too_many_items", f"a batch holds at most {most} items")
+
+    def _commit_if_full(self) -> None:
+        size = self._writer.size if self._writer is not None else 0
+        if self._progress.is_full(self._pack, len(self._items), size):
             self._commit()
 
     def _frames(self, item: ReceivedItem) -> list[ReceivedItem]:
@@ -158,9 +177,7 @@ class Intake:
         if self._writer is None or not item.length or not self.options or self.options["frames"] != "split":
             return [item]
         numbers = frame_numbers(self._writer.read(item.offset, item.length))
-        if self.total + len(numbers) > self.settings.max_batch_items:
-            most = self.settings.max_batch_items
-            raise HttpProblem(413, "too_many_items", f"a batch holds at most {most} items")
+        self._check_most(len(numbers))
         return [
             replace(item, seq=item.seq + place, frame=number) for place, number in enumerate(numbers)
         ] or [item]
@@ -290,8 +307,10 @@ class Intake:
             (Key(FAILURES, item.error[0]), Sum(1)) for item in piece.items if item.error is not None
         )
         # A message for each chunk that this commit made claimable.
-        for _ in range((0 if hold or not piece.good else 1) + (sealed.released if sealed else 0)):
+        for _ in range((0 if hold else len(piece.runs)) + (sealed.released if sealed else 0)):
             self.service.announcer.chunk_queued(options["priority"])
+        if piece.fetched:
+            self.service.announcer.send(queues.FETCH, [], queues.FETCHES)
         self._items, self._writer = [], None
         self._pack += 1
         self.row = sealed.row if sealed and sealed.open and not self._has_parts and not self.draft else None

@@ -1,9 +1,9 @@
-"""Many deliveries at once, in threads, shared out so that a silent receiver holds up no other one.
+"""Many tries at once, in threads, shared out so that a silent host holds up no other one.
 
-A try may take `webhook_timeout_s` seconds, and nearly all of it is waiting. Each line (the deliveries of one tenant to
-one host) has few tries in hand, and a single one until its receiver has answered quickly; a tenant has some more; and
-lines that are not known to be quick leave a part of the threads to the others. The due deliveries are rows: a
-message only wakes the dispatcher, and it looks again by itself when a try has ended.
+A delivery of a webhook, or a fetch of an image, may take many seconds, and nearly all of it is waiting. Each line (the
+rows of one tenant for one host) has few tries in hand, and a single one until its host has answered quickly; a tenant
+has some more; and lines that are not known to be quick leave a part of the threads to the others. The due rows are in
+the database: a message only wakes the dispatcher, and it looks again by itself when a try has ended.
 """
 
 import logging
@@ -11,11 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
-from shared.settings import Settings
+from sqlalchemy import Connection
+
 from shared.store.engine import Database, database_time
-from shared.webhooks import lines
-from worker.webhooks.deliver import deliver
+from shared.store.lines import tenant_of
 
 MOST = 64  # tries in hand
 MOST_UNPROVEN = 48  # of lines that are not known to be quick
@@ -26,25 +27,39 @@ _REMEMBERED = 10_000  # lines
 log = logging.getLogger(__name__)
 
 
+class Rows(Protocol):
+    """The module of the rows that are tried."""
+
+    def waiting(self, connection: Connection) -> list[str]:
+        """Every line in which a row is pending, the longest due first."""
+
+    def due(self, connection: Connection, limit: int, now: float, *, line: str | None = None) -> list[str]:
+        """Ids of at most `limit` rows of a line that are due at `now`, the longest due first."""
+
+
 class Dispatcher:
-    """The deliveries that one process has in hand."""
+    """The rows of one kind that a process has in hand.
+
+    `try_one` takes an id. It answers `not_due` where it claimed nothing, and raises only where the row may still be
+    due.
+    """
 
     def __init__(
         self,
         database: Database,
-        settings: Settings,
-        try_one: Callable[[Database, Settings, str], object] = deliver,
+        try_one: Callable[[str], object],
+        rows: Rows,
     ) -> None:
-        self._database, self._settings, self._try_one = database, settings, try_one
+        self._database, self._try_one, self._rows = database, try_one, rows
         self._changed = threading.Condition()
         self._asked = False  # a message came, or a try ended, since the last look
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._in_hand: dict[str, str] = {}  # delivery to line
+        self._in_hand: dict[str, str] = {}  # id to line
         self._quick: set[str] = set()
 
     def wake(self) -> None:
-        """Look for due deliveries soon, in a thread of its own."""
+        """Look for due rows soon, in a thread of its own."""
         with self._changed:
             self._asked = True
             if self._thread is None:
@@ -75,31 +90,31 @@ class Dispatcher:
             try:
                 self._look()
             except Exception as error:  # the sweep wakes us again
-                log.warning("due deliveries could not be looked for: %s: %s", type(error).__name__, error)
+                log.warning("due rows could not be looked for: %s: %s", type(error).__name__, error)
 
     def _look(self) -> None:
-        """Start tries of due deliveries while there is room; lines with the fewest tries in hand come first."""
+        """Start tries of due rows while there is room; lines with the fewest tries in hand come first."""
         with self._changed:
             in_hand = Counter(self._in_hand.values())
         with self._database.read() as connection:
             now = database_time(connection)
             # The sort keeps the order by due time among lines with equally many tries.
-            for line in sorted(lines.waiting(connection), key=in_hand.__getitem__):
+            for line in sorted(self._rows.waiting(connection), key=in_hand.__getitem__):
                 if in_hand.total() >= MOST:
                     return
                 room = self._room(line, in_hand)
                 if room <= 0:
                     continue
-                # A try in hand may not have claimed its delivery yet.
-                due = lines.due(connection, in_hand[line] + room, now, line=line)
-                for delivery_id in [one for one in due if one not in self._in_hand][:room]:
-                    self._start(delivery_id, line)
+                # A try in hand may not have claimed its row yet.
+                due = self._rows.due(connection, in_hand[line] + room, now, line=line)
+                for row in [one for one in due if one not in self._in_hand][:room]:
+                    self._start(row, line)
                     in_hand[line] += 1
 
     def _room(self, line: str, in_hand: Counter[str]) -> int:
         """How many tries of a line may be started now."""
-        tenant = lines.tenant_of(line)
-        of_tenant = sum(tries for other, tries in in_hand.items() if lines.tenant_of(other) == tenant)
+        tenant = tenant_of(line)
+        of_tenant = sum(tries for other, tries in in_hand.items() if tenant_of(other) == tenant)
         rooms = [MOST - in_hand.total(), MOST_OF_A_TENANT - of_tenant]
         if line in self._quick:
             rooms.append(MOST_OF_A_LINE - in_hand[line])
@@ -108,20 +123,20 @@ class Dispatcher:
             rooms += [1 - in_hand[line], MOST_UNPROVEN - unproven]
         return min(rooms)
 
-    def _start(self, delivery_id: str, line: str) -> None:
+    def _start(self, row: str, line: str) -> None:
         with self._changed:
-            self._in_hand[delivery_id] = line
-        threading.Thread(target=self._try, args=(delivery_id, line), name=delivery_id, daemon=True).start()
+            self._in_hand[row] = line
+        threading.Thread(target=self._try, args=(row, line), name=row, daemon=True).start()
 
-    def _try(self, delivery_id: str, line: str) -> None:
+    def _try(self, row: str, line: str) -> None:
         started, outcome = time.monotonic(), None
         try:
-            outcome = self._try_one(self._database, self._settings, delivery_id)
+            outcome = self._try_one(row)
         except Exception as error:
-            log.exception("%s failed", delivery_id, exc_info=error)
+            log.exception("%s failed", row, exc_info=error)
         is_quick = time.monotonic() - started < _QUICK_S
         with self._changed:
-            del self._in_hand[delivery_id]
+            del self._in_hand[row]
             if outcome != "not_due":
                 self._quick.discard(line)
                 if is_quick and outcome is not None and len(self._quick) < _REMEMBERED:

@@ -6,6 +6,7 @@ resolves differently a moment later (DNS rebinding) gains nothing. No proxy sett
 
 import io
 import ipaddress
+import math
 import queue
 import socket
 import ssl
@@ -21,11 +22,18 @@ _Answer = tuple[Any, ...]  # family, type, protocol, canonical name, socket addr
 class Stream(io.RawIOBase):
     """A connection whose reads and writes share one deadline, and which yields at most `most` bytes.
 
-    A timeout for each read alone would let a receiver send a byte a second without end.
+    A timeout for each read alone would let a receiver send a byte a second without end. `silence_s` bounds each read
+    in addition.
     """
 
-    def __init__(self, raw: socket.socket, deadline: float, most: int) -> None:
+    def __init__(self, raw: socket.socket, deadline: float, most: int, silence_s: float = math.inf) -> None:
         self._socket, self._deadline, self._left = raw, deadline, most
+        self._silence_s = silence_s
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether as many bytes have come as may come: the end that a reader saw may not be the sender's."""
+        return self._left == 0
 
     def readable(self) -> bool:
         return True
@@ -34,7 +42,7 @@ class Stream(io.RawIOBase):
         room = memoryview(buffer)[: self._left]
         if not room:
             return 0
-        self._socket.settimeout(_remaining(self._deadline))
+        self._socket.settimeout(min(_remaining(self._deadline), self._silence_s))
         count = self._socket.recv_into(room)
         self._left -= count
         return count
@@ -54,9 +62,14 @@ class Stream(io.RawIOBase):
         self._socket.close()
 
 
-def connect(url: str, *, allowed: str = "", timeout_s: float, most: int) -> tuple[Target, Stream]:
+def connect(
+    url: str, *, allowed: str = "", timeout_s: float, most: int, silence_s: float = math.inf
+) -> tuple[Target, Stream]:
     """Connect to a URL that a client chose. Resolving, connecting, TLS and all later reads and writes share
-    `timeout_s` seconds. Raises ForbiddenAddress, or OSError (TimeoutError, ssl.SSLError among them)."""
+    `timeout_s` seconds, and no read waits longer than `silence_s`.
+
+    Raises ForbiddenAddress, or OSError (TimeoutError, ssl.SSLError among them).
+    """
     target = check_url(url, allowed)
     deadline = time.monotonic() + timeout_s
     answers = _resolve(target, timeout_s)
@@ -69,7 +82,7 @@ def connect(url: str, *, allowed: str = "", timeout_s: float, most: int) -> tupl
     except BaseException:
         raw.close()
         raise
-    return target, Stream(raw, deadline, most)
+    return target, Stream(raw, deadline, most, silence_s)
 
 
 def _resolve(target: Target, timeout_s: float) -> list[_Answer]:
