@@ -410,7 +410,7 @@ def test_urls_that_no_worker_may_fetch_are_refused_with_their_pointers(
     ("asked", "status_code", "pointer"),
     [
         ({"inputs": [{}]}, 400, "/inputs/0"),
-        ({"inputs": [{"url": "http://h/", "object": "s3://b/k"}]}, 400, "/inputs/0"),
+        ({"inputs": [{"url": "http://h/", "object": "s3://bkt/k"}]}, 400, "/inputs/0"),
         ({"inputs": [{"url": "ftp://h/"}]}, 400, "/inputs/0/url"),
         ({"inputs": [{"object": "b/k"}]}, 400, "/inputs/0/object"),
         ({"inputs": [{"object": "s3://bucket/k"}]}, 422, "/inputs/0/object"),

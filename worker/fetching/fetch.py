@@ -91,6 +91,8 @@ def _try(place: Place, held: Claimed) -> Outcome:
             wait = WAITS_S[min(held.tries, len(WAITS_S)) - 1] * _random.uniform(1 - JITTER, 1 + JITTER)
             return _later(place, held, max(wait, trouble.wait_s))
         return _give_up(place, held, trouble)
+    except FileNotFoundError:  # the next holder has removed the half written pack, or the batch was deleted
+        return _lost(place, held)
     except Unavailable as full:  # the disk: the image is not at fault
         log.warning("item %d of %s waits: %s", held.seq, held.batch_id, full.detail)
         return _later(place, held, _DISK_FULL_WAIT_S, counted=False)
