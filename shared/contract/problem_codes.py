@@ -63,8 +63,8 @@ REQUEST_CODES = {
     "again with `python -m training guard`, or upload it with without_guard=true.",
     "no_images": "The request holds no image. Send parts named `images`, or one `archive`; the detail says how "
     "many files were skipped.",
-    "no_object_store": "This service reads from no object store. Send the images themselves, or ask the operator to set "
-    "one up.",
+    "no_object_store": "This service reads from no object store. Send the images themselves, or ask the operator to "
+    "set one up.",
     "no_verdict_yet": "No worker gave a verdict in time. The batch goes on: poll it, or send it again.",
     "not_found": "It does not exist, or belongs to another tenant. See the id, and the tenant of the key; a batch "
     "may also have been deleted at the end of its retention.",

@@ -359,9 +359,7 @@ def test_a_draft_takes_urls_and_keeps_what_is_fetched_while_it_is_open(
     [first, _] = due_items(app)
     place = place_of(app)
     assert fetch(place, first) == "stored"
-    more = app.post_form(
-        f"/v1/batches/{draft['id']}/items?part_number=1", ("images", "x.jpg", small[2])
-    )
+    more = app.post_form(f"/v1/batches/{draft['id']}/items?part_number=1", ("images", "x.jpg", small[2]))
     assert more.status_code == 200, more.text
     assert app.call("POST", f"/v1/batches/{draft['id']}/finalize").status_code == 200
     assert fetch_due(app) == ["stored"]
