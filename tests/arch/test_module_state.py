@@ -12,7 +12,9 @@ ALLOWED = {
     "web/http/validators.py: adapter": "a pure function of a type of the contract",
     "web/http/validators.py: properties": "a pure function of a type of the contract",
     "worker/app.py: _dispatcher": "as `_runtime`, in a process that delivers webhooks",
+    "worker/app.py: _fetcher": "as `_runtime`, in a process that fetches images",
     "worker/app.py: _runtime": "Celery gives a child process no other place for it",
+    "worker/fetching/objects.py: _store": "the connections to a bucket; the operator names few",
     "worker/process.py: place": "the host, boot and pid namespace of this process, which never change",
 }
 CACHES = {"cache", "lru_cache"}
