@@ -15,9 +15,9 @@ from shared.contract.webhook_endpoints import WARN_AFTER_FAILURES
 from shared.errors import GonogoError
 from shared.ids import new_id
 from shared.store.engine import clock, database_time
+from shared.store.lines import line_of
 from shared.store.records import EndpointRecord
 from shared.store.tables import Attempt, Delivery, WebhookEndpoint
-from shared.webhooks.lines import line_of
 from shared.webhooks.signing import new_secret
 
 MOST_OF_A_TENANT = 50  # each event is held against all of them
