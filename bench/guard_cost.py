@@ -11,10 +11,10 @@ import numpy as np
 
 from bench import images
 from shared.registry.artifact import Artifact
-from shared.settings import Settings
 from shared.vision.guard import read_guard
 from shared.vision.preprocess import decode
 from worker.inference.engines.load import load_engine
+from worker.inference.loaded import LoadedModel
 
 _IMAGES = 256
 
@@ -25,7 +25,7 @@ def measure(artifact: Artifact, files: list[Path], rounds: int) -> tuple[float, 
     assert stored is not None
     guard, engine = read_guard(stored, artifact.preprocessing), load_engine(artifact, device="cpu", threads=1)
     sources = [path.read_bytes() for path in files[:_IMAGES]]
-    size = Settings().micro_batch
+    size = LoadedModel(artifact, engine, guard).together
     bare, more = [], []
     for _ in range(rounds + 1):
         times = [0.0, 0.0]

@@ -38,7 +38,7 @@ def describe(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     rows = np.ascontiguousarray(_grey(some_rows).transpose(0, 2, 1))
     columns = _grey(images[:, :, across // 2 :: across])
     flat = rows.reshape(count, -1)
-    found = [*_levels(flat), np.sqrt(_share(flat, 0)), np.sqrt(_share(flat, 255))]
+    found = [*_levels(flat), np.sqrt(share_of(flat, 0)), np.sqrt(share_of(flat, 255))]
     tiles = []
     for lines, steps in ((rows, _ALONG_ROWS), (columns, _ALONG_COLUMNS)):
         steepness, still, numbers = _gradients(lines, *steps)
@@ -60,17 +60,17 @@ def _grey(pixels: NDArray[np.uint8]) -> Floats:
     return np.asarray(pixels.mean(axis=3, dtype=np.float32))
 
 
-def _mean(values: NDArray[Any]) -> Floats:
+def mean_of(values: NDArray[Any]) -> Floats:
     """Means of the rows of float32 (N, n), as a product: a third of the time of `mean`."""
     length = values.shape[1]
     return np.asarray(values @ np.full(length, 1 / length, np.float32))
 
 
-def _share(values: Floats, level: float) -> Floats:
+def share_of(values: Floats, level: float) -> Floats:
     """The share of (N, n) that equals `level`, (N,)."""
     equal = np.empty_like(values)
     np.equal(values, np.float32(level), out=equal, casting="unsafe")
-    return _mean(equal)
+    return mean_of(equal)
 
 
 def _levels(flat: Floats) -> list[Floats]:
@@ -79,9 +79,9 @@ def _levels(flat: Floats) -> list[Floats]:
     last = picked.shape[1] - 1
     levels = [picked[:, int(last * share)] for share in _SHARES]
     contrast = np.log(levels[7] - levels[1] + 1)
-    centred = picked - _mean(picked)[:, None]
+    centred = picked - mean_of(picked)[:, None]
     spread = np.sqrt(np.vecdot(centred, centred) / np.float32(last + 1))
-    return [*levels, contrast, np.log(spread + np.float32(0.5)), np.log(_mean(flat) + np.float32(5))]
+    return [*levels, contrast, np.log(spread + np.float32(0.5)), np.log(mean_of(flat) + np.float32(5))]
 
 
 def _gradients(
@@ -94,7 +94,9 @@ def _gradients(
     for those in `twice`: they tell edges, slopes, texture and noise apart.
     """
     count, length, _ = lines.shape
-    tiles, still, sizes, over = np.empty(0, np.float32), np.empty(0, np.float32), [], []
+    tiles, still = np.empty(0, np.float32), np.empty(0, np.float32)
+    sizes: list[Floats] = []
+    over: list[int] = []  # the size by which each one is divided; -1 is 1
     for step in steps:
         if 2 * step >= length:
             break
@@ -107,7 +109,7 @@ def _gradients(
             sizes += _sizes(second.reshape(count, -1))
             over += [place, place + 2]
         if step == 1:  # `first` holds absolute values now
-            tiles, still = _tiled(first), _share(first.reshape(count, -1), 0)
+            tiles, still = _tiled(first), share_of(first.reshape(count, -1), 0)
     # All logarithms in one call; the spread is told over the mean, and second differences over first ones.
     logs = np.log(np.array([*sizes, np.ones(count, np.float32)]))
     return tiles, still, list(logs[:-1] - logs[over])
@@ -118,7 +120,7 @@ def _sizes(differences: Floats) -> tuple[Floats, Floats]:
     logarithm."""
     square = np.vecdot(differences, differences) / np.float32(differences.shape[1])
     np.abs(differences, out=differences)
-    return _mean(differences) + np.float32(0.1), np.sqrt(square) + np.float32(0.1)
+    return mean_of(differences) + np.float32(0.1), np.sqrt(square) + np.float32(0.1)
 
 
 def _tiled(values: Floats) -> Floats:
@@ -138,7 +140,7 @@ def _shares(length: int, lines: int) -> Floats:
 def _colours(pixels: NDArray[np.uint8]) -> list[Floats]:
     red, green, blue = (pixels[..., place].reshape(len(pixels), -1).astype(np.float32) for place in range(3))
     apart = [red - green, green - blue]
-    return [_mean(values) for values in apart] + [np.log(_mean(np.abs(values)) + 0.5) for values in apart]
+    return [mean_of(values) for values in apart] + [np.log(mean_of(np.abs(values)) + 0.5) for values in apart]
 
 
 def _sample(images: NDArray[np.uint8]) -> Floats:
@@ -146,7 +148,7 @@ def _sample(images: NDArray[np.uint8]) -> Floats:
     _, height, width, _ = images.shape
     step = 1 if height * width <= _WHOLE else int(np.ceil(np.sqrt(height * width / _SAMPLE)))
     picked = _grey(images[:, step // 2 :: step, step // 2 :: step]).reshape(len(images), -1)
-    picked -= _mean(picked)[:, None]
+    picked -= mean_of(picked)[:, None]
     spread = np.sqrt(np.vecdot(picked, picked) / np.float32(picked.shape[1]))
     # 3 grey levels more, so that noise alone is not blown up.
     return np.asarray(picked / (spread[:, None] + np.float32(3)), np.float32)

@@ -19,9 +19,10 @@ from shared.registry.artifact import Preprocessing
 from shared.vision.arrays import npz_bytes, read_npz
 from shared.vision.describe import CONTRAST, VERSION, describe
 from shared.vision.sketch import sketch
+from shared.vision.survey import survey
 
-# Version 3 is for networks whose feature holds a trace; an artifact of before keeps its own version.
-DESCRIPTIONS = {VERSION: describe, 3: sketch}
+# Versions 3 and 4 are for networks whose feature holds a trace; an artifact of before keeps its own version.
+DESCRIPTIONS = {VERSION: describe, 3: sketch, 4: survey}
 Floats = NDArray[np.float32]
 _CLIP = np.float32(8)  # deviations; further out the stranger network was never trained
 
@@ -69,7 +70,7 @@ class Guard:
         for layer in (self.layer1, self.layer2):
             inner = np.maximum(inner @ layer[:-1] + layer[-1], 0)
         stranger = inner @ self.layer3[:-1] + self.layer3[-1]
-        joint = np.sqrt(np.einsum("ij,ij->i", white, white))
+        joint = np.sqrt(np.vecdot(white, white))
         return np.concatenate([joint[:, None], coordinates[:, -2:], stranger], axis=1)
 
     def judge(self, images: NDArray[np.uint8], features: NDArray[Any]) -> list[tuple[Reason, ...]]:
@@ -111,7 +112,7 @@ def _along(values: Floats, mean: Floats, axes: Floats, spread: Floats) -> tuple[
     """Coordinates (N, k) along the axes, in spreads, and the logarithm of the mean square that they leave (N,)."""
     centred = values - mean
     along = centred @ axes
-    left = np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", along, along)
+    left = np.vecdot(centred, centred) - np.vecdot(along, along)
     left = np.maximum(left, 0) / np.float32(values.shape[1]) + np.float32(1e-4)
     return np.asarray(along / spread, np.float32), np.asarray(np.log(left), np.float32)
 

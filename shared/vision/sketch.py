@@ -25,22 +25,27 @@ def sketch(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     step = 1 if height * width <= _WHOLE else math.ceil(math.sqrt(height * width / _PIXELS))
     picked = images[:, step // 2 :: step, step // 2 :: step]
     grey: Floats = picked.mean(axis=3, dtype=np.float32) if channels > 1 else picked.astype(np.float32)
-    grey = grey.reshape(count, -1)
+    levels, sample = levels_of(grey.reshape(count, -1))
+    found = [levels]
+    if channels > 1:
+        found.append(colours(picked.reshape(count, -1, channels)))
+    return np.concatenate(found, axis=1, dtype=np.float32), sample
+
+
+def levels_of(grey: Floats) -> tuple[Floats, Floats]:
+    """Levels, contrast, spread and mean (N, 12) of pixels (N, n), and the pixels freed of mean and contrast (N, n)."""
     length = grey.shape[1]
     mean = grey @ np.full(length, 1 / length, np.float32)
     sample = grey - mean[:, None]
-    spread = np.sqrt(np.einsum("ij,ij->i", sample, sample) / np.float32(length))
+    spread = np.sqrt(np.vecdot(sample, sample) / np.float32(length))
     sample /= (spread + np.float32(3))[:, None]  # so that noise alone is not blown up
     some = np.sort(grey[:, :: -(-length // _SORTED)], axis=1)
     levels = some[:, ((some.shape[1] - 1) * _SHARES).astype(int)]
     more = np.stack([levels[:, 7] - levels[:, 1] + 1, spread + np.float32(0.5), mean + 5], axis=1)
-    found = [levels, np.log(more)]
-    if channels > 1:
-        found.append(_colours(picked.reshape(count, -1, channels)))
-    return np.concatenate(found, axis=1, dtype=np.float32), sample
+    return np.concatenate([levels, np.log(more)], axis=1, dtype=np.float32), sample
 
 
-def _colours(pixels: NDArray[Any]) -> Floats:
+def colours(pixels: NDArray[Any]) -> Floats:
     """Means of red less green and of green less blue, and the logarithms of their mean sizes, of pixels (N, n, 3)."""
     apart = np.diff(pixels.astype(np.float32), axis=2)
     return np.concatenate([apart.mean(axis=1), np.log(np.abs(apart).mean(axis=1) + 0.5)], axis=1)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 FeaturesOf = Callable[[NDArray[np.uint8]], Floats]
 
 FLAGGED = 0.01  # of the model's own kind, all distances together
-TRACED = 3  # the description for networks whose feature holds a trace
+TRACED = 4  # the description for networks whose feature holds a trace
 _CHUNK = 256
 _BATCH = 128
 # A kind of stranger that lies within the plain distances this often may be what the set shows: it is left out.
@@ -36,7 +36,7 @@ class _Plan:
     epochs: int
 
 
-_PLANS = {VERSION: _Plan(120, 48, 64, 15), TRACED: _Plan(96, 96, 128, 40)}
+_PLANS = {VERSION: _Plan(120, 48, 64, 15), TRACED: _Plan(64, 96, 96, 40)}
 
 
 def fit_guard(

@@ -1,8 +1,8 @@
 """Images of anything but the parts at hand: they teach the guard what a stranger looks like.
 
 Fields of noise, gradients, gratings, overlapping shapes, made-up parts, and images of the set itself that no camera
-would take: negatives, half empty, shuffled, out of focus. Most have the brightness and contrast of an image of the
-set, so that those two alone tell little.
+would take: negatives, half empty, shuffled, moved, turned, out of focus. Most have the brightness and contrast of an
+image of the set, so that those two alone tell little.
 """
 
 from collections.abc import Callable, Iterator
@@ -151,6 +151,42 @@ def _shuffled(rng: Rng, own: Field) -> Field:
     return changed
 
 
+def _moved(rng: Rng, own: Field) -> Field:
+    """A fifth to four fifths of the part out of the frame, to any side, over the ground at its edge."""
+    height, width = own.shape[:2]
+    down, across = 0, 0
+    share = rng.uniform(0.2, 0.8) * rng.choice([-1, 1])
+    if rng.random() < 0.5:
+        down = round(share * height)
+    else:
+        across = round(share * width)
+    if rng.random() < 0.3:  # to a corner
+        down, across = round(rng.uniform(-0.6, 0.6) * height), round(0.75 * share * width)
+    changed = np.empty_like(own)
+    changed[:] = _ground(own)
+    changed[max(0, down) : height + down, max(0, across) : width + across] = own[
+        max(0, -down) : height - down, max(0, -across) : width - across
+    ]
+    return changed
+
+
+def _turned(rng: Rng, own: Field) -> Field:
+    """Turned as far from a quarter turn as a camera that slipped."""
+    degrees, ground = rng.uniform(12, 78) + 90 * int(rng.integers(4)), _ground(own)
+    planes = [
+        Image.fromarray(own[..., place].astype(np.float32)).rotate(
+            degrees, Image.Resampling.BILINEAR, fillcolor=float(ground[place])
+        )
+        for place in range(own.shape[2])
+    ]
+    return np.stack([np.asarray(plane, np.float64) for plane in planes], axis=2)
+
+
+def _ground(own: Field) -> Field:
+    """The median of each channel at the left edge, so that a moved image gets no edge that no camera shows."""
+    return np.asarray(np.median(own[:, :2], axis=(0, 1)))
+
+
 def _too_near(rng: Rng, own: Field) -> Field:
     """A quarter of the image at twice the size."""
     height, width = own.shape[:2]
@@ -190,13 +226,15 @@ CHANGED: dict[str, Callable[[Rng, Field], Field]] = {
     "negative": _negative,
     "half empty": _half_empty,
     "shuffled": _shuffled,
+    "moved": _moved,
+    "turned": _turned,
     "too near": _too_near,
     "out of focus": _out_of_focus,
     "overexposed": _overexposed,
 }
 KINDS = (*DRAWN, *CHANGED)
 # Each kind that is drawn has its weight; the other turns go to changed images of the set.
-_TURNS = [name for name, (_, weight) in DRAWN.items() for _ in range(weight)] + ["changed"] * 5
+_TURNS = [name for name, (_, weight) in DRAWN.items() for _ in range(weight)] + ["changed"] * 8
 
 
 def strangers(

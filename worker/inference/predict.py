@@ -1,4 +1,4 @@
-"""Claimed chunks to results: decode each item, predict in micro-batches that reach over chunks, decide."""
+"""Claimed chunks to results: decode items, predict them in micro-batches that reach over chunks, decide."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ def predict_chunks(
                 done[claim.chunk_id][1].append(decoded)
                 continue
             waiting.append((claim, decoded))
-            if len(waiting) == runtime.settings.micro_batch:
+            if len(waiting) == model.together:
                 _decide_all(waiting, model, done)
                 waiting = []
         if waiting:
@@ -85,7 +85,7 @@ def _decide_all(
     model: LoadedModel,
     done: Mapping[int, tuple[Claim, list[Result]]],
 ) -> None:
-    """Predict one micro-batch, and add each item's result to those of its chunk."""
+    """Predict some micro-batches, and add each item's result to those of its chunk."""
     started = time.perf_counter()
     predictions = predict_or_halve(model, [image.image for _, image in waiting])
     infer_ms = 1000 * (time.perf_counter() - started) / len(waiting)
@@ -96,14 +96,14 @@ def _decide_all(
 def predict_or_halve(model: LoadedModel, images: list[NDArray[np.uint8]]) -> list[Prediction | None]:
     """A prediction for each image, None for one on which the network fails alone.
 
-    Out of memory halves the micro-batch, and so does any other error, until the image that causes it is alone: its
+    Out of memory halves the images, and so does any other error, until the image that causes it is alone: its
     neighbours keep their verdicts.
     """
     try:
         failpoints.hit("worker.predict")
         return list(model.predict(np.stack(images)))
     except Exception as error:
-        log.warning("a micro-batch of %d failed: %s: %s", len(images), type(error).__name__, error)
+        log.warning("%d images failed: %s: %s", len(images), type(error).__name__, error)
         if len(images) == 1:
             return [None]
     middle = len(images) // 2

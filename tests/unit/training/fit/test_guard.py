@@ -66,6 +66,32 @@ def test_strangers_of_every_kind_are_flagged(guard: Guard) -> None:
     assert missed == {}
 
 
+def rods(count: int, seed: int) -> NDArray[np.uint8]:
+    """Bright upright rods in the middle of a dark ground, with noise."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(SIDE)
+    images = np.empty((count, SIDE, SIDE, 1), np.uint8)
+    for image in images:
+        level = 60 + 110 * (np.abs(x - 11.5 - rng.normal(0, 0.4)) < rng.uniform(3, 4)) * rng.uniform(0.8, 1.2)
+        image[..., 0] = np.clip(level + rng.normal(0, 5, (SIDE, SIDE)), 0, 255)
+    return images
+
+
+def test_a_part_that_lies_elsewhere_is_flagged_though_the_feature_is_pooled() -> None:
+    """A network's trace tells what is there, and not where."""
+
+    def pooled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        tiles = features_of(images).reshape(len(images), 5, 16)
+        return np.concatenate([tiles.mean(2), tiles.max(2)], axis=1)
+
+    guard = fit_guard(rods(80, 1), rods(100, 2), pooled, version=TRACED)
+    own = rods(100, 3)
+    moved, turned = np.full_like(own, 60), own.transpose(0, 2, 1, 3)
+    moved[:, :, SIDE // 4 :] = own[:, :, : -SIDE // 4]
+    assert flagged_share(guard, own, pooled) <= 0.05
+    assert min(flagged_share(guard, changed, pooled) for changed in (moved, turned)) > 0.95
+
+
 def test_the_same_set_and_seed_give_the_same_guard() -> None:
     first, second = (fit_guard(rings(40, 1), rings(30, 2), features_of).as_bytes() for _ in range(2))
     assert first == second
