@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "shared/clock.py: rfc3339": "a pure function: an export spells a time of a chunk once, not once for each item",
     "shared/failpoints.py: _taken": "faults that a test injects, set by the environment of the process",
+    "shared/vision/describe.py: _shares": "a pure function: a matrix for a size of image, made once a process",
+    "shared/vision/survey.py: _tiles": "a pure function: a matrix for a size of image, made once a process",
     "web/http/validators.py: adapter": "a pure function of a type of the contract",
     "web/http/validators.py: properties": "a pure function of a type of the contract",
     "worker/app.py: _dispatcher": "as `_runtime`, in a process that delivers webhooks",
