@@ -92,7 +92,7 @@ def watch_folder(
     """
     from shared.cli.hot_folder.arrivals import Arrivals
     from shared.cli.hot_folder.journal import Journal
-    from shared.cli.hot_folder.rules import Rule, lots
+    from shared.cli.hot_folder.rules import Backlog, Rule, lots
     from shared.cli.hot_folder.watcher import Watcher
 
     if by not in ("now", "lot", "hour") and not (by.isdigit() and int(by) > 0):
@@ -114,7 +114,7 @@ def watch_folder(
             client=client,
             journal=journal,
             arrivals=Arrivals(folder, settle),
-            rule=Rule(by=by, lot_of=lot_of, quiet_s=quiet),
+            backlog=Backlog(Rule(by=by, lot_of=lot_of, quiet_s=quiet)),
             options={name: value for name, value in asked.items() if value is not None},  # type: ignore[arg-type]
             as_json=results == "json",
             rescan_s=rescan,

@@ -45,12 +45,24 @@ def reason(item: Mapping[str, Any] | None) -> str:
 
 
 def _free(target: Path) -> Path:
-    """The path, or one with a number where a file of that name was moved there before."""
-    number, tried = 2, target
-    while tried.exists():
-        tried = target.with_name(f"{target.stem}~{number}{target.suffix}")
-        number += 1
-    return tried
+    """The path, or one with a number where a file of that name was moved there before.
+
+    A camera that gives each image the same name fills the numbers: they are looked for in growing steps and then by
+    halves, since a look at each of them would cost more with every image.
+    """
+
+    def numbered(number: int) -> Path:
+        return target.with_name(f"{target.stem}~{number}{target.suffix}")
+
+    if not target.exists():
+        return target
+    taken, free = 1, 2
+    while numbered(free).exists():
+        taken, free = free, 2 * free
+    while free - taken > 1:
+        middle = (taken + free) // 2
+        taken, free = (middle, free) if numbered(middle).exists() else (taken, middle)
+    return numbered(free)
 
 
 def _write(path: Path, text: str) -> None:

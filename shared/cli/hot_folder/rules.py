@@ -1,7 +1,9 @@
 """Which of the waiting files become a batch now: at once, or by lot, by hour, or by number."""
 
+import itertools
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,34 +31,66 @@ class Rule:
     most: int = 1000
     clock: Callable[[], float] = time.time
 
-    def groups(
-        self, waiting: Sequence[Waiting], *, at_end: bool = False
-    ) -> list[tuple[str | None, list[str]]]:
-        """(lot, names) of the batches that are due; with `at_end` all that wait."""
-        by_group: dict[tuple[str | None, int], list[Waiting]] = {}
-        for file in waiting:
-            hour = int(file.mtime // 3600) if self.by == "hour" else 0
-            by_group.setdefault((self.lot_of(file.name), hour), []).append(file)
-        newest = max(waiting, key=lambda file: file.since, default=None)
-        due = []
-        for (lot, hour), files in by_group.items():
-            for first in range(0, len(files), self._size()):
-                part = files[first : first + self._size()]
-                if at_end or self._is_due(part, lot, hour, newest):
-                    due.append((lot, [file.name for file in part]))
-        return due
-
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """The most files of a batch."""
         return min(self.most, int(self.by)) if self.by.isdigit() else self.most
 
-    def _is_due(self, files: Sequence[Waiting], lot: str | None, hour: int, newest: Waiting | None) -> bool:
-        if self.by == "now" or len(files) >= self._size():
+
+_Group = tuple[str | None, int]  # a lot, and the hour since the epoch where the rule goes by hours
+
+
+@dataclass(slots=True)
+class Backlog:
+    """The files that wait, by lot and hour. A file costs the same to add and to take however many wait."""
+
+    rule: Rule
+    # Ordered dictionaries: a plain one walks over the places of all that were taken from its front.
+    _groups: dict[_Group, OrderedDict[str, Waiting]] = field(default_factory=dict)
+    _begun: set[_Group] = field(default_factory=set)  # a batch of them was cut short: the rest is due, too
+    _newest: str | None = None  # the lot of the file that came last
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def add(self, file: Waiting) -> None:
+        """Let a file wait."""
+        group = self._group_of(file)
+        self._groups.setdefault(group, OrderedDict())[file.name] = file
+        self._newest = group[0]
+
+    def take(self, *, at_end: bool = False) -> tuple[str | None, list[Waiting]] | None:
+        """The lot and the files of a batch that is due, which wait no longer; with `at_end` any that wait."""
+        for group, files in self._groups.items():
+            if at_end or group in self._begun or self._is_due(group, files):
+                taken = list(itertools.islice(files.values(), self.rule.size))
+                for file in taken:
+                    del files[file.name]
+                if not files:
+                    del self._groups[group]
+                    self._begun.discard(group)
+                return group[0], taken
+        return None
+
+    def put_back(self, files: Sequence[Waiting]) -> None:
+        """Files of a batch that had no room for them: they are due at once."""
+        for file in files:
+            group = self._group_of(file)
+            self._groups.setdefault(group, OrderedDict())[file.name] = file
+            self._begun.add(group)
+
+    def _group_of(self, file: Waiting) -> _Group:
+        return self.rule.lot_of(file.name), int(file.mtime // 3600) if self.rule.by == "hour" else 0
+
+    def _is_due(self, group: _Group, files: OrderedDict[str, Waiting]) -> bool:
+        (lot, hour), by = group, self.rule.by
+        if by == "now" or len(files) >= self.rule.size:
             return True
-        if self.by == "hour":
-            return self.clock() >= 3600 * (hour + 1)
-        if self.by == "lot":
-            quiet = time.monotonic() - max(file.since for file in files) >= self.quiet_s
-            return quiet or (newest is not None and self.lot_of(newest.name) != lot)
+        if by == "hour":
+            return self.rule.clock() >= 3600 * (hour + 1)
+        if by == "lot":
+            last = next(reversed(files.values()))
+            return self._newest != lot or time.monotonic() - last.since >= self.rule.quiet_s
         return False
 
 

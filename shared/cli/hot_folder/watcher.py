@@ -17,7 +17,7 @@ from shared.cli.commands.results import save_results
 from shared.cli.hot_folder import moves
 from shared.cli.hot_folder.arrivals import Arrivals, why_no_image
 from shared.cli.hot_folder.journal import Journal, KnownFile, Plan
-from shared.cli.hot_folder.rules import Rule, Waiting
+from shared.cli.hot_folder.rules import Backlog, Waiting
 from shared.cli.output import printable
 from shared.client.client import Client, Options
 from shared.client.errors import ApiError, Unreachable
@@ -38,16 +38,15 @@ class Watcher:
     client: Client
     journal: Journal
     arrivals: Arrivals
-    rule: Rule
+    backlog: Backlog
     options: Options
     as_json: bool = False
     rescan_s: float = 5.0
     report: Callable[[dict[str, Any]], object] = lambda batch: None
     judged: int = 0
-    _waiting: dict[str, Waiting] = field(default_factory=dict)
     _unsent: list[Plan] = field(default_factory=list)
     _in_flight: list[Plan] = field(default_factory=list)
-    _rescanned: float = -1e9
+    _rescan_at: float = 0.0
     _silent_until: float = 0.0
     _told: str = ""
 
@@ -66,15 +65,18 @@ class Watcher:
 
     def is_idle(self) -> bool:
         """Whether nothing waits, is planned or under way."""
-        return not self.in_flight and not self._waiting and self.arrivals.is_idle()
+        return not self.in_flight and not self.backlog and self.arrivals.is_idle()
 
     def step(self, changed: Iterable[str], *, at_end: bool = False) -> None:
         """Look at the changed names, send what is due, and move what has been judged."""
         for name in changed:
             self.arrivals.look(name)
-        if time.monotonic() - self._rescanned > self.rescan_s:
+        if time.monotonic() >= self._rescan_at:
+            began = time.monotonic()
             self.arrivals.rescan()
-            self._rescanned = time.monotonic()
+            took = time.monotonic() - began
+            # A folder with very many files is looked at less often: the looks take a tenth of the time at most.
+            self._rescan_at = time.monotonic() + max(self.rescan_s, 9 * took)
         self._collect()
         if time.monotonic() < self._silent_until:
             return
@@ -101,36 +103,34 @@ class Watcher:
                 _say(f"{name} stays: {why}")
                 continue
             self.arrivals.take(name)
-            self._waiting[name] = Waiting(name, mtime, time.monotonic())
+            self.backlog.add(Waiting(name, mtime, time.monotonic()))
 
     def _send_due(self, at_end: bool) -> None:
         while self._unsent and len(self._in_flight) < _MOST_IN_FLIGHT:
             self._send_again(self._unsent[0])
             del self._unsent[0]
-        for lot, names in self.rule.groups(list(self._waiting.values()), at_end=at_end):
-            if len(self._in_flight) + len(self._unsent) >= _MOST_IN_FLIGHT:
-                return
-            self._plan(lot, names)
+        while self.in_flight < _MOST_IN_FLIGHT and (due := self.backlog.take(at_end=at_end)) is not None:
+            self._plan(*due)
 
-    def _plan(self, lot: str | None, names: Sequence[str]) -> None:
+    def _plan(self, lot: str | None, waiting: Sequence[Waiting]) -> None:
         """Read the files, keep the plan, and send it. A file that changes meanwhile waits for its next look."""
         files: list[KnownFile] = []
         contents: list[tuple[str, bytes]] = []
         held = 0
-        for name in names:
+        for number, each in enumerate(waiting):
             if held >= _MOST_BYTES:
+                self.backlog.put_back(waiting[number:])
                 break
-            del self._waiting[name]
-            read = _read(self.folder, name)
+            read = _read(self.folder, each.name)
             if read is None:
-                self.arrivals.release(name)
+                self.arrivals.release(each.name)
                 continue
             file, data = read
-            if self.journal.judged_before(name, file.sha256):
+            if self.journal.judged_before(file.name, file.sha256):
                 self._move_again(file)
                 continue
             files.append(file)
-            contents.append((name, data))
+            contents.append((file.name, data))
             held += len(data)
         if files:
             plan = self.journal.plan(f"hot-{secrets.token_hex(16)}", lot, files)
@@ -214,7 +214,7 @@ class Watcher:
         """Move the files of the batches that have ended; waits a moment for the oldest where nothing else is to do."""
         for number, plan in enumerate(list(self._in_flight)):
             assert plan.batch_id is not None
-            wait = 0.2 if number == 0 and not self._waiting else None
+            wait = 0.2 if number == 0 and not self.backlog else None
             try:
                 batch = self.client.batch(plan.batch_id, wait=wait)
             except ApiError as error:

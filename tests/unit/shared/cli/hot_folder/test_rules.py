@@ -5,44 +5,57 @@ import time
 
 import pytest
 
-from shared.cli.hot_folder.rules import Rule, Waiting, lots
+from shared.cli.hot_folder.rules import Backlog, Rule, Waiting, lots
 
 
 def waiting(*names: str, mtime: float = 0.0, ago: float = 0.0) -> list[Waiting]:
     return [Waiting(name, mtime, time.monotonic() - ago) for name in names]
 
 
+def groups_of(
+    rule: Rule, files: list[Waiting], *, at_end: bool = False
+) -> list[tuple[str | None, list[str]]]:
+    """The batches that are due, in their order."""
+    backlog, found = Backlog(rule), []
+    for file in files:
+        backlog.add(file)
+    while (due := backlog.take(at_end=at_end)) is not None:
+        found.append((due[0], [file.name for file in due[1]]))
+    assert len(backlog) == len(files) - sum(len(names) for _, names in found)
+    return found
+
+
 def test_at_once_each_lot_is_a_batch() -> None:
-    groups = Rule(lot_of=lots("folder")).groups(waiting("7/a.jpg", "8/b.jpg", "7/c.jpg", "d.jpg"))
+    groups = groups_of(Rule(lot_of=lots("folder")), waiting("7/a.jpg", "8/b.jpg", "7/c.jpg", "d.jpg"))
     assert groups == [("7", ["7/a.jpg", "7/c.jpg"]), ("8", ["8/b.jpg"]), (None, ["d.jpg"])]
 
 
 def test_at_once_a_batch_has_a_most() -> None:
-    groups = Rule(most=2).groups(waiting("a", "b", "c"))
+    groups = groups_of(Rule(most=2), waiting("a", "b", "c"))
     assert [names for _, names in groups] == [["a", "b"], ["c"]]
 
 
 def test_by_number_a_rest_waits_until_the_end() -> None:
     rule = Rule(by="2")
-    assert rule.groups(waiting("a", "b", "c")) == [(None, ["a", "b"])]
-    assert rule.groups(waiting("c")) == []
-    assert rule.groups(waiting("c"), at_end=True) == [(None, ["c"])]
+    assert groups_of(rule, waiting("a", "b", "c")) == [(None, ["a", "b"])]
+    assert groups_of(rule, waiting("c")) == []
+    assert groups_of(rule, waiting("c"), at_end=True) == [(None, ["c"])]
 
 
 def test_a_lot_is_over_when_it_is_quiet_or_another_begins() -> None:
     rule = Rule(by="lot", lot_of=lots(r"^lot(\d+)_"), quiet_s=60)
     old = waiting("lot7_a.jpg", ago=10)
-    assert rule.groups(old) == []
-    assert rule.groups(waiting("lot7_a.jpg", ago=61)) == [("7", ["lot7_a.jpg"])]
-    assert rule.groups(old + waiting("lot8_b.jpg")) == [("7", ["lot7_a.jpg"])]
+    assert groups_of(rule, old) == []
+    assert groups_of(rule, waiting("lot7_a.jpg", ago=61)) == [("7", ["lot7_a.jpg"])]
+    assert groups_of(rule, old + waiting("lot8_b.jpg")) == [("7", ["lot7_a.jpg"])]
 
 
 def test_an_hour_is_over_when_the_next_one_begins() -> None:
     rule = Rule(by="hour", clock=lambda: 7199.0)
     files = waiting("a", mtime=3600.0) + waiting("b", mtime=3599.0)
-    assert rule.groups(files) == [(None, ["b"])]
+    assert groups_of(rule, files) == [(None, ["b"])]
     rule.clock = lambda: 7200.0
-    assert sorted(names for _, names in rule.groups(files)) == [["a"], ["b"]]
+    assert sorted(names for _, names in groups_of(rule, files)) == [["a"], ["b"]]
 
 
 def test_a_pattern_for_lots_has_one_group() -> None:
@@ -50,3 +63,29 @@ def test_a_pattern_for_lots_has_one_group() -> None:
         lots("no group")
     assert lots("folder")("deep/er/a.jpg") == "deep/er"
     assert lots(None)("a/b.jpg") is None
+
+
+def test_files_that_had_no_room_in_their_batch_are_due_though_they_are_few() -> None:
+    backlog = Backlog(Rule(by="3"))
+    for file in waiting("a", "b", "c", "d"):
+        backlog.add(file)
+    due = backlog.take()
+    assert due is not None
+    assert [file.name for file in due[1]] == ["a", "b", "c"]
+    assert backlog.take() is None
+    backlog.put_back(due[1][1:])
+    due = backlog.take()
+    assert due is not None
+    assert {file.name for file in due[1]} == {"b", "c", "d"}
+
+
+def test_many_waiting_files_cost_as_much_each_as_few() -> None:
+    """Twenty times the files may take forty times the time; a look at all that wait for each batch takes 400."""
+
+    def seconds(count: int) -> float:
+        files, began = waiting(*(f"{number}.jpg" for number in range(count))), time.process_time()
+        groups_of(Rule(most=10), files)
+        return time.process_time() - began
+
+    seconds(1000)
+    assert seconds(40_000) < 40 * max(min(seconds(2000) for _ in range(3)), 0.001)
