@@ -12,6 +12,8 @@ REQUEST_CODES = {
     "correct the request.",
     "duplicate_custom_id": "A custom_id is unique within its batch; `line` names the line that repeats one. Give "
     "each image its own, and send it again.",
+    "batch_deleted": "This Idempotency-Key made a batch that was deleted, less than a day ago. A repeated request "
+    "judges nothing again: send a new key where the images are to be judged once more.",
     "database_unavailable": "The database is away or busy. Send it again after Retry-After.",
     "forbidden": "The key is live, but lacks the scope that this path asks for. Use a key with that scope; an "
     "admin makes one with `gonogo keys create`.",

@@ -2,8 +2,12 @@
 
 While that upload runs the row is a claim with a lease and no fingerprint. The seal writes the fingerprint, and from
 then on the row answers every retry. So an upload that breaks off does not keep its key.
+
+A key outlives its batch by a day: a client that tries again has not asked for a second judgement, even though the first
+one has been deleted meanwhile.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -12,13 +16,16 @@ from sqlalchemy.exc import IntegrityError
 from shared.store.engine import clock
 from shared.store.tables import Submission
 
+KEPT_S = 86_400.0  # after its batch was deleted
+
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """The first upload with a key; `fingerprint` is None while it runs."""
+    """The first upload with a key; `fingerprint` is None while it runs. `deleted`: its batch is gone."""
 
     batch_id: str
     fingerprint: str | None
+    deleted: bool = False
 
 
 _OF_KEY = (Submission.tenant == bindparam("of_tenant")) & (Submission.key == bindparam("of_key"))
@@ -28,10 +35,16 @@ _TAKE_OVER = (
     .where(_OF_KEY, _RUNNING, Submission.lease_until < clock())
     .values(batch_id=bindparam("by_batch"), lease_until=clock() + bindparam("lease_s"))
 )
-_FIRST = select(Submission.batch_id, Submission.fingerprint).where(_OF_KEY)
+_FIRST = select(Submission.batch_id, Submission.fingerprint, Submission.forget_at).where(_OF_KEY)
 _MINE = (_OF_KEY, Submission.batch_id == bindparam("by_batch"), _RUNNING)
 _FINISH = update(Submission).where(*_MINE).values(fingerprint=bindparam("new_fingerprint"))
 _DROP = delete(Submission).where(*_MINE)
+_OF_BATCH = Submission.batch_id == bindparam("of_batch")
+_OUTLIVE = (
+    update(Submission)
+    .where(_OF_BATCH, Submission.fingerprint.is_not(None))
+    .values(forget_at=clock() + bindparam("kept_s"))
+)
 _RENEW = (
     update(Submission)
     .where(Submission.batch_id == bindparam("by_batch"), _RUNNING)
@@ -58,7 +71,7 @@ def claim(connection: Connection, tenant: str, key: str, batch_id: str, lease_s:
     row = connection.execute(_FIRST, of_key).first()
     if row is None:  # its owner has given the key back since the insert failed
         return claim(connection, tenant, key, batch_id, lease_s)
-    return First(row.batch_id, row.fingerprint)
+    return First(row.batch_id, row.fingerprint, row.forget_at is not None)
 
 
 def is_finished(connection: Connection, tenant: str, key: str) -> bool:
@@ -81,3 +94,22 @@ def drop(connection: Connection, tenant: str, key: str, batch_id: str) -> None:
 def renew(connection: Connection, batch_id: str, lease_s: float) -> None:
     """Prolong the claim of a running upload."""
     connection.execute(_RENEW, {"by_batch": batch_id, "lease_s": lease_s})
+
+
+def outlive(connection: Connection, batch_id: str) -> None:
+    """The batch is deleted: keep the key that made it for a day; the key of an upload that was given up is free."""
+    connection.execute(delete(Submission).where(Submission.batch_id == batch_id, _RUNNING))
+    connection.execute(_OUTLIVE, {"of_batch": batch_id, "kept_s": KEPT_S})
+
+
+def outlived(connection: Connection, now: float, most: int) -> Sequence[tuple[str, str]]:
+    """(tenant, key) of keys whose batch was deleted a day ago."""
+    query = select(Submission.tenant, Submission.key).where(Submission.forget_at < now).limit(most)
+    return [(row.tenant, row.key) for row in connection.execute(query)]
+
+
+def forget(connection: Connection, keys: Sequence[tuple[str, str]]) -> None:
+    """Remove the rows of such keys, which may then make a batch again."""
+    for tenant, key in keys:
+        of_key = (Submission.tenant == tenant, Submission.key == key)
+        connection.execute(delete(Submission).where(*of_key, Submission.forget_at.is_not(None)))

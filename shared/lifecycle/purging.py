@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select
 
 from shared.access import quotas
 from shared.blobs.store import BlobStore
-from shared.lifecycle import counters
+from shared.lifecycle import counters, idempotency
 from shared.store.engine import Database
 from shared.store.tables import (
     Attempt,
@@ -18,7 +18,6 @@ from shared.store.tables import (
     Fetch,
     Item,
     Part,
-    Submission,
 )
 
 
@@ -61,7 +60,7 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Attempt).where(attempts))
     connection.execute(delete(Delivery).where(Delivery.batch_id == batch_id))
     connection.execute(delete(BatchEvent).where(BatchEvent.batch_id == batch_id))
-    connection.execute(delete(Submission).where(Submission.batch_id == batch_id))
+    idempotency.outlive(connection, batch_id)
     # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
     gone = connection.execute(
         delete(Batch)

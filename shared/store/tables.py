@@ -251,15 +251,27 @@ class Chunk(Base):
 
 
 class Submission(Base):
-    """An Idempotency-Key and the batch it made. While the upload runs, the claim is a lease."""
+    """An Idempotency-Key and the batch it made. While the upload runs, the claim is a lease.
+
+    `forget_at` is set where the batch has been deleted: until then the key makes no second batch.
+    """
 
     __tablename__ = "submissions"
+    __table_args__ = (
+        Index(
+            "ix_submissions_forget_at",
+            "forget_at",
+            sqlite_where=text("forget_at IS NOT NULL"),
+            postgresql_where=text("forget_at IS NOT NULL"),
+        ),
+    )
 
     tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     batch_id: Mapped[str] = mapped_column(Id)
     fingerprint: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[float]
+    forget_at: Mapped[float | None]
 
 
 class Worker(Base):

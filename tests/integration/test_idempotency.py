@@ -1,5 +1,6 @@
 """An Idempotency-Key makes a repeated submission the same submission, also while and after the first one fails."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from shared.lifecycle import idempotency
 from shared.store.tables import Batch, Submission
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
@@ -68,6 +70,24 @@ def test_the_state_that_is_answered_is_the_newest(app: Application, files: dict[
     send(app, files, "newest")
     app.work()
     assert send(app, files, "newest").get_json()["status"] == "completed"
+
+
+def test_a_key_outlives_its_batch_and_judges_nothing_again(app: Application, files: dict[str, bytes]) -> None:
+    batch_id = app.finished(files, Idempotency_Key="outlives")["id"]
+    assert app.call("DELETE", f"/v1/batches/{batch_id}").status_code == 204
+    before = batches(app)
+    again = send(app, files, "outlives")
+    problem = again.get_json()
+    assert (again.status_code, problem["code"]) == (410, "batch_deleted")
+    assert batch_id in problem["detail"]
+    assert problem["errors"][0]["pointer"] == "/header/Idempotency-Key"
+    assert batches(app) == before
+    with app.database.write() as connection:
+        idempotency.forget(connection, idempotency.outlived(connection, time.time() + 86_300, 100))
+    assert send(app, files, "outlives").status_code == 410, "a day is not over"
+    with app.database.write() as connection:
+        idempotency.forget(connection, idempotency.outlived(connection, time.time() + 86_500, 100))
+    assert send(app, files, "outlives").get_json()["id"] != batch_id
 
 
 @pytest.mark.parametrize("change", ["a name", "a byte", "an option", "one more", "one less", "the order"])
@@ -148,11 +168,3 @@ def test_a_retry_after_the_claim_has_ended_is_the_only_one_that_counts(
     assert send(app, files, "hung").get_json()["id"] == retry.get_json()["id"]
     app.work()
     assert app.get(f"/v1/batches/{retry.get_json()['id']}")["outcome"] == "all_succeeded"
-
-
-def test_a_purged_batch_gives_its_key_back(app: Application, files: dict[str, bytes]) -> None:
-    first = send(app, files, "purged").get_json()["id"]
-    app.work()
-    assert app.call("DELETE", f"/v1/batches/{first}").status_code == 204
-    second = send(app, files, "purged")
-    assert (second.status_code, "Idempotent-Replayed" in second.headers) == (202, False)

@@ -97,6 +97,11 @@ def test_everything_of_an_outlived_batch_goes_and_its_neighbour_stays(
     assert rows_of(app, outlived)["Item"] == 4
     change(app, Batch, Batch.id == outlived, retain_until=now() - 1)
     sweep.run_once()
+    left = rows_of(app, outlived)
+    assert left.pop("Submission") == 1, "its key makes no second batch for a day"
+    assert set(left.values()) == {0}
+    change(app, Submission, Submission.batch_id == outlived, forget_at=now() - 1)
+    sweep.run_once()
     assert set(rows_of(app, outlived).values()) == {0}
     assert not app.service.blobs.batch_folder(outlived).exists()
     assert rows_of(app, kept) == {"Batch": 1, "Item": 4, "Chunk": 4, "Submission": 1, "Delivery": 1}

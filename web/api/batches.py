@@ -34,10 +34,10 @@ _PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[,;])
     {202: BatchPayload},
     query=SubmitQuery,
     body={"multipart/form-data": SubmissionForm, "application/json": InputsForm},
-    problems=(400, 409, 413, 415, 422, 429, 503),
+    problems=(400, 409, 410, 413, 415, 422, 429, 503),
     headers={
         "Idempotency-Key": (
-            "the same key with the same content returns the first answer",
+            "the same key with the same content returns the first answer; 410 for a day after its batch was deleted",
             {"minLength": 1, "maxLength": 255},
         ),
         "Prefer": "`wait=20` (RFC 7240): as the parameter `wait`, which goes before it",

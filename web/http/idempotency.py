@@ -36,6 +36,12 @@ def reused() -> HttpProblem:
     return _key_refused(422, "idempotency_key_reused", "this Idempotency-Key was used with other content")
 
 
+def batch_deleted(batch_id: str) -> HttpProblem:
+    """410: the first answer names a batch that is there no more."""
+    detail = f"this Idempotency-Key made {batch_id}, which was deleted: a new key judges the images again"
+    return _key_refused(410, "batch_deleted", detail)
+
+
 def _key_refused(status: int, code: str, detail: str) -> HttpProblem:
     entry = ErrorEntry(code=code, pointer="/header/Idempotency-Key", detail=detail)
     return HttpProblem(status, code, detail, errors=[entry])

@@ -31,7 +31,8 @@ _PROBLEM = "application/problem+json"
 _REASONS = {
     200: "Done", 201: "Made", 202: "Accepted", 204: "Done, nothing to say", 304: "Nothing has changed",
     400: "The request can't be used", 401: "No live key", 403: "The key lacks the scope", 404: "There is none",
-    406: "No such form", 409: "Not in this state", 413: "Too large", 415: "Another media type is expected",
+    406: "No such form", 409: "Not in this state", 410: "It was there, and is deleted",
+    413: "Too large", 415: "Another media type is expected",
     422: "Understood, but it can't be done", 429: "Over your quota or rate limit", 503: "Not now",
 }  # fmt: skip
 _ANSWER_HEADERS = {

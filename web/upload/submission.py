@@ -100,6 +100,8 @@ def _claim(service: Service, intake: Intake) -> First | None:
         raise HttpProblem(
             409, "idempotency_key_in_use", "an upload with this key is running", retry_after_s=wait
         )
+    if first is not None and first.deleted:
+        raise keyed.batch_deleted(first.batch_id)
     return first
 
 

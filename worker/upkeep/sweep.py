@@ -25,6 +25,7 @@ from worker.upkeep.steps import (
     deliveries,
     drafts,
     fetches,
+    kept_keys,
     leases,
     messages,
     orphans,
@@ -56,6 +57,7 @@ _EVERY_PASS: tuple[Step, ...] = (
     uploads,
     drafts,
     retention,
+    kept_keys,
     sessions,
     workers,
 )
