@@ -9,6 +9,7 @@ from shared.contract.states import DeliveryStatus
 from shared.store.engine import clock
 from shared.store.records import AttemptRecord, DeliveryRecord
 from shared.store.tables import Attempt, Delivery
+from shared.webhooks.lines import to_endpoint
 
 _ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED)
 _AGAIN: dict[str, Any] = {
@@ -47,7 +48,7 @@ def replay(
     The caller has locked the endpoint.
     """
     chosen = update(Delivery).where(
-        Delivery.endpoint_id == endpoint_id, Delivery.status.in_(status), Delivery.created_at >= since
+        to_endpoint(endpoint_id), Delivery.status.in_(status), Delivery.created_at >= since
     )
     if until is not None:
         chosen = chosen.where(Delivery.created_at < until)

@@ -18,6 +18,7 @@ from shared.store.engine import clock, database_time
 from shared.store.lines import line_of
 from shared.store.records import EndpointRecord
 from shared.store.tables import Attempt, Delivery, WebhookEndpoint
+from shared.webhooks.lines import to_endpoint
 from shared.webhooks.signing import new_secret
 
 MOST_OF_A_TENANT = 50  # each event is held against all of them
@@ -90,7 +91,7 @@ def change(connection: Connection, row: EndpointRecord, columns: Mapping[str, An
     """Change columns of an endpoint that the caller has locked. Deliveries that wait follow a new URL."""
     if "url" in columns:
         line = line_of(row.tenant, columns["url"])
-        connection.execute(update(Delivery).where(Delivery.endpoint_id == row.id).values(line=line))
+        connection.execute(update(Delivery).where(to_endpoint(row.id)).values(line=line))
     changed = update(WebhookEndpoint).where(WebhookEndpoint.id == row.id)
     return EndpointRecord._make(
         connection.execute(changed.values(columns).returning(WebhookEndpoint.__table__)).one()
@@ -118,7 +119,7 @@ def disable(connection: Connection, row: EndpointRecord, reason: DisabledReason)
 def _of_status(
     connection: Connection, endpoint_id: str, status: DeliveryStatus, values: Mapping[str, Any]
 ) -> None:
-    theirs = update(Delivery).where(Delivery.endpoint_id == endpoint_id, Delivery.status == status)
+    theirs = update(Delivery).where(to_endpoint(endpoint_id), Delivery.status == status)
     connection.execute(theirs.values(values))
 
 
@@ -135,9 +136,9 @@ def rotate(
 
 def remove(connection: Connection, endpoint_id: str) -> None:
     """Delete an endpoint that the caller has locked, with its deliveries and their tries."""
-    theirs = select(Delivery.id).where(Delivery.endpoint_id == endpoint_id)
+    theirs = select(Delivery.id).where(to_endpoint(endpoint_id))
     connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(theirs)))
-    connection.execute(delete(Delivery).where(Delivery.endpoint_id == endpoint_id))
+    connection.execute(delete(Delivery).where(to_endpoint(endpoint_id)))
     connection.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id))
 
 

@@ -1,6 +1,7 @@
 """The deliveries that are due, and the lines in which they wait."""
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import literal_column as sql
 
 from shared.contract.states import DeliveryStatus
 from shared.store.engine import clock
@@ -8,6 +9,11 @@ from shared.store.lines import is_pending, lines_of
 from shared.store.tables import Delivery
 
 _BEYOND_ANY_WAIT_S = 2 * 86_400.0  # the longest wait between two tries is 1.2 days
+
+
+def to_endpoint(endpoint_id: str) -> ColumnElement[bool]:
+    """Whether a delivery is owed to this endpoint; `''` is spelled out, for SQLite's use of the partial index."""
+    return and_(Delivery.endpoint_id == endpoint_id, Delivery.endpoint_id != sql("''"))
 
 
 def is_due(now: float) -> ColumnElement[bool]:

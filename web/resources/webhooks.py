@@ -8,7 +8,7 @@ from shared.contract.deliveries import DeliveryListQuery, DeliveryPayload, deliv
 from shared.contract.pages import ListPayload, page
 from shared.store.records import DeliveryRecord
 from shared.store.tables import Delivery, WebhookEndpoint
-from shared.webhooks import addresses, again
+from shared.webhooks import addresses, again, lines
 from web.http.cursors import Cursors
 from web.service import Service
 
@@ -27,11 +27,10 @@ def check_receiver(here: Service, url: str) -> None:
 def page_of(
     here: Service, tenant: str, query: DeliveryListQuery, endpoint_id: str | None = None
 ) -> ListPayload:
-    """A page of a tenant's deliveries, or of one endpoint, the newest first."""
+    """A page of a tenant's deliveries, or of one endpoint of the tenant, the newest first."""
     cursors = Cursors("deliveries", tenant, endpoint_id or "", query=query)
-    rows = select(Delivery.__table__).where(Delivery.tenant == tenant, *_filters(query))
-    if endpoint_id is not None:
-        rows = rows.where(Delivery.endpoint_id == endpoint_id, Delivery.endpoint_id != "")
+    owner = Delivery.tenant == tenant if endpoint_id is None else lines.to_endpoint(endpoint_id)
+    rows = select(Delivery.__table__).where(owner, *_filters(query))
     if (cursor := cursors.decode(str)) is not None:
         rows = rows.where(Delivery.id < cursor[0])
     limit = query["limit"]

@@ -1,6 +1,7 @@
 """Webhook endpoints over HTTP, and how their messages are signed and written."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_repeated_creation_shows_the_same_endpoint_and_its_secret(app: Applica
     other = app.call("POST", TOP, json={**asked, "format": "cloudevents"}, Idempotency_Key="k-1")
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
     assert app.call("POST", TOP, json=asked, Idempotency_Key="").status_code == 400
+    assert len(app.get(TOP)["data"]) == 1
+
+
+def test_one_key_sent_by_many_at_once_makes_one_endpoint(app: Application) -> None:
+    asked = {"url": "https://receiver.example/hook"}
+    with ThreadPoolExecutor(6) as pool:
+        sent = [pool.submit(app.call, "POST", TOP, json=asked, Idempotency_Key="k-2") for _ in range(12)]
+        answers = [each.result(60) for each in sent]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
     assert len(app.get(TOP)["data"]) == 1
 
 

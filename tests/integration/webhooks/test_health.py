@@ -1,6 +1,9 @@
 """Endpoints that fail, are disabled, and catch up."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 
 from sqlalchemy import select, update
 
@@ -124,3 +127,41 @@ def test_a_disabled_endpoint_holds_what_waits_and_a_deleted_one_takes_it_along(
     with app.database.read() as connection:
         assert connection.execute(select(Delivery.id)).all() == []
         assert connection.execute(select(Attempt.id)).all() == []
+
+
+def test_tries_and_changes_at_once_never_wait_for_each_other_and_disable_once(
+    app: Application, receiver: Receiver
+) -> None:
+    made = make(app, receiver.url)
+    other_receiver = Receiver()
+    make(app, other_receiver.url, events=["webhook_endpoint.disabled"])
+    this = f"{TOP}/{made['id']}"
+    pings = [app.call("POST", f"{this}/test").get_json()["id"] for _ in range(8)]
+    together = threading.Barrier(5)
+
+    def refuse(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.2)  # the others are in hand meanwhile
+        status(410)(handler)
+
+    receiver.replies = [refuse]
+
+    def send(some: list[str]) -> list[str]:
+        together.wait(30)
+        return [deliver(app.database, app.service.settings, each) for each in some]
+
+    def change() -> list[str]:
+        together.wait(30)
+        return [str(app.call("PATCH", this, json={"description": str(n)}).status_code) for n in range(20)]
+
+    with ThreadPoolExecutor(5) as pool:
+        tried = [pool.submit(send, pings[first::4]) for first in range(4)]
+        changed = pool.submit(change)
+        outcomes = [outcome for each in tried for outcome in each.result(60)]
+    assert set(changed.result()) == {"200"}
+    states = [each["status"] for each in app.get(f"{this}/deliveries")["data"]]
+    assert set(states) <= {"exhausted", "held"}
+    assert states.count("exhausted") == outcomes.count("exhausted") >= 1
+    assert app.get(this)["disabled_reason"] == "gone"
+    assert len(app.get(f"/v1/audit?action=webhook.disable&object_id={made['id']}")["data"]) == 1
+    assert send_due(app) == ["delivered"], "one event, for the other endpoint"
+    other_receiver.close()
