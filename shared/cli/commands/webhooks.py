@@ -48,7 +48,7 @@ def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
 
 
 @webhooks.command()
-@click.argument("url", metavar="RECEIVER")
+@click.argument("receiver", metavar="RECEIVER")
 @_events
 @_filtered
 @click.option("--description", help="What people call it.")
@@ -59,7 +59,7 @@ def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
 def create(
     where: service.Where,
     as_json: bool,
-    url: str,
+    receiver: str,
     events: tuple[str, ...],
     verdict: tuple[str, ...],
     line: tuple[str, ...],
@@ -69,7 +69,7 @@ def create(
     tenant: str | None,
 ) -> None:
     """A new endpoint at the URL RECEIVER; its id and its secret are printed, the secret this once."""
-    asked = {"url": url, "events": list(events), "filters": _asked_filters(verdict, line, metadata),
+    asked = {"url": receiver, "events": list(events), "filters": _asked_filters(verdict, line, metadata),
              "description": description, "format": format}  # fmt: skip
     given = cast(Any, {name: value for name, value in asked.items() if value})
     with service.open_client(where) as client:
