@@ -1,5 +1,6 @@
 """The query parameters of each path. A list is written comma-separated; an unknown or repeated name is refused."""
 
+import re
 from typing import Annotated
 
 from annotated_types import Ge, Le, Len, MaxLen, MinLen
@@ -11,13 +12,19 @@ from shared.contract.parts import PART_STATUS
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
-    str, MaxLen(2000), About("`next_cursor` of the page before, with the same filters and sort")
+    str, MinLen(1), MaxLen(2000), About("`next_cursor` of the page before, with the same filters and sort")
 ]
+
+ITEM_ID = "^itm_[0-9a-hjkmnp-tv-z]{32}$"
 
 
 def _are_plain_keys(metadata: dict[str, str]) -> str | None:
     """A key stands in a path of SQLite's JSON functions, which has no way to write a quotation mark."""
     return 'a key has no `"` and no backslash' if any({'"', "\\"} & {*key} for key in metadata) else None
+
+
+def _is_item_id(text: str) -> str | None:
+    return None if re.fullmatch(ITEM_ID, text) else "an item's id begins with itm_"
 
 
 MetadataFilter = Annotated[
@@ -47,11 +54,11 @@ class BatchListQuery(TypedDict, total=False):
     q: Annotated[
         str, MinLen(1), MaxLen(200), About("text in the name; the case of letters from A to Z does not count")
     ]
-    lot: Annotated[str, MaxLen(200), About("this lot exactly")]
-    order: Annotated[str, MaxLen(200), About("this order exactly")]
-    line: Annotated[str, MaxLen(200), About("this production line exactly")]
-    station: Annotated[str, MaxLen(200), About("this station exactly")]
-    operator: Annotated[str, MaxLen(200), About("this operator exactly")]
+    lot: Annotated[str, MinLen(1), MaxLen(200), About("this lot exactly")]
+    order: Annotated[str, MinLen(1), MaxLen(200), About("this order exactly")]
+    line: Annotated[str, MinLen(1), MaxLen(200), About("this production line exactly")]
+    station: Annotated[str, MinLen(1), MaxLen(200), About("this station exactly")]
+    operator: Annotated[str, MinLen(1), MaxLen(200), About("this operator exactly")]
     metadata: MetadataFilter
     origin: Annotated[
         str,
@@ -99,9 +106,9 @@ class ItemListQuery(TypedDict, total=False):
     verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
     min_score: Annotated[Share, About("the lowest score, included")]
     max_score: Annotated[Share, About("the highest score, included")]
-    custom_id: Annotated[str, MaxLen(200), About("the item with this custom_id")]
-    part_id: Annotated[str, MaxLen(200), About("the views of this part")]
-    view: Annotated[str, MaxLen(200), About("this view of each part")]
+    custom_id: Annotated[str, MinLen(1), MaxLen(200), About("the item with this custom_id")]
+    part_id: Annotated[str, MinLen(1), MaxLen(200), About("the views of this part")]
+    view: Annotated[str, MinLen(1), MaxLen(200), About("this view of each part")]
     q: Annotated[
         str,
         MinLen(1),
@@ -126,7 +133,7 @@ class ItemListQuery(TypedDict, total=False):
 class BatchPartsQuery(TypedDict, total=False):
     """The parts of a batch."""
 
-    part_id: Annotated[str, MaxLen(200), About("this part alone")]
+    part_id: Annotated[str, MinLen(1), MaxLen(200), About("this part alone")]
     status: Annotated[
         list[Annotated[str, OneOf(PART_STATUS)]], Len(1), About("these states, comma-separated")
     ]
@@ -188,13 +195,15 @@ class AuditQuery(TypedDict, total=False):
             examples=["default"],
         ),
     ]
-    key_id: Annotated[str, MaxLen(40), About("the key that acted")]
+    key_id: Annotated[str, MinLen(1), MaxLen(40), About("the key that acted")]
     action: Annotated[
         list[Annotated[str, OneOf(ACTIONS)]],
         Len(1),
         About("these actions, comma-separated", examples=[["key.create"]]),
     ]
-    object_id: Annotated[str, MaxLen(40), About("the object: a batch, model version, key or session")]
+    object_id: Annotated[
+        str, MinLen(1), MaxLen(40), About("the object: a batch, model version, key or session")
+    ]
     created_after: Annotated[Moment, About("RFC 3339 with an offset", examples=["2026-11-24T10:00:00Z"])]
     created_before: Annotated[Moment, About("RFC 3339 with an offset", examples=["2126-11-24T10:00:00Z"])]
     limit: Annotated[int, Ge(1), Le(1000), About("entries on a page", default=100)]
@@ -203,7 +212,9 @@ class AuditQuery(TypedDict, total=False):
 
 @closed
 class PredictQuery(TypedDict, total=False):
-    model: Annotated[str, MaxLen(200), About("a model version's id or name; the active one where absent")]
+    model: Annotated[
+        str, MinLen(1), MaxLen(200), About("a model version's id or name; the active one where absent")
+    ]
 
 
 @closed

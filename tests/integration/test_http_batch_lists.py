@@ -20,12 +20,12 @@ def test_pages_of_the_list_hold_each_batch_once_the_running_first(
     running = [app.submit(few, key=key)["id"] for _ in range(3)]
     seen, cursor = [], ""
     while True:
-        page = app.get(f"/v1/batches?limit=2&cursor={cursor}", key=key)
+        page = app.get(f"/v1/batches?limit=2{cursor}", key=key)
         seen += [batch["id"] for batch in page["data"]]
         assert page["has_more"] == (page["next_cursor"] is not None)
         if not page["has_more"]:
             break
-        cursor = page["next_cursor"]
+        cursor = f"&cursor={page['next_cursor']}"
         app.submit(few, key=key)  # a page must not shift under new batches
     assert seen == [*reversed(running), *reversed(ended)]
 
@@ -75,6 +75,7 @@ def test_the_list_is_filtered_by_labels_name_and_metadata(app: Application, few:
         "limit=0",
         "limit=x",
         "limit=101",
+        "cursor=",
         "cursor=nonsense",
         "cursor=WzFd",
         "created_after=yesterday",

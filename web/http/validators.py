@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
@@ -115,6 +116,8 @@ def read_query(kind: Any, request: Request) -> dict[str, Any]:
     """
     schemas, given, errors = properties(kind), dict[str, Any](), list[ErrorEntry]()
     groups = {name: dict[str, str]() for name, schema in schemas.items() if schema.get("type") == "object"}
+    for name in _undecodable(request.query_string):
+        errors.append(_entry(f"/{json_text.escaped(name)}", "its bytes are no UTF-8", QUERY))
     for name, values in request.args.lists():
         if len(values) > 1:
             errors.append(_entry(f"/{json_text.escaped(name)}", "it is repeated", QUERY))
@@ -129,6 +132,17 @@ def read_query(kind: Any, request: Request) -> dict[str, Any]:
         raise HttpProblem(400, QUERY.code, f"{QUERY.refusal}: {errors[0]['detail']}", errors=errors)
     given |= {name: members for name, members in groups.items() if members}
     return with_defaults(kind, check(kind, given, QUERY))
+
+
+def _undecodable(query: bytes) -> list[str]:
+    """The names of the parameters whose bytes are no UTF-8, which the web framework would pass on undecoded."""
+    found = []
+    for pair in query.split(b"&"):
+        try:
+            unquote_to_bytes(pair).decode()
+        except UnicodeDecodeError:
+            found.append(unquote_to_bytes(pair.partition(b"=")[0]).decode(errors="replace"))
+    return found
 
 
 def _of_text(text: str, schema: dict[str, Any]) -> Any:

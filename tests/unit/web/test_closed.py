@@ -62,6 +62,31 @@ def test_every_route_refuses_a_repeated_query_parameter(site: Site) -> None:
         assert answer.status_code == 400, (rule, method, answer.status_code)
 
 
+def test_every_route_refuses_bytes_that_are_no_text(site: Site) -> None:
+    browser = operator(site)
+    for rule, method, path in calls(site):
+        for query in ("q=%ff", "q=a%C3", "q=%ed%a0%80", "metadata.%ff=1"):
+            answer = browser.open(f"{path}?{query}", method=method, headers=ORIGIN, json={})
+            assert answer.status_code == 400, (rule, method, answer.status_code)
+            if method != "HEAD" and answer.is_json:
+                pointers = {entry["pointer"] for entry in answer.get_json()["errors"]}
+                assert pointers & {"/query/q", "/query/metadata.\ufffd"}, (rule, method, pointers)
+
+
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/parts", "/v1/audit", "/v1/batches/{}/items"])
+def test_a_parameter_without_a_value_is_refused_on_every_list(site: Site, path: str) -> None:
+    path = path.format(site.submit(["a.png"])["id"]) if "{" in path else path
+    documented = site.client.get("/openapi.json").get_json()["paths"]
+    template = path if path in documented else "/v1/batches/{batch_id}/items"
+    names = [each["name"] for each in documented[template]["get"]["parameters"] if each["in"] == "query"]
+    assert "cursor" in names
+    browser = operator(site)
+    for name in names:
+        answer = browser.get(f"{path}?{name}=")
+        assert answer.status_code == 400, name
+        assert answer.get_json()["errors"][0]["pointer"].startswith(f"/query/{name}"), name
+
+
 def test_the_pages_and_documents_answer_without_a_query(site: Site) -> None:
     browser = site.signed_in()
     for path in (
