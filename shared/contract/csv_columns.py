@@ -1,20 +1,58 @@
-"""An item as a line of CSV."""
+"""The columns of an item in a table: their names and kinds, and an item as a line of CSV."""
 
 import json
 import re
 from collections.abc import Mapping
+from enum import Enum, auto
 
 from shared.clock import rfc3339
 from shared.ids import item_id
 from shared.store.records import ItemRecord, JudgeRecord
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
-CSV_COLUMNS = (
-    "id", "filename", "custom_id", "status", "verdict", "score", "threshold", "model_sha256", "attempts",
-    "error_code", "error_detail", "sha256", "created_at", "finished_at", "reasons",
-    "part_id", "view", "metadata", "frame",
-    "raw_score", "review_low", "review_high", "unfamiliarity", "preprocessing_sha256", "worker", "device",
-)  # fmt: skip
+
+
+class Kind(Enum):
+    """The values that a column holds."""
+
+    TEXT = auto()
+    WORD = auto()  # one of a few texts
+    NUMBER = auto()
+    COUNT = auto()
+    TIME = auto()  # with the precision of a millisecond
+    WORDS = auto()  # separated by spaces in CSV
+    JSON = auto()  # an object as JSON text
+
+
+COLUMNS = {
+    "id": Kind.TEXT,
+    "filename": Kind.TEXT,
+    "custom_id": Kind.TEXT,
+    "status": Kind.WORD,
+    "verdict": Kind.WORD,
+    "score": Kind.NUMBER,
+    "threshold": Kind.NUMBER,
+    "model_sha256": Kind.WORD,
+    "attempts": Kind.COUNT,
+    "error_code": Kind.WORD,
+    "error_detail": Kind.TEXT,
+    "sha256": Kind.TEXT,
+    "created_at": Kind.TIME,
+    "finished_at": Kind.TIME,
+    "reasons": Kind.WORDS,
+    "part_id": Kind.TEXT,
+    "view": Kind.TEXT,
+    "metadata": Kind.JSON,
+    "frame": Kind.COUNT,
+    "raw_score": Kind.NUMBER,
+    "review_low": Kind.NUMBER,
+    "review_high": Kind.NUMBER,
+    "unfamiliarity": Kind.NUMBER,
+    "preprocessing_sha256": Kind.WORD,
+    "worker": Kind.WORD,
+    "device": Kind.WORD,
+}
+CSV_COLUMNS = tuple(COLUMNS)
 
 
 def csv_line(row: ItemRecord, judges: Mapping[int, JudgeRecord], *, spreadsheet: bool = True) -> str:

@@ -98,6 +98,8 @@ REQUEST_CODES = {
     "unknown_scope": f"A key's scopes are some of {', '.join(SCOPES)}. Name one or more of them.",
     "unsupported_format": "The path has no form that the Accept header or `format` asks for. Ask for one of those "
     "that the detail names.",
+    "parquet_not_installed": "This service writes no Parquet. Ask for ndjson or csv; its operator can install the "
+    "extra `gonogo[parquet]`.",
     "unsupported_media_type": "This path does not take this Content-Type. The detail names those that it takes.",
     "upload_lost": "The upload went quiet for too long and was given up, or a retry of it took over. Send it again "
     "with the same Idempotency-Key.",

@@ -146,13 +146,23 @@ class BatchPartsQuery(TypedDict, total=False):
 class PartListQuery(BatchPartsQuery, total=False):
     """The parts of all batches of a tenant."""
 
-    lot: Annotated[str, MaxLen(200), About("parts of this lot")]
-    order: Annotated[str, MaxLen(200), About("parts of this order")]
+    lot: Annotated[str, MinLen(1), MaxLen(200), About("parts of this lot")]
+    order: Annotated[str, MinLen(1), MaxLen(200), About("parts of this order")]
 
 
 @closed
 class ResultsQuery(TypedDict, total=False):
-    format: Annotated[str, OneOf(("ndjson", "csv")), About("in place of the Accept header")]
+    format: Annotated[str, OneOf(("ndjson", "csv", "parquet")), About("in place of the Accept header")]
+    status: Annotated[list[Annotated[str, OneOf(ItemStatus)]], Len(1), About("these states, comma-separated")]
+    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
+    after: Annotated[
+        str,
+        Rule(_is_item_id, pattern=ITEM_ID),
+        About(
+            "the id of an item of this batch: go on behind it, after a cut. CSV then has no header line, so that the "
+            "rest fits to the end of the whole lines that came"
+        ),
+    ]
     spreadsheet: Annotated[
         bool,
         About(

@@ -20,6 +20,7 @@ EXTRAS = {
     "shared/vision/patches.py": "gpu",
     "worker/fetching/objects.py": "s3",
     "worker/inference/engines/gpu.py": "gpu",
+    "web/resources/parquet.py": "parquet",
 }
 
 

@@ -9,7 +9,11 @@ from packaging.utils import canonicalize_name
 
 from tests.arch.prose import ROOT
 
-LOCKS = {"serve": ["postgres", "s3"], "gpu": ["postgres", "s3", "gpu"], "dev": ["dev"]}
+LOCKS = {
+    "serve": ["postgres", "parquet", "s3"],
+    "gpu": ["postgres", "parquet", "s3", "gpu"],
+    "dev": ["dev"],
+}
 
 
 def wanted(extras: list[str]) -> list[Requirement]:

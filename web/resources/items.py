@@ -6,7 +6,7 @@ from sqlalchemy import Select, and_, case, or_, select
 
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import ListPayload, page
-from shared.contract.queries import ItemListQuery
+from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.ids import split_item_id
 from shared.lifecycle import judges
 from shared.lifecycle.judges import Judges
@@ -54,12 +54,18 @@ def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayl
     return _by_score(here, batch, rows, cursors, query)
 
 
-def _filters(query: ItemListQuery) -> list[Any]:
+def of_state(query: ItemListQuery | ResultsQuery) -> list[Any]:
+    """The conditions of the filters `status` and `verdict`."""
     filters: list[Any] = []
     if "status" in query:
         filters.append(Item.status.in_(query["status"]))
     if "verdict" in query:
         filters.append(Item.verdict.in_(query["verdict"]))
+    return filters
+
+
+def _filters(query: ItemListQuery) -> list[Any]:
+    filters = of_state(query)
     if "min_score" in query:
         filters.append(Item.score >= query["min_score"])
     if "max_score" in query:

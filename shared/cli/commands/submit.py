@@ -84,7 +84,7 @@ def _help(option: str) -> str:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write .csv or .ndjson when finished (waits).",
+    help="Write .csv, .ndjson or .parquet when finished (waits).",
 )
 @service.options
 @service.as_json
