@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import now, rfc3339
 from shared.contract.doubts import NO_GUARD, UNFAMILIAR_IMAGES, doubts
+from shared.contract.eta import NO_ETA, Eta, eta, no_eta
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import BatchStatus, Lane, Outcome
@@ -44,11 +45,6 @@ class ModelRef(TypedDict):
     id: str
     name: str
     sha256: str
-
-
-class Eta(TypedDict):
-    finish_at: Time
-    items_per_second: Annotated[float, About("verdicts a second, the batch's mean so far")]
 
 
 BLOCKED_CODES = ("model_refused", "store_missing", "no_worker")
@@ -103,7 +99,16 @@ class BatchPayload(TypedDict):
     ]
     blocked: Annotated[Blocked | None, About("why no worker can serve it; null while one can")]
     progress: Annotated[float, About("share of items that have ended, 0 to 1")]
-    eta: Annotated[Eta | None, About("null until the first verdict, and while it is paused")]
+    eta: Annotated[
+        Eta | None, About("null where `no_eta` says why, and for a batch that ended without a verdict")
+    ]
+    no_eta: Annotated[
+        Annotated[str, OneOf(NO_ETA)] | None,
+        About(
+            "why a batch that runs has no ETA: it is a draft, waits for the first worker (since its submission, a "
+            "pause or a retry), has no verdict since then, is paused, or is blocked"
+        ),
+    ]
     name: Annotated[str | None, About("what people call the batch")]
     lot: str | None
     order: str | None
@@ -156,7 +161,8 @@ def batch_payload(
         "warnings": [cast(BatchWarning, warning) for warning in (*doubts(row), *row.warnings)],
         "blocked": _blocked(row),
         "progress": round(done / row.total, 4) if row.total else 0.0,
-        "eta": _eta(row, now() if at is None else at),
+        "eta": eta(row, now() if at is None else at),
+        "no_eta": no_eta(row),
         "name": row.name,
         "lot": row.lot,
         "order": row.order,
@@ -204,18 +210,3 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
 def _blocked(row: BatchRecord) -> Blocked | None:
     why = row.blocked
     return None if why is None else {"code": why["code"], "detail": why["detail"], "since": why["since"]}
-
-
-def _eta(row: BatchRecord, at: float) -> Eta | None:
-    """When the batch will have ended, and the speed of its verdicts so far.
-
-    A failed item has taken a worker's time and counts for the end; an image that got no verdict, like a cancelled
-    or expired one, does not count as judged.
-    """
-    looked_at = row.succeeded + row.failed
-    if row.started_at is None or not looked_at or row.status == BatchStatus.PAUSED:
-        return None
-    ended = row.finished_at is not None
-    elapsed = max((row.finished_at or at) - row.started_at, 0.001)
-    finish = None if ended else rfc3339(at + (row.queued + row.processing) * elapsed / looked_at)
-    return {"finish_at": finish, "items_per_second": round(row.succeeded / elapsed, 1)}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, turns
+from shared.lifecycle import events, pace, turns
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
@@ -122,6 +122,7 @@ _CLAIM_BATCH = (
         queued=Batch.queued - bindparam("n"),
         processing=Batch.processing + bindparam("n"),
         version=Batch.version + 1,
+        **pace.BEGUN,
     )
     .returning(
         *(Batch.__table__.columns[name] for name in _TERMS),

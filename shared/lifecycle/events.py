@@ -32,6 +32,8 @@ from shared.store.tables import Batch, BatchEvent
 _MOVED = tuple(
     name for name in BatchEventRecord._fields if name in BatchRecord._fields and name != "warnings"
 )
+# The marks of the ETA: they are of now, and tell nothing of an earlier moment.
+_PACE = ("pace_at", "pace_done", "mark_at", "mark_done")
 _END_OF_BATCH = literal("batch.", String) + Batch.status
 
 
@@ -112,5 +114,7 @@ def newest(connection: Connection, batch_id: str, most: int) -> list[BatchEventR
 def then(batch: BatchRecord, event: BatchEventRecord) -> BatchRecord:
     """The batch as it stood at an event."""
     moved = {name: getattr(event, name) for name in _MOVED}
+    if event.seq != batch.version:
+        moved |= {name: None if name.endswith("_at") else 0 for name in _PACE}
     warnings = batch.warnings[max(0, len(batch.warnings) - event.warnings) :]
     return batch._replace(version=event.seq, warnings=warnings, **moved)

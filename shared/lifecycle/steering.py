@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, null, select, update
 
 from shared.contract.events import PAUSED, RESUMED, RETRIED
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, fetches, parts, turns
+from shared.lifecycle import events, fetches, pace, parts, turns
 from shared.lifecycle.cover import AWAITED, queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -53,7 +53,7 @@ def resume(connection: Connection, batch_id: str) -> int | None:
     changed = connection.execute(
         update(Batch)
         .where(Batch.id == batch_id, Batch.status == BatchStatus.PAUSED)
-        .values(status=_RUNNING, version=Batch.version + 1)
+        .values(status=_RUNNING, version=Batch.version + 1, **pace.FORGOTTEN)
     )
     if changed.rowcount != 1:
         connection.rollback()
@@ -87,7 +87,9 @@ def retry(connection: Connection, batch_id: str) -> int | None:
             queued=Batch.queued + len(items),
             failed=Batch.failed - len(items),
             run=Batch.run + 1,
+            retried_at=clock(),
             version=Batch.version + 1,
+            **pace.FORGOTTEN,
         )
         .returning(Batch.lane)
     )

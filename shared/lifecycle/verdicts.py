@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, null, update
 
 from shared.contract.states import UNLIKE, ChunkStatus, ItemStatus, Reason
-from shared.lifecycle import parts
+from shared.lifecycle import pace, parts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import HELD
 from shared.store.engine import clock
@@ -88,6 +88,7 @@ _COUNT = (
         blocked=null(),
         unfamiliar=Batch.unfamiliar + bindparam("n_unfamiliar"),
         version=Batch.version + 1,
+        **pace.COUNTED,
     )
     .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed, Batch.parts)
 )
@@ -167,6 +168,7 @@ def _count(
     counts = {
         "in_batch": batch_id,
         "n": len(results),
+        "window_s": pace.WINDOW_S,
         "n_succeeded": len(results) - failed,
         "n_failed": failed,
         "n_defect": verdicts.count("defect"),

@@ -111,6 +111,11 @@ class BatchRecord(NamedTuple):
     review_parts: int
     draft: JsonObject | None
     packs: int
+    retried_at: float | None
+    pace_at: float | None
+    pace_done: int
+    mark_at: float | None
+    mark_done: int
 
 
 class ChunkRecord(NamedTuple):

@@ -172,9 +172,17 @@ class Batch(Base):
     review_parts: Mapped[int] = mapped_column(default=0, server_default="0")
     draft: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
     packs: Mapped[int] = mapped_column(default=0, server_default="0")
+    retried_at: Mapped[float | None]  # when the newest retry began
+    pace_at: Mapped[float | None]  # of the ETA: see shared.lifecycle.pace
+    pace_done: Mapped[int] = mapped_column(default=0, server_default="0")
+    mark_at: Mapped[float | None]
+    mark_done: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
-        Index("ix_batches_tenant", "tenant", "id"),
+        # The list of batches: all of them, those that ended lately or not at all, and those of a status.
+        Index("ix_batches_tenant", "tenant", "origin", "id"),
+        Index("ix_batches_finished", "tenant", "origin", "finished_at"),
+        Index("ix_batches_status", "tenant", "origin", "status", "id"),
         Index(
             "ix_batches_open",
             "id",

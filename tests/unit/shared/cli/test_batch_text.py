@@ -21,6 +21,7 @@ def batch(**changed: Any) -> Any:
         "counts": counts | {name: changed.pop(name) for name in list(changed) if name in counts},
         "verdicts": {"defect": 0, "no_defect": 0, "review": 0},
         "eta": None,
+        "no_eta": "waiting",
         "model": None,
         "links": {},
     }

@@ -14,6 +14,7 @@ from shared.clock import now
 from shared.contract.batches import BatchPayload, batch_payload
 from shared.contract.csv_columns import CSV_COLUMNS, csv_line
 from shared.contract.events import event_payload
+from shared.contract.fields import parse_moment
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.keys import key_payload
 from shared.contract.pages import page
@@ -33,6 +34,7 @@ def batch_row(**changed: Any) -> Any:
         "guarded": True, "unfamiliar": 0,
         "parts": 200, "defect_parts": 20, "no_defect_parts": 171, "review_parts": 9,
         "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
+        "pace_at": now() - 10, "pace_done": 0,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
@@ -64,28 +66,56 @@ def test_progress_is_the_share_of_items_that_have_ended() -> None:
     assert batch_payload(batch_row(total=0, queued=0, processing=0))["progress"] == 0.0
 
 
-def test_the_eta_goes_by_the_speed_so_far() -> None:
+def test_the_eta_goes_by_the_speed_since_the_older_mark() -> None:
     eta = batch_payload(batch_row())["eta"]
     assert eta is not None
     assert eta["items_per_second"] == pytest.approx(36.0, abs=0.5)
     assert eta["finish_at"] is not None
+    assert (eta["basis"], eta["measured_items"]) == ("recent", 364)
+    assert eta["measured_s"] == pytest.approx(10, abs=0.2)
+    slow = batch_payload(batch_row(pace_at=now() - 40, pace_done=264))["eta"]
+    assert slow is not None
+    assert slow["items_per_second"] == pytest.approx(2.5, abs=0.1)
+    assert slow["measured_items"] == 100
+    left_s = parse_moment(str(slow["finish_at"])) - now()
+    assert left_s == pytest.approx(636 / 2.5, rel=0.02)
 
 
-def test_there_is_no_eta_before_the_first_item_and_no_finish_after_the_last() -> None:
-    assert batch_payload(batch_row(started_at=None))["eta"] is None
-    assert batch_payload(batch_row(total=636, succeeded=0, failed=0))["eta"] is None
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"status": "draft"}, "draft"),
+        ({"status": "paused"}, "paused"),
+        ({"started_at": None, "pace_at": None}, "waiting"),
+        ({"pace_at": None}, "waiting"),
+        ({"total": 636, "succeeded": 0, "failed": 0}, "no_verdict"),
+        ({"pace_done": 364}, "no_verdict"),
+        ({"blocked": {"code": "no_worker", "detail": "none", "since": None}}, "blocked"),
+        ({}, None),
+        ({"status": "cancelled", "finished_at": 20.0, "succeeded": 0, "failed": 0}, None),
+    ],
+)
+def test_a_batch_without_an_eta_says_why(changed: dict[str, Any], reason: str | None) -> None:
+    shown = batch_payload(batch_row(**changed))
+    assert shown["no_eta"] == reason
+    assert (shown["eta"] is None) == bool(changed)
+
+
+def test_the_speed_of_an_ended_batch_is_that_of_its_whole_run() -> None:
     ended = batch_payload(
         batch_row(status="completed", started_at=10.0, finished_at=20.0, queued=0, processing=0, total=364)
     )
-    assert ended["eta"] == {"finish_at": None, "items_per_second": 36.0}
+    speed = {"basis": "whole_run", "measured_items": 364, "measured_s": 10.0}
+    assert ended["eta"] == {"finish_at": None, "items_per_second": 36.0, **speed}
 
 
 def test_images_that_got_no_verdict_do_not_count_for_the_speed() -> None:
     cut = batch_row(status="cancelled", started_at=10.0, finished_at=20.0, queued=0, processing=0)
     cut.succeeded, cut.failed, cut.cancelled, cut.expired = 10, 0, 600, 26
-    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 1.0}
+    speed = {"basis": "whole_run", "measured_items": 10, "measured_s": 10.0}
+    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 1.0, **speed}
     cut.succeeded, cut.failed = 0, 10
-    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 0.0}
+    assert batch_payload(cut)["eta"] == {"finish_at": None, "items_per_second": 0.0, **speed}
 
 
 def test_links_lead_to_the_service_that_the_client_speaks_to() -> None:

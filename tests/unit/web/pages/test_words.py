@@ -20,6 +20,7 @@ def batch(**changed: Any) -> Any:
         "verdicts": {"defect": 0, "review": 0, "no_defect": 0},
         "progress": 1.0,
         "eta": None,
+        "no_eta": "waiting",
         "metadata": {},
     }
     return plain | changed
