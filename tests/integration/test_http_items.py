@@ -15,7 +15,7 @@ from shared.lifecycle import claims
 from shared.lifecycle.verdicts import Result, record
 from shared.vision.decision import calibrated_score
 from tests.harness.application import Application
-from web.resources.items import _SETTLED_S
+from web.http.cursors import SETTLED_S
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_pages_by_score_show_every_item_of_a_running_batch_once(app: Application
     scores = (chance.random() for _ in itertools.count())
     batch = app.submit({f"{number}.jpg": b"x" for number in range(400)})
     early = record_one_claim(app, scores) + record_one_claim(app, scores)
-    time.sleep(_SETTLED_S + 0.1)
+    time.sleep(SETTLED_S + 0.1)
     seen: list[dict[str, Any]] = []
     cursor: str | None = ""
     pages_read = 0

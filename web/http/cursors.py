@@ -12,6 +12,8 @@ from shared import json_text
 from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
+# A row's time that is less than this before a walk's first page may be committed after it: it counts as later.
+SETTLED_S = 2.0
 _WITHOUT = {"cursor", "limit"}  # a client may change the size of its pages
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import and_, bindparam, false, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, or_, select
 
 from shared.access import audit
 from shared.access.audit import Actor
@@ -12,9 +12,10 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.queries import BatchListQuery
 from shared.contract.states import BatchStatus
 from shared.lifecycle import closing, drafts
+from shared.store.engine import database_time
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch
-from web.http.cursors import Cursors
+from web.http.cursors import SETTLED_S, Cursors
 from web.http.problems import HttpProblem, not_found
 from web.resources.metadata import noted
 from web.service import Service
@@ -60,23 +61,44 @@ def shown(here: Service, row: BatchRecord, base: str, at: float | None = None) -
 
 
 def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> ListPayload:
-    """A page of the tenant's batches: running ones first, newest first."""
-    ended, limit = Batch.finished_at.is_not(None), query["limit"]
-    cursors = Cursors("batches", tenant, query=query)
+    """A page of the tenant's batches: running ones first, newest first.
+
+    All pages of a walk have the order of the time of its first page, which each cursor carries: a batch that ends, or
+    is retried, during the walk keeps its place, so the walk shows it once.
+    """
+    limit, cursors = query["limit"], Cursors("batches", tenant, query=query)
+    cursor = cursors.decode(float, bool, str)
     rows = select(_ROWS).where(
         Batch.tenant == tenant, _SHOWN, Batch.origin == query["origin"], *_filters(query)
     )
-    if (cursor := cursors.decode(bool, str)) is not None:
-        was_ended, last_id = cursor
-        same = and_(ended if was_ended else ~ended, Batch.id < last_id)
-        rows = rows.where(or_(same, false() if was_ended else ended))
+    rows = rows.order_by(Batch.id.desc())
     with here.database.read() as connection:
-        found = connection.execute(rows.order_by(ended, Batch.id.desc()).limit(limit + 1)).all()
-    records = [BatchRecord._make(row) for row in found[:limit]]
+        as_of, in_ended, last_id = cursor or (database_time(connection) - SETTLED_S, False, None)
+        open_ones, ended_ones = rows.where(_was_open(as_of)), rows.where(~_was_open(as_of))
+        if last_id is not None and in_ended:
+            ended_ones = ended_ones.where(Batch.id < last_id)
+        elif last_id is not None:
+            open_ones = open_ones.where(Batch.id < last_id)
+        found = [] if in_ended else _fetch(connection, open_ones, limit + 1)
+        still_open = len(found)
+        if still_open <= limit:
+            found += _fetch(connection, ended_ones, limit + 1 - still_open)
     following = None
     if len(found) > limit:
-        following = cursors.encode(records[-1].finished_at is not None, records[-1].id)
-    return page([shown(here, record, base) for record in records], following)
+        following = cursors.encode(as_of, limit > still_open, found[limit - 1].id)
+    return page([shown(here, record, base) for record in found[:limit]], following)
+
+
+def _was_open(as_of: float) -> ColumnElement[bool]:
+    """Whether the batch had not ended at that time; a retry that began later makes it no open one."""
+    return and_(
+        or_(Batch.finished_at.is_(None), Batch.finished_at > as_of),
+        or_(Batch.retried_at.is_(None), Batch.retried_at <= as_of),
+    )
+
+
+def _fetch(connection: Connection, rows: Select[Any], limit: int) -> list[BatchRecord]:
+    return [BatchRecord._make(row) for row in connection.execute(rows.limit(limit))]
 
 
 def _filters(query: BatchListQuery) -> list[Any]:

@@ -13,7 +13,7 @@ from shared.lifecycle.judges import Judges
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Item
-from web.http.cursors import Cursors
+from web.http.cursors import SETTLED_S, Cursors
 from web.http.problems import not_found
 from web.resources import batches
 from web.resources.metadata import noted
@@ -21,8 +21,7 @@ from web.service import Service
 
 _ROWS = Item.__table__
 _UNDECIDED = -1.0
-# A verdict whose time is less than this before the first page's may be committed after it: it counts as a later one.
-_SETTLED_S = 2.0
+_FOR_EVER = float(2**39)
 
 
 def shown(here: Service, tenant: str, item_id: str) -> ItemPayload:
@@ -95,29 +94,31 @@ def _by_score(
     item has.
     """
     limit, falling = query["limit"], query["sort"] == "-score"
-    cursor = cursors.decode(float, float, int)
-    as_of = cursor[0] if cursor is not None else _settled(here, batch)
-    decided = Item.finished_at <= as_of
+    cursor = cursors.decode(float, int, float, int)
+    if cursor is not None:
+        as_of, ended_run, last_score, last_seq = cursor
+    else:
+        as_of, ended_run = _settled(here, batch), 0 if batch.finished_at is None else batch.run
+    # No verdict comes after the batch has ended, unless a retry begins another run.
+    until = _FOR_EVER if batch.run == ended_run else as_of
+    decided = Item.finished_at <= until
     score: Any = case((and_(decided, Item.score.is_not(None)), Item.score), else_=_UNDECIDED)
     if cursor is not None:
-        _, last_score, last_seq = cursor
         beyond = score < last_score if falling else score > last_score
         rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
     found, known = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
     following = None
     if len(found) > limit:
         last = found[limit - 1]
-        is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= as_of
-        following = cursors.encode(as_of, last.score if is_decided else _UNDECIDED, last.seq)
+        is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= until
+        following = cursors.encode(as_of, ended_run, last.score if is_decided else _UNDECIDED, last.seq)
     return page([item_payload(row, known) for row in found[:limit]], following)
 
 
 def _settled(here: Service, batch: BatchRecord) -> float:
-    """The time up to which this batch's verdicts are settled, by the database's clock."""
-    if batch.finished_at is not None:
-        return float(2**39)  # no verdict of an ended batch comes later
+    """The time up to which the batch's verdicts are settled, by the database's clock."""
     with here.database.read() as connection:
-        return database_time(connection) - _SETTLED_S
+        return database_time(connection) - (SETTLED_S if batch.finished_at is None else 0.0)
 
 
 def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges]:
