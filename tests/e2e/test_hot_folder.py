@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from tests.harness.images import jpegs
@@ -19,6 +20,17 @@ from tests.harness.stack import Stack, running
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("hot"), [artifact]) as one:
         yield one
+
+
+def gonogo(stack: Stack, *arguments: str) -> str:
+    """What a command prints."""
+    keys = {"GONOGO_URL": stack.url, "GONOGO_API_KEY": stack.key}
+    command = [sys.executable, "-m", "shared.cli.main", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(**keys), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def watch(stack: Stack, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -36,7 +48,15 @@ def test_files_are_judged_by_lot_and_leave_with_their_results(stack: Stack, tmp_
             (tmp_path / f"lot{lot}" / name).write_bytes(data)
     (tmp_path / "lot8/broken.jpg").write_bytes(b"\xff\xd8\xff rubbish")
     (tmp_path / "notes.txt").write_text("not an image")
-    watcher = watch(stack, tmp_path, "--once", "--lot-from", "folder", "--results", "json", "--json")
+    parts = (
+        "--part-from",
+        r"part-0000(?P<part>\d)",
+        "--part-rule",
+        "all_defect",
+        "--expected-views",
+        "top, side",
+    )
+    watcher = watch(stack, tmp_path, "--once", "--lot-from", "folder", *parts, "--results", "json", "--json")
     told, said = watcher.communicate(timeout=60)
     assert watcher.returncode == 0, said
     assert "notes.txt stays" in said
@@ -48,8 +68,29 @@ def test_files_are_judged_by_lot_and_leave_with_their_results(stack: Stack, tmp_
     item = json.loads((tmp_path / "done/lot7/part-00000.jpg.json").read_text())
     assert item["verdict"] in ("defect", "no_defect", "review")
     assert (tmp_path / "failed/lot8/broken.jpg.reason.txt").read_text().startswith("corrupt_image: ")
-    lots = {batch["lot"] for batch in stack.client().batches(limit=100)}
-    assert {"lot7", "lot8"} <= lots
+    batches = {batch["lot"]: batch for batch in stack.client().batches(limit=100)}
+    assert {"lot7", "lot8"} <= {*batches}
+    for lot in ("lot7", "lot8"):
+        assert batches[lot]["parts"] == {"total": 3, "defect": 0, "no_defect": 0, "review": 3}
+        shown = list(stack.client().parts(batches[lot]["id"]))
+        assert [part["part_id"] for part in shown] == ["0", "1", "2"]
+        assert {tuple(part["missing_views"]) for part in shown} == {("top", "side")}
+
+
+def test_flags_of_submit_say_how_views_make_the_verdict_of_a_part(stack: Stack, tmp_path: Path) -> None:
+    folder, target = tmp_path / "images", tmp_path / "out.parquet"
+    folder.mkdir()
+    for (_, data), name in zip(jpegs(2, seed=18), ("a.jpg", "b.jpg"), strict=True):
+        (folder / name).write_bytes(data)
+    (tmp_path / "parts.csv").write_text("filename,part_id,view\na.jpg,SN-1,top\nb.jpg,SN-1,left\n")
+    asked = ("--manifest", str(tmp_path / "parts.csv"), "--output", str(target), "--json")
+    rule = ("--part-rule", "all_defect", "--expected-views", "top,left,right")
+    batch = json.loads(gonogo(stack, "submit", str(folder), *asked, *rule))
+    assert batch["parts"] == {"total": 1, "defect": 0, "no_defect": 0, "review": 1}
+    (part,) = json.loads(gonogo(stack, "parts", batch["id"], "--json"))
+    assert (part["reasons"][0], part["missing_views"]) == ("missing_view", ["right"])
+    assert "parts    1: 0 defect, 0 no_defect, 1 review" in gonogo(stack, "status", batch["id"])
+    assert pyarrow.parquet.read_table(target)["part_id"].to_pylist() == ["SN-1", "SN-1"]
 
 
 def test_a_second_watcher_of_a_folder_is_refused(stack: Stack, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from shared.cli.commands.results import check_place, format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
 from shared.contract.options import LABELS, descriptions, wrong_secret
-from shared.contract.states import Lane
+from shared.contract.states import Lane, PartRule
 
 if TYPE_CHECKING:
     from shared.client.client import Client, Options
@@ -44,6 +44,19 @@ def _help(option: str) -> str:
     return f"{_ABOUT[option][0].upper()}{_ABOUT[option][1:]}."
 
 
+def _views(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
+    return [view.strip() for view in text.split(",") if view.strip()] if text else None
+
+
+def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags that say how the views of a part make its verdict."""
+    rules = [rule.value for rule in PartRule]
+    command = click.option(
+        "--expected-views", callback=_views, metavar="VIEW,VIEW,...", help=_help("expected_views")
+    )(command)
+    return click.option("--part-rule", type=click.Choice(rules), help=_help("part_rule"))(command)
+
+
 @click.command(
     short_help="send images as one batch",
     epilog="Exit status: 0 accepted (with --wait: every item has its verdict); 1 refused; 2 unusable "
@@ -68,6 +81,7 @@ def _help(option: str) -> str:
     help="Send in parts of this size, for a poor connection (without it: of 32 MB, from 256 MB on).",
 )
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
+@part_flags
 @click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
 @click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
 @click.option(
@@ -187,7 +201,7 @@ def _options(
     frames: str | None,
     webhook: str | None,
     webhook_secret_file: Path | None,
-    **texts: Any,
+    **plain: Any,
 ) -> Options:
     noted: dict[str, Any] = {}
     for pair in metadata:
@@ -197,7 +211,7 @@ def _options(
         if key in noted:
             raise service.Usage(f"--metadata names {key!r} twice")
         noted[key] = value
-    options = cast("Options", {name: value for name, value in texts.items() if value})
+    options = cast("Options", {name: value for name, value in plain.items() if value})
     if noted:
         options["metadata"] = noted
     if priority:

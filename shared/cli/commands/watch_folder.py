@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from shared.cli import service
+from shared.cli.commands.submit import part_flags
 from shared.contract.states import Lane
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ _TICK_S = 0.1
     "--state", type=click.Path(path_type=Path), metavar="FOLDER",
     help="Where the journal lies (default: FOLDER/.gonogo).",
 )  # fmt: skip
+@click.option(
+    "--part-from", metavar="REGEX",
+    help="Which part and view an image shows: a pattern of its name with the group (?P<part>…), and perhaps "
+    "(?P<view>…). The part's images must come in the same batch.",
+)  # fmt: skip
+@part_flags
 @click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help="The lane of the batches.")
 @click.option("--model", help="A model version's id or name; the active one where absent.")
 @click.option("--once", is_flag=True, help="Judge what is there, and end.")
@@ -76,6 +83,7 @@ def watch_folder(
     folder: Path,
     by: str,
     lot_from: str | None,
+    part_from: str | None,
     quiet: float,
     settle: float,
     rescan: float,
@@ -92,7 +100,7 @@ def watch_folder(
     """
     from shared.cli.hot_folder.arrivals import Arrivals
     from shared.cli.hot_folder.journal import Journal
-    from shared.cli.hot_folder.rules import Backlog, Rule, lots
+    from shared.cli.hot_folder.rules import Backlog, Rule, lots, views
     from shared.cli.hot_folder.watcher import Watcher
 
     if by not in ("now", "lot", "hour") and not (by.isdigit() and int(by) > 0):
@@ -103,6 +111,10 @@ def watch_folder(
         lot_of = lots(lot_from)
     except re.error as error:
         raise service.Usage(f"--lot-from {lot_from!r}: {error}") from error
+    try:
+        view_of = views(part_from)
+    except re.error as error:
+        raise service.Usage(f"--part-from {part_from!r}: {error}") from error
     folder = folder.resolve()
     state = state or folder / _STATE
     state.mkdir(parents=True, exist_ok=True)
@@ -115,6 +127,7 @@ def watch_folder(
             journal=journal,
             arrivals=Arrivals(folder, settle),
             backlog=Backlog(Rule(by=by, lot_of=lot_of, quiet_s=quiet)),
+            view_of=view_of,
             options={name: value for name, value in asked.items() if value is not None},  # type: ignore[arg-type]
             as_json=results == "json",
             rescan_s=rescan,

@@ -109,3 +109,21 @@ def lots(spec: str | None) -> Callable[[str], str | None]:
         return found.group(1) if found else None
 
     return lot_of
+
+
+def views(spec: str | None) -> Callable[[str], dict[str, str]]:
+    """The function for `--part-from`: `part_id`, and perhaps `view`, of a name that fits the pattern; else nothing.
+    Raises re.error."""
+    if spec is None:
+        return lambda name: {}
+    pattern = re.compile(spec)
+    if not {"part"} <= {*pattern.groupindex} <= {"part", "view"}:
+        raise re.error("the pattern needs the group (?P<part>…), and no other named one but (?P<view>…)")
+
+    def view_of(name: str) -> dict[str, str]:
+        found = pattern.search(name)
+        given = found.groupdict() if found else {}
+        names = {"part": "part_id", "view": "view"}
+        return {names[group]: text for group, text in given.items() if text} if given.get("part") else {}
+
+    return view_of

@@ -5,6 +5,7 @@ a plan is sent under its own Idempotency-Key, results are written anew, and a fi
 """
 
 import hashlib
+import json
 import secrets
 import sys
 import time
@@ -40,6 +41,7 @@ class Watcher:
     arrivals: Arrivals
     backlog: Backlog
     options: Options
+    view_of: Callable[[str], dict[str, str]] = lambda name: {}
     as_json: bool = False
     rescan_s: float = 5.0
     report: Callable[[dict[str, Any]], object] = lambda batch: None
@@ -167,7 +169,12 @@ class Watcher:
 
     def _send(self, plan: Plan, contents: Sequence[tuple[str, bytes]]) -> None:
         try:
-            batch = self.client.submit(contents, self._options_of(plan), idempotency_key=plan.key)
+            batch = self.client.submit(
+                contents,
+                self._options_of(plan),
+                manifest=self._manifest([name for name, _ in contents]),
+                idempotency_key=plan.key,
+            )
         except ApiError as error:
             if error.status in _TEMPORARY or error.status in _NOT_THE_FILES:
                 raise
@@ -201,6 +208,11 @@ class Watcher:
         if plan.lot is not None:
             options["lot"] = plan.lot
         return options  # type: ignore[return-value]
+
+    def _manifest(self, names: Sequence[str]) -> bytes | None:
+        """The parts and views of these files as NDJSON; None where none of them shows a part."""
+        lines = [json.dumps({"filename": name, **view}) for name in names if (view := self.view_of(name))]
+        return "\n".join(lines).encode() if lines else None
 
     def _find(self, key: str) -> str | None:
         for number, batch in enumerate(self.client.batches(limit=100)):

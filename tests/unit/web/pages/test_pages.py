@@ -1,5 +1,6 @@
 """The pages as a browser gets them, script or no script."""
 
+import io
 import json
 import re
 from html import unescape
@@ -80,6 +81,16 @@ def test_the_list_shows_running_batches_first_and_watches_one(site: Site) -> Non
     assert page.index(waiting["id"]) < page.index(running["id"])
     assert f'data-poll="/v1/batches/{waiting["id"]}"' in page
     assert "Line A3" in page
+
+
+def test_a_batch_shows_its_parts_by_verdict(site: Site) -> None:
+    form = {"manifest": (io.BytesIO(b"filename,part_id\na.png,1\nb.png,1\nc.png,2\n"), "m.csv")}
+    images = [(io.BytesIO(b"image of " + name.encode()), name) for name in ("a.png", "b.png", "c.png")]
+    made = site.client.post("/v1/batches", data={**form, "images": images}, headers=site.bearer).get_json()
+    site.decide([("no_defect", 0.1, None), ("defect", 0.9, None), ("review", 0.5, None)])
+    page = site.signed_in().get(f"/batches/{made['id']}").text
+    assert "1 defect, 1 review, 0 no defect of 2" in page
+    assert "<dt>Parts</dt>" not in site.signed_in().get(f"/batches/{site.submit(['d.png'])['id']}").text
 
 
 def test_a_batch_shows_its_items_worst_first(site: Site) -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from shared.cli.hot_folder.rules import Backlog, Rule, Waiting, lots
+from shared.cli.hot_folder.rules import Backlog, Rule, Waiting, lots, views
 
 
 def waiting(*names: str, mtime: float = 0.0, ago: float = 0.0) -> list[Waiting]:
@@ -89,3 +89,13 @@ def test_many_waiting_files_cost_as_much_each_as_few() -> None:
 
     seconds(1000)
     assert seconds(40_000) < 40 * max(min(seconds(2000) for _ in range(3)), 0.001)
+
+
+def test_a_pattern_for_parts_names_the_part_and_perhaps_the_view() -> None:
+    view_of = views(r"(?P<part>SN\d+)(?:_(?P<view>\w+))?\.jpg")
+    assert view_of("lot7/SN12_top.jpg") == {"part_id": "SN12", "view": "top"}
+    assert view_of("SN12.jpg") == {"part_id": "SN12"}
+    assert view_of("other.jpg") == views(None)("SN12.jpg") == {}
+    for wrong in (r"SN\d+", r"(SN\d+)", r"(?P<view>\w+)", r"(?P<part>\w+)(?P<lot>\d)", "("):
+        with pytest.raises(re.error):
+            views(wrong)
