@@ -1,4 +1,7 @@
-"""Many parts in a database, as uploads and workers would leave them, made by the database itself."""
+"""Many batches and parts in a database, as uploads and workers would leave them, made by the database itself.
+
+A part in 50 is a defect, and another one is in review; the views of a part have its verdict.
+"""
 
 from sqlalchemy import Connection, text
 
@@ -12,6 +15,7 @@ _SERIES = {  # by whether the database is SQLite
     False: "SELECT {columns} FROM generate_series(0, :count - 1) AS n(i)",
 }
 VIEWS = 2
+_VERDICT = "CASE {part} % 50 WHEN 0 THEN 'defect' WHEN 1 THEN 'review' ELSE 'no_defect' END"
 
 
 def fill(database: Database, tenant: str, *, batches: int, parts: int) -> list[str]:
@@ -30,28 +34,30 @@ def _insert(
 ) -> None:
     total = VIEWS * parts
     given = {"batch": batch_id, "tenant": tenant, "lot": lot, "at": now(), "total": total, "parts": parts}
+    given |= {"defect": -(-parts // 50), "review": -(-(parts - 1) // 50)}
     connection.execute(
         text(
             "INSERT INTO batches (id, tenant, status, outcome, origin, lane, sealed, model_id, threshold,"
             " review_low, review_high, metadata, on_error, total, queued, processing, succeeded, failed, cancelled,"
             " expired, defect, no_defect, review, bytes, version, created_at, started_at, finished_at, retention_s,"
-            " lot, parts, no_defect_parts) SELECT :batch, :tenant, 'completed', 'all_succeeded', 'batch', 'low', true,"
-            " min(id), 0.5, 0.4, 0.6, '{}', 'continue', :total, 0, 0, :total, 0, 0, 0, 0, :total, 0, 0, 1, :at, :at,"
-            " :at, 1e9, :lot, :parts, :parts FROM model_versions"
+            " lot, parts, defect_parts, no_defect_parts, review_parts) SELECT :batch, :tenant, 'completed',"
+            " 'all_succeeded', 'batch', 'low', true, min(id), 0.5, 0.4, 0.6, '{}', 'continue', :total, 0, 0, :total, 0,"
+            f" 0, 0, {VIEWS} * :defect, :total - {VIEWS} * (:defect + :review), {VIEWS} * :review, 0, 1, :at, :at, :at,"
+            " 1e9, :lot, :parts, :defect, :parts - :defect - :review, :review FROM model_versions"
         ),
         given,
     )
     columns = {
         "items": (
-            'batch_id, seq, filename, pack, "offset", length, status, verdict, score, attempts, created_at,'
+            'batch_id, seq, filename, custom_id, pack, "offset", length, status, verdict, score, attempts, created_at,'
             " finished_at, part_id, view",
-            f":batch, i, i || '.jpg', 0, i, 1, 'succeeded', 'no_defect', 0.1, 1, :at, :at,"
-            f" 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS})",
+            f":batch, i, i || '.jpg', 'c-' || i, 0, i, 1, 'succeeded', {_VERDICT.format(part=f'(i / {VIEWS})')},"
+            f" (i % 997) / 997.0, 1, :at, :at, 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS})",
             total,
         ),
         "parts": (
             "batch_id, part_id, tenant, total, verdict, created_at, finished_at",
-            f":batch, 'SN-' || i, :tenant, {VIEWS}, 'no_defect', :at, :at",
+            f":batch, 'SN-' || i, :tenant, {VIEWS}, {_VERDICT.format(part='i')}, :at, :at",
             parts,
         ),
     }

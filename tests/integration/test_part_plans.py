@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.harness.application import Application
+from tests.harness.every_query import plan, statements
 from tests.harness.many_parts import VIEWS, fill
 from tests.harness.plans import plan, statements
 
@@ -33,7 +34,7 @@ def test_a_part_is_found_by_an_index(app: Application, key: str, query: str, ind
     assert [len(part["views"]) for part in parts] == [VIEWS] * found
     asked = [(text, given) for text, given in seen if any(f"FROM {table}" in text for table in TABLES)]
     assert len(asked) == 2 + len({part["batch_id"] for part in parts}), [text for text, _ in asked]
-    plans = [plan(app, text, given) for text, given in asked]
+    plans = [plan(app.database, text, given) for text, given in asked]
     assert index in "\n".join(plans), json.dumps(plans, indent=1)
     assert "ix_items_part" in plans[-1], plans[-1]
     for table in ("parts", "items"):

@@ -1,0 +1,95 @@
+"""Every query that the API can issue: each GET of its document, alone and with each value of each query parameter."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from shared.store.engine import Database
+from tests.harness.application import Application
+
+_NOT_ASKED = ("/thumbnail", "/events")  # they wait for a worker, or for a change
+_NO_FILTER = {"cursor", "limit", "wait", "format", "spreadsheet"}
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "action": ("batch.cancel", "key.create,key.rotate"),
+    "after": (),
+    "created_after": ("2126-01-01T00:00:00Z", "2001-01-01T00:00:00Z"),
+    "created_before": ("2001-01-01T00:00:00Z", "2126-01-01T00:00:00Z"),
+    "custom_id": ("c-7", "none"),
+    "key_id": ("key_none",),
+    "line": ("A3", "none"),
+    "lot": ("lot-3", "none"),
+    "max_score": ("0.001",),
+    "metadata": ("=shift=late",),
+    "min_score": ("0.999",),
+    "object_id": ("bat_none",),
+    "operator": ("none",),
+    "order": ("none",),
+    "origin": ("predict",),
+    "part_id": ("SN-7", "none"),
+    "q": ("7.jpg", "none"),
+    "sort": ("seq", "score", "-score"),
+    "station": ("none",),
+    "status": (),
+    "tenant": ("*", "other"),
+    "verdict": ("defect", "review,no_defect"),
+    "view": ("view-1", "none"),
+}
+BIG = (
+    "attempts", "audit_entries", "batch_events", "batches", "chunks", "items", "parts", "webhook_attempts",
+    "webhook_deliveries",
+)  # fmt: skip
+_WHOLE = re.compile(rf"(?:Seq Scan on|SCAN) ({'|'.join(BIG)})\b(?! USING)")
+
+
+def urls(app: Application, places: Mapping[str, str]) -> Iterator[str]:
+    """Each GET with the ids of `places` in its path. Raises KeyError for a parameter that has no value here."""
+    for template, operations in sorted(app.get("/openapi.json")["paths"].items()):
+        if "get" not in operations or not template.startswith("/v1/") or template.endswith(_NOT_ASKED):
+            continue
+        path = template.format(**places)
+        yield path
+        for parameter in operations["get"].get("parameters", []):
+            if parameter["in"] == "query" and parameter["name"] not in _NO_FILTER:
+                yield from (f"{path}?{query}" for query in _queries(parameter))
+
+
+def _queries(parameter: Mapping[str, Any]) -> Iterator[str]:
+    name = parameter["name"]
+    choices = parameter["schema"].get("items", {}).get("enum", [])
+    for value in VALUES[name] or choices:
+        yield f"{name}.{value[1:]}" if value.startswith("=") else f"{name}={value}"
+
+
+@contextlib.contextmanager
+def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that the application sends meanwhile, with their parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def plan(database: Database, statement: str, parameters: Any, *, small: bool = False) -> str:
+    """The database's plan. `small`: PostgreSQL shall take an index even where the table is too small to need one."""
+    how = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.read() as connection:
+        if small and not database.is_sqlite:
+            connection.exec_driver_sql("SET enable_seqscan = off")
+        rows = connection.exec_driver_sql(f"{how} {statement}", parameters).all()
+        if small and not database.is_sqlite:
+            connection.exec_driver_sql("RESET enable_seqscan")
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def whole_scans(plan: str) -> list[str]:
+    """The big tables that a plan reads from their beginning to their end."""
+    return _WHOLE.findall(plan)
