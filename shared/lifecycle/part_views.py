@@ -1,7 +1,7 @@
 """The items of parts, read for pages and for the bodies of events."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -14,29 +14,45 @@ Views = dict[tuple[str, str], list[ItemRecord]]
 _NUMBERED = (
     select(
         Item.__table__,
-        func.row_number().over(partition_by=Item.part_id, order_by=Item.seq).label("place"),
+        func.row_number().over(partition_by=(Item.batch_id, Item.part_id), order_by=Item.seq).label("place"),
     )
-    .where(Item.batch_id == bindparam("in_batch"), Item.part_id.in_(bindparam("of_parts", expanding=True)))
+    .where(
+        Item.batch_id.in_(bindparam("in_batches", expanding=True)),
+        Item.part_id.in_(bindparam("of_parts", expanding=True)),
+    )
     .subquery()
 )
-# Built once, and asked for each batch: for pairs of batch and part, SQLite would read the whole table, and a statement
-# that is built for each page costs more than its run.
+# Built once: a statement that is built for each page costs more than its run. It is asked for parts of one batch, or
+# for one part of several batches: for pairs of batch and part, SQLite would read the whole table.
 _VIEWS = (
     select(*(_NUMBERED.c[column.key] for column in Item.__table__.columns))
     .where(_NUMBERED.c.place <= SHOWN_VIEWS)
-    .order_by(_NUMBERED.c.seq)
+    .order_by(_NUMBERED.c.batch_id, _NUMBERED.c.seq)
 )
 
 
 def views_of(connection: Connection, parts: Sequence[PartRecord]) -> Views:
     """The first SHOWN_VIEWS items of each part, by (batch id, part id)."""
     found: defaultdict[tuple[str, str], list[ItemRecord]] = defaultdict(list)
-    wanted: defaultdict[str, list[str]] = defaultdict(list)
-    for part in parts:
-        wanted[part.batch_id].append(part.part_id)
-    for batch_id, part_ids in wanted.items():
-        for start in range(0, len(part_ids), _ASKED_AT_ONCE):
-            some = {"in_batch": batch_id, "of_parts": part_ids[start : start + _ASKED_AT_ONCE]}
-            for row in map(ItemRecord._make, connection.execute(_VIEWS, some)):
-                found[batch_id, str(row.part_id)].append(row)
+    for in_batches, of_parts in _asked(parts):
+        asked = {"in_batches": in_batches, "of_parts": of_parts}
+        for row in map(ItemRecord._make, connection.execute(_VIEWS, asked)):
+            found[row.batch_id, str(row.part_id)].append(row)
     return found
+
+
+def _asked(parts: Sequence[PartRecord]) -> Iterator[tuple[list[str], list[str]]]:
+    """Batches and part ids of each statement: every part of a batch, or every batch of a part, whichever is fewer."""
+    by_batch: defaultdict[str, list[str]] = defaultdict(list)
+    by_part: defaultdict[str, list[str]] = defaultdict(list)
+    for part in parts:
+        by_batch[part.batch_id].append(part.part_id)
+        by_part[part.part_id].append(part.batch_id)
+    if len(by_part) < len(by_batch):
+        yield from ((some, [part_id]) for part_id, batches in by_part.items() for some in _blocks(batches))
+    else:
+        yield from (([batch_id], some) for batch_id, ids in by_batch.items() for some in _blocks(ids))
+
+
+def _blocks(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + _ASKED_AT_ONCE] for start in range(0, len(ids), _ASKED_AT_ONCE))

@@ -8,10 +8,15 @@ import pytest
 from shared.broker import messages
 from shared.broker.connection import open_broker
 from tests.faults.rig import CHUNK_ITEMS, Rig
+from tests.harness.polls import polling
 from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(170)
+
+
+def steer(ill: Rig, batch_id: str, step: str) -> None:
+    assert ill.stack.request("POST", f"/v1/batches/{batch_id}/{step}", b"")[0] == 200, step
 
 
 @pytest.mark.row(46)
@@ -19,17 +24,26 @@ pytestmark = pytest.mark.timeout(170)
 def test_a_batch_of_10000_cancelled_half_way(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.claimed=sleep0.05")
     batch_id = ill.submit(many(10_000), views=5)
-    until(lambda: ill.batch(batch_id).succeeded > 500, 90, "a part of it is done")
-    status, _, _ = ill.stack.request("POST", f"/v1/batches/{batch_id}/cancel", b"")
-    assert status == 200
-    at_cancel = ill.batch(batch_id)
-    started = time.monotonic()
-    batch = ill.finish(batch_id)
+    with polling(ill.stack, batch_id) as polls:
+        until(lambda: ill.batch(batch_id).succeeded > 300, 90, "a part of it is done")
+        steer(ill, batch_id, "pause")
+        time.sleep(0.5)
+        paused_at = ill.batch(batch_id).succeeded
+        steer(ill, batch_id, "resume")
+        until(lambda: ill.batch(batch_id).succeeded > paused_at + 200, 90, "it goes on")
+        steer(ill, batch_id, "cancel")
+        at_cancel = ill.batch(batch_id)
+        started = time.monotonic()
+        batch = ill.finish(batch_id)
     ill.recovered(time.monotonic() - started, 5)
     assert batch.status == "cancelled"
     assert batch.succeeded + batch.failed + batch.cancelled + batch.expired == batch.total == 10_000
     assert batch.cancelled > 0 and at_cancel.queued == 0
-    ill.proof(f"{batch.succeeded} were done and {batch.cancelled} cancelled")
+    assert polls.faults == [] and polls.midway > 20
+    assert {"processing", "paused", "cancelled"} <= polls.states
+    ill.proof(
+        f"{batch.succeeded} were done and {batch.cancelled} cancelled; {polls.made} polls over a pause added up"
+    )
     ill.check(most_extra=0)
 
 

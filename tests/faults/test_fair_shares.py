@@ -54,6 +54,11 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
             time.sleep(0.02)
         upload.join()
 
+        began = time.monotonic()
+        small = submit(stack, flood, archive(10))["id"]
+        ill.finish(small)
+        small_took, still_queued = time.monotonic() - began, ill.batch(floods[0]).queued
+
         for number in range(3 * _SILENT):
             webhook = {"url": receivers[number % _SILENT].url, "secret": _SECRET}
             submit(stack, key_of(stack, f"silent {number % 4}"), archive(1), webhook=webhook)
@@ -74,13 +79,15 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
             f"{_IMAGES} images of one tenant ({left} still queued at the end), {_SILENT} silent receivers: "
             f"predictions of another p50 {percentile(times, 0.5):.0f}, p99 {percentile(times, 0.99):.0f} ms "
             f"(250 asked), p99 {percentile(uploading, 0.99):.0f} ms during the upload; "
-            f"webhook of a third after {delay:.2f} s (2 asked)"
+            f"webhook of a third after {delay:.2f} s (2 asked); a batch of 10 of the flooding tenant after "
+            f"{small_took:.1f} s, while {still_queued} of its images were queued before"
         )
         print(ill.saw["fired"])
         assert left > 1000, "the flood ended too early to prove anything"
         assert all(len(one.posts) == 1 for one in receivers[:-1]), "they have answered nothing yet"
         assert percentile(times, 0.99) <= 250
         assert delay <= 2
+        assert still_queued > 1000 and small_took <= 10
         cancel = f"/v1/batches/{floods[0]}/cancel"
         assert stack.request("POST", cancel, b"", Authorization=f"Bearer {flood}")[0] == 200
         ill.accepted[floods[0]] = _IMAGES
