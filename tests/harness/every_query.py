@@ -32,7 +32,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "q": ("7.jpg", "none"),
     "sort": ("seq", "score", "-score"),
     "station": ("none",),
-    "status": (),
     "tenant": ("*", "other"),
     "verdict": ("defect", "review,no_defect"),
     "view": ("view-1", "none"),
@@ -59,7 +58,7 @@ def urls(app: Application, places: Mapping[str, str]) -> Iterator[str]:
 def _queries(parameter: Mapping[str, Any]) -> Iterator[str]:
     name = parameter["name"]
     choices = parameter["schema"].get("items", {}).get("enum", [])
-    for value in VALUES[name] or choices:
+    for value in VALUES[name] if name in VALUES or not choices else choices:
         yield f"{name}.{value[1:]}" if value.startswith("=") else f"{name}={value}"
 
 
