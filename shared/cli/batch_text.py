@@ -85,7 +85,7 @@ def progress_text(batch: BatchPayload) -> str:
         text += f"  {eta['items_per_second']:.1f} images/s"
         if done < counts["total"]:
             text += f"  ETA {(counts['total'] - done) / eta['items_per_second']:.0f} s"
-    elif batch["no_eta"] == "paused":
+    elif batch.get("no_eta") == "paused":
         text += "  paused"
     return text
 
