@@ -20,8 +20,9 @@ from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.broker import start_valkey
 from tests.harness.databases import empty_database_url
-from tests.harness.every_query import plan, statements, urls, whole_scans
+from tests.harness.every_query import urls, whole_scans
 from tests.harness.many_parts import VIEWS, fill
+from tests.harness.plans import plan, statements
 
 _LARGE, _MEDIUM = 50_000, 500  # parts of the largest batch, and of each other one
 _AUDIT = (

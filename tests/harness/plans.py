@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from tests.harness.application import Application
+from shared.store.engine import Database
 
 
 @contextlib.contextmanager
@@ -24,9 +24,16 @@ def statements(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def plan(app: Application, statement: str, parameters: Any) -> str:
-    """The database's plan, as one text."""
-    how = "EXPLAIN QUERY PLAN" if app.database.is_sqlite else "EXPLAIN"
-    with app.database.read() as connection:
+def plan(database: Database, statement: str, parameters: Any, *, small: bool = False) -> str:
+    """The database's plan, as one text.
+
+    `small`: PostgreSQL shall take an index even where the table is too small to need one.
+    """
+    how = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    with database.read() as connection:
+        if small and not database.is_sqlite:
+            connection.exec_driver_sql("SET enable_seqscan = off")
         rows = connection.exec_driver_sql(f"{how} {statement}", parameters).all()
-    return "\n".join(str(tuple(row)) for row in rows)
+        if small and not database.is_sqlite:
+            connection.exec_driver_sql("RESET enable_seqscan")
+    return "\n".join(str(row[-1]) for row in rows)

@@ -7,8 +7,9 @@ from shared.access import audit
 from shared.access.audit import Actor
 from shared.store.tables import Base
 from tests.harness.application import Application
-from tests.harness.every_query import BIG, plan, statements, urls, whole_scans
+from tests.harness.every_query import BIG, urls, whole_scans
 from tests.harness.many_parts import fill
+from tests.harness.plans import plan, statements
 
 
 @pytest.fixture(scope="module")

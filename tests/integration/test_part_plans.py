@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.harness.application import Application
-from tests.harness.every_query import plan, statements
 from tests.harness.many_parts import VIEWS, fill
 from tests.harness.plans import plan, statements
 

@@ -46,7 +46,11 @@ def test_a_page_of_deliveries_comes_by_an_index(
     app.get(path)  # the key is known from now on
     with statements(app.database.engine) as seen:
         app.get(path)
-    plans = [plan(app, statement, given) for statement, given in seen if "FROM webhook_deliver" in statement]
+    plans = [
+        plan(app.database, statement, given)
+        for statement, given in seen
+        if "FROM webhook_deliver" in statement
+    ]
     assert len(plans) == 1
     assert any(index in plans[0] for index in indexes), json.dumps(plans, indent=1)
     for whole in ("Seq Scan", "SCAN webhook_deliveries"):
