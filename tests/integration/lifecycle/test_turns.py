@@ -10,7 +10,7 @@ from shared.clock import now
 from shared.lifecycle import turns
 from shared.store.engine import Database
 from shared.store.tables import Batch, Chunk
-from tests.harness.rows import LANE, claim, hand_back, make_batch, must_claim
+from tests.harness.rows import LANE, claim, claim_all, hand_back, make_batch, must_claim
 
 
 def claimed(database: Database, number: int) -> list[tuple[str, str, int]]:
@@ -153,3 +153,27 @@ def test_a_claim_costs_the_same_among_a_hundred_thousand_chunks(database: Databa
     many = median_ms()
     print(f"{few:.2f} ms among 200 chunks, {many:.2f} ms among 100,000 of 21 tenants")
     assert many < 3 * few + 3, f"{few:.2f} ms among 200 chunks, {many:.2f} ms among 100,000"
+
+
+@pytest.mark.parametrize("items", [60, 1])
+def test_filling_a_micro_batch_costs_little_among_chunks_that_have_just_come(
+    database: Database, model_id: str, items: int
+) -> None:
+    """PostgreSQL knows nothing of them: it has not analyzed the table since."""
+    large = make_batch(database, model_id, items=1, tenant="flood")
+    rows = [
+        {
+            "batch_id": large, "first_seq": items * place, "last_seq": items * (place + 1) - 1, "pack": 0, "lane": LANE,
+            "status": "queued", "attempts": 0, "tenant": "flood", "place": items * (place + 1), "enqueued_at": now(),
+        }
+        for place in range(1, 1500)
+    ]  # fmt: skip
+    with database.write() as connection:
+        connection.execute(insert(Chunk), rows)
+    claim_all(database, micro_batch=1)  # the flood has had a turn
+    make_batch(database, model_id, items=1, tenant="other")
+    started = time.perf_counter()
+    held = claim_all(database, micro_batch=32)
+    took = time.perf_counter() - started
+    assert len(held) == (1 if items > 31 else 32)
+    assert took < 1, f"{took:.2f} s"
