@@ -67,6 +67,15 @@ def fetcher() -> "Dispatcher":
     return _fetcher
 
 
+def _start_telling() -> None:
+    from shared.store.engine import Database
+    from worker.webhooks.telling import Teller
+
+    database = Database(settings.database, durable=False, pool_size=1)
+    # Its thread is never stopped: a transaction that the end of the process cuts is told by the next process.
+    Teller(database, settings.public_base, dispatcher().wake).start()
+
+
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _log(**_: Any) -> None:
     configure(settings.log_level)
@@ -79,7 +88,7 @@ def _begin(**_: Any) -> None:
     if settings.lanes:
         runtime().start()
     else:
-        dispatcher()
+        _start_telling()
         fetcher()
     # The objects made so far live as long as the process: no garbage collection need walk them again.
     gc.collect()

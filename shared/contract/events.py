@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from annotated_types import Ge, Le, Lt
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.batches import BatchPayload
-from shared.contract.fields import OneOf, Time
+from shared.contract.fields import WHOLE, About, OneOf, Share, Time, closed
+from shared.contract.items import ItemPayload
 from shared.contract.model_versions import ModelPayload
+from shared.contract.pages import Page
 from shared.contract.parts import PartPayload
 
 BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.expired")
@@ -16,21 +19,52 @@ PART_COMPLETED = "part.completed"
 CREATED, QUEUED, STARTED = "batch.created", "batch.queued", "batch.started"
 PAUSED, RESUMED, CANCELLING, RETRIED = "batch.paused", "batch.resumed", "batch.cancelling", "batch.retried"
 PROGRESS = "batch.progress"
-# The events of GET /v1/batches/{id}/events. Progress has no row of its own: it is the batch as it stands.
-STREAM_EVENTS = (CREATED, QUEUED, STARTED, PAUSED, RESUMED, CANCELLING, RETRIED, *BATCH_EVENTS, PROGRESS)
 STREAM_END = "end"  # says that nothing follows, since the batch has ended
-EVENTS = (*BATCH_EVENTS, PART_COMPLETED)
+ITEMS_COMPLETED = "items.completed"
+DEFECT_DETECTED, REVIEW_REQUIRED = "item.defect_detected", "item.review_required"
+DEFECT_RATE_EXCEEDED = "batch.defect_rate_exceeded"
+# Derived from rows by the process that sends webhooks (shared/lifecycle/telling.py).
+TOLD_EVENTS = (ITEMS_COMPLETED, DEFECT_DETECTED, REVIEW_REQUIRED, PROGRESS, DEFECT_RATE_EXCEEDED)
+EVENTS = (*BATCH_EVENTS, PART_COMPLETED, *TOLD_EVENTS)
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 # The events that an endpoint may ask for; `test.ping` is sent on request alone.
 ENDPOINT_EVENTS = (*EVENTS, MODEL_ACTIVATED, ENDPOINT_DISABLED)
 
 
+@closed
+class DefectRateAlert(TypedDict):
+    """When to tell, once, that a batch has many defects."""
+
+    share: Annotated[
+        Share, Lt(1), About("the share of defects among its verdicts above which it is told", examples=[0.05])
+    ]
+    after: Annotated[
+        int, WHOLE, Ge(1), Le(1_000_000), About("verdicts that there must be before", examples=[100])
+    ]
+
+
 class EventPayload(TypedDict):
     """The body of a webhook about a batch, as Standard Webhooks lays it out."""
 
-    type: Annotated[str, OneOf(BATCH_EVENTS)]
+    type: Annotated[str, OneOf((*BATCH_EVENTS, PROGRESS, DEFECT_RATE_EXCEEDED))]
     timestamp: Time
     data: BatchPayload
+
+
+class ItemEventPayload(TypedDict):
+    """The body of a webhook about an item."""
+
+    type: Annotated[str, OneOf((DEFECT_DETECTED, REVIEW_REQUIRED))]
+    timestamp: Time
+    data: ItemPayload
+
+
+class ItemsEventPayload(TypedDict):
+    """The body of a webhook about items of a batch, at most a hundred."""
+
+    type: Annotated[str, OneOf((ITEMS_COMPLETED,))]
+    timestamp: Time
+    data: Page[ItemPayload]
 
 
 class PartEventPayload(TypedDict):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NotRequired, Required, get_type_hints
 from annotated_types import Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.contract.events import EVENTS
+from shared.contract.events import EVENTS, DefectRateAlert
 from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
 from shared.contract.states import Lane, PartRule
 
@@ -144,6 +144,10 @@ class Options(TypedDict, total=False):
             "an item of each; split needs the options before the first image",
             default="refuse",
         ),
+    ]
+    defect_rate_alert: Annotated[
+        DefectRateAlert | None,
+        About("tell once, as `batch.defect_rate_exceeded`, that more than this share are defects"),
     ]
     on_error: Annotated[
         str,

@@ -89,6 +89,12 @@ def note_created(connection: Connection, batch_id: str, *, has_begun: bool) -> N
         note_start(connection, batch_id)
 
 
+def note_next(connection: Connection, batch_id: str, kind: str) -> None:
+    """Write an event of a batch that changes nothing else of it."""
+    connection.execute(_NEXT_VERSION, {"in_batch": batch_id})
+    note(connection, batch_id, kind)
+
+
 def note_start(connection: Connection, batch_id: str) -> None:
     """A worker has claimed images of the batch. Writes nothing where the batch has such an event."""
     connection.execute(_NOTE_START, {"in_batch": batch_id})

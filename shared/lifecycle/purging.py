@@ -18,6 +18,7 @@ from shared.store.tables import (
     Fetch,
     Item,
     Part,
+    Telling,
 )
 
 
@@ -52,6 +53,7 @@ def purge(
 def purge_rows(connection: Connection, batch_id: str) -> bool:
     """Delete the rows of a batch that has ended, or whose upload was given up; False where there is none such."""
     attempts = Attempt.delivery_id.in_(select(Delivery.id).where(Delivery.batch_id == batch_id))
+    connection.execute(delete(Telling).where(Telling.batch_id == batch_id))
     connection.execute(delete(Fetch).where(Fetch.batch_id == batch_id))
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
     connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))

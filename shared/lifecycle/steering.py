@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, null, select, update
 
 from shared.contract.events import PAUSED, RESUMED, RETRIED
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, fetches, pace, parts, turns
+from shared.lifecycle import events, fetches, pace, parts, telling, turns
 from shared.lifecycle.cover import AWAITED, queue_runs
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Item
@@ -68,6 +68,7 @@ def retry(connection: Connection, batch_id: str) -> int | None:
     None where the batch runs, was cancelled, or has no failed item whose bytes are kept or can be fetched again. The
     batch ends a second time, with an event of its own; a deadline that has passed holds no longer.
     """
+    telling.reopen(connection, batch_id)
     fetches.again(connection, batch_id)
     items = connection.execute(
         update(Item)

@@ -16,9 +16,10 @@ from sqlalchemy.exc import OperationalError
 from shared.access import quotas
 from shared.access.quotas import Stored
 from shared.blobs.store import BlobStore
+from shared.contract.events import DefectRateAlert
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError
-from shared.lifecycle import drafts, events, fetches, idempotency, parts, turns
+from shared.lifecycle import drafts, events, fetches, idempotency, parts, telling, turns
 from shared.lifecycle.cutting import cut
 from shared.lifecycle.drafts import Kept
 from shared.lifecycle.purging import purge
@@ -183,15 +184,15 @@ def keep_open(connection: Connection, sealed: Sealed, draft: Kept, draft_s: floa
     row = sealed.row
     assert row is not None  # a seal returns it
     drafts.keep_open(connection, row.id, draft, draft_s)
-    events.note_created(connection, row.id, has_begun=row.started_at is not None)
     quotas.take_off(connection, row.tenant, row.bytes, row.total)
 
 
-def note_created(connection: Connection, sealed: Sealed) -> None:
-    """Write the event of a batch that is no draft, in the transaction that sealed it."""
+def note_created(connection: Connection, sealed: Sealed, alert: DefectRateAlert | None = None) -> None:
+    """Tell of a batch from now on, in the transaction that sealed it or left it open."""
     row = sealed.row
     assert row is not None  # a seal returns it
     events.note_created(connection, row.id, has_begun=row.started_at is not None)
+    telling.begin(connection, row, alert)
 
 
 def _make_parts(connection: Connection, batch_id: str) -> None:

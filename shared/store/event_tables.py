@@ -1,6 +1,6 @@
-"""The table of events; `shared.store.tables` names it with the others."""
+"""The tables of events; `shared.store.tables` names them with the others."""
 
-from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy import JSON, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id, Word
@@ -47,3 +47,32 @@ class BatchEvent(Base):
     warnings: Mapped[int]
 
     __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Telling(Base):
+    """How far the listeners of a batch have been told of its items and its progress (shared.lifecycle.telling).
+
+    A batch without a listener has none. `done`: nothing is left to tell, until the batch is retried. `told_at` and
+    `told_version` are those of the last message about progress; `alert_share` and `alert_after` are the batch's option.
+    """
+
+    __tablename__ = "tellings"
+
+    batch_id: Mapped[str] = mapped_column(Id, ForeignKey("batches.id"), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    done: Mapped[bool]
+    alerted: Mapped[bool]
+    told_at: Mapped[float | None]
+    told_version: Mapped[int]
+    alert_share: Mapped[float | None]
+    alert_after: Mapped[int | None]
+
+    __table_args__ = (
+        Index(
+            "ix_tellings_open",
+            "batch_id",
+            sqlite_where=text("done = 0"),
+            postgresql_where=text("NOT done"),
+        ),
+        {"sqlite_with_rowid": False},
+    )

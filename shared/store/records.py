@@ -137,6 +137,7 @@ class ChunkRecord(NamedTuple):
     place: int
     turn_began: int | None
     turn_ended: int | None
+    told: int
 
     @property
     def size(self) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
-from shared.store.event_tables import BatchEvent
+from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
 
@@ -43,6 +43,7 @@ __all__ = [
     "ServiceSecret",
     "Session",
     "Submission",
+    "Telling",
     "WebhookEndpoint",
     "Worker",
 ]
@@ -220,6 +221,9 @@ class Chunk(Base):
     place: Mapped[int] = mapped_column(BigInteger)
     turn_began: Mapped[int | None] = mapped_column(BigInteger)
     turn_ended: Mapped[int | None] = mapped_column(BigInteger)
+    told: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # how many of its positions have been told
 
     __table_args__ = (
         Index("ix_chunks_batch", "batch_id", "first_seq"),

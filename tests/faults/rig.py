@@ -14,7 +14,7 @@ from sqlalchemy import Row, func, select
 
 from shared.blobs.store import BlobStore
 from shared.broker.queues import prefix
-from shared.contract.events import EVENTS
+from shared.contract.events import BATCH_EVENTS, PART_COMPLETED
 from shared.contract.options import WebhookOptions
 from shared.lifecycle import counters
 from shared.settings import Settings
@@ -143,7 +143,7 @@ class Rig:
             parts = max(1, len(files) // views)
             lines = [f"{name},SN-{number % parts},{number // parts}" for number, name in enumerate(files)]
             manifest = "\n".join(["filename,part_id,view", *lines]).encode()
-            webhook["events"] = list(EVENTS)
+            webhook["events"] = [*BATCH_EVENTS, PART_COMPLETED]
         batch = self.stack.submit(files, {"webhook": webhook, **options}, manifest)
         self.accepted[batch["id"]] = batch["counts"]["total"]
         return str(batch["id"])

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from shared.clock import now
+from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PART_COMPLETED
 from shared.contract.states import ChunkStatus, ItemStatus, Reason
 from shared.ids import new_id
 from shared.lifecycle import claims, leases, turns, verdicts
@@ -105,6 +106,22 @@ def batch_row(database: Database, batch_id: str) -> Any:
         assert getattr(row, verdict) == verdicts.count(verdict), verdict
     assert row.total == len(statuses)
     return row
+
+
+def open_upload(connection: Connection, model_id: str, rule: str, deadline_at: float | None) -> str:
+    """A batch that is not sealed, without an item, whose webhook wants to be told of each verdict."""
+    batch_id = new_id("bat")
+    events = [*BATCH_EVENTS, PART_COMPLETED, ITEMS_COMPLETED]
+    connection.execute(
+        insert(Batch).values(
+            id=batch_id, tenant="t", status="queued", origin="batch", lane=LANE, sealed=False,
+            upload_lease_until=time.time() + 3600, model_id=model_id, threshold=0.5, review_low=0.5,
+            review_high=0.5, metadata_={}, part_rule=rule, on_error="continue", created_at=time.time(),
+            webhook={"url": "http://x/", "secret": "s", "events": events}, retention_s=60.0,
+            deadline_at=deadline_at,
+        )
+    )  # fmt: skip
+    return batch_id
 
 
 def append_items(

@@ -42,7 +42,7 @@ def test_database_trips_go_by_chunks_and_none_by_items(app: Application, images:
     audited = (
         3  # the entry of the submission: the head of a chain is read, the entry inserted, the head moved
     )
-    told = 1  # the event of the submission
+    told = 2  # the event of the submission, and the look for its listeners
     assert few_uploading.statements <= 6 + audited + told
     # Four of them name the batch, its key and its seal.
     assert uploading.statements <= 4 * many_chunks + 4 + audited + told

@@ -210,3 +210,23 @@ def test_a_name_that_climbs_is_only_a_label(app: Application, few: dict[str, byt
     assert names == ["../../etc/passwd", "\\x\\y.jpg"]
     folder = app.service.blobs.batch_folder(batch["id"])
     assert [path.name for path in folder.iterdir()] == ["000000.pack"]
+
+
+def test_an_alert_of_many_defects_is_an_option_whose_numbers_are_checked(
+    app: Application, few: dict[str, bytes]
+) -> None:
+    batch = app.finished(few, {"defect_rate_alert": {"share": 0.0, "after": 1}})
+    with app.database.read() as connection:
+        rows = connection.exec_driver_sql(
+            f"SELECT alert_share, alert_after FROM tellings WHERE batch_id = '{batch['id']}'"
+        ).all()
+    assert [tuple(row) for row in rows] == [(0.0, 1)]
+    for alert in (
+        {"share": 1, "after": 1},
+        {"share": 0.5},
+        {"share": 0.5, "after": 0},
+        {"share": -0.1, "after": 1},
+    ):
+        answer = app.post_form("/v1/batches", options_part({"defect_rate_alert": alert}), *image_parts(few))
+        assert answer.status_code in (400, 422), alert
+        assert answer.get_json()["errors"][0]["pointer"].startswith("/options/defect_rate_alert")

@@ -8,13 +8,17 @@ from flask import Flask, current_app, request
 from werkzeug.routing import Rule
 
 from shared.contract.events import (
-    BATCH_EVENTS,
+    DEFECT_DETECTED,
     ENDPOINT_DISABLED,
     ENDPOINT_EVENTS,
+    ITEMS_COMPLETED,
     MODEL_ACTIVATED,
     PART_COMPLETED,
+    REVIEW_REQUIRED,
     TEST_PING,
     EventPayload,
+    ItemEventPayload,
+    ItemsEventPayload,
     ModelEventPayload,
     PartEventPayload,
 )
@@ -43,6 +47,30 @@ _ANSWER_HEADERS = {
     "Retry-After": "seconds to wait before the next try",
     "WWW-Authenticate": "Bearer",
 }
+_BODIES = {  # of webhooks that are not about a batch
+    ITEMS_COMPLETED: ItemsEventPayload,
+    DEFECT_DETECTED: ItemEventPayload,
+    REVIEW_REQUIRED: ItemEventPayload,
+    PART_COMPLETED: PartEventPayload,
+    MODEL_ACTIVATED: ModelEventPayload,
+    ENDPOINT_DISABLED: EndpointEventPayload,
+    TEST_PING: EndpointEventPayload,
+}
+_SUMMARIES = {
+    "batch.completed": "A batch is completed",
+    "batch.failed": "A batch is failed: nothing in it could be used",
+    "batch.cancelled": "A batch is cancelled",
+    "batch.expired": "A batch has met its deadline",
+    "batch.progress": "The counts of a batch have changed; at most each ten seconds",
+    "batch.defect_rate_exceeded": "More of a batch are defects than its option `defect_rate_alert` says; once",
+    "part.completed": "A part has its verdict",
+    "items.completed": "Items were judged: at most a hundred of them, and at most two seconds ago",
+    "item.defect_detected": "An item is a defect",
+    "item.review_required": "A person must look at an item",
+    MODEL_ACTIVATED: "A model version became the active one",
+    ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
+    TEST_PING: "A test, sent on request",
+}
 _PROBLEM_HEADERS = {
     401: ["WWW-Authenticate"],
     409: ["Retry-After"],
@@ -66,11 +94,6 @@ _TAGS = {
     "audit": "The audit trail: who did what to which object.",
     "session": "Key to cookie, for the pages; signing out ends the session on the server.",
     "health": "For probes and monitoring; without a key.",
-}
-_SUMMARIES = {
-    MODEL_ACTIVATED: "A model version became the active one",
-    ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
-    TEST_PING: "A test, sent on request",
 }
 _INTRODUCTION = (
     "A batch of part images in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
@@ -135,7 +158,7 @@ def _document(app: Flask) -> dict[str, Any]:
 
 def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
     """Every type that a body, an answer or a query has."""
-    yield from (Problem, EventPayload, PartEventPayload, ModelEventPayload, EndpointEventPayload)
+    yield from (Problem, EventPayload, *dict.fromkeys(_BODIES.values()))
     for described in operations:
         yield described.query
         for kind in (*described.answers.values(), *described.body.values()):
@@ -259,18 +282,15 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         "webhook-signature": "v1, and an HMAC-SHA256 in base64, as Standard Webhooks 1.0 says; two, with a space "
         "between, while a secret is being replaced",
     }
-    bodies: dict[str, Any] = dict.fromkeys(BATCH_EVENTS, EventPayload)
-    bodies |= {PART_COMPLETED: PartEventPayload, MODEL_ACTIVATED: ModelEventPayload}
-    bodies |= dict.fromkeys((ENDPOINT_DISABLED, TEST_PING), EndpointEventPayload)
     return {
         event: {
             "post": {
                 "operationId": event.replace(".", "_"),
-                "summary": _SUMMARIES.get(event, f"A {event.partition('.')[0]} is {event.partition('.')[2]}"),
+                "summary": _SUMMARIES[event],
                 "parameters": [_header(name, about) for name, about in headers.items()],
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": schemas.of(bodies[event])}},
+                    "content": {"application/json": {"schema": schemas.of(_BODIES.get(event, EventPayload))}},
                 },
                 "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
             }

@@ -322,8 +322,7 @@ class Intake:
         if self.draft:
             draft = Kept({"frames": options["frames"]}, self._pack + 1)
             uploads.keep_open(connection, sealed, draft, self.settings.draft_s)
-        else:
-            uploads.note_created(connection, sealed)
+        uploads.note_created(connection, sealed, options.get("defect_rate_alert"))
         if self.key is not None:
             mine = (self.batch.tenant, self.key, self.batch_id)
             if not idempotency.finish(connection, *mine, self.fingerprint()):

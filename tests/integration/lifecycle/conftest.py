@@ -8,7 +8,17 @@ from sqlalchemy import delete, insert
 from shared.clock import now
 from shared.ids import new_id
 from shared.store.engine import Database
-from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Item, ModelVersion, Part
+from shared.store.tables import (
+    Batch,
+    BatchEvent,
+    Chunk,
+    Delivery,
+    Item,
+    ModelVersion,
+    Part,
+    Telling,
+    WebhookEndpoint,
+)
 from tests.harness.databases import empty_database_url, prepare
 
 
@@ -27,7 +37,7 @@ def database(migrated: Database) -> Iterator[Database]:
     """A migrated database without a row."""
     yield migrated
     with migrated.write() as connection:
-        for table in (BatchEvent, Delivery, Chunk, Part, Item, Batch, ModelVersion):
+        for table in (BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch, ModelVersion):
             connection.execute(delete(table))
 
 

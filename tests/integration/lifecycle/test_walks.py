@@ -4,12 +4,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from shared.lifecycle import told_items
 from shared.store.engine import Database
 from tests.integration.lifecycle.walk import Machine
 
 
 @pytest.mark.timeout(150)
-def test_no_walk_loses_or_doubles_anything(database: Database) -> None:
+def test_no_walk_loses_or_doubles_anything(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        told_items, "PATIENCE_S", 0.0
+    )  # verdicts are told one by one, in the middle of a batch too
+
     class Here(Machine):
         pass
 

@@ -1,12 +1,15 @@
 """Conditions between a batch, its items and its events that hold whatever has happened to it."""
 
+import json
 from collections import Counter
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
-from shared.contract.events import BATCH_EVENTS, PAUSED, RETRIED, STARTED
+from shared.clock import rfc3339
+from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PAUSED, RETRIED, STARTED
 from shared.contract.states import BatchStatus, ItemStatus
-from shared.store.tables import Batch, BatchEvent, Item
+from shared.ids import item_id
+from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Item
 
 
 def check_counters(connection: Connection) -> None:
@@ -48,3 +51,29 @@ def check_events(connection: Connection) -> None:
         if mine and row.status != BatchStatus.PROCESSING:
             assert mine[-1].status == row.status, (row, mine[-1])
         assert all(event.seq <= row.version for event in mine)
+
+
+def check_told(connection: Connection, *, whole: bool) -> None:
+    """No verdict is told twice. `whole`: each verdict that stands is told, by a message of at most a hundred."""
+    told = Counter[tuple[str, str]]()
+    for body in connection.scalars(select(Delivery.body).where(Delivery.event == ITEMS_COMPLETED)):
+        items = json.loads(body)["data"]["data"]
+        assert 0 < len(items) <= 100
+        told.update((item["id"], item["finished_at"]) for item in items)
+    assert max(told.values(), default=1) == 1, told
+    if not whole:
+        return
+    judged = (
+        select(Item.batch_id, Item.seq, Item.finished_at)
+        .join(Batch, Batch.id == Item.batch_id)
+        .where(
+            Batch.sealed.is_(True),
+            Item.status.in_([ItemStatus.SUCCEEDED, ItemStatus.FAILED]),
+            # An image that was refused at the upload is in no chunk.
+            exists().where(
+                Chunk.batch_id == Item.batch_id, Item.seq.between(Chunk.first_seq, Chunk.last_seq)
+            ),
+        )
+    )
+    for batch_id, seq, at in connection.execute(judged):
+        assert told[item_id(batch_id, seq), rfc3339(at) or ""] == 1, (batch_id, seq)

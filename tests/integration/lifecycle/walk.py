@@ -4,9 +4,7 @@ The machine calls the very functions that the web, the workers and the sweep cal
 they do, and holds after every step: one terminal state an item, counters equal to the rows, one completion event.
 """
 
-import secrets
 import time
-from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -19,15 +17,16 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, func, insert, select, update
 
-from shared.contract.events import EVENTS, PART_COMPLETED
+from shared.contract.events import BATCH_EVENTS
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, PartRule
-from shared.lifecycle import closing, endings, leases, parts, purging, steering, verdicts
+from shared.lifecycle import closing, endings, leases, parts, purging, steering, telling, verdicts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
+from shared.store.records import BatchRecord
 from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
 from tests.harness.part_faults import part_faults
-from tests.harness.rows import LANE, LONG_LEASE_S, append_items, claim_chunks, ended_leases, result_of
-from tests.integration.lifecycle.truth import check_counters, check_events
+from tests.harness.rows import LONG_LEASE_S, append_items, claim_chunks, ended_leases, open_upload, result_of
+from tests.integration.lifecycle.truth import check_counters, check_events, check_told
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -69,18 +68,8 @@ class Machine(RuleBasedStateMachine):
           parts=st.integers(0, 3), rule=st.sampled_from(PartRule))  # fmt: skip
     def submit(self, good: int, sealed: bool, deadline: bool, parts: int, rule: str) -> None:
         name = next(name for name in ("one", "two") if name not in self.batches)
-        batch_id = f"bat_{secrets.token_hex(8)}"
         with self.database.write() as connection:
-            connection.execute(
-                insert(Batch).values(
-                    id=batch_id, tenant="t", status=BatchStatus.QUEUED, origin="batch", lane=LANE, sealed=False,
-                    upload_lease_until=time.time() + 3600, model_id=_MODEL, threshold=0.5, review_low=0.5,
-                    review_high=0.5, metadata_={}, part_rule=rule,
-                    webhook={"url": "http://x/", "secret": "s", "events": list(EVENTS)},
-                    on_error="continue", created_at=time.time(), retention_s=60.0,
-                    deadline_at=time.time() - 1 if deadline else None,
-                )
-            )  # fmt: skip
+            batch_id = open_upload(connection, _MODEL, rule, time.time() - 1 if deadline else None)
         self.batches[name] = batch_id
         self.parts[name] = parts
         self.append(name, good, 0)
@@ -110,6 +99,7 @@ class Machine(RuleBasedStateMachine):
             connection.execute(update(Batch).where(Batch.id == row.id).values(sealed=True))
             parts.make(connection, row.id)
             parts.complete(connection, row.id)
+            telling.begin(connection, row)
         self._complete(row.id)
 
     @precondition(lambda self: self.batches)
@@ -265,12 +255,25 @@ class Machine(RuleBasedStateMachine):
         for batch_id in self.batches.values():
             self._complete(batch_id)
 
+    @precondition(lambda self: self.batches)
+    @rule(crash=st.booleans())
+    def tell(self, crash: bool) -> None:
+        for batch_id in self.batches.values():
+            if crash:
+                with pytest.raises(_Crash), self.database.write() as connection:
+                    telling.tell(connection, batch_id)
+                    raise _Crash
+            with self.database.write() as connection:
+                telling.tell(connection, batch_id)
+                check_told(connection, whole=False)
+
     # -- what must hold ---------------------------------------------------------------------------------------
 
     @invariant()
-    def counters_equal_the_rows(self) -> None:
+    def counters_and_events_agree_with_the_rows(self) -> None:
         with self.database.read() as connection:
             check_counters(connection)
+            check_events(connection)
 
     @invariant()
     def a_terminal_state_never_changes(self) -> None:
@@ -287,18 +290,13 @@ class Machine(RuleBasedStateMachine):
             owed = dict(
                 connection.execute(
                     select(Delivery.batch_id, func.count())
-                    .where(Delivery.event != PART_COMPLETED)
+                    .where(Delivery.event.in_(BATCH_EVENTS))
                     .group_by(Delivery.batch_id)
                 ).all()
             )
             rows = connection.execute(select(Batch.id, Batch.finished_at, Batch.run)).all()
         for row in rows:
             assert owed.get(row.id, 0) == row.run - (row.finished_at is None), row
-
-    @invariant()
-    def each_change_of_a_batch_has_one_event(self) -> None:
-        with self.database.read() as connection:
-            check_events(connection)
 
     @invariant()
     def each_part_has_one_verdict_and_one_event(self) -> None:
@@ -326,15 +324,18 @@ class Machine(RuleBasedStateMachine):
         for name in self.batches:
             row = self._row(name)
             assert row is not None and (row.finished_at is not None or not row.sealed), row
-        self.counters_equal_the_rows()
+        self.tell(crash=False)
+        with self.database.read() as connection:
+            check_told(connection, whole=True)
+        self.counters_and_events_agree_with_the_rows()
         self.one_completion_event_for_each_end()
         self.each_part_has_one_verdict_and_one_event()
 
-    def _row(self, name: str) -> Any:
+    def _row(self, name: str) -> BatchRecord | None:
+        query = select(Batch.__table__).where(Batch.id == self.batches.get(name, ""))
         with self.database.read() as connection:
-            return connection.execute(
-                select(Batch.__table__).where(Batch.id == self.batches.get(name, ""))
-            ).first()
+            row = connection.execute(query).first()
+        return None if row is None else BatchRecord._make(row)
 
     def _complete(self, batch_id: str) -> None:
         with self.database.write() as connection:
