@@ -49,6 +49,18 @@ def of_key(connection: Connection, tenant: str, key: str) -> EndpointRecord | No
     return _first(connection, _ROWS.where(WebhookEndpoint.tenant == tenant, WebhookEndpoint.key == key))
 
 
+def states(connection: Connection) -> dict[str, int]:
+    """How many endpoints of all tenants are well, fail, or were disabled by the service."""
+    found = {"enabled": 0, "failing": 0, "disabled": 0}
+    rows = select(WebhookEndpoint.enabled, WebhookEndpoint.failures, WebhookEndpoint.disabled_reason)
+    for row in connection.execute(rows):
+        if row.enabled:
+            found["failing" if row.failures >= WARN_AFTER_FAILURES else "enabled"] += 1
+        elif row.disabled_reason != DisabledReason.BY_REQUEST:
+            found["disabled"] += 1
+    return found
+
+
 def ill(connection: Connection) -> list[EndpointRecord]:
     """Endpoints of all tenants that the service disabled, or that fail so often that their payload warns."""
     fails = and_(WebhookEndpoint.enabled.is_(True), WebhookEndpoint.failures >= WARN_AFTER_FAILURES)

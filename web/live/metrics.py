@@ -19,6 +19,7 @@ from shared.store import tallies
 from shared.store.engine import clock
 from shared.store.tables import Batch, Chunk, Delivery, Event, ModelVersion
 from shared.store.tallies import BOUNDS_S, STAGES, Key, Sum
+from shared.webhooks import endpoints
 from web.service import Service
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -95,6 +96,8 @@ def _deliveries(connection: Connection) -> Iterator[Metric]:
     }
     about = "Webhook deliveries that are owed, and those that were given up and whose batch is kept."
     yield _gauge("deliveries", about, counted, "state")
+    known: _Labelled = {(state,): number for state, number in endpoints.states(connection).items()}
+    yield _gauge("webhook_endpoints", "Endpoints by state; disabled: by the service.", known, "state")
 
 
 def _events(connection: Connection) -> Iterator[Metric]:

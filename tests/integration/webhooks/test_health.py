@@ -1,5 +1,6 @@
 """Endpoints that fail, are disabled, and catch up."""
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +63,13 @@ def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
     assert other["enabled"]
 
 
-def test_the_doctor_names_an_endpoint_that_fails_and_how_to_go_on(
+def endpoint_states(app: Application) -> dict[str, float]:
+    """The gauge of the metrics: how many endpoints are in each state."""
+    found = re.findall(r'gonogo_webhook_endpoints{state="(\w+)"} (\S+)', app.call("GET", "/metrics").text)
+    return {state: float(number) for state, number in found}
+
+
+def test_doctor_and_metrics_name_an_endpoint_that_fails_and_how_to_go_on(
     app: Application, receiver: Receiver
 ) -> None:
     made = make(app, receiver.url)
@@ -72,11 +79,13 @@ def test_the_doctor_names_an_endpoint_that_fails_and_how_to_go_on(
         assert [finding.state for finding in given_up(app.service.settings)] == ["ok"]
         send_due(app)
         pass_time(app)
+    assert endpoint_states(app) == {"enabled": 0, "failing": 1, "disabled": 0}
     [_, failing] = given_up(app.service.settings)
     assert f"endpoint {made['id']} of tenant default failed 3 times in a row" in failing.detail
     send_due(app)
     [_, disabled] = given_up(app.service.settings)
     assert "was disabled (gone)" in disabled.detail
+    assert endpoint_states(app) == {"enabled": 0, "failing": 0, "disabled": 1}
     assert f"gonogo webhooks update {made['id']} --enable" in (disabled.mend or "")
 
 
