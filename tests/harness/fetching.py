@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,10 @@ def due_items(app: Application) -> list[str]:
         return fetches.due(connection, 10_000, database_time(connection))
 
 
-def fetch_due(app: Application, *, until_none: bool = False) -> list[str]:
-    """Try each fetch that is due, one after the other; with `until_none` those too that were put off. The outcomes."""
+def fetch_due(app: Application, *, until_none: bool = False, **changed: Any) -> list[str]:
+    """Try each fetch that is due, under changed settings; with `until_none` those too that were put off. Outcomes."""
     place, outcomes = place_of(app), list[str]()
+    place = replace(place, settings=replace(place.settings, **changed))
     while due := due_items(app):
         outcomes += [fetch(place, item) for item in due]
         if until_none:

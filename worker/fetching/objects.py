@@ -4,6 +4,7 @@ The operator names the endpoint and the buckets, so no client chooses a host her
 come from the environment of this process as AWS's own tools read them, such as AWS_ACCESS_KEY_ID, or a role.
 """
 
+import logging
 import time
 from collections.abc import Generator
 from datetime import timedelta
@@ -14,13 +15,13 @@ from shared.blobs import buckets
 from shared.settings import Settings
 from worker.fetching.failed import FetchFailed
 from worker.fetching.urls import too_large
-from worker.webhooks.post import visible
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
 _BLOCK = 2**18
 _CONNECT_S = 10.0
+log = logging.getLogger(__name__)
 
 
 def blocks(source: str, tenant: str, settings: Settings) -> Generator[bytes, None, None]:
@@ -30,26 +31,25 @@ def blocks(source: str, tenant: str, settings: Settings) -> Generator[bytes, Non
         buckets.check(settings.s3_buckets, tenant, source)
     except (buckets.ForbiddenObject, buckets.NoObjectStore) as error:
         raise FetchFailed(error.detail) from error
-    from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
     try:
         yield from _blocks(source, settings)
-    except NotFoundError as error:
+    except FileNotFoundError as error:
         raise FetchFailed("there is no such object") from error
-    except (PermissionDeniedError, UnauthenticatedError) as error:
+    except (PermissionError, PermissionDeniedError, UnauthenticatedError) as error:
+        log.warning("%s could not be read: %s", source, error)
         raise FetchFailed("the store refused the operator's credentials for this object") from error
     except (BaseError, OSError) as error:
-        # The text names hosts and requests of the operator's network: the first line is enough.
-        why = (
-            visible(str(error).splitlines()[0].encode(errors="replace"))[:200] if str(error) else "no reason"
-        )
-        raise FetchFailed(f"the object could not be read: {why}", may_mend=True) from error
+        # For the operator alone: the text names hosts and requests of the operator's network.
+        log.warning("%s could not be read: %s", source, error)
+        raise FetchFailed("the object store could not be read", may_mend=True) from error
 
 
 def _blocks(source: str, settings: Settings) -> Generator[bytes, None, None]:
     bucket, key = buckets.split(source)
     ends_at = time.monotonic() + settings.fetch_timeout_s
-    store = _store(bucket, settings.s3_endpoint_url, settings.fetch_timeout_s)
+    store = _store(bucket, settings.s3_endpoint_url, settings.fetch_timeout_s, settings.fetch_silence_s)
     found = store.get(key)
     most, received = settings.max_item_bytes, 0
     if found.meta["size"] > most:
@@ -68,7 +68,7 @@ def _blocks(source: str, settings: Settings) -> Generator[bytes, None, None]:
 
 
 @cache
-def _store(bucket: str, endpoint: str, timeout_s: float) -> "S3Store":
+def _store(bucket: str, endpoint: str, timeout_s: float, silence_s: float) -> "S3Store":
     """The store of a bucket. The tries are ours: it makes none of its own."""
     from obstore.store import S3Store
 
@@ -77,6 +77,7 @@ def _store(bucket: str, endpoint: str, timeout_s: float) -> "S3Store":
         **({"endpoint": endpoint} if endpoint else {}),  # type: ignore[arg-type]
         client_options={
             "timeout": timedelta(seconds=timeout_s),
+            "read_timeout": timedelta(seconds=silence_s),
             "connect_timeout": timedelta(seconds=min(_CONNECT_S, timeout_s)),
             "allow_http": endpoint.startswith("http://"),
         },
