@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 
 from shared.contract.states import ChunkStatus
-from shared.store.tables import Batch, Chunk
+from shared.store.tables import Batch, Chunk, Fetch
 
 
 def _fence() -> None:
@@ -85,6 +85,30 @@ def _republish() -> None:
     messages.find = lambda site, most: []
 
 
+def _fetch_fence() -> None:
+    """A fetch that was taken over may write, too."""
+    from shared.lifecycle import fetches
+
+    mine = Fetch.token == bindparam("by_token")
+    place = (Fetch.batch_id == bindparam("in_batch"), Fetch.seq == bindparam("at_seq"))
+    fetches._MINE = and_(*place, or_(mine, Fetch.token.is_not(None)))
+
+
+def _fetch_lease() -> None:
+    """The claim of a fetch never ends."""
+    from shared.lifecycle import fetches
+
+    whole = fetches.claim
+    fetches.claim = lambda connection, item, now, hold_s, token: whole(connection, item, now, 9000.0, token)
+
+
+def _fetch_sweep() -> None:
+    """No sweep wakes the processes that fetch."""
+    from worker.upkeep.steps import fetches
+
+    fetches.find = lambda site, most: []
+
+
 def _attempts() -> None:
     """A chunk comes back however often it has killed its worker."""
     from shared.lifecycle import leases
@@ -102,6 +126,9 @@ MUTANTS: dict[str, Callable[[], None]] = {
     "completion guard": _completion_guard,
     "claim guard": _claim_guard,
     "republish": _republish,
+    "fetch fence": _fetch_fence,
+    "fetch lease": _fetch_lease,
+    "fetch sweep": _fetch_sweep,
     "attempts bound": _attempts,
 }
 

@@ -33,6 +33,9 @@ MUTANT_TESTS = {
     "completion guard": "two_sweepers",
     "claim guard": "every_message_two_to_five_times",
     "republish": "message_lost_between",
+    "fetch fence": "what_fetches_images",
+    "fetch lease": "what_fetches_images",
+    "fetch sweep": "what_fetches_images",
     "attempts bound": "image_that_kills or in_one_micro_batch",
 }
 

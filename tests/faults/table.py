@@ -49,4 +49,5 @@ ROWS = {
     46: "parts of several views under rows 1, 2, 4, 8, 12, 24 and 25",
     47: "a hot folder: watcher and service killed again and again, with and without events",
     48: "a webhook endpoint is down, slow, redirects and comes back, while workers and sweep are killed",
+    49: "processes that fetch images are killed, stand still, or are never told",
 }

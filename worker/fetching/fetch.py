@@ -38,7 +38,7 @@ from worker.telling import teller
 WAITS_S = (1.0, 5.0, 30.0, 120.0)
 JITTER = 0.2
 # A claim outlasts the fetch by this many seconds, in which the pack is synced and the rows are committed.
-RECORD_MARGIN_S = 15.0
+RECORD_MARGIN_S = 5.0
 _DISK_FULL_WAIT_S = 60.0
 Outcome = Literal["stored", "failed", "later", "lost", "not_due"]
 _random = SystemRandom()
