@@ -15,6 +15,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.harness.image_server import ImageServer
 from tests.harness.images import jpegs
 from tests.harness.processes import ROOT, environment
 from tests.harness.service import GONOGO, Up, gonogo
@@ -22,7 +23,7 @@ from tests.harness.service import GONOGO, Up, gonogo
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    one = Up(tmp_path_factory.mktemp("cli") / "data")
+    one = Up(tmp_path_factory.mktemp("cli") / "data", GONOGO_FETCH_ALLOWED_NETWORKS="127.0.0.0/8")
     try:
         yield one.wait_ready()
     finally:
@@ -111,6 +112,21 @@ def test_archives_are_taken_and_json_is_one_document(run: Run, tmp_path: Path) -
         done = run("submit", str(tmp_path / archive_name), "--wait", "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["counts"]["succeeded"] == 4
+
+
+def test_images_named_by_url_are_fetched_by_the_service(run: Run) -> None:
+    server = ImageServer()
+    try:
+        urls = [server.image(f"/{name}", data) for name, data in jpegs(5, seed=23)]
+        done = run("submit", *urls, "--wait", "--json")
+    finally:
+        server.close()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["counts"]["succeeded"] == 5
+    assert set(server.asked.values()) == {1}
+    refused = run("submit", "http://169.254.169.254/latest/meta-data")
+    assert (refused.returncode, "neither public nor allowed" in refused.stderr) == (1, True)
+    assert run("submit", "s3://parts/a.jpg").returncode == 1
 
 
 def test_files_of_an_archive_that_are_no_images_are_a_notice(run: Run, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from shared.contract.states import Lane, PartRule
 if TYPE_CHECKING:
     from shared.client.client import Client, Options
     from shared.contract.batches import BatchPayload
+    from shared.contract.inputs import Input
     from shared.contract.options import WebhookOptions
 
 
@@ -62,7 +63,7 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     epilog="Exit status: 0 accepted (with --wait: every item has its verdict); 1 refused; 2 unusable "
     "input; 3 no service; 4 items were refused or failed, or the batch did not complete.",
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
+@click.argument("paths", nargs=-1, required=True, metavar="PATH_OR_URL...", type=click.Path())
 @_texts
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
 @click.option(
@@ -117,8 +118,10 @@ def submit(
     """Send images (files, or folders with everything below them) or one zip or tar as one batch.
 
     In a folder, files are images by their content or their extension; the others are counted and named on stderr.
+    Images that the service fetches itself are named by URLs (http, https) or objects (s3://BUCKET/KEY).
     """
     options = _options(**asked)
+    inputs = _inputs(paths, manifest, resume, part_mb)
     format = format_of(output) if output is not None else ""
     if output is not None:
         check_place(output)
@@ -126,17 +129,20 @@ def submit(
     with service.open_client(where, patience_s=60.0) as client:
         with _sending(resume) as opened, contextlib.ExitStack() as at_end:
             at_end.callback(left_out.say)
-            batch = client.submit(
-                paths,
-                options,
-                manifest=manifest,
-                progress=_sent(),
-                skipped=left_out.add,
-                broken=_broken,
-                opened=opened.append,
-                resume=resume,
-                part_bytes=None if part_mb is None else part_mb * 2**20,
-            )
+            if inputs:
+                batch = client.submit_inputs(inputs, options)
+            else:
+                batch = client.submit(
+                    paths,
+                    options,
+                    manifest=manifest,
+                    progress=_sent(),
+                    skipped=left_out.add,
+                    broken=_broken,
+                    opened=opened.append,
+                    resume=resume,
+                    part_bytes=None if part_mb is None else part_mb * 2**20,
+                )
         secret = batch.get("webhook_secret")
         if secret and not as_json:  # at once: the waiting may be interrupted
             print(f"webhook secret (shown once): {secret}", file=sys.stderr)
@@ -148,6 +154,16 @@ def submit(
         batch["webhook_secret"] = secret  # an answer to a poll does not hold it
     print_json(batch) if as_json else print(describe(batch))
     return outcome_status(batch)
+
+
+def _inputs(
+    paths: tuple[str, ...], manifest: Path | None, resume: str | None, part_mb: int | None
+) -> list[Input]:
+    """The inputs that the arguments name by URL or as objects; none where they are files."""
+    remote = [path for path in paths if path.lower().startswith(("http://", "https://", "s3://"))]
+    if remote and (len(remote) < len(paths) or manifest or resume or part_mb):
+        raise click.UsageError("URLs and objects are sent without files, --manifest, --resume and --part-mb")
+    return [{"object": path} if path.startswith("s3://") else {"url": path} for path in remote]
 
 
 def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> BatchPayload:

@@ -22,6 +22,8 @@ NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
         (["submit", "x.jpg", "--metadata", "a=1", "--metadata", "a=2"], "'a' twice"),
         (["submit", "x.jpg", "--metadata", "a=1", "--metadata", "a=1"], "'a' twice"),
         (["submit", "x.jpg", "--wait", "--timeout", "-1"], "seconds"),
+        (["submit", "x.jpg", "https://h.example/a.jpg"], "without files"),
+        (["submit", "s3://parts/a.jpg", "--manifest", "m.csv"], "without files"),
         (["submit", "x.jpg", "--wait", "--timeout", "nan"], "seconds"),
         (["watch", "bat_x", "--timeout", "nan"], "seconds"),
         (["watch", "bat_x", "--timeout", "inf"], "seconds"),
