@@ -29,11 +29,11 @@ def _is_item_id(text: str) -> str | None:
 
 MetadataFilter = Annotated[
     dict[str, str],
-    MinLen(1),
+    Len(1, 10),
     Rule(_are_plain_keys),
     About(
         "`metadata.KEY=VALUE`: the member KEY of the metadata has this value, a text, number or boolean; several must "
-        "all hold",
+        "all hold, at most ten",
         examples=[{"metadata.shift": "early"}],
     ),
 ]

@@ -12,10 +12,13 @@ from typing import Any, cast
 import pyarrow
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import select, update
 
 from shared.contract.csv_columns import CSV_COLUMNS
 from shared.contract.queries import ResultsQuery
 from shared.lifecycle.purging import purge_rows
+from shared.store.tables import Item, ModelVersion
+from tests.faults.hostile import finished_batch
 from tests.harness.application import Application
 from tests.harness.many_parts import fill
 from web.resources import batches, parquet, results
@@ -166,7 +169,7 @@ def test_a_parquet_file_is_written_with_flat_memory(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of ten times as many items costs no more memory."""
-    monkeypatch.setattr(results, "_BLOCK_ROWS", 200)
+    monkeypatch.setattr(results, "_MOST_ROWS", 200)
     monkeypatch.setattr(parquet, "GROUP_ROWS", 1000)
     few, many = (
         _peak(app, fill(app.database, "default", batches=1, parts=parts)[0]) for parts in (1000, 10_000)
@@ -187,3 +190,20 @@ def _peak(app: Application, batch_id: str) -> int:
     tracemalloc.stop()
     assert written > row.total
     return peak
+
+
+def test_a_block_is_small_at_first_and_whatever_its_items_hold(app: Application) -> None:
+    """64 streams may be unread at once, and each has a block in memory."""
+    with app.database.read() as connection:
+        model_id = str(connection.scalar(select(ModelVersion.id).limit(1)))
+    sizes = []
+    for note in (None, {"text": "x" * 4000}):
+        batch_id = finished_batch(app.database, model_id, 6000)
+        with app.database.write() as connection:
+            connection.execute(update(Item).where(Item.batch_id == batch_id).values(metadata_=note))
+        row, query = batches.find(app.service, "default", batch_id), cast(ResultsQuery, {})
+        sizes.append([len(rows) for rows, _ in results.blocks(app.database, row, query, results.ALL)])
+    light, heavy = sizes
+    assert light[:6] == [100, 200, 400, 800, 1600, 2000]
+    assert sum(light) == sum(heavy) == 6000
+    assert max(heavy) * 4000 <= 2**19

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from shared.contract.csv_columns import CSV_COLUMNS, csv_line
 from shared.contract.items import item_payload
@@ -21,7 +21,9 @@ from web.http.problems import HttpProblem
 from web.resources.items import of_state
 
 _ROWS = Item.__table__
-_BLOCK_ROWS = 2000
+# A block grows from a few rows, so that an export that no client reads has cost little when its buffers are full, and
+# is bounded in bytes, since an item may have kilobytes of metadata and a block of each stream is in memory.
+_FIRST_ROWS, _MOST_ROWS, _BLOCK_BYTES, _LEAST_ROWS = 100, 2000, 2**19, 16
 Block = tuple[list[Any], Judges]  # rows, and the judges of their verdicts
 ALL: tuple[str, ...] = tuple(_ROWS.columns.keys())
 COLUMNS: tuple[str, ...] = (
@@ -62,18 +64,20 @@ def blocks(
     plain: Any = namedtuple("_Item", [column.name for column in columns])  # type: ignore[misc]
     conditions = of_state(query)
     rows = select(*columns).where(Item.batch_id == batch.id, *conditions)
-    rows = rows.order_by(Item.seq).limit(_BLOCK_ROWS)
+    rows = rows.order_by(Item.seq).limit(bindparam("most"))
     first = last = place_after(batch, query)
     known: dict[int, JudgeRecord] = {}
-    sent = 0
+    sent, most = 0, _FIRST_ROWS
     while True:
         with database.read() as connection:
-            found: list[Any] = [plain._make(row) for row in connection.execute(rows.where(Item.seq > last))]
+            answer = connection.execute(rows.where(Item.seq > last), {"most": most})
+            found: list[Any] = [plain._make(row) for row in answer]
             judges.of(connection, found, known)
         if not found:
             break
         last = found[-1].seq
         sent += len(found)
+        most = max(_LEAST_ROWS, min(2 * most, _MOST_ROWS, _BLOCK_BYTES * len(found) // _weight(found)))
         yield found, known
     if not conditions and sent != batch.total - 1 - first:
         raise CutShort(f"{sent} of {batch.total - 1 - first} items of {batch.id} were there: it was deleted")
@@ -81,6 +85,12 @@ def blocks(
     with database.read() as connection:
         if connection.scalar(select(Batch.id).where(Batch.id == batch.id)) is None:
             raise CutShort(f"{batch.id} was deleted meanwhile")
+
+
+def _weight(rows: list[Any]) -> int:
+    """About the bytes of these rows in an answer."""
+    noted = sum(len(repr(note)) for row in rows if (note := getattr(row, "metadata", None)))
+    return noted + sum(200 + len(row.filename) for row in rows)
 
 
 def ndjson(found: Iterator[Block]) -> Iterator[bytes]:

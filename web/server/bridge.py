@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
 from web.server.front import Front
 from web.server.refusals import Refusal, refuse
-from web.server.slots import Slots, Transfer
+from web.server.slots import Slots, Transfer, Turns
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
@@ -34,15 +33,14 @@ log = logging.getLogger(__name__)
 PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
 WHOLE_BYTES = 2**18  # a body up to this size is received before a thread begins
 STREAMS_AT_ONCE = 4
-UNSENT_BYTES = 2**19  # of an export, in the hands of the system
+# Bytes of an export in the hands of the system: few, until the client has shown that it reads.
+UNSENT_AT_FIRST, UNSENT_BYTES, SHOWN_BYTES = 2**16, 2**19, 2**20
 UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
 LEAST_BYTES_PER_S = (
     200  # of a body, on average; a client that sends a byte now and then holds a place for ever
 )
 EVENTS_AT_ONCE = 2  # streams of events that look at a time; each look is short
-LOOKS_AT_ONCE = (
-    2  # of the requests that wait for one key; a thousand that look at once keep everyone else waiting
-)
+LOOKS_AT_ONCE = 2  # of those that wait for one key; a thousand that look at once keep everyone else waiting
 HEALTH = {"/livez", "/readyz", "/metrics"}
 
 
@@ -86,9 +84,7 @@ class Bridge:
         self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
         self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING)
-        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(LOOKS_AT_ONCE)
-        )
+        self._turns = Turns(LOOKS_AT_ONCE)
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         assert scope["type"] == "http", scope["type"]
@@ -128,7 +124,7 @@ class Bridge:
         transfer = Transfer(scope["gonogo.protocol"].abort)
         await self._streams_out.take(transfer)
         # What the system takes for a client that does not read has been computed for nothing.
-        scope["gonogo.protocol"].bound_unsent(UNSENT_BYTES)
+        scope["gonogo.protocol"].bound_unsent(UNSENT_AT_FIRST)
         try:
             answer = await self._call(self._stream_threads, environ_of(scope, BytesIO(b"")))
             await self._write(scope, send, answer, transfer)
@@ -183,10 +179,8 @@ class Bridge:
         answer = await self._call(pool, environ)
         while (parked := environ.pop(PARKED, None)) is not None:
             await self._wait(parked, environ[SEQUENCE])
-            async with self._turns[parked.key]:
+            async with self._turns.of(parked.key):
                 answer = await self._call(pool, environ)
-            if not self._wakes.waiting():
-                self._turns.clear()
         await self._write(scope, send, answer)
 
     async def _call(self, pool: ThreadPoolExecutor, environ: Environ) -> Answer:
@@ -280,7 +274,9 @@ class Bridge:
                     raise ClientGone
             elif block:
                 await send({"type": "http.response.body", "body": block, "more_body": True})
-                transfer.moved()
+                transfer.moved(len(block))
+                if transfer.sent - len(block) < SHOWN_BYTES <= transfer.sent:
+                    scope["gonogo.protocol"].bound_unsent(UNSENT_BYTES)
             since = self._wakes.sequence
         await send({"type": "http.response.body", "body": b""})
 

@@ -1,8 +1,9 @@
 """A bounded number of transfers at a time: a transfer that has stopped gives its place up to a new one."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from web.server.refusals import Refusal
@@ -16,9 +17,11 @@ class Transfer:
 
     give_up: Callable[[], None]
     moved_at: float = field(default_factory=time.monotonic)
+    sent: int = 0  # bytes of an answer
 
-    def moved(self) -> None:
+    def moved(self, sent: int = 0) -> None:
         self.moved_at = time.monotonic()
+        self.sent += sent
 
 
 class Slots:
@@ -57,3 +60,27 @@ class Slots:
     def leave(self, transfer: Transfer) -> None:
         """The transfer has ended."""
         self._held.discard(transfer)
+
+
+class Turns:
+    """At most `most` at a time for each key. A key that is not in use is forgotten: each batch that a request waits
+    for is one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, tuple[asyncio.Semaphore, int]] = {}  # with how many hold or await it
+
+    @contextlib.asynccontextmanager
+    async def of(self, key: str) -> AsyncIterator[None]:
+        turn, users = self._held.get(key) or (asyncio.Semaphore(self._most), 0)
+        self._held[key] = turn, users + 1
+        try:
+            async with turn:
+                yield
+        finally:
+            turn, users = self._held.pop(key)
+            if users > 1:
+                self._held[key] = turn, users - 1
+
+    def __len__(self) -> int:
+        return len(self._held)

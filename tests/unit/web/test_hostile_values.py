@@ -136,7 +136,7 @@ QUERIES = [
     "status=done", "status=queued,done", "status=queued,,failed", "created_after=2026-11-24",
     "created_after=2026-11-24T10:00:00", "created_after=2026-13-24T10:00:00Z", "created_after=0",
     "created_after=99999-11-24T10:00:00Z", "created_before=0001-01-01T00:00:00%2B14:00", "origin=mail", "cursor=x",
-    "limit=%00", "%00=1", "LIMIT=3",
+    "limit=%00", "%00=1", "LIMIT=3", "&".join(f"metadata.{number}=1" for number in range(11)),
 ]  # fmt: skip
 
 

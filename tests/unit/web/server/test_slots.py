@@ -1,0 +1,32 @@
+"""Turns for a key, and what a transfer holds."""
+
+import asyncio
+
+from web.server.slots import Turns
+
+
+def test_few_at_a_time_have_a_turn_and_a_key_without_users_is_forgotten() -> None:
+    turns = Turns(2)
+    at_once, most = 0, 0
+
+    async def look(key: str) -> None:
+        nonlocal at_once, most
+        async with turns.of(key):
+            at_once += 1
+            most = max(most, at_once)
+            try:
+                await asyncio.sleep(0)
+            finally:
+                at_once -= 1
+
+    async def all_of_them() -> None:
+        looking = [asyncio.ensure_future(look("one")) for _ in range(20)]
+        await asyncio.sleep(0)
+        looking[0].cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+        for number in range(100):
+            await look(f"key {number}")
+
+    asyncio.run(all_of_them())
+    assert most == 2
+    assert len(turns) == 0
