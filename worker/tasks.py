@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from shared.blobs.store import Drawing
 from shared.broker import queues
 from worker.app import app, dispatcher, fetcher, runtime
 
@@ -38,12 +39,12 @@ def infer(lane: str) -> None:
     infer_chunks(runtime(), lane)
 
 
-@_task(queues.THUMBNAIL)
-def thumbnail(batch_id: str, seq: int) -> None:
-    """Draw a thumbnail. Repeated, it finds the file there."""
-    from worker.inference.thumbnail import draw_thumbnail
+@_task(queues.DRAW)
+def draw(kind: Drawing, batch_id: str, seq: int) -> None:
+    """Draw an item's thumbnail, image or heatmap. Repeated, it finds the file there."""
+    from worker.inference.drawings import draw_item
 
-    draw_thumbnail(runtime(), batch_id, seq)
+    draw_item(runtime(), kind, batch_id, seq)
 
 
 @_task(queues.DELIVER)

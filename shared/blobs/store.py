@@ -7,10 +7,12 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from shared.blobs import disk, files
 from shared.blobs.packs import PackWriter
+
+Drawing = Literal["thumbnail", "image", "heatmap"]
 
 
 class BlobStore:
@@ -26,8 +28,9 @@ class BlobStore:
     def pack_path(self, batch_id: str, pack: int) -> Path:
         return self.batch_folder(batch_id) / f"{pack:06d}.pack"
 
-    def thumbnail_path(self, batch_id: str, seq: int) -> Path:
-        return self.batch_folder(batch_id) / "thumbnails" / f"{seq:06d}.jpg"
+    def drawing_path(self, kind: Drawing, batch_id: str, seq: int) -> Path:
+        suffix = "png" if kind == "heatmap" else "jpg"
+        return self.batch_folder(batch_id) / f"{kind}s" / f"{seq:06d}.{suffix}"
 
     def artifact_path(self, sha256: str) -> Path:
         return self.root / "models" / f"{sha256}.gonogo"

@@ -11,11 +11,12 @@ from shared.settings import Settings
 WEBHOOKS = "webhooks"
 FETCHES = "fetches"
 UPKEEP = "upkeep"
+DRAWINGS = "drawings"
 LANES = tuple(lane.value for lane in Lane)
-QUEUES = (*LANES, WEBHOOKS, FETCHES, UPKEEP)
+QUEUES = (*LANES, WEBHOOKS, FETCHES, UPKEEP, DRAWINGS)
 
 INFER = "worker.infer"
-THUMBNAIL = "worker.thumbnail"
+DRAW = "worker.draw"
 DELIVER = "worker.deliver"
 FETCH = "worker.fetch"
 TRIAL = "worker.trial"

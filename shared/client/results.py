@@ -45,6 +45,16 @@ class Results:
         path = f"/v1/items/{identifier(item_id)}/thumbnail"
         return self._wire.call("GET", path, headers={"Accept": "image/jpeg"}, hold_s=15.0).data
 
+    def image(self, item_id: str) -> bytes:
+        """The whole image of an item as a JPEG, which a worker draws at the first request."""
+        path = f"/v1/items/{identifier(item_id)}/image"
+        return self._wire.call("GET", path, headers={"Accept": "image/jpeg"}, hold_s=15.0).data
+
+    def heatmap(self, item_id: str) -> bytes:
+        """A transparent PNG to lay over the image: the redder, the more a place speaks for a defect."""
+        path = f"/v1/items/{identifier(item_id)}/heatmap"
+        return self._wire.call("GET", path, headers={"Accept": "image/png"}, hold_s=15.0).data
+
     def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
         """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
         path = "/v1/parts" if batch_id is None else f"/v1/batches/{identifier(batch_id)}/parts"

@@ -6,6 +6,7 @@
 from shared.contract.scopes import SCOPES
 
 REQUEST_CODES = {
+    "drawing_pending": "No worker has drawn the thumbnail, image or heatmap yet. Ask again after Retry-After.",
     "artifact_missing": "The bytes of this model version are no longer in the store. Upload the artifact again.",
     "backlog_full": "The service has as much queued work as it may hold. Send it again after Retry-After.",
     "bad_request": "The request can't be read as what this path takes. The detail says what is wrong with it: "
@@ -83,7 +84,6 @@ REQUEST_CODES = {
     "draft in parts.",
     "storage_full": "The disk has too little room left. The operator makes some: a shorter retention, or a larger "
     "disk; send it again afterwards.",
-    "thumbnail_pending": "No worker has drawn the thumbnail yet. Ask again after Retry-After.",
     "too_many_archives": "A request holds at most one archive. Send each archive as a batch of its own.",
     "too_many_endpoints": "The tenant has as many webhook endpoints as it may have. Delete one that is not used.",
     "too_many_items": "The batch would hold more items than one batch may. Send several batches.",

@@ -253,6 +253,13 @@ class SignInQuery(TypedDict, total=False):
 
 
 @closed
+class ItemPageQuery(TypedDict, total=False):
+    """The page of one item: the verdicts among which it goes on to the previous and the next one."""
+
+    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1)]
+
+
+@closed
 class BatchPageQuery(TypedDict, total=False):
     """The page of one batch."""
 

@@ -53,7 +53,7 @@ WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-import worker.app, worker.tasks, worker.inference.infer, worker.inference.thumbnail
+import worker.app, worker.tasks, worker.inference.infer, worker.inference.drawings
 import worker.webhooks.deliver, worker.upkeep.sweep
 from shared.registry.artifact import read_artifact
 from worker.inference.engines.load import load_engine
@@ -63,7 +63,7 @@ assert engine.predict(np.zeros((2, 64, 64, 1), np.uint8)).shape == (2,)
 PARENT = """
 import sys
 import worker.app, worker.tasks
-assert {"worker.infer", "worker.thumbnail", "worker.deliver"} <= set(worker.app.app.tasks)
+assert {"worker.infer", "worker.draw", "worker.deliver"} <= set(worker.app.app.tasks)
 """
 CLI = """
 import importlib, pkgutil

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.harness.nginx import in_front, needs_nginx
@@ -311,3 +312,39 @@ def test_signing_out_ends_the_session_and_every_copy_of_its_cookie(stack: Stack,
         browser.add_cookie(cookie)
         browser.get(stack.url)
         wait(browser, "#key")
+
+
+def test_an_item_page_shows_the_image_under_its_heatmap_and_arrow_keys_go_on(
+    browser: Browser, stack: Stack, images: dict[str, bytes]
+) -> None:
+    files = dict(list(images.items())[:3])
+    names = list(files)
+    batch_id = stack.post_batch(files)[1]["location"].rsplit("/", 1)[1]
+    stack.finish(batch_id, 60)
+    items = {item["filename"]: item for item in stack.items(batch_id)}
+    browser.get(f"{stack.url}/batches/{batch_id}")
+    wait(browser, f"#{items[names[0]]['id']} a").click()
+    for css in (".whole", ".heat"):
+        width = f"return document.querySelector('{css}').naturalWidth == 64"
+        WebDriverWait(browser, 30).until(lambda _, script=width: bool(browser.execute_script(script)))  # type: ignore[misc]
+    heat = browser.find_element(By.CSS_SELECTOR, ".heat")
+    size = browser.find_element(By.CSS_SELECTOR, ".whole").size
+    assert heat.size == size
+    for name, value, what, expected in (
+        ("opacity", "20", lambda: heat.value_of_css_property("opacity"), "0.2"),
+        ("zoom", "200", lambda: heat.size["width"], 2 * size["width"]),
+    ):
+        browser.execute_script(
+            "const slider = document.getElementById(arguments[0]); slider.value = arguments[1];"
+            "slider.dispatchEvent(new Event('input'))", name, value,
+        )  # fmt: skip
+        assert what() == expected
+    evidence = browser.find_element(By.CSS_SELECTOR, ".facts").text
+    first = items[names[0]]
+    assert first["worker"] in evidence
+    assert f"{first['score']:.4f}" in evidence
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    WebDriverWait(browser, 10).until(lambda _: items[names[1]]["id"] in browser.current_url)
+    wait(browser, "a[rel=prev]")
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_LEFT)
+    WebDriverWait(browser, 10).until(lambda _: first["id"] in browser.current_url)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.harness.application import Application, application
 from tests.harness.forms import image_parts, options_part
-from worker.inference.thumbnail import draw_thumbnail
+from worker.inference.drawings import draw_item
 
 SPLIT = {"frames": "split"}
 
@@ -53,8 +53,8 @@ def test_each_page_becomes_an_item_with_a_verdict_of_its_own(
     assert [row["frame"] for row in table] == ["", "1", "2", "3", "", "", "1", "2", ""]
     thumbnails = set()
     for seq in (1, 2):
-        draw_thumbnail(app.runtime, batch["id"], seq)
-        thumbnails.add(app.service.blobs.thumbnail_path(batch["id"], seq).read_bytes())
+        draw_item(app.runtime, "thumbnail", batch["id"], seq)
+        thumbnails.add(app.service.blobs.drawing_path("thumbnail", batch["id"], seq).read_bytes())
     assert len(thumbnails) == 2
 
 

@@ -21,6 +21,7 @@ from flask import Response, request
 from sqlalchemy import select, update
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from shared.blobs.store import Drawing
 from shared.contract.states import ChunkStatus, DeliveryStatus, Lane
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
@@ -93,7 +94,9 @@ def work(app: Application, stop: threading.Event) -> None:
             app.work(lane)
         with app.database.read() as connection:
             items = connection.execute(select(Item.batch_id, Item.seq)).all()
-        for path in (app.service.blobs.thumbnail_path(batch_id, seq) for batch_id, seq in items):
+        kinds: tuple[Drawing, ...] = ("thumbnail", "image", "heatmap")
+        drawing = app.service.blobs.drawing_path
+        for path in (drawing(kind, batch_id, seq) for batch_id, seq in items for kind in kinds):
             if not path.exists():
                 with contextlib.suppress(FileNotFoundError):  # its batch is deleted at this moment
                     app.service.blobs.put(path, b"\xff\xd8 a drawn JPEG")

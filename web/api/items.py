@@ -1,11 +1,10 @@
-"""Items: pages of a batch's items, one item, its thumbnail, and every result as a stream."""
+"""Items: pages of a batch's items, one item, and every result as a stream."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from shared.broker import queues
 from shared.contract.items import ItemPayload
 from shared.contract.pages import Page
 from shared.contract.queries import ItemListQuery, ResultsQuery
@@ -14,13 +13,11 @@ from shared.store.engine import Database
 from shared.store.records import BatchRecord
 from web.http.auth import require
 from web.http.operations import operation
-from web.http.problems import HttpProblem, not_found
+from web.http.problems import HttpProblem
 from web.resources import batches, items, parquet, results
 from web.service import service
 
 blueprint = Blueprint("items", __name__)
-_THUMBNAIL_WAIT_S = 10.0
-_ASKED = "gonogo.thumbnail_asked"
 _MEDIA_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv", "parquet": parquet.MEDIA_TYPE}
 _NO_PARQUET = "this service can't write Parquet, since its extra `gonogo[parquet]` is not installed"
 
@@ -38,28 +35,6 @@ def list_items(batch_id: str, query: ItemListQuery) -> dict[str, Any]:
 @operation("One item", {200: ItemPayload}, problems=(404,))
 def get_item(item_id: str) -> dict[str, Any]:
     return dict(items.shown(service(), g.tenant, item_id))
-
-
-@blueprint.get("/v1/items/<item_id>/thumbnail")
-@require("read")
-@operation("A small JPEG of the item, made by a worker and kept", {200: "image/jpeg"}, problems=(404, 503))
-def get_thumbnail(item_id: str) -> Response:
-    here = service()
-    row = items.find(here, g.tenant, item_id)
-    if row.error_code is not None:
-        raise not_found(f"image to show of item {item_id}: {row.error_code}")
-    path = here.blobs.thumbnail_path(row.batch_id, row.seq)
-
-    data = path.read_bytes() if path.exists() else None
-    if data is None:
-        if not request.environ.get(_ASKED):
-            request.environ[_ASKED] = True
-            here.announcer.send(queues.THUMBNAIL, [row.batch_id, row.seq], queues.UPKEEP)
-        here.waiting.hold(request.environ, item_id, _THUMBNAIL_WAIT_S)
-    if data is None:
-        raise HttpProblem(503, "thumbnail_pending", "no worker has drawn it yet", retry_after_s=5)
-    headers = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
-    return Response(data, content_type="image/jpeg", headers=headers)
 
 
 @blueprint.get("/v1/batches/<batch_id>/results")

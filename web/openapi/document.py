@@ -83,6 +83,7 @@ _TAGS = {
     "drafts": "A batch that is made by several requests.",
     "events": "The changes of a batch, as they come.",
     "items": "A position in a batch, with its verdict.",
+    "drawings": "Thumbnail, whole image and heatmap of an item, drawn at the first request.",
     "parts": "All views of one part, with their common verdict.",
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",

@@ -12,6 +12,7 @@ from shared.contract.queries import (
     BatchPageQuery,
     HomePageQuery,
     ItemListQuery,
+    ItemPageQuery,
     NoQuery,
     SignInQuery,
 )
@@ -84,6 +85,18 @@ def batch(batch_id: str, query: BatchPageQuery) -> str:
         chosen=filters.get("verdict") or filters.get("status") or "",
         may_submit=_may("submit"),
     )
+
+
+@blueprint.get("/items/<item_id>")
+@require("read")
+@takes_query(ItemPageQuery)
+def item(item_id: str, query: ItemPageQuery) -> str:
+    """An item: its image under a heatmap, and the evidence of its verdict."""
+    here = service()
+    shown = items.shown(here, g.tenant, item_id)
+    before, after = items.neighbours(here, item_id, query.get("verdict", []))
+    filters = {"verdict": request.args["verdict"]} if "verdict" in request.args else {}
+    return render_template("item.html", item=shown, before=before, after=after, filters=filters)
 
 
 @blueprint.post("/batches/<batch_id>/cancel")

@@ -1,5 +1,6 @@
 """Items of a batch: find one, list a page. The API and the pages share these functions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, case, or_, select
@@ -7,6 +8,7 @@ from sqlalchemy import Select, and_, case, or_, select
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery, ResultsQuery
+from shared.ids import item_id as spelled
 from shared.ids import split_item_id
 from shared.lifecycle import judges
 from shared.lifecycle.judges import Judges
@@ -42,6 +44,18 @@ def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
     if row is None:
         raise not_found(f"item {item_id}")
     return ItemRecord._make(row)
+
+
+def neighbours(here: Service, item_id: str, verdicts: Sequence[str]) -> tuple[str | None, str | None]:
+    """The ids of the items before and after one in its batch; with `verdicts`, of the nearest that have one of them."""
+    batch_id, seq = split_item_id(item_id) or ("", 0)
+    near = select(Item.seq).where(Item.batch_id == batch_id).limit(1)
+    if verdicts:
+        near = near.where(Item.verdict.in_(verdicts))
+    with here.database.read() as connection:
+        before = connection.scalar(near.where(Item.seq < seq).order_by(Item.seq.desc()))
+        after = connection.scalar(near.where(Item.seq > seq).order_by(Item.seq))
+    return tuple(None if found is None else spelled(batch_id, found) for found in (before, after))  # type: ignore[return-value]
 
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:

@@ -42,6 +42,8 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("items", lambda here: list(here.items(BATCH, verdict=["defect", "review"]))),
     ("item", lambda here: here.item(ITEM)),
     ("thumbnail", lambda here: here.thumbnail(ITEM)),
+    ("image", lambda here: here.image(ITEM)),
+    ("heatmap", lambda here: here.heatmap(ITEM)),
     ("parts", lambda here: list(here.parts(BATCH))),
     ("parts", lambda here: list(here.parts(part_id="SN-1"))),
     ("results", lambda here: list(here.results(BATCH))),

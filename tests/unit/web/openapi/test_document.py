@@ -140,7 +140,7 @@ def test_answers_about_items_are_what_the_document_says(site: Site) -> None:
     assert [item["error"] and item["error"]["code"] for item in items] == [None, "corrupt_image"]
     check(site, "GET", f"/v1/items/{items[0]['id']}", "/v1/items/{item_id}")
     check(site, "GET", f"/v1/items/{items[1]['id']}/thumbnail", "/v1/items/{item_id}/thumbnail", 404)
-    thumbnail = site.service.blobs.thumbnail_path(batch["id"], 0)
+    thumbnail = site.service.blobs.drawing_path("thumbnail", batch["id"], 0)
     site.service.blobs.put(thumbnail, b"\xff\xd8 a drawn JPEG")
     check(site, "GET", f"/v1/items/{items[0]['id']}/thumbnail", "/v1/items/{item_id}/thumbnail")
     check(site, "GET", f"{this}/results", f"{template}/results")

@@ -99,8 +99,8 @@ def test_head_is_get_without_its_body(served: Served) -> None:
         "data"
     ][0]
     for path, methods in served.paths().items():
-        # A thumbnail waits for a worker, and a stream of events for the end of its batch.
-        if "GET" not in methods or path.endswith(("/thumbnail", "/events")):
+        # A drawing waits for a worker, and a stream of events for the end of its batch.
+        if "GET" not in methods or path.endswith(("/thumbnail", "/image", "/heatmap", "/events")):
             continue
         there = path.replace("bat_0", batch).replace("ite_0", item["id"])
         whole, body = served.ask("GET", there)

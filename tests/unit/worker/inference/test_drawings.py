@@ -10,7 +10,8 @@ from PIL import Image
 from shared.registry.artifact import Preprocessing
 from shared.vision.accepted import Limits
 from shared.vision.preprocess import decode
-from worker.inference.thumbnail import SIDE, thumbnail
+from worker.inference.drawings import THUMBNAIL_SIDE as SIDE
+from worker.inference.drawings import overlay, redrawn, thumbnail
 
 IMAGES = Path(__file__).parents[3] / "data" / "images"
 SQUARE = Preprocessing(width=100, height=100, channels=1, full_scale=65535)
@@ -66,3 +67,21 @@ def test_a_refused_image_gives_a_grey_square(name: str) -> None:
     image = drawn((IMAGES / name).read_bytes())
     assert image.size == (SIDE, SIDE)
     assert image.getextrema() == (128, 128)
+
+
+def test_a_whole_image_keeps_its_size_and_no_byte_of_the_file() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a secret of the client"
+    buffer = io.BytesIO()
+    Image.effect_noise((500, 300), 60).save(buffer, "JPEG", exif=exif, comment=b"another secret")
+    data = redrawn(buffer.getvalue(), SQUARE, Limits())
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.size) == ("JPEG", (500, 300))
+    assert b"secret" not in data
+
+
+def test_an_overlay_is_as_opaque_as_the_logit_falls() -> None:
+    falls = np.array([[-1.0, 0.0], [1.5, 9.0]], np.float32)
+    opacity = np.asarray(overlay(falls))[:, :, 3].astype(int)
+    assert (opacity[0] == 0).all()
+    assert opacity[1, 0] * 2 == pytest.approx(opacity[1, 1], abs=1)
