@@ -76,7 +76,8 @@ def tell(connection: Connection, batch: BatchRecord, now: float) -> tuple[tuple[
     is_page = len(chunks) == _CHUNKS_AT_ONCE
     number = len(items) - len(items) % MOST_ITEMS
     is_late = number < len(items) and (items[number][1].finished_at or 0.0) <= now - PATIENCE_S
-    if (batch.finished_at is not None and not is_page) or is_late:
+    # With more chunks to come, the rest is told with them, however late: a process that is behind sends full messages.
+    if number == 0 if is_page else (is_late or batch.finished_at is not None):
         number = len(items)
     telling = [item for _, item in items[:number]]
     groups = [telling[first : first + MOST_ITEMS] for first in range(0, number, MOST_ITEMS)]
@@ -90,7 +91,7 @@ def tell(connection: Connection, batch: BatchRecord, now: float) -> tuple[tuple[
             break
         moved.append({"chunk": chunk.id, "new_told": chunk.size})
     connection.execute(_TOLD, moved)
-    return deliveries, is_page or stop is not None, is_page and number > 0
+    return deliveries, is_page or stop is not None, is_page
 
 
 def _untold(connection: Connection, chunks: Sequence[ChunkRecord]) -> list[tuple[int, ItemRecord]]:

@@ -50,4 +50,5 @@ ROWS = {
     47: "a hot folder: watcher and service killed again and again, with and without events",
     48: "a webhook endpoint is down, slow, redirects and comes back, while workers and sweep are killed",
     49: "processes that fetch images are killed, stand still, or are never told",
+    50: "the process that tells of verdicts is killed before and after its commit",
 }

@@ -44,7 +44,9 @@ class Reading(NamedTuple):
     @property
     def has_ended(self) -> bool:
         """Whether nothing follows the newest event, unless the batch is retried."""
-        return bool(self.newest) and self.newest[-1].type in BATCH_EVENTS
+        if not self.newest:
+            return self.batch.finished_at is not None
+        return self.newest[-1].type in BATCH_EVENTS
 
 
 class Feeds:

@@ -136,6 +136,17 @@ def test_a_verdict_that_has_waited_is_told_alone(
     assert list(map(seqs, messages(database, ITEMS_COMPLETED))) == [[0, 1]]
 
 
+def test_a_process_that_is_behind_sends_full_messages(
+    database: Database, model_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_items, "PATIENCE_S", 0.0)
+    listen(database, ITEMS_COMPLETED)
+    batch_id = batch_of(database, model_id, items=350, per_chunk=7)
+    judge(database, batch_id, *["no_defect"] * 50)
+    assert tell(database) == 4
+    assert [len(message["data"]) for message in messages(database, ITEMS_COMPLETED)] == [100, 100, 100, 50]
+
+
 def test_a_receiver_gets_the_items_that_its_filters_ask_for(database: Database, model_id: str) -> None:
     every = listen(database, ITEMS_COMPLETED, DEFECT_DETECTED, REVIEW_REQUIRED)
     defects = listen(database, ITEMS_COMPLETED, verdict=["defect"])
