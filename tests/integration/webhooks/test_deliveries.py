@@ -7,6 +7,7 @@ from standardwebhooks.webhooks import Webhook
 from tests.harness.application import Application
 from tests.harness.endpoints import TOP, make, seen, send_due
 from tests.harness.receivers import Receiver, status
+from worker.webhooks.telling import Teller
 
 
 def test_the_message_of_a_finished_batch_is_the_batch_as_get_shows_it(
@@ -33,6 +34,21 @@ def test_the_message_of_a_finished_batch_is_the_batch_as_get_shows_it(
     )
     assert [(each["status"], each["error"]) for each in delivery["attempts"]] == [(204, None)]
     assert delivery["payload"] == json.loads(body)
+
+
+def test_the_verdicts_of_a_batch_come_as_a_cloudevent_each_as_get_shows_the_items(
+    app: Application, receiver: Receiver, images: dict[str, bytes]
+) -> None:
+    made = make(app, receiver.url, events=["items.completed"], format="cloudevents")
+    batch = app.finished(dict(list(images.items())[:5]))
+    assert Teller(app.database, "", lambda: None).tell_all() == 1
+    assert send_due(app) == ["delivered"]
+    [(_, headers, body)] = receiver.posts
+    events = Webhook(made["secret"]).verify(body, headers)
+    items = app.get(f"/v1/batches/{batch['id']}/items")["data"]
+    assert [event["data"] for event in events] == items
+    assert [event["subject"] for event in events] == [item["id"] for item in items]
+    assert [event["id"] for event in events] == [f"{headers['webhook-id']}.{n}" for n in range(5)]
 
 
 def test_a_delivery_is_sent_again_under_its_id_and_a_time_is_replayed(
