@@ -259,15 +259,14 @@ class Bridge:
                 await asyncio.get_running_loop().run_in_executor(pool, close)
 
     async def _stream(
-        self,
-        scope: dict[str, Any],
-        send: _Send,
-        answer: Answer,
-        transfer: Transfer,
-        pool: ThreadPoolExecutor,
+        self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer, pool: ThreadPoolExecutor
     ) -> None:
         loop, blocks, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
-        while (block := await loop.run_in_executor(pool, next, blocks, None)) is not None:
+        while True:
+            transfer.working()
+            if (block := await loop.run_in_executor(pool, next, blocks, None)) is None:
+                break
+            transfer.moved()
             if isinstance(block, Parked):
                 await self._wait(block, since)
                 if scope["gonogo.protocol"].is_gone():
@@ -326,10 +325,12 @@ class Bridge:
     async def _feed(self, pipe: BodyPipe, transfer: Transfer, first: bytes, blocks: Any) -> None:
         try:
             await pipe.feed(first)
+            transfer.moved()
             async for block in blocks:
-                transfer.moved()
+                transfer.working()
                 await pipe.feed(block)
                 transfer.moved()
+            transfer.working()
             pipe.end()
         except ClientGone:
             pipe.break_off("the client left before the end of the body")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -20,8 +21,13 @@ class Transfer:
     sent: int = 0  # bytes of an answer
 
     def moved(self, sent: int = 0) -> None:
+        """Bytes went through, and the next ones are up to the client."""
         self.moved_at = time.monotonic()
         self.sent += sent
+
+    def working(self) -> None:
+        """The next bytes are up to the server, however long it takes: a slow disk is no reason to cut a client off."""
+        self.moved_at = math.inf
 
 
 class Slots:

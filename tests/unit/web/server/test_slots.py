@@ -2,7 +2,10 @@
 
 import asyncio
 
-from web.server.slots import Turns
+import pytest
+
+from web.server.refusals import Refusal
+from web.server.slots import Slots, Transfer, Turns
 
 
 def test_few_at_a_time_have_a_turn_and_a_key_without_users_is_forgotten() -> None:
@@ -30,3 +33,26 @@ def test_few_at_a_time_have_a_turn_and_a_key_without_users_is_forgotten() -> Non
     asyncio.run(all_of_them())
     assert most == 2
     assert len(turns) == 0
+
+
+def test_a_transfer_that_waits_for_the_server_keeps_its_place() -> None:
+    """A slow disk made an upload look quiet, and a crowd of silent ones took its place."""
+    given_up = []
+
+    async def crowd() -> None:
+        slots = Slots(1, quiet_s=0.1, waiting=10)
+        first, second = (
+            Transfer(lambda: given_up.append("first")),
+            Transfer(lambda: given_up.append("second")),
+        )
+        await slots.take(first)
+        first.working()
+        await asyncio.sleep(0.2)
+        with pytest.raises(Refusal):
+            await slots.take(second)
+        assert given_up == []
+        first.moved()
+        await slots.take(second)
+
+    asyncio.run(crowd())
+    assert given_up == ["first"]
