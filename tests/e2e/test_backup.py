@@ -66,6 +66,8 @@ def test_a_batch_that_was_half_done_is_ended_by_the_copy_each_item_once(up: Up, 
 
     copy = tmp_path / "copy"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
+    open_to_others = [path for path in copy.rglob("*") if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    assert open_to_others == []
     assert stat.S_IMODE((copy / "admin-key").stat().st_mode) == 0o600
     done_then = count(copy, "SELECT count(*) FROM items WHERE status = 'succeeded'") - 8
     assert 0 < done_then < 1500  # or this test has shown nothing

@@ -55,6 +55,7 @@ def backup(target: Path, data_dir: Path | None, as_json: bool) -> None:
         partial.mkdir(mode=0o700, parents=True)
     except FileExistsError as error:
         raise Usage(f"an interrupted copy left this folder, remove it: {partial}") from error
+    os.umask(0o077)  # the copy holds what the data dir holds: its files are their owner's alone, too
     try:
         figures = copy(source, partial)
         os.sync()

@@ -25,6 +25,8 @@ from shared.errors import SettingsError
 from shared.settings import Settings
 
 _START_S = 120.0
+_TELL_AFTER_S = 5.0
+_TELL_EVERY_S = 30.0
 _EARLY_DEATHS = 4  # deaths of one child before the stack is ready, after which the setup is at fault
 
 
@@ -111,6 +113,7 @@ def _start(
     for child in stack.programs():
         children.add(child)
     key = None if data_dirs.admin_key(settings.data_dir) else stack.first_key(settings, children.environment)
+    waiting = _Waiting(children)
     for _ in _until(_START_S):
         children.look_after()
         if signals:
@@ -121,7 +124,9 @@ def _start(
                 _say(
                     f"the queue's log cannot be read and lies in {aside} now; queued work is announced again"
                 )
-        if address.lacks(settings) is None:
+        lacks = address.lacks(settings)
+        waiting.tell(lacks)
+        if lacks is None:
             for child in stack.upkeep():
                 children.add(child)
             return key
@@ -133,6 +138,32 @@ def _start(
     raise NotStarted(
         f"not ready after {_START_S:g} s ({lacks}); see {settings.data_dir / 'logs'} and `gonogo doctor`"
     )
+
+
+class _Waiting:
+    """Says what a start waits for, once it takes longer than usual: when that changes, and every half minute."""
+
+    def __init__(self, children: Children) -> None:
+        self._children, self._told = children, ""
+        self._look_at = self._repeat_at = time.monotonic() + _TELL_AFTER_S
+
+    def tell(self, lacks: str | None) -> None:
+        """Say what /readyz lacks, with the newest error in the logs of the programs."""
+        now = time.monotonic()
+        if lacks is None or now < self._look_at:
+            return
+        self._look_at = now + _TELL_AFTER_S
+        line = f"waiting for {lacks}; {self._words()}"
+        if line != self._told or now >= self._repeat_at:
+            self._told, self._repeat_at = line, now + _TELL_EVERY_S
+            _say(line)
+
+    def _words(self) -> str:
+        for child in reversed(self._children.all):
+            error = stack.last_error(self._children.log(child.name))
+            if error is not None:
+                return f"{child.name} says: {error}"
+        return f"see {self._children.data_dir / 'logs'}"
 
 
 def _stop(settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]) -> None:

@@ -108,6 +108,16 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**kept, **settings.to_env(), "PYTHONUNBUFFERED": "1"}
 
 
+def last_error(log: Path) -> str | None:
+    """The newest error in a log of ours, cut to fit into a line; None where there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    found = [line.partition(" ERROR ")[2].partition(" ")[2] for line in lines if " ERROR " in line]
+    return found[-1].strip()[:300] if found else None
+
+
 def last_words(log: Path) -> str:
     """The last line of a log, for a message of one line."""
     try:
