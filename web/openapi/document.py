@@ -26,6 +26,7 @@ from shared.contract.problems import Problem
 from shared.contract.webhook_endpoints import EndpointEventPayload
 from web.http import cookies
 from web.http.operations import Operation
+from web.openapi.examples import add_example
 from web.openapi.links import links
 from web.openapi.schemas import Schemas
 
@@ -126,6 +127,7 @@ def _document(app: Flask) -> dict[str, Any]:
             for status, kind in view.operation.answers.items():
                 if found := links(kind, [rule for rule, _ in rules]):
                     made["responses"][str(status)]["links"] = found
+            add_example(made)
             path[method.lower()] = made
     return {
         "openapi": "3.1.0",

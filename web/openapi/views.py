@@ -8,6 +8,7 @@ from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES, cause_and_r
 from web.http.operations import takes_query
 from web.http.problems import not_found
 from web.openapi.document import document
+from web.openapi.examples import examples
 from web.pages.security import harden
 
 blueprint = Blueprint("openapi", __name__)
@@ -25,7 +26,7 @@ def openapi_json() -> dict[str, Any]:
 @takes_query()
 def docs() -> str:
     """The document for people."""
-    return render_template("docs.html", document=document())
+    return render_template("docs.html", document=document(), examples=examples())
 
 
 @blueprint.get("/docs/errors")
