@@ -26,7 +26,7 @@ from shared.contract.problems import Problem
 from shared.contract.webhook_endpoints import EndpointEventPayload
 from web.http import cookies
 from web.http.operations import Operation
-from web.openapi.examples import add_example
+from web.openapi.examples import add_example, examples
 from web.openapi.links import links
 from web.openapi.schemas import Schemas
 
@@ -120,6 +120,7 @@ def _document(app: Flask) -> dict[str, Any]:
         if hasattr(views[rule.endpoint], "operation")
     ]
     schemas, paths = Schemas(_kinds(view.operation for _, view in rules)), dict[str, dict[str, Any]]()
+    known = examples()
     for rule, view in rules:
         path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -127,7 +128,7 @@ def _document(app: Flask) -> dict[str, Any]:
             for status, kind in view.operation.answers.items():
                 if found := links(kind, [rule for rule, _ in rules]):
                     made["responses"][str(status)]["links"] = found
-            add_example(made)
+            add_example(made, known.get(made["operationId"]))
             path[method.lower()] = made
     return {
         "openapi": "3.1.0",

@@ -1,6 +1,5 @@
 """A request and its answer for each operation, recorded from a real application (tests/harness/api_examples.py)."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Any, TypedDict
@@ -17,16 +16,14 @@ class Example(TypedDict):
     body: Any
 
 
-@functools.cache
 def examples() -> dict[str, Example]:
     """The example of each operation, by its operationId."""
     found: dict[str, Example] = json.loads(_FILE.read_text(encoding="utf-8"))
     return found
 
 
-def add_example(operation: dict[str, Any]) -> None:
+def add_example(operation: dict[str, Any], found: Example | None) -> None:
     """Put the example of an operation into its description: the answer, and the request as a code sample."""
-    found = examples().get(operation["operationId"])
     if found is None:
         return
     operation["x-codeSamples"] = [{"lang": "Shell", "label": "curl", "source": found["request"]}]
