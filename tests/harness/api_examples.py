@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import update
 
 from shared.access import keys
+from shared.blobs.store import Drawing
 from shared.contract.scopes import SCOPES
 from shared.contract.states import DeliveryStatus
 from shared.lifecycle import claims, endings, verdicts
@@ -143,9 +144,11 @@ def _batches(here: Recorder) -> None:
     items = here.ask("list_items", "?sort=-score&limit=2", **batch)["data"]
     here.ask("get_item", item_id=items[0]["id"])
     service = here.site.service
-    service.blobs.put(service.blobs.thumbnail_path(made["id"], 0), b"\xff\xd8 a drawn JPEG")
     first = next(each["id"] for each in items if each["filename"] == "top.jpg")
-    here.ask("get_thumbnail", item_id=first, shown="-o thumbnail.jpg")
+    kinds: dict[str, Drawing] = {"get_thumbnail": "thumbnail", "get_image": "image", "get_heatmap": "heatmap"}
+    for operation, kind in kinds.items():
+        service.blobs.put(service.blobs.drawing_path(kind, made["id"], 0), b"a drawing")
+        here.ask(operation, item_id=first, shown=f"-o {kind}.{'png' if kind == 'heatmap' else 'jpg'}")
     here.ask("get_results", "?format=csv", **batch)
     here.ask("follow_batch", shown="-N", headers={"Last-Event-ID": "1"}, **batch)
     here.ask("retry_batch", **batch)
