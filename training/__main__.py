@@ -200,6 +200,11 @@ def _quality(options: argparse.Namespace) -> int:
 
         write_recipe_table(options.data, options.runs, options.page, only=options.only, say=print)
         return 0
+    if options.heatmaps:
+        from training.proof.pointing import play, rendered_parts
+
+        play(rendered_parts(), options.heatmaps)
+        return 0
     if options.guard:
         write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)
         return 0

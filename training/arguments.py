@@ -163,6 +163,13 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
         action="store_true",
         help="only measure few images and good ones alone, with pretrained features",
     )
+    quality.add_argument(
+        "--heatmaps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="only point at N rendered flaws by their heatmaps",
+    )
     quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
     quality.set_defaults(run=runs["quality"])
     return parser

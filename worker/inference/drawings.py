@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from sqlalchemy import select
 
 from shared.blobs.store import Drawing
@@ -21,10 +21,11 @@ from worker.inference.loaded import LoadedModel
 from worker.inference.runtime import Runtime
 
 THUMBNAIL_SIDE, IMAGE_SIDE = 192, 4096
-# A fall of the logit by so much shows in full colour, whatever the image: a good part stays plain.
-_FULL_FALL = 3.0
+# The hottest place shows in full colour if the logit falls there by so much or more: a good part stays plain.
+_LEAST_FULL_FALL = 3.0
 _COLOUR = (214, 39, 40)
 _MOST_OPAQUE = 190
+_BLUR_PARTS = 40  # of a side
 
 
 class _Stored(NamedTuple):
@@ -106,6 +107,10 @@ def heatmap(data: bytes, model: LoadedModel, limits: Limits, frame: int | None =
 
 def overlay(falls: NDArray[np.float32]) -> Image.Image:
     """Falls of the logit (H, W) as one colour, the more opaque the farther the logit falls."""
-    opacity = np.clip(falls / _FULL_FALL, 0, 1) * _MOST_OPAQUE
-    colour = np.broadcast_to(np.array(_COLOUR, np.uint8), (*falls.shape, 3))
-    return Image.fromarray(np.dstack([colour, opacity.round().astype(np.uint8)]), "RGBA")
+    full = max(_LEAST_FULL_FALL, float(falls.max()))
+    opacity = np.clip(falls / full, 0, 1) * _MOST_OPAQUE
+    drawn = Image.new("RGBA", (falls.shape[1], falls.shape[0]), _COLOUR)
+    # The patches have edges, which the image has not.
+    blur = ImageFilter.GaussianBlur(min(falls.shape) / _BLUR_PARTS)
+    drawn.putalpha(Image.fromarray(opacity.round().astype(np.uint8)).filter(blur))
+    return drawn

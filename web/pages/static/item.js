@@ -5,7 +5,7 @@ if (look) {
   const opacity = document.getElementById("opacity"), zoom = document.getElementById("zoom");
   const show = () => {
     look.style.setProperty("--heat", opacity.value / 100);
-    look.style.setProperty("--zoom", `${zoom.value}%`);
+    look.style.setProperty("--zoom", zoom.value / 100);
   };
   opacity.addEventListener("input", show);
   zoom.addEventListener("input", show);

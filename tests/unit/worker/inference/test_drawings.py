@@ -80,8 +80,10 @@ def test_a_whole_image_keeps_its_size_and_no_byte_of_the_file() -> None:
     assert b"secret" not in data
 
 
-def test_an_overlay_is_as_opaque_as_the_logit_falls() -> None:
-    falls = np.array([[-1.0, 0.0], [1.5, 9.0]], np.float32)
-    opacity = np.asarray(overlay(falls))[:, :, 3].astype(int)
-    assert (opacity[0] == 0).all()
-    assert opacity[1, 0] * 2 == pytest.approx(opacity[1, 1], abs=1)
+@pytest.mark.parametrize(("hottest", "shown"), [(0.5, 1 / 6), (3.0, 1.0), (12.0, 1.0)])
+def test_an_overlay_is_as_opaque_as_the_logit_falls(hottest: float, shown: float) -> None:
+    falls = np.full((80, 80), -1.0, np.float32)
+    falls[20:60, 20:60] = hottest
+    opacity = np.asarray(overlay(falls))[:, :, 3]
+    assert opacity[40, 40] == pytest.approx(190 * shown, abs=1)
+    assert opacity[0, 0] == 0
