@@ -108,11 +108,12 @@ def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
 
 
 def _guard(options: argparse.Namespace) -> int:
-    from training.guarding import add_guard
+    from training.guarding import add_guard, add_kinds
     from training.progress import Bar
 
     bar = Bar()
-    add_guard(
+    add = add_kinds if options.kinds else add_guard
+    add(
         options.artifact,
         _source(options),
         options.output,

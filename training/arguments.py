@@ -104,6 +104,9 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     guard.add_argument("folder", type=Path)
     _add_words(guard)
     guard.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
+    guard.add_argument(
+        "--kinds", action="store_true", help="add the guess of a defect's kind instead, and keep the guard"
+    )
     guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
     guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     guard.set_defaults(run=runs["guard"])

@@ -1,7 +1,9 @@
-"""Give an artifact a guard: the model stays as it is, and the folder that it was trained on shows how images look."""
+"""Give an artifact a guard, or the guess of a defect's kind: the model stays as it is, and the folder that it was
+trained on shows how images look."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from shared.registry.artifact import Artifact, read_artifact, write_artifact
 from shared.vision.graph import Graph
@@ -11,6 +13,7 @@ from training.data.pixels import decode_files
 from training.data.records import DataError, Record, Source
 from training.data.splits import part_hash
 from training.fit.guarded import guard_for
+from training.fit.kinds import LEAST, kinds_for
 from training.fit.train import Progress, Say, no_progress
 from training.options import Options
 from training.output.card import readable
@@ -41,9 +44,61 @@ def add_guard(
     say(f"fitting the guard on {len(train)} images, bounds on {len(validation)}")
     guarded = guard_for(graph, artifact, *images, seed=int(artifact.card["training"]["seed"]))
     card = artifact.card | {"guard": guarded.card}
+    written = _rewritten(artifact, output, card, guard=guarded.guard, self_test=guarded.self_test)
+    say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
+        f"{guarded.card['flagged_of_test']:.2%} of the test part")  # fmt: skip
+    say(f"{written.path}  sha256 {written.sha256}")
+    return written
+
+
+def add_kinds(
+    path: Path,
+    folder: Path | Source,
+    output: Path,
+    *,
+    test_folder: Path | Source | None = None,
+    threads: int = 1,
+    say: Say = print,
+    progress: Progress = no_progress,
+) -> Artifact:
+    """Write the artifact again with the guess of a defect's kind; all else is unchanged.
+
+    Raises DataError as `add_guard` does, and where the folder names too few kinds, or the guess is no use.
+    """
+    artifact = read_artifact(path)
+    parts = parts_of(artifact, folder, test_folder, progress)
+    known = [
+        (part, decode_files([record.path for record in part], artifact.preprocessing, threads=threads))
+        for part in ([record for record in part if record.label and record.kind] for part in parts)
+    ]
+    kinded = kinds_for(Graph(artifact, threads=threads), known[0], known[1], known[2])
+    if kinded is None:
+        raise DataError(
+            f"{folder} names fewer than two kinds with {LEAST} defects each that can be told apart"
+        )
+    written = _rewritten(
+        artifact,
+        output,
+        artifact.card | {"kinds": kinded.card},
+        kinds=(kinded.kinds.names, kinded.kinds.as_bytes()),
+    )
+    say(json.dumps(kinded.card))
+    say(f"{written.path}  sha256 {written.sha256}")
+    return written
+
+
+def _rewritten(artifact: Artifact, output: Path, card: dict[str, Any], **changed: Any) -> Artifact:
+    """The artifact with another card and the `changed` parts, and both cards, in `output`."""
+    layer = artifact.kinds_layer()
+    kept = {
+        "guard": artifact.guard(),
+        "self_test": artifact.self_test(),
+        "promise": artifact.promise,
+        "kinds": None if layer is None else (artifact.kinds, layer),
+    }
     output.mkdir(parents=True, exist_ok=True)
     written = write_artifact(
-        output / path.name,
+        output / artifact.path.name,
         name=artifact.name,
         onnx=artifact.onnx(),
         weights=artifact.weights(),
@@ -52,14 +107,10 @@ def add_guard(
         operating_point=artifact.operating_point,
         card=card,
         curves_png=artifact.curves(),
-        guard=guarded.guard,
-        self_test=guarded.self_test,
+        **{**kept, **changed},
     )
     (output / "card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
     (output / "CARD.md").write_text(readable(card))
-    say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
-        f"{guarded.card['flagged_of_test']:.2%} of the test part")  # fmt: skip
-    say(f"{written.path}  sha256 {written.sha256}")
     return written
 
 

@@ -19,6 +19,7 @@ from shared.vision.net import Shape, build, load, multiplications
 from training.data.pixels import decode_files
 from training.data.records import DataError, Record
 from training.fit.guarded import guard_for
+from training.fit.kinds import kinds_for
 from training.fit.recipe import trace_for
 from training.fit.train import Progress, Say, no_progress
 from training.guarding import parts_of
@@ -89,6 +90,8 @@ def hasten(
     )
     say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
     guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
+    # The feature may have become longer, so the guess is fitted again; a promise was made for the scores of before.
+    kinded = kinds_for(graph, *zip(parts, (train, validation, test), strict=True)) if artifact.kinds else None
     card = artifact.card | {
         "made_at": rfc3339(now()),
         "network": shape.as_card(),
@@ -103,12 +106,18 @@ def hasten(
         "speed": {"images_per_second": round(_speed(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
+        "kinds": kinded.card if kinded else None,
     }
     scorings = note_scoring(output, card["data"]["test_sha256"], on_test.accuracy.value)
     card["data"] = card["data"] | {"test_scorings": scorings}
     card["metrics"] = {name: card["test"][name] for name in card["metrics"]}
     made = written(
-        shape, calibration=calibration, card=card, guard=guarded.guard, self_test=guarded.self_test
+        shape,
+        calibration=calibration,
+        card=card,
+        guard=guarded.guard,
+        self_test=guarded.self_test,
+        kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
     torch.save(load(made.weights(), card).state_dict(), output / "best_model.pt")
     (output / "training_curves.png").write_bytes(artifact.curves() or b"")

@@ -1,8 +1,9 @@
-"""The warnings of a batch about its verdicts as a whole: many unfamiliar images, or a model without a guard."""
+"""The warnings of a batch about its verdicts as a whole: many unfamiliar images, a promise that they void, or a model
+without a guard."""
 
 from shared.store.records import BatchRecord
 
-UNFAMILIAR_IMAGES, NO_GUARD = "unfamiliar_images", "no_guard"
+UNFAMILIAR_IMAGES, PROMISE_VOID, NO_GUARD = "unfamiliar_images", "promise_void", "no_guard"
 UNFAMILIAR_SHARE = 0.05  # of the judged items; up to here they may be single accidents
 UNFAMILIAR_LEAST = 3
 
@@ -13,6 +14,13 @@ def doubts(row: BatchRecord) -> list[dict[str, str]]:
     if row.unfamiliar >= UNFAMILIAR_LEAST and row.unfamiliar > UNFAMILIAR_SHARE * row.succeeded:
         detail = f"{row.unfamiliar} of {row.succeeded} images are unlike those this model was trained on"
         found.append({"code": UNFAMILIAR_IMAGES, "detail": detail})
+        if row.promised is not None:
+            share = row.unfamiliar / row.succeeded
+            detail = (
+                f"the promise that at most {100 * row.promised:g} % of the defective parts pass does not hold for this "
+                f"batch: it was made for images like those of the training, and {share:.1%} are not"
+            )
+            found.append({"code": PROMISE_VOID, "detail": detail})
     if not row.guarded:
         detail = "this model does not know how its images look: an image of anything else gets a verdict too"
         found.append({"code": NO_GUARD, "detail": detail})

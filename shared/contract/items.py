@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
+from shared.contract.kinds import KIND
 from shared.contract.states import ItemStatus, Reason, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
@@ -42,6 +43,7 @@ class ItemPayload(TypedDict):
     sha256: str | None
     status: Annotated[str, OneOf(ItemStatus)]
     verdict: Annotated[str, OneOf(Verdict)] | None
+    kind: Annotated[str | None, KIND]
     reasons: Annotated[list[Annotated[str, OneOf(Reason)]], About("why a person should look")]
     score: Annotated[float | None, About("calibrated probability of a defect, 0 to 1")]
     raw_score: Annotated[float | None, About("the network's output before calibration, a logit")]
@@ -82,6 +84,7 @@ def item_payload(row: ItemRecord, judges: Mapping[int, JudgeRecord]) -> ItemPayl
         "sha256": row.sha256,
         "status": row.status,
         "verdict": row.verdict,
+        "kind": row.kind,
         "reasons": row.reasons.split(",") if row.reasons else [],
         "score": row.score,
         "raw_score": row.raw_score,

@@ -31,6 +31,7 @@ class Terms:
     point: OperatingPoint
     retention_s: float
     guarded: bool = False  # whether the model knows how its images look
+    promised: float | None = None  # the largest escape rate that the model promises with this operating point
     deadline_s: float | None = None
     on_error: str = "continue"
     webhook: dict[str, Any] | None = None

@@ -249,6 +249,7 @@ def _decided(terms: Terms, at: float) -> dict[str, Any]:
         "retention_s": terms.retention_s,
         "name": terms.name,
         "guarded": terms.guarded,
+        "promised": terms.promised,
         "part_rule": terms.part_rule,
         "expected_views": terms.expected_views,
         **terms.labels,

@@ -31,6 +31,7 @@ class Result:
     reasons: tuple[Reason, ...] = ()
     raw_score: float | None = None
     unfamiliarity: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ _RECORD_ITEM = (
         review_low=bindparam("with_low"),
         review_high=bindparam("with_high"),
         unfamiliarity=bindparam("new_unfamiliarity"),
+        kind=bindparam("new_kind"),
         judge_id=bindparam("by_judge"),
         model_sha256=bindparam("with_model"),
         queue_ms=bindparam("new_queue_ms"),
@@ -147,6 +149,7 @@ def _item_row(
         "with_low": held.review_low,
         "with_high": held.review_high,
         "new_unfamiliarity": result.unfamiliarity,
+        "new_kind": result.kind,
         "by_judge": judge_id,
         "with_model": model_sha256,
         "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),

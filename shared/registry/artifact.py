@@ -2,7 +2,8 @@
 
 Members: `model.onnx` (served on CPUs), `model.safetensors` (the same weights for torch), `card.json` (metrics and
 data, for people), and, where the artifact has them, `guard.npz` (how its images look, shared.vision.guard),
-`self_test.npz` (images with their logits, shared.vision.known_logits) and `training_curves.png`. `manifest.json` holds
+`self_test.npz` (images with their logits, shared.vision.known_logits), `kinds.npz` (the guess of a defect's kind,
+shared.vision.kinds) and `training_curves.png`. `manifest.json` holds
 the numbers that a worker needs and the sha256 of every other member. The file is written with fixed times and without
 compression, so that the same model gives the same bytes and the same sha256, which identifies a model version.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shared import json_text
+from shared.contract.kinds import MOST_KINDS, is_kind
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ArtifactError
 from shared.registry import strict
@@ -28,6 +30,7 @@ CARD = "card.json"
 CURVES = "training_curves.png"
 GUARD = "guard.npz"
 SELF_TEST = "self_test.npz"
+KINDS = "kinds.npz"
 MAX_SIDE = 4096
 MAX_FULL_SCALE = 2**32 - 1
 MAX_CALIBRATION = 1000.0  # trained scales lie near 1 and offsets near 0
@@ -66,6 +69,15 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """The operating point lets at most `max_escape_rate` of the defective parts pass, at this confidence, as long as
+    images look like those of the validation part."""
+
+    max_escape_rate: float
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Artifact:
     """An artifact whose manifest was read and checked; members are read and hash-checked on call."""
 
@@ -77,6 +89,8 @@ class Artifact:
     operating_point: OperatingPoint
     card: dict[str, Any]
     members: dict[str, str]
+    promise: Promise | None = None
+    kinds: tuple[str, ...] = ()
 
     def onnx(self) -> bytes:
         """The ONNX graph. Raises ArtifactError where the bytes are not those the manifest names."""
@@ -103,6 +117,10 @@ class Artifact:
         """Images and logits for shared.vision.known_logits.read_self_test, or None where the artifact carries none."""
         return self._member(SELF_TEST) if SELF_TEST in self.members else None
 
+    def kinds_layer(self) -> bytes | None:
+        """The layer for shared.vision.kinds.read_kinds, or None where the artifact knows no `kinds`."""
+        return self._member(KINDS) if self.kinds else None
+
     def _member(self, name: str) -> bytes:
         with strict.opened(self.path) as archive:
             return strict.checked(archive, name, self.members[name])
@@ -118,7 +136,7 @@ def read_artifact(path: Path) -> Artifact:
         manifest = strict.read_json(archive, MANIFEST, levels=json_text.MAX_LEVELS)
         if manifest.get("format") != FORMAT:
             raise ArtifactError(f"{MANIFEST}: format must be {FORMAT}")
-        strict.closed(manifest, MANIFEST, _MANIFEST_KEYS, ("guard", "self_test"))
+        strict.closed(manifest, MANIFEST, _MANIFEST_KEYS, ("guard", "self_test", "promise", "kinds"))
         members = _members(manifest, archive.namelist())
         for name, digest in members.items():
             strict.check_digest(archive, name, digest)
@@ -132,6 +150,8 @@ def read_artifact(path: Path) -> Artifact:
         operating_point=_operating_point(manifest["operating_point"]),
         card=card,
         members=members,
+        promise=_promise(manifest.get("promise")),
+        kinds=_kinds(manifest.get("kinds"), members),
     )
 
 
@@ -148,10 +168,12 @@ def write_artifact(
     curves_png: bytes | None = None,
     guard: bytes | None = None,
     self_test: bytes | None = None,
+    promise: Promise | None = None,
+    kinds: tuple[tuple[str, ...], bytes] | None = None,
 ) -> Artifact:
-    """Write the artifact whole or not at all, then read it back as any reader would."""
+    """Write the artifact whole or not at all, then read it back as any reader would. `kinds` are names and layer."""
     contents = {ONNX: onnx, WEIGHTS: weights, CARD: _json(card)}
-    optional = {CURVES: curves_png, GUARD: guard, SELF_TEST: self_test}
+    optional = {CURVES: curves_png, GUARD: guard, SELF_TEST: self_test, KINDS: kinds[1] if kinds else None}
     contents |= {member: data for member, data in optional.items() if data is not None}
     manifest = {
         "format": FORMAT,
@@ -161,6 +183,9 @@ def write_artifact(
         "operating_point": asdict(operating_point),
         "guard": {"member": GUARD} if guard is not None else None,
         "self_test": {"member": SELF_TEST} if self_test is not None else None,
+        # Older programs refuse keys that they do not know, so these are there only where they say something.
+        **({"promise": asdict(promise)} if promise is not None else {}),
+        **({"kinds": {"member": KINDS, "names": list(kinds[0])}} if kinds is not None else {}),
         "members": {member: hashlib.sha256(data).hexdigest() for member, data in contents.items()},
     }
     buffer = io.BytesIO()
@@ -185,7 +210,9 @@ def _file_sha256(path: Path) -> str:
 def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
     """The sha256 of each member, after a check that the zip file holds these members once, and no others."""
     where = f"{MANIFEST}: members"
-    members = strict.closed(manifest["members"], where, (ONNX, WEIGHTS, CARD), (CURVES, GUARD, SELF_TEST))
+    members = strict.closed(
+        manifest["members"], where, (ONNX, WEIGHTS, CARD), (CURVES, GUARD, SELF_TEST, KINDS)
+    )
     for name, digest in members.items():
         strict.text(digest, f"{where}.{name}")
     for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
@@ -200,6 +227,35 @@ def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
     if len(set(found)) < len(found):
         raise ArtifactError("the zip file holds a member twice")
     return members
+
+
+def _promise(value: Any) -> Promise | None:
+    if value is None:
+        return None
+    where = f"{MANIFEST}: promise"
+    stated = strict.closed(value, where, ("max_escape_rate", "confidence"))
+    return Promise(
+        max_escape_rate=strict.number(stated["max_escape_rate"], f"{where}.max_escape_rate", 0, 1),
+        confidence=strict.number(stated["confidence"], f"{where}.confidence", 0, 1),
+    )
+
+
+def _kinds(value: Any, members: dict[str, str]) -> tuple[str, ...]:
+    """The names of the kinds, in the order of the layer's columns; empty where the artifact knows none."""
+    where = f"{MANIFEST}: kinds"
+    if (value is None) != (KINDS not in members):
+        raise ArtifactError(f"{where} and the member {KINDS} need each other")
+    if value is None:
+        return ()
+    entry = strict.closed(value, where, ("member", "names"))
+    names = entry["names"]
+    if entry["member"] != KINDS:
+        raise ArtifactError(f"{where}.member must be {KINDS}")
+    if not isinstance(names, list) or not 2 <= len(names) <= MOST_KINDS or not all(map(is_kind, names)):
+        raise ArtifactError(f"{where}.names must be 2 to {MOST_KINDS} printable names")
+    if len(set(names)) < len(names):
+        raise ArtifactError(f"{where}.names holds a name twice")
+    return tuple(names)
 
 
 def _preprocessing(value: Any) -> Preprocessing:

@@ -73,6 +73,7 @@ def check(path: Path) -> None:
     from shared.registry.artifact import read_artifact
     from shared.vision.graph import Graph
     from shared.vision.guard import read_guard
+    from shared.vision.kinds import read_kinds
 
     artifact = read_artifact(path)
     carried = self_test(artifact)
@@ -85,6 +86,7 @@ def check(path: Path) -> None:
     guard = artifact.guard()
     if guard is not None:
         read_guard(guard, artifact.preprocessing).judge(images, features)
+    read_kinds(artifact, features.shape[1])
     if carried is not None:
         off = float((np.abs(logits - carried.logits) / (1 + np.abs(carried.logits))).max())
         if not off <= TOLERANCE:

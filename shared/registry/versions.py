@@ -35,6 +35,7 @@ _POINT = select(
     ModelVersion.review_high,
     ModelVersion.status,
     ModelVersion.guarded,
+    ModelVersion.promised,
 )
 _BY_ID = _POINT.where(
     ModelVersion.id == bindparam("wanted"), ModelVersion.tenant.in_((bindparam("of_tenant"), INSTALLATION))
@@ -59,6 +60,7 @@ class ModelPoint(NamedTuple):
     review_high: float
     status: str
     guarded: bool
+    promised: float | None
 
 
 class UnknownModel(GonogoError):
@@ -148,6 +150,7 @@ def _insert(connection: Connection, tenant: str, artifact: Artifact, status: Mod
             trials=0,
             trial_due_at=clock(),
             guarded=artifact.guarded,
+            promised=artifact.promise.max_escape_rate if artifact.promise else None,
         )
     )
     return identifier

@@ -3,6 +3,7 @@
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.contract.kinds import LONGEST_KIND
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.records import JsonObject
 
@@ -43,6 +44,7 @@ class Item(Base):
     review_high: Mapped[float | None]
     unfamiliarity: Mapped[float | None]
     judge_id: Mapped[int | None]  # no foreign key: a check of it would cost each verdict a look
+    kind: Mapped[str | None] = mapped_column(String(LONGEST_KIND))  # a guess
 
     __table_args__ = (
         Index(

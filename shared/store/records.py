@@ -54,6 +54,7 @@ class ModelRecord(NamedTuple):
     trials: int
     trial_due_at: float | None
     guarded: bool
+    promised: float | None
 
 
 class BatchRecord(NamedTuple):
@@ -116,6 +117,7 @@ class BatchRecord(NamedTuple):
     pace_done: int
     mark_at: float | None
     mark_done: int
+    promised: float | None
 
 
 class ChunkRecord(NamedTuple):
@@ -177,6 +179,7 @@ class ItemRecord(NamedTuple):
     review_high: float | None
     unfamiliarity: float | None
     judge_id: int | None
+    kind: str | None
 
 
 class JudgeRecord(NamedTuple):

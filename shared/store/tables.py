@@ -92,6 +92,7 @@ class ModelVersion(Base):
     trials: Mapped[int] = mapped_column(default=0)
     trial_due_at: Mapped[float | None]
     guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    promised: Mapped[float | None]  # the largest escape rate that its operating point promises
 
     __table_args__ = (UniqueConstraint("tenant", "sha256", name="uq_model_versions_owner"),)
 
@@ -178,6 +179,7 @@ class Batch(Base):
     pace_done: Mapped[int] = mapped_column(default=0, server_default="0")
     mark_at: Mapped[float | None]
     mark_done: Mapped[int] = mapped_column(default=0, server_default="0")
+    promised: Mapped[float | None]  # as of its model, unless it has an operating point of its own
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.

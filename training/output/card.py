@@ -78,6 +78,7 @@ def readable(card: dict[str, Any]) -> str:
         "",
         *finding_lines(card),
         *_guard_lines(card),
+        *_guess_lines(card),
         "## Limits",
         "",
         card["limits"],
@@ -128,6 +129,22 @@ def _guard_lines(card: dict[str, Any]) -> list[str]:
         "An image unlike those of the training part goes to review, whatever its score. The guard "
         f"flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
         f"and {_percent(guard['flagged_of_test'])} of the test part.",
+        "",
+    ]
+
+
+def _guess_lines(card: dict[str, Any]) -> list[str]:
+    kinds = card.get("kinds")
+    if kinds is None:
+        return []
+    return [
+        "## Kinds of defects",
+        "",
+        "Defects and images in review bear a guess of their kind, which never moves a verdict: "
+        f"{', '.join(kinds['names'])}. It is right for {_percent(kinds['right_of_validation'])} of the defects of "
+        f"these kinds in the validation part, where the most frequent kind alone would be right for "
+        f"{_percent(kinds['most_frequent_of_validation'])}, and for {_percent(kinds['right_of_test'])} of the "
+        f"{kinds['defects_of_test']} of the test part.",
         "",
     ]
 

@@ -1,8 +1,12 @@
 """Figures of a cross-fitted training: each image was judged by a model that had not seen its part."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.records import Record
+from training.fit.kinds import Known
 from training.fit.part import Part
 from training.proof.calibrate import at_prevalence, fit_calibration, scores
 from training.trained import Trained
@@ -28,3 +32,18 @@ def guard_parts(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.uint8],
     first = trained.fold_of == 0
     images = trained.train.images
     return images[~first], images[first], images[first]
+
+
+def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
+    """The records and images from which the kinds of defects are learned and judged, as `guard_parts`."""
+    images = guard_parts(trained)
+    split = trained.split
+    records: tuple[Sequence[Record], ...] = (split.train, split.validation, split.test)
+    if trained.fold_of is not None:
+        first = (trained.fold_of == 0).tolist()
+        own, rest = (
+            [record for record, inside in zip(split.train, first, strict=True) if inside is wanted]
+            for wanted in (True, False)
+        )
+        records = (rest, own, own)
+    return (records[0], images[0]), (records[1], images[1]), (records[2], images[2])

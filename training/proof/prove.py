@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
 from shared.contract.operating_point import OperatingPoint
-from shared.registry.artifact import Artifact, Calibration, write_artifact
+from shared.registry.artifact import Artifact, Calibration, Promise, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
+from training.fit.kinds import Kinded, kinds_for
 from training.fit.train import Say
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.output.facts import facts, known, limits_of
-from training.proof.crossed import guard_parts
+from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
 from training.proof.findings import findings
 from training.proof.kinds import by_kind
@@ -44,13 +45,16 @@ def prove(trained: Trained, say: Say) -> Artifact:
     before = report(found.plain, test.labels, test.groups, point)
     _draw(trained, found.plain, p, point)
     say("fitting the guard")
+    slow = trained.shape.kind in ("features", "mean", "patches")
     guarded = guard_for(
         graph,
         unproven,
         *guard_parts(trained),
         seed=options.seed,
-        slow=trained.shape.kind in ("features", "mean", "patches"),
+        slow=slow,
     )
+
+    kinded = kinds_for(graph, *known_parts(trained), slow=slow)
 
     card = facts(trained) | {
         "calibration": asdict(calibration),
@@ -60,6 +64,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
+        "kinds": kinded.card if kinded else None,
         "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
     }
     card |= findings(trained, graph, calibration, point, (found.validation, p), card)
@@ -70,7 +75,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
     }
     curves = (options.output / "training_curves.png").read_bytes()
-    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded)
+    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded, kinded)
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
     say(
@@ -112,8 +117,10 @@ def _artifact(
     card: dict[str, Any],
     curves: bytes | None = None,
     guarded: Guarded | None = None,
+    kinded: Kinded | None = None,
 ) -> Artifact:
     options = trained.options
+    rate, confidence = options.costs.max_escape_rate, options.costs.confidence
     return write_artifact(
         options.output / f"{options.name}.gonogo",
         name=options.name,
@@ -126,6 +133,8 @@ def _artifact(
         curves_png=curves,
         guard=guarded.guard if guarded else None,
         self_test=guarded.self_test if guarded else None,
+        promise=None if rate is None else Promise(rate, confidence),
+        kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
 
 

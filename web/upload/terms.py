@@ -33,9 +33,9 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings, longest_s:
     give does not fit the model's other part.
     """
     asked, retention = options.get("operating_point") or {}, options.get("retention")
-    point = OperatingPoint(model.threshold, model.review_low, model.review_high)
+    own = OperatingPoint(model.threshold, model.review_low, model.review_high)
     try:
-        point = point.changed(asked.get("threshold"), asked.get("review_band"))
+        point = own.changed(asked.get("threshold"), asked.get("review_band"))
     except InvalidOperatingPoint as error:
         error.pointer = "/options/operating_point"
         raise
@@ -53,4 +53,5 @@ def terms_of(options: Options, model: ModelPoint, settings: Settings, longest_s:
         expected_views=options.get("expected_views"),
         labels={label: cast("str | None", options.get(label)) for label in LABELS},
         guarded=model.guarded,
+        promised=model.promised if point == own else None,
     )

@@ -3,6 +3,7 @@
 import math
 
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
+from shared.contract.states import Verdict
 from shared.errors import ItemError
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Result
@@ -25,15 +26,17 @@ def decide_item(
         return Result(
             image.seq, error_code="inference_failed", error_detail=str(error), decode_ms=image.decode_ms
         )
+    verdict = decide(score, point, prediction.unlike)
     return Result(
         image.seq,
-        verdict=decide(score, point, prediction.unlike).value,
+        verdict=verdict.value,
         score=score,
         decode_ms=image.decode_ms,
         infer_ms=infer_ms,
         reasons=reasons_for(score, point, prediction.unlike),
         raw_score=_finite(prediction.logit),
         unfamiliarity=_finite(prediction.unfamiliarity),
+        kind=None if prediction.unlike or verdict is Verdict.NO_DEFECT else prediction.kind,
     )
 
 

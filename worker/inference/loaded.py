@@ -19,6 +19,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import ModelVersion
 from shared.vision.guard import Guard, read_guard
+from shared.vision.kinds import Kinds, read_kinds
 from worker.inference.engines.load import Engine, load_engine
 
 _KEPT = 3
@@ -27,11 +28,13 @@ log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
-    """A logit, and by the guard, if the model has one: why the image is unlike those of the model, and how far."""
+    """A logit, and by the guard, if the model has one: why the image is unlike those of the model, and how far. `kind`
+    is the kind of defect that it would most likely be, where the model knows kinds."""
 
     logit: float
     unlike: tuple[Reason, ...] = ()
     unfamiliarity: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class LoadedModel:
     guard: Guard | None = None
     judge_id: int | None = None
     micro_batch: int = 32
+    kinds: Kinds | None = None
 
     @property
     def together(self) -> int:
@@ -53,12 +57,14 @@ class LoadedModel:
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """Predictions for images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
         pieces = [images[at : at + self.micro_batch] for at in range(0, len(images), self.micro_batch)]
-        if self.guard is None:
+        if self.guard is None and self.kinds is None:
             return [Prediction(float(logit)) for piece in pieces for logit in self.engine.predict(piece)]
         seen = [self.engine.predict_with_features(piece) for piece in pieces]
         logits, features = (np.concatenate(parts) for parts in zip(*seen, strict=True))
-        unlike, far = self.guard.measure(images, features)
-        return list(map(Prediction, map(float, logits), unlike, far))
+        count = len(images)
+        unlike, far = self.guard.measure(images, features) if self.guard else ([()] * count, [None] * count)
+        kinds = self.kinds.likely(features) if self.kinds else [None] * count
+        return list(map(Prediction, map(float, logits), unlike, far, kinds))
 
 
 class LoadedModels:
@@ -109,7 +115,7 @@ class LoadedModels:
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
         )  # fmt: skip
-        guard = _guard_of(artifact, engine)
+        guard, kinds = _guard_of(artifact, engine), _kinds_of(artifact, engine)
         with self._database.write() as connection:
             judge_id = judges.register(
                 connection,
@@ -119,7 +125,19 @@ class LoadedModels:
                 model_sha256=artifact.sha256,
                 preprocessing_sha256=artifact.preprocessing.sha256,
             )
-        return LoadedModel(artifact, engine, guard, judge_id, self._settings.micro_batch)
+        return LoadedModel(artifact, engine, guard, judge_id, self._settings.micro_batch, kinds)
+
+
+def _kinds_of(artifact: Artifact, engine: Engine) -> Kinds | None:
+    """The kinds that the artifact knows. Raises ArtifactError where they do not fit the engine's features."""
+    return read_kinds(artifact, _width(artifact, engine)) if artifact.kinds else None
+
+
+def _width(artifact: Artifact, engine: Engine) -> int:
+    """How many numbers the engine's feature of an image has."""
+    spec = artifact.preprocessing
+    image = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
+    return int(engine.predict_with_features(image)[1].shape[1])
 
 
 def _guard_of(artifact: Artifact, engine: Engine) -> Guard | None:
@@ -128,9 +146,7 @@ def _guard_of(artifact: Artifact, engine: Engine) -> Guard | None:
     if data is None:
         return None
     guard = read_guard(data, artifact.preprocessing)
-    spec = artifact.preprocessing
-    image = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
-    width = engine.predict_with_features(image)[1].shape[1]
+    width = _width(artifact, engine)
     if width != len(guard.feature_mean):
         raise ArtifactError(
             f"{artifact.name}: the guard is for {len(guard.feature_mean)} features, not {width}"

@@ -31,7 +31,7 @@ def batch_row(**changed: Any) -> Any:
         "metadata": {"line": "A3"}, "created_at": 1.0, "started_at": now() - 10, "finished_at": None,
         "deadline_at": None, "retain_until": None, "name": "line A3", "blocked": None,
         "skipped": 0, "warnings": [],
-        "guarded": True, "unfamiliar": 0,
+        "guarded": True, "unfamiliar": 0, "promised": None,
         "parts": 200, "defect_parts": 20, "no_defect_parts": 171, "review_parts": 9,
         "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
         "pace_at": now() - 10, "pace_done": 0,
@@ -46,7 +46,7 @@ def item_row(**changed: Any) -> Any:
         "attempts": 1, "queue_ms": 1.0, "decode_ms": 2.0, "infer_ms": 3.0, "metadata": None, "error_code": None,
         "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
         "part_id": None, "view": None, "frame": None,
-        "raw_score": 2.2, "review_low": 0.4, "review_high": 0.6, "unfamiliarity": 0.7, "judge_id": 7,
+        "raw_score": 2.2, "review_low": 0.4, "review_high": 0.6, "unfamiliarity": 0.7, "judge_id": 7, "kind": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
@@ -231,3 +231,23 @@ def test_an_item_without_a_verdict_has_empty_cells() -> None:
     nothing = ("verdict", "score", "threshold", "model_sha256", "sha256", "finished_at")
     read = cells(item_row(**dict.fromkeys(nothing)))
     assert [read[name] for name in nothing] == [""] * len(nothing)
+
+
+def codes(**row: Any) -> list[str]:
+    return [warning["code"] for warning in batch_payload(batch_row(**row))["warnings"]]
+
+
+def test_drift_voids_the_promise_of_the_model_and_the_batch_says_so() -> None:
+    assert codes(unfamiliar=18) == []
+    assert codes(unfamiliar=18, promised=0.01) == []
+    assert codes(unfamiliar=19) == ["unfamiliar_images"]
+    assert codes(unfamiliar=19, promised=0.01) == ["unfamiliar_images", "promise_void"]
+    detail = batch_payload(batch_row(unfamiliar=19, promised=0.01))["warnings"][1]["detail"]
+    assert "at most 1 % of the defective parts" in detail and "5.3% are not" in detail
+
+
+def test_a_guessed_kind_is_in_the_item_and_in_its_line_of_csv() -> None:
+    row = item_row(kind='dent, "deep"')
+    assert item_payload(row, JUDGES)["kind"] == 'dent, "deep"'
+    line = next(csv.DictReader(io.StringIO(",".join(CSV_COLUMNS) + "\r\n" + csv_line(row, JUDGES))))
+    assert line["kind"] == 'dent, "deep"'

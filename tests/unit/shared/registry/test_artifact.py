@@ -17,6 +17,7 @@ from shared.registry.artifact import (
     Artifact,
     Calibration,
     Preprocessing,
+    Promise,
     read_artifact,
     write_artifact,
 )
@@ -45,6 +46,30 @@ def rewritten(source: Path, target: Path, member: str, data: bytes | None) -> Pa
             if content is not None:
                 new.writestr(name, content)
     return target
+
+
+def test_a_promise_and_kinds_are_read_back_and_older_programs_read_artifacts_without(tmp_path: Path) -> None:
+    plain = write(tmp_path / "plain.gonogo")
+    assert (plain.promise, plain.kinds, plain.kinds_layer()) == (None, (), None)
+    with zipfile.ZipFile(plain.path) as archive:
+        assert not {"promise", "kinds"} & json.loads(archive.read(MANIFEST)).keys()
+    read = write(tmp_path / "more.gonogo", promise=Promise(0.01, 0.95), kinds=(("hole", "crack"), b"layer"))
+    assert (read.promise, read.kinds) == (Promise(0.01, 0.95), ("hole", "crack"))
+    assert read.kinds_layer() == b"layer"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("hole",), ("hole", "hole"), ("hole", " crack"), ("hole", ""), ("hole", "a\nb"), ("hole", "x" * 65)],
+)
+def test_kinds_that_could_not_be_shown_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ArtifactError, match="names"):
+        write(tmp_path / "a.gonogo", kinds=(names, b"layer"))
+
+
+def test_a_promise_of_more_than_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="max_escape_rate"):
+        write(tmp_path / "a.gonogo", promise=Promise(1.5, 0.95))
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:

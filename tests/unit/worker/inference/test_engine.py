@@ -115,7 +115,8 @@ def test_bytes_that_are_no_model_are_an_artifact_error(member: str, tmp_path: Pa
     odd = write_artifact(
         tmp_path / "odd.gonogo",
         name="odd",
-        **members,
+        onnx=members["onnx"],
+        weights=members["weights"],
         preprocessing=good.preprocessing,
         calibration=good.calibration,
         operating_point=good.operating_point,
