@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from sqlalchemy import select, update
 
 from shared.cli.doctor.webhooks import given_up
+from shared.contract.webhook_endpoints import DISABLE_AFTER_S
 from shared.store.tables import Attempt, Delivery, WebhookEndpoint
 from tests.harness.application import Application
 from tests.harness.endpoints import TOP, make, pass_time, seen, send_due
@@ -174,3 +175,38 @@ def test_tries_and_changes_at_once_never_wait_for_each_other_and_disable_once(
     assert len(app.get(f"/v1/audit?action=webhook.disable&object_id={made['id']}")["data"]) == 1
     assert send_due(app) == ["delivered"], "one event, for the other endpoint"
     other_receiver.close()
+
+
+def test_an_endpoint_that_takes_nothing_over_the_whole_schedule_is_disabled_after_three_days(
+    app: Application, receiver: Receiver
+) -> None:
+    made = make(app, receiver.url)
+    this, receiver.replies = f"{TOP}/{made['id']}", [status(503)]
+    began = time.time() + 1
+    times = [began]  # the last one is now
+
+    def ping_until_it_ends() -> str:
+        ping = app.call("POST", f"{this}/test").get_json()["id"]
+        while (
+            outcome := deliver(app.database, app.service.settings, ping, at=lambda _: times[-1])
+        ) == "retry":
+            if not app.get(this)["enabled"]:
+                return "held"
+            with app.database.read() as connection:
+                times.append(
+                    connection.execute(select(Delivery.due_at).where(Delivery.id == ping)).scalar_one()
+                )
+        return outcome
+
+    first = ping_until_it_ends()
+    shown = app.get(this)
+    # The jitter of the waits decides on which side of three days the tenth try lies.
+    if shown["enabled"]:
+        assert (first, shown["failures"]) == ("exhausted", 10)
+        assert times[-1] - began < DISABLE_AFTER_S
+        times.append(began + DISABLE_AFTER_S)
+        assert ping_until_it_ends() == "held"
+        shown = app.get(this)
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "failing")
+    assert shown["failures"] in (10, 11)
+    assert times[-1] - began >= DISABLE_AFTER_S
