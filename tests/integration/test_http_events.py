@@ -124,6 +124,15 @@ def test_a_prediction_tells_its_end(app: Application, images: dict[str, bytes]) 
     assert kinds(list(follow(app, batch_id))) == ["completed", "end"]
 
 
+def test_an_ended_batch_without_events_tells_its_end(app: Application, images: dict[str, bytes]) -> None:
+    batch_id = submit(app, images)
+    app.work()
+    with app.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM batch_events")
+    app.service.waiting.wake(batch_id)
+    assert kinds(list(follow(app, batch_id))) == ["end"]
+
+
 @pytest.mark.parametrize("last", ["99999", "0"])
 def test_an_id_that_the_batch_never_had_begins_the_stream_again(
     app: Application, images: dict[str, bytes], last: str

@@ -44,7 +44,7 @@ def follow_batch(batch_id: str) -> Response:
     if last > row.version:
         last = 0  # an event of another database: this one was restored from a backup
     reading = here.feeds.look(batch_id)
-    if reading is not None and reading.has_ended and last == reading.last_event:
+    if reading is not None and reading.has_ended and last and last == reading.last_event:
         # By this answer a browser learns not to connect again.
         return Response(status=204)
 
