@@ -7,7 +7,8 @@ get what it found. A call may be lost, so that a reading also gets old by itself
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -56,6 +57,23 @@ class Feeds:
         self._database, self.wakes = database, wakes
         self._readings: OrderedDict[str, Reading] = OrderedDict()
         self._lock = threading.Lock()
+        self._streams = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a stream while it is open."""
+        with self._lock:
+            self._streams += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams -= 1
+
+    def spread_s(self, least_s: float, a_second: int) -> float:
+        """Seconds between two looks of a stream: `least_s`, or more where all the open streams together would look more
+        than `a_second` times a second."""
+        return max(least_s, self._streams / a_second)
 
     def look(self, batch_id: str) -> Reading | None:
         """The batch as it stands, at most some seconds ago; None where it has been deleted."""

@@ -17,6 +17,8 @@ RETRY_MS = 1000
 HEARTBEAT_S = 15.0
 PROGRESS_EVERY_S = 1.0
 _LOOK_EVERY_S = 0.2  # a burst of wake-up calls is one look
+# Of all streams of the process together: a thousand that look at a time would hold up the requests of others.
+_LOOKS_A_SECOND, _PROGRESS_A_SECOND = 1000, 500
 _END = f"event: {STREAM_END}\ndata: {{}}\n\n".encode()
 
 
@@ -33,6 +35,17 @@ def stream(
     stream without the event `end` was cut, and its client resumes it.
     """
     yield f"retry: {RETRY_MS}\n\n".encode()
+    with feeds.counted():
+        yield from _told(feeds, batch_id, last, show, may_go_on)
+
+
+def _told(
+    feeds: Feeds,
+    batch_id: str,
+    last: int,
+    show: Callable[[Reading, BatchRecord, float], str],
+    may_go_on: Callable[[], bool],
+) -> Iterator[bytes | Parked]:
     sent_at = progress_at = time.monotonic()
     asked_at = sent_at
     while (reading := feeds.look(batch_id)) is not None:
@@ -45,7 +58,8 @@ def stream(
             yield _END
             return
         now = time.monotonic()
-        if _is_progress(reading, last) and now - progress_at >= PROGRESS_EVERY_S:
+        every_s = feeds.spread_s(PROGRESS_EVERY_S, _PROGRESS_A_SECOND)
+        if _is_progress(reading, last) and now - progress_at >= every_s:
             last, progress_at, sent_at = reading.batch.version, now, now
             yield _message(last, PROGRESS, show(reading, reading.batch, time.time()))
         elif now - sent_at >= HEARTBEAT_S:
@@ -59,8 +73,8 @@ def stream(
             return
         until = sent_at + HEARTBEAT_S
         if _is_progress(reading, last):
-            until = min(until, progress_at + PROGRESS_EVERY_S)
-        yield Parked(batch_id, until, not_before=now + _LOOK_EVERY_S)
+            until = min(until, progress_at + every_s)
+        yield Parked(batch_id, until, not_before=now + feeds.spread_s(_LOOK_EVERY_S, _LOOKS_A_SECOND))
 
 
 def _is_progress(reading: Reading, last: int) -> bool:

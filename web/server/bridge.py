@@ -79,8 +79,8 @@ class Bridge:
         self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
         # Of their own, so that exports do not hold events up.
         self._event_threads = ThreadPoolExecutor(EVENTS_AT_ONCE, "events")
-        self._event_streams = 0
-        self._queued = 0
+        self._event_turns = asyncio.Semaphore(EVENTS_AT_ONCE)
+        self._event_streams = self._queued = 0
         self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
         self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING)
@@ -263,8 +263,11 @@ class Bridge:
     ) -> None:
         loop, blocks, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
         while True:
-            transfer.working()
-            if (block := await loop.run_in_executor(pool, next, blocks, None)) is None:
+            # A change wakes all the streams of its batch. They take turns, so that the loop serves others in between.
+            async with self._event_turns if pool is self._event_threads else contextlib.nullcontext():
+                transfer.working()
+                block = await loop.run_in_executor(pool, next, blocks, None)
+            if block is None:
                 break
             transfer.moved()
             if isinstance(block, Parked):
