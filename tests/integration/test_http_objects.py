@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.inputs import SOURCES
 from tests.harness.application import Application
 from tests.harness.fetching import (
     MOST_BYTES,
@@ -37,7 +38,7 @@ def app(
     s3: Buckets,
 ) -> Iterator[Application]:
     folder = tmp_path_factory.mktemp("installation")
-    opened = "default=parts/line-a, *=shared, other=secret, default=none-such"
+    opened = "default=parts/line-a, default=parts/line-a3, *=shared, other=secret, default=none-such"
     with (
         pytest.MonkeyPatch.context() as environment,
         fetching_application(
@@ -65,6 +66,15 @@ def test_objects_become_items_like_any_other_image(app: Application, s3: Buckets
     assert [item["filename"] for item in app.results(batch["id"])] == ["Teil 1.jpg", "größe.jpg"]
     asked = app.finished({"same.jpg": image})
     assert app.results(asked["id"])[0]["sha256"] == app.results(batch["id"])[0]["sha256"]
+
+
+@pytest.mark.parametrize("member", SOURCES)
+def test_the_examples_of_the_document_are_accepted(app: Application, member: str) -> None:
+    described = app.get("/openapi.json")["components"]["schemas"]["Input"]["properties"][member]
+    batch = submit(app, [{member: described["examples"][0]}])
+    # Before anything is fetched: no request leaves this machine.
+    assert app.call("POST", f"/v1/batches/{batch['id']}/cancel").get_json()["counts"]["cancelled"] == 1
+    assert fetch_due(app) == []
 
 
 @pytest.mark.parametrize(
