@@ -125,7 +125,7 @@ def test_a_walk_through_items_shows_each_once_while_the_batch_runs(app: Applicat
 def test_a_walk_through_batches_shows_each_once_while_they_end_and_are_retried(
     app: Application, wanted: str
 ) -> None:
-    key, work = app.make_key(f"walker {wanted}", "submit", "read"), Work(app, seed=len(wanted))
+    key, work = app.make_key(f"walker {len(wanted)}", "submit", "read"), Work(app, seed=len(wanted))
     made = [app.submit({"a.jpg": b"x"}, {"name": f"x {number}"}, key=key)["id"] for number in range(24)]
     for _ in range(10):
         work.claim()
