@@ -196,13 +196,18 @@ def test_a_block_is_small_at_first_and_whatever_its_items_hold(app: Application)
     """64 streams may be unread at once, and each has a block in memory."""
     with app.database.read() as connection:
         model_id = str(connection.scalar(select(ModelVersion.id).limit(1)))
-    sizes = []
+    sizes, groups = [], []
     for note in (None, {"text": "x" * 4000}):
         batch_id = finished_batch(app.database, model_id, 6000)
         with app.database.write() as connection:
             connection.execute(update(Item).where(Item.batch_id == batch_id).values(metadata_=note))
         row, query = batches.find(app.service, "default", batch_id), cast(ResultsQuery, {})
         sizes.append([len(rows) for rows, _ in results.blocks(app.database, row, query, results.ALL)])
+        written = b"".join(
+            parquet.parquet(results.blocks(app.database, row, query, results.COLUMNS), row, incomplete=False)
+        )
+        groups.append(pq.ParquetFile(io.BytesIO(written)).num_row_groups)
+    assert groups[0] == 1 and groups[1] >= 24_000_000 // (2 * parquet.GROUP_BYTES), groups
     light, heavy = sizes
     assert light[:6] == [100, 200, 400, 800, 1600, 2000]
     assert sum(light) == sum(heavy) == 6000

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
-GROUP_ROWS = 20_000
+GROUP_ROWS, GROUP_BYTES = (
+    20_000,
+    2**23,
+)  # a row group is in memory until it is written: its items may be large
 
 
 def installed() -> bool:
@@ -56,7 +59,7 @@ class _Sink:
 
 
 def parquet(found: Iterator[Block], batch: BatchRecord, *, incomplete: bool) -> Iterator[bytes]:
-    """The bytes of the file, with a row group for each 20,000 items.
+    """The bytes of the file, with a row group for each 20,000 items, or for 8 MB of them.
 
     The metadata of the file says which batch it shows, and whether that batch still ran. Where `found` raises, no
     footer is sent.
@@ -69,13 +72,13 @@ def parquet(found: Iterator[Block], batch: BatchRecord, *, incomplete: bool) -> 
     sink = _Sink()
     writer = ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema)
     waiting: list[Any] = []
-    held = 0
+    held = size = 0
     for rows, judges in found:
         waiting.append(_table(rows, judges, schema))
-        held += len(rows)
-        if held >= GROUP_ROWS:
+        held, size = held + len(rows), size + waiting[-1].nbytes
+        if held >= GROUP_ROWS or size >= GROUP_BYTES:
             writer.write_table(pyarrow.concat_tables(waiting), row_group_size=held)
-            waiting, held = [], 0
+            waiting, held, size = [], 0, 0
             yield sink.taken()
     if held:
         writer.write_table(pyarrow.concat_tables(waiting), row_group_size=held)
