@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 
 from shared.access import audit
 from shared.access.audit import Actor
@@ -14,7 +14,7 @@ from shared.contract.states import BatchStatus
 from shared.lifecycle import closing, drafts
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord
-from shared.store.tables import Batch
+from shared.store.tables import Batch, BatchEvent
 from web.http.cursors import SETTLED_S, Cursors
 from web.http.problems import HttpProblem, not_found
 from web.resources.metadata import noted
@@ -90,10 +90,17 @@ def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> Lis
 
 
 def _was_open(as_of: float) -> ColumnElement[bool]:
-    """Whether the batch had not ended at that time; a retry that began later makes it no open one."""
+    """Whether the batch had not ended at that time. For a batch that was retried since, its events tell."""
+    ended_then = (
+        select(BatchEvent.finished_at)
+        .where(BatchEvent.batch_id == Batch.id, func.coalesce(BatchEvent.finished_at, BatchEvent.at) <= as_of)
+        .order_by(BatchEvent.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     return and_(
         or_(Batch.finished_at.is_(None), Batch.finished_at > as_of),
-        or_(Batch.retried_at.is_(None), Batch.retried_at <= as_of),
+        or_(Batch.retried_at.is_(None), Batch.retried_at <= as_of, ended_then.is_(None)),
     )
 
 
