@@ -56,6 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     lines = [f"{count} tests marked {mark}: {HOW[mark]}" for mark, count in sorted(left_out.items())]
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         lines.append("the tests in a browser: install chromium and chromium-driver (apt-get install)")
+    if not (shutil.which("node") and shutil.which("curl")):
+        lines.append("the recipes in Node and curl: install nodejs and curl (apt-get install)")
     if not os.path.exists("/dev/nvidia0"):
         lines.append("the tests on a GPU: they need an NVIDIA GPU")
     if lines:
