@@ -189,8 +189,12 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
+_FLAWS = 200  # at which the heatmaps point; a minute and a half
+
+
 def _quality(options: argparse.Namespace) -> int:
     from training.proof.guard_table import write_guard_tables
+    from training.proof.pointing import play, rendered_parts
     from training.proof.quality import quality, test_parts
 
     if options.fix_test_parts is not None:
@@ -202,8 +206,6 @@ def _quality(options: argparse.Namespace) -> int:
         write_recipe_table(options.data, options.runs, options.page, only=options.only, say=print)
         return 0
     if options.heatmaps:
-        from training.proof.pointing import play, rendered_parts
-
         play(rendered_parts(), options.heatmaps)
         return 0
     if options.guard:
@@ -218,6 +220,7 @@ def _quality(options: argparse.Namespace) -> int:
         only=options.only,
         threads=options.threads,
     )
+    play(rendered_parts(), _FLAWS)
     return 0
 
 
