@@ -33,6 +33,7 @@ _MODULES = {  # command → its module in commands/
     "up": "up",
     "demo": "demo",
     "submit": "submit",
+    "predict": "predict",
     "status": "batches",
     "watch": "batches",
     "watch-folder": "watch_folder",

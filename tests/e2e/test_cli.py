@@ -151,6 +151,14 @@ def test_a_broken_image_makes_the_exit_status_4_and_fails_alone(
     assert len(items) == 7
 
 
+def test_one_image_gets_its_verdict_at_once(run: Run, folder: Path) -> None:
+    image = str(folder / "deeper/part-00000.jpg")
+    answer = json.loads(run("predict", image, "--json").stdout)
+    assert answer["filename"] == "part-00000.jpg"
+    assert run("predict", image).stdout.split()[:2] == ["part-00000.jpg", answer["prediction"]]
+    assert "unknown_model" in run("predict", image, "--model", "no such model").stderr
+
+
 def test_a_batch_can_be_read_in_every_way(run: Run, up: Up) -> None:
     with up.client() as client:
         batch_id = client.wait(client.submit(jpegs(3, seed=9), {"metadata": {"a": 1}})["id"])["id"]
@@ -238,7 +246,7 @@ def _multiply(database: sqlite3.Connection, batch_id: str, count: int) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        ("--output", "x.parquet"),
+        ("--output", "x.xlsx"),
         ("--output", "x.parquet", "--format", "csv"),
         ("--output", "x.csv", "--json"),
         ("--output", "x"),
@@ -302,7 +310,7 @@ def test_an_operator_makes_the_first_key_of_another_tenant(run: Run, up: Up) -> 
         (("status", "--url", "http://127.0.0.1:1"), 3, "connection refused"),
         (("status", "--url", "ftp://x"), 3, "not the address of a service"),
         (("submit", "no/such/file.jpg"), 2, "No such file"),
-        (("submit", "README.md", "--output", "x.txt"), 2, "must end in .csv or .ndjson"),
+        (("submit", "README.md", "--output", "x.txt"), 2, "must end in .csv, .ndjson or .parquet"),
         (("submit", "README.md", "--output", "no/such/x.csv"), 2, "there is no folder no/such"),
         (("results", "bat_0", "--output", "no/such/x.csv"), 2, "there is no folder no/such"),
         (("results", "bat_0", "--format", "csv", "--output", "docs"), 2, "docs is a folder"),

@@ -65,7 +65,7 @@ def format_of(output: Path, asked: str | None = None) -> str:
     suffix = output.suffix.lower()
     by_suffix = suffix[1:] if suffix[1:] in FORMATS else None
     if suffix in _OTHER_FORMATS or not (by_suffix or asked):
-        raise service.Usage(f"--output must end in .csv or .ndjson or .parquet, not {output.name!r}")
+        raise service.Usage(f"--output must end in .csv, .ndjson or .parquet, not {output.name!r}")
     if by_suffix and asked and by_suffix != asked:
         raise service.Usage(f"--output {output.name!r} is to hold {by_suffix}, but {asked} is asked for")
     return by_suffix or asked or ""
