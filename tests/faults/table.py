@@ -39,7 +39,7 @@ ROWS = {
     36: "the wall clock of a process jumps by 400 days for some seconds, and back",
     37: "two installations and a foreign Celery application on one Redis database",
     38: "two containers with one host name",
-    39: "2,000 connections of each kind: half headers, half bodies, silent uploads, waiting polls, unread results",
+    39: "2,000 connections of each kind: half headers and bodies, silent uploads, polls, event streams, unread results",
     40: "memory bombs: tar headers, zip directories, JSON, an artifact of zeros, a tiled TIFF, a scan bomb",
     41: "a model that cannot be loaded, crashes, hangs, or answers other logits than its self-test",
     42: "nginx in front: weak tags, default Host, https, a prefix, a limit of 1 MB",

@@ -19,6 +19,7 @@ FACTS = "gonogo.facts"
 BRIDGED = "gonogo.bridged"  # the server of this request waits by itself
 SLOW_CHECK_S = 3.0
 _KEYS_REMEMBERED = 10_000
+_WOKEN_AT_ONCE, _BETWEEN_S = 50, 0.005
 
 
 class Parked(Exception):
@@ -53,8 +54,12 @@ class Wakes:
             if len(self._told) > _KEYS_REMEMBERED:
                 self._told.popitem(last=False)
             woken = list(self._waiting.get(key, ()))
-        for wake in woken:
+        for number, wake in enumerate(woken, 1):
             wake()
+            if number % _WOKEN_AT_ONCE == 0:
+                time.sleep(
+                    _BETWEEN_S
+                )  # the event loop would else run all of them before it serves anybody else
 
     def add(self, key: str, since: int, wake: Callable[[], None]) -> None:
         """Call `wake` when the key is told; at once where that has happened after sequence `since`, or at the drain."""
