@@ -1,8 +1,11 @@
 """Rate limits: of each key over all web processes, and of wrong keys from one address; without the broker as well."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +131,32 @@ def test_a_check_costs_a_request_far_less_than_a_tenth_of_a_millisecond(app: App
     each_us = 1e6 * (time.process_time() - started) / number
     print(f"{each_us:.1f} µs a check")
     assert each_us < 50
+
+
+def test_requests_that_come_at_once_leave_the_window_to_other_processes(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 64 threads that found no block in hand took one: 2,000 requests used up a window of 120,000."""
+    settings = replace(app.service.settings, rate_limit_requests=10_000)
+    limits, other = RateLimits(settings), RateLimits(settings)
+    started, hit = threading.Barrier(32), limits._hit
+
+    def slow_hit(*asked: Any) -> Any:
+        time.sleep(0.2)  # so that the threads meet there, as they do on a busy machine
+        return hit(*asked)
+
+    monkeypatch.setattr(limits, "_hit", slow_hit)
+
+    def ask(_: int) -> bool:
+        started.wait(30)
+        standing = limits.request_of("key_at_once")
+        return standing is not None and standing.allowed
+
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(ask, range(32)))
+    standing = other.request_of("key_at_once")
+    assert standing is not None
+    assert standing.remaining > 9000
 
 
 def test_no_limit_shows_no_header(tmp_path: Path, artifact: Path, broker_url: str) -> None:

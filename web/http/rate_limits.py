@@ -66,7 +66,7 @@ class RateLimits:
         )
         self._alone = FixedWindowRateLimiter(MemoryStorage())
         self._alone_until = -math.inf
-        self._lock = threading.Lock()
+        self._lock, self._taking = threading.Lock(), threading.Lock()
         self._held: dict[tuple[str, str], _Block] = {}
 
     def request_of(self, key_id: str) -> Standing | None:
@@ -80,16 +80,31 @@ class RateLimits:
     def _count(self, item: RateLimitItem | None, name: str) -> Standing | None:
         if item is None:
             return None
-        place, now = (item.namespace, name), time.monotonic()
+        place = (item.namespace, name)
         with self._lock:
-            block = self._held.get(place)
-            if block is not None and block.left > 0 and now < block.until:
-                block.left -= 1
-                return Standing(True, block.beyond + block.left, math.ceil(block.until - now))
+            if (standing := self._pass_held(place)) is not None:
+                return standing
         return self._take(item, place)
+
+    def _pass_held(self, place: tuple[str, str]) -> Standing | None:
+        """Pass a request of the block in hand; None if that is used up. Holds the lock."""
+        block, now = self._held.get(place), time.monotonic()
+        if block is None or block.left <= 0 or now >= block.until:
+            return None
+        block.left -= 1
+        return Standing(True, block.beyond + block.left, math.ceil(block.until - now))
 
     def _take(self, item: RateLimitItem, place: tuple[str, str]) -> Standing:
         """Take a block of the window, as large as is left there, and pass one request of it."""
+        with self._taking:
+            # Others may have taken one meanwhile. Each of 64 threads that took a block for itself would use up the
+            # window of a key in two bursts of requests.
+            with self._lock:
+                if (standing := self._pass_held(place)) is not None:
+                    return standing
+            return self._take_next(item, place)
+
+    def _take_next(self, item: RateLimitItem, place: tuple[str, str]) -> Standing:
         size, remaining, reset_s = self._hit(item, place[1])
         if size == 0:
             return Standing(False, 0, max(1, math.ceil(reset_s)))

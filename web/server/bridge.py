@@ -55,6 +55,7 @@ class Limits:
     small_body_bytes: int = 2**20  # on routes that do not stream their body
     quiet_s: float = 30.0  # between two blocks of a body
     slot_quiet_s: float = 2.0  # after which a transfer gives its slot up to another
+    export_s: float = 0.5  # between two exports that begin in the place of a quiet one
     write_s: float = 30.0  # until the client has read what was sent
     queued_requests: int = 512  # that wait for a thread, over which the answer is 503
 
@@ -83,7 +84,9 @@ class Bridge:
         self._event_streams = self._queued = 0
         self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
-        self._streams_out = Slots(self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING)
+        self._streams_out = Slots(
+            self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING, self._limits.export_s
+        )
         self._turns = Turns(LOOKS_AT_ONCE)
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:

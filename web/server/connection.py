@@ -134,8 +134,8 @@ class Connection(HttpToolsProtocol):
 
     def bound_unsent(self, size: int) -> None:
         """Bound the bytes that the system holds for a client that does not read."""
-        sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        if sock is not None:
+        sock = None if self.is_gone() else self.transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
     def is_gone(self) -> bool:

@@ -31,10 +31,15 @@ class Transfer:
 
 
 class Slots:
-    """At most `most` transfers at a time, and at most `waiting` that wait for a place."""
+    """At most `most` transfers at a time, and at most `waiting` that wait for a place.
 
-    def __init__(self, most: int, quiet_s: float, waiting: int) -> None:
+    A transfer that begins may cost work. So a quiet one is replaced once in `replace_every_s` at most: thousands of
+    clients that do not read would else take each other's places, and each would be served its beginning.
+    """
+
+    def __init__(self, most: int, quiet_s: float, waiting: int, replace_every_s: float = 0.0) -> None:
         self._most, self._quiet_s, self._may_wait = most, quiet_s, waiting
+        self._replace_every_s, self._replaced_at = replace_every_s, -math.inf
         self._held: set[Transfer] = set()
         self._waiting = 0
 
@@ -50,8 +55,10 @@ class Slots:
                     transfer.moved()  # its time in the place begins now
                     self._held.add(transfer)
                     return
-                quietest = min(self._held, key=lambda other: other.moved_at)
-                if time.monotonic() - quietest.moved_at > self._quiet_s:
+                quietest, now = min(self._held, key=lambda other: other.moved_at), time.monotonic()
+                is_due = now - self._replaced_at >= self._replace_every_s
+                if is_due and now - quietest.moved_at > self._quiet_s:
+                    self._replaced_at = now
                     self._held.discard(quietest)
                     quietest.give_up()
                 await asyncio.sleep(_LOOK_EVERY_S)

@@ -168,6 +168,7 @@ def limits() -> Limits:
         stream_slots=3,
         quiet_s=2.0,
         slot_quiet_s=0.3,
+        export_s=0.01,
         write_s=1.0,
         queued_requests=250,
     )

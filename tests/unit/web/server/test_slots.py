@@ -1,6 +1,7 @@
 """Turns for a key, and what a transfer holds."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -56,3 +57,20 @@ def test_a_transfer_that_waits_for_the_server_keeps_its_place() -> None:
 
     asyncio.run(crowd())
     assert given_up == ["first"]
+
+
+def test_quiet_transfers_are_replaced_one_after_the_other_where_a_beginning_costs_work() -> None:
+    """Two thousand exports that nothing reads took each other's places, 64 in two seconds, and uploads stood still."""
+    begun = []
+
+    async def one(slots: Slots, number: int) -> None:
+        with contextlib.suppress(Refusal):
+            await slots.take(Transfer(lambda: None))
+            begun.append(number)
+
+    async def crowd() -> None:
+        slots = Slots(4, quiet_s=0.05, waiting=16, replace_every_s=0.5)
+        await asyncio.gather(*(one(slots, number) for number in range(40)))
+
+    asyncio.run(crowd())
+    assert 5 <= len(begun) <= 9, "four at once, and one in half a second for the two seconds of the others"
