@@ -126,20 +126,20 @@ def test_two_thousand_connections_of_each_kind_hold_up_nobody(
         def is_quick() -> bool:
             return took(lambda: ill.stack.get("/livez"), 200) < LIVEZ_S
 
-        def share_beside(data: bytes, few: bytes) -> float:
-            """The speed of uploads beside a crowd, as a share of that without it; in turns, since machines drift."""
-            alone, beside = [], []
+        def share_with(data: bytes, few: bytes) -> float:
+            """The speed of uploads with a crowd there, as a share of that without; in turns, since machines drift."""
+            alone, with_crowd = [], []
             for _ in range(ROUNDS):
                 alone.append(uploads())
                 crowd = Crowd(ill.stack.settings.port, data, few)
                 until(is_quick, 20, "the burst is over")
-                beside.append(uploads())
+                with_crowd.append(uploads())
                 crowd.close()
                 until(partial(is_empty, crowd, web), 60, "the crowd has left")
-            return min(alone) / min(beside)
+            return min(alone) / min(with_crowd)
 
         kinds = requests(ill, waiting, large)
-        shares = {kind: share_beside(data, few) for kind, (data, few, _) in kinds.items()}
+        shares = {kind: share_with(data, few) for kind, (data, few, _) in kinds.items()}
         told, crowds, slow = [], [], []
         for kind, (data, few, ends_s) in kinds.items():
             crowd = Crowd(ill.stack.settings.port, data, few)

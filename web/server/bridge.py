@@ -72,7 +72,7 @@ class Bridge:
         front: Front | None = None,
     ) -> None:
         self._app, self._wakes, self._streams, self._front = app, wakes, streams, front or Front()
-        self._limits = limits or Limits()
+        limits = self._limits = limits or Limits()
         self._threads = ThreadPoolExecutor(self._limits.threads, "request")
         self._upload_threads = ThreadPoolExecutor(self._limits.upload_slots, "upload")
         self._health_threads = ThreadPoolExecutor(2, "health")
@@ -84,9 +84,7 @@ class Bridge:
         self._event_streams = self._queued = 0
         self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
-        self._streams_out = Slots(
-            self._limits.stream_slots, self._limits.slot_quiet_s, EXPORTS_WAITING, self._limits.export_s
-        )
+        self._streams_out = Slots(limits.stream_slots, limits.slot_quiet_s, EXPORTS_WAITING, limits.export_s)
         self._turns = Turns(LOOKS_AT_ONCE)
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
@@ -309,9 +307,7 @@ class Bridge:
             await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
             return
         pipe = BodyPipe(asyncio.get_running_loop())
-        transfer = Transfer(
-            lambda: pipe.break_off("the upload went quiet while another one needed its place")
-        )
+        transfer = Transfer(lambda: pipe.break_off("it went quiet while another upload needed its place"))
         await self._uploads.take(transfer)
         environ = environ_of(scope, pipe)
         feeding = asyncio.ensure_future(self._feed(pipe, transfer, bytes(first), blocks))
