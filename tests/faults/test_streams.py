@@ -18,7 +18,6 @@ from tests.harness.processes import until
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(400)
 ITEMS = 20_000
-WORKING_S = 1.0
 __all__ = ["many_files"]
 
 
@@ -103,5 +102,5 @@ def test_two_thousand_open_streams_hold_up_nobody_and_tell_everybody_the_end(
         ill.check(most_extra=0)
         assert livez_s <= LIVEZ_S, told
         assert poll_s <= POLL_S, told
-        # Wide, for a machine whose cores the workers use too; what was seen stands in the table.
-        assert max(working) < WORKING_S, told
+        assert working[0] <= LIVEZ_S, told
+        assert working[1] <= POLL_S, told
