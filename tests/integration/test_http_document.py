@@ -41,7 +41,7 @@ allow-x00 = false
 algorithms = []
 
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "3xx", "401", "403", "404", "406", "409", "422", "429", "503"]
+expected-statuses = ["2xx", "3xx", "401", "403", "404", "406", "409", "410", "422", "429", "503"]
 """
 
 
