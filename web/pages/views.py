@@ -157,8 +157,13 @@ def _next() -> str:
 def _local(wanted: str | None) -> str:
     """`wanted` if it is a path of this service, else the first page."""
     home = url_for("pages.home")
-    wanted = home if wanted is None else wanted
-    parts = urlsplit(wanted)
+    # A line break would end the header Location, and browsers drop a tab: `/<tab>/host` leads to another host.
+    if wanted is None or not wanted.isprintable():
+        return home
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:  # such as the half of an IPv6 address
+        return home
     local = wanted.startswith(home) and not wanted.startswith(("//", "/\\"))
     return wanted if local and not parts.scheme and not parts.netloc else home
 

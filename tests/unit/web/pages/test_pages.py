@@ -41,12 +41,36 @@ def test_who_has_no_session_is_asked_for_a_key_and_comes_back(site: Site) -> Non
     assert client.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("elsewhere", ["//evil.example/", "https://evil.example/", "/\\evil.example", "x"])
-def test_signing_in_never_leads_to_another_host(site: Site, elsewhere: str) -> None:
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "x",
+        "//[",
+        "http://[",
+        "/a\r\nX-Injected: 1",
+        "/a\n",
+        "/a\x7f",
+        "/a\u2028",
+    ],
+)
+def test_signing_in_never_leads_to_another_host_or_breaks_a_header(site: Site, elsewhere: str) -> None:
+    client = site.app.test_client()
+    form = client.get("/sign-in", query_string={"next": elsewhere})
+    assert (form.status_code, 'name="next" value="/"' in form.text) == (200, True)
+    answer = client.post("/sign-in", data={"key": site.key, "next": elsewhere}, headers=ORIGIN)
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert "X-Injected" not in answer.headers
+
+
+def test_signing_in_leads_to_a_path_in_any_script(site: Site) -> None:
     answer = site.app.test_client().post(
-        "/sign-in", data={"key": site.key, "next": elsewhere}, headers=ORIGIN
+        "/sign-in", data={"key": site.key, "next": "/?lot=Größe 5 日本"}, headers=ORIGIN
     )
-    assert answer.location == "/"
+    assert (answer.status_code, answer.location) == (303, "/?lot=Gr%C3%B6%C3%9Fe%205%20%E6%97%A5%E6%9C%AC")
 
 
 def test_a_wrong_key_is_said_so_and_begins_no_session(site: Site) -> None:
