@@ -47,7 +47,7 @@ class Delivery(Base):
     `batch_id` is empty for an event that is about no batch. `subject` is the id of the part, item or other object that
     the event is about, and empty for an event about the batch. `endpoint_id` is empty for the webhook of a batch; a
     delivery of an endpoint has neither URL nor secret of its own: each try takes the endpoint's. `line` names the
-    receiver's host and the tenant: the deliveries of a line wait for each other.
+    receiver, its host and the tenant: the deliveries of a line wait for each other.
     """
 
     __tablename__ = "webhook_deliveries"

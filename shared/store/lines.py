@@ -1,8 +1,9 @@
-"""Lines: rows that are pending in the order of their due times, each in the line of one host and tenant.
+"""Lines: rows that are pending in the order of their due times, each in the line of one receiver and tenant.
 
-A dispatcher (worker.webhooks.dispatch) gives each line few tries at a time, so that a silent host holds up no other.
+A dispatcher (worker.webhooks.dispatch) gives each line few tries at a time: a silent receiver holds up no other.
 """
 
+import hashlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,14 +12,25 @@ from sqlalchemy import literal_column as sql
 from sqlalchemy.orm import aliased
 
 
-def line_of(tenant: str, url: str) -> str:
-    """The line of a tenant's rows for one host and port: `host:port tenant`."""
-    return f"{urlsplit(url).netloc.lower()} {tenant}"
+def line_of(tenant: str, url: str, receiver: str = "") -> str:
+    """The line of a tenant's rows for one host and port, `host:port tenant`, or for one receiver there."""
+    host = f"{urlsplit(url).netloc.lower()} {tenant}"
+    return f"{host}\t{receiver}" if receiver else host
+
+
+def path_of(url: str) -> str:
+    """The receiver at a URL that belongs to no endpoint: a digest of the path, since an index bounds a line."""
+    return hashlib.sha256(urlsplit(url).path.encode()).hexdigest()[:16]
+
+
+def host_of(line: str) -> str:
+    """The host and tenant of a line. No tenant holds a tab, so the first one ends them."""
+    return line.partition("\t")[0]
 
 
 def tenant_of(line: str) -> str:
     """The tenant whose rows wait in a line. No URL holds a space, so the first one ends the host."""
-    return line.partition(" ")[2]
+    return host_of(line).partition(" ")[2]
 
 
 def is_pending(row: Any) -> ColumnElement[bool]:

@@ -102,7 +102,7 @@ def create(connection: Connection, tenant: str, columns: Mapping[str, Any]) -> E
 def change(connection: Connection, row: EndpointRecord, columns: Mapping[str, Any]) -> EndpointRecord:
     """Change columns of an endpoint that the caller has locked. Deliveries that wait follow a new URL."""
     if "url" in columns:
-        line = line_of(row.tenant, columns["url"])
+        line = line_of(row.tenant, columns["url"], row.id)
         connection.execute(update(Delivery).where(to_endpoint(row.id)).values(line=line))
     changed = update(WebhookEndpoint).where(WebhookEndpoint.id == row.id)
     return EndpointRecord._make(

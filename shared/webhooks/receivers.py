@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, 
 
 from shared.contract.events import BATCH_EVENTS
 from shared.contract.states import DisabledReason, Verdict
-from shared.store.lines import line_of
+from shared.store.lines import line_of, path_of
 from shared.store.records import BatchRecord, EndpointRecord
 from shared.store.tables import WebhookEndpoint
 
@@ -97,7 +97,7 @@ def tenants(connection: Connection, event: str) -> list[str]:
 
 def of_endpoint(row: EndpointRecord) -> Receiver:
     """An endpoint as a receiver, whichever events it wants."""
-    return Receiver(row.id, "", "", line_of(row.tenant, row.url), row.filters, not row.enabled)
+    return Receiver(row.id, "", "", line_of(row.tenant, row.url, row.id), row.filters, not row.enabled)
 
 
 def batch_wants(batch: BatchRecord | None, event: str) -> bool:
@@ -110,4 +110,4 @@ def _of_batch(batch: BatchRecord | None, event: str) -> list[Receiver]:
     if batch is None or not batch.webhook or not batch_wants(batch, event):
         return []
     url, secret = batch.webhook["url"], batch.webhook["secret"]
-    return [Receiver("", url, secret, line_of(batch.tenant, url), {}, False)]
+    return [Receiver("", url, secret, line_of(batch.tenant, url, path_of(url)), {}, False)]

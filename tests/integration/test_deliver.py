@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from shared.ids import new_id
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.lines import line_of
+from shared.store.lines import line_of, path_of
 from shared.store.tables import Attempt, Delivery
 from shared.webhooks import lines
 from tests.harness.receivers import Receiver, status
@@ -62,7 +62,7 @@ def owe(database: Database, url: str, *, at: float = START, secret: str = SECRET
             insert(Delivery).values(
                 id=identifier, tenant=tenant, batch_id=new_id("bat"), event="batch.completed", url=url,
                 secret=secret, body=BODY, status="pending", attempts=0, due_at=at, created_at=at,
-                line=line_of(tenant, url),
+                line=line_of(tenant, url, path_of(url)),
             )
         )  # fmt: skip
     return identifier

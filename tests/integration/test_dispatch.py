@@ -5,18 +5,20 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
+from shared.ids import new_id
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.lines import line_of, tenant_of
+from shared.store.lines import host_of, line_of, path_of, tenant_of
 from shared.store.tables import Delivery
 from shared.webhooks import lines
 from tests.harness.processes import until
-from tests.harness.receivers import Receiver
+from tests.harness.receivers import Receiver, status
 from tests.integration.test_deliver import owe
 from worker.webhooks import dispatch
 from worker.webhooks.deliver import deliver
@@ -42,7 +44,7 @@ class Tries:
             if delivery_id in self._claimed:  # started from a look that was older than its end
                 return "not_due"
             self._claimed.add(delivery_id)
-            for name in (line, "tenant " + tenant_of(line), "all"):
+            for name in (line, "host " + host_of(line), "tenant " + tenant_of(line), "all"):
                 self.now[name] += 1
                 self.most[name] = max(self.most[name], self.now[name])
         if (answers := self.silent.get(line)) is not None:
@@ -51,7 +53,7 @@ class Tries:
             connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(status="delivered"))
         with self._lock:
             self.ended.append(line)
-            for name in (line, "tenant " + tenant_of(line), "all"):
+            for name in (line, "host " + host_of(line), "tenant " + tenant_of(line), "all"):
                 self.now[name] -= 1
         return "delivered"
 
@@ -78,10 +80,11 @@ def dispatcher(database: Database, settings: Settings, tries: Tries) -> Iterator
     assert made.stop(30)
 
 
-def owe_many(database: Database, number: int, host: str, tenant: str = "t") -> str:
+def owe_many(database: Database, number: int, host: str, tenant: str = "t", path: str = "hook") -> str:
+    url = f"http://{host}/{path}"
     for _ in range(number):
-        owe(database, f"http://{host}/hook", at=time.time() - 1, tenant=tenant)
-    return line_of(tenant, f"http://{host}/hook")
+        owe(database, url, at=time.time() - 1, tenant=tenant)
+    return line_of(tenant, url, path_of(url))
 
 
 def pending(database: Database) -> int:
@@ -117,14 +120,14 @@ def test_silent_receivers_of_many_tenants_do_not_hold_up_a_third(
 def test_one_tenant_with_many_silent_receivers_has_a_bound(
     database: Database, dispatcher: Dispatcher, tries: Tries
 ) -> None:
-    for number in range(dispatch.MOST_OF_A_TENANT + 5):
+    for number in range(dispatch.OF_A_TENANT.all + 5):
         tries.silent[owe_many(database, 1, f"silent{number}", "loud")] = threading.Event()
     dispatcher.wake()
-    until(lambda: tries.now["all"] == dispatch.MOST_OF_A_TENANT, 40, "the tenant's tries are in hand")
+    until(lambda: tries.now["all"] == dispatch.OF_A_TENANT.all, 40, "the tenant's tries are in hand")
     other = owe_many(database, 1, "silent0", "other")
     dispatcher.wake()
     until(lambda: tries.ended == [other], 40, "the same host is tried for another tenant")
-    assert tries.most["tenant loud"] == dispatch.MOST_OF_A_TENANT
+    assert tries.most["tenant loud"] == dispatch.OF_A_TENANT.all
 
 
 def test_receivers_that_are_not_known_to_be_quick_leave_room_for_those_that_are(
@@ -133,13 +136,63 @@ def test_receivers_that_are_not_known_to_be_quick_leave_room_for_those_that_are(
     quick = owe_many(database, 1, "quick", "good")
     dispatcher.wake()
     until(lambda: tries.ended == [quick], 40, "the receiver is known to be quick")
-    for number in range(dispatch.MOST):
+    for number in range(dispatch.OF_ALL.all):
         tries.silent[owe_many(database, 1, f"silent{number}", f"tenant {number}")] = threading.Event()
     dispatcher.wake()
-    until(lambda: tries.now["all"] == dispatch.MOST_UNPROVEN, 40, "silent receivers take their part")
+    until(lambda: tries.now["all"] == dispatch.OF_ALL.unproven, 40, "silent receivers take their part")
     owe_many(database, 8, "quick", "good")
     dispatcher.wake()
     until(lambda: tries.ended.count(quick) == 9, 40, "the quick receiver has all of its own")
+
+
+def test_silent_receivers_of_one_host_leave_room_for_a_receiver_that_was_never_tried(
+    database: Database, dispatcher: Dispatcher, tries: Tries
+) -> None:
+    for number in range(8):
+        line = owe_many(database, 3, "proxy", path=f"silent/{number}")
+        tries.silent[line] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == 8, 40, "each silent receiver holds one try")
+    fresh = owe_many(database, 20, "proxy", path="fresh")
+    dispatcher.wake()
+    until(lambda: tries.ended == [fresh] * 20, 40, "the receiver has all of its own")
+
+
+def test_receivers_of_one_host_have_a_bound(database: Database, dispatcher: Dispatcher, tries: Tries) -> None:
+    quick = owe_many(database, 1, "proxy", path="quick")
+    dispatcher.wake()
+    until(lambda: tries.ended == [quick], 40, "a receiver is known to be quick")
+    for number in range(dispatch.OF_A_HOST.all + 3):
+        tries.silent[owe_many(database, 1, "proxy", path=f"silent/{number}")] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == dispatch.OF_A_HOST.unproven, 40, "silent receivers take their part")
+    owe_many(database, 8, "proxy", path="quick")
+    owe_many(database, 1, "elsewhere")
+    dispatcher.wake()
+    until(lambda: len(tries.ended) == 10, 40, "the quick receiver and another host have all of their own")
+    assert tries.most["host proxy t"] <= dispatch.OF_A_HOST.all
+
+
+def test_receivers_that_were_slow_hold_few_places_of_their_host(
+    database: Database, dispatcher: Dispatcher, tries: Tries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_QUICK_S", 0.3)
+    slow = [owe_many(database, 2, "proxy", path=f"slow/{number}") for number in range(8)]
+    for line in slow:
+        tries.silent[line] = threading.Event()
+    dispatcher.wake()
+    until(lambda: tries.now["all"] == 8, 40, "each receiver is tried")
+    time.sleep(0.4)
+    firsts = dict(tries.silent)
+    for line in slow:
+        tries.silent[line] = threading.Event()
+    for answers in firsts.values():
+        answers.set()
+    until(lambda: len(tries.ended) == 8 and tries.now["all"] == dispatch.OF_A_HOST.slow, 40, "few are again")
+    fresh = [owe_many(database, 1, "proxy", path=f"fresh/{number}") for number in range(8)]
+    dispatcher.wake()
+    until(lambda: {*fresh} <= {*tries.ended}, 40, "those that were never tried go before")
+    assert tries.now["all"] == dispatch.OF_A_HOST.slow
 
 
 def test_a_try_that_fails_here_is_left_to_the_sweep(database: Database, settings: Settings) -> None:
@@ -195,3 +248,64 @@ def test_a_real_post_goes_out_while_eight_receivers_are_silent(
         assert dispatcher.stop(30)
         silent.close()
         quick.close()
+
+
+def test_each_post_goes_out_within_two_seconds_while_a_receiver_of_the_same_host_is_silent(
+    database: Database, settings: Settings
+) -> None:
+    host, arrived = Receiver(), Counter[str]()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        arrived[handler.path] += 1
+        if handler.path.startswith("/slow"):
+            time.sleep(4)
+        status(204)(handler)
+
+    host.replies = [answer]
+    slow, quick = (host.url.replace("/hook?line=A3", path) for path in ("/slow", "/ok"))
+    dispatcher = Dispatcher(database, partial(deliver, database, settings), lines)
+    try:
+        for number in range(8):
+            owe(database, f"{slow}/{number}", at=time.time() - 1)
+        for number in range(12):
+            owe(database, slow, at=time.time() - 1)
+            owe(database, quick, at=time.time() - 1)
+            started = time.monotonic()
+            dispatcher.wake()
+            until(lambda sent=number + 1: arrived["/ok"] == sent, 40, "the healthy receiver is told")  # type: ignore[misc]
+            assert time.monotonic() - started < 2
+        assert arrived["/slow"] == 1
+    finally:
+        assert dispatcher.stop(30)
+        host.close()
+
+
+def test_a_burst_for_one_receiver_does_not_hold_up_another_of_its_host(
+    database: Database, settings: Settings
+) -> None:
+    host, paths = Receiver(), Counter[str]()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        paths[handler.path] += 1
+        status(204)(handler)
+
+    host.replies = [answer]
+    busy, other = (host.url.replace("/hook?line=A3", path) for path in ("/busy", "/other"))
+    rows = [owe(database, busy, at=time.time() - 1)]
+    with database.write() as connection:
+        row = connection.execute(select(Delivery.__table__).where(Delivery.id == rows[0])).one()._asdict()
+        copies = [{**row, "id": new_id("whd"), "batch_id": new_id("bat")} for _ in range(999)]
+        connection.execute(insert(Delivery), copies)
+    dispatcher = Dispatcher(database, partial(deliver, database, settings), lines)
+    try:
+        dispatcher.wake()
+        until(lambda: paths["/busy"] > 0, 40, "the burst goes out")
+        owe(database, other, at=time.time() - 1)
+        started = time.monotonic()
+        dispatcher.wake()
+        until(lambda: paths["/other"] == 1, 40, "the other receiver is told")
+        assert time.monotonic() - started < 2
+        assert pending(database) > 0, "the burst still waits"
+    finally:
+        assert dispatcher.stop(30)
+        host.close()

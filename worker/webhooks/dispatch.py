@@ -1,9 +1,11 @@
-"""Many tries at once, in threads, shared out so that a silent host holds up no other one.
+"""Many tries at once, in threads, shared out so that a silent receiver holds up no other one.
 
 A delivery of a webhook, or a fetch of an image, may take many seconds, and nearly all of it is waiting. Each line (the
-rows of one tenant for one host) has few tries in hand, and a single one until its host has answered quickly; a tenant
-has some more; and lines that are not known to be quick leave a part of the threads to the others. The due rows are in
-the database: a message only wakes the dispatcher, and it looks again by itself when a try has ended.
+rows of one tenant for one receiver, or for one host) has few tries in hand, and a single one until it has answered
+quickly. The lines of a host, of a tenant and of the process have a share each. Lines that have not answered quickly
+leave a part of each share to those that have, and lines that were slow leave more: they also leave room for lines that
+were not tried yet. The due rows are in the database: a message only wakes the dispatcher, and it looks again by itself
+when a try has ended.
 """
 
 import logging
@@ -11,16 +13,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 from shared.store.engine import Database, database_time
-from shared.store.lines import tenant_of
+from shared.store.lines import host_of, tenant_of
 
-MOST = 64  # tries in hand
-MOST_UNPROVEN = 48  # of lines that are not known to be quick
-MOST_OF_A_TENANT = 16
+
+class Share(NamedTuple):
+    """The most tries in hand: of all lines, of lines that are not known to be quick, and of lines that were slow."""
+
+    all: int
+    unproven: int
+    slow: int
+
+
+OF_ALL = Share(64, 48, 32)
+OF_A_TENANT = Share(16, 16, 8)
+OF_A_HOST = Share(12, 10, 4)  # of one tenant
 MOST_OF_A_LINE = 4
 _QUICK_S = 5.0
 _REMEMBERED = 10_000  # lines
@@ -56,7 +67,7 @@ class Dispatcher:
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._in_hand: dict[str, str] = {}  # id to line
-        self._quick: set[str] = set()
+        self._quick: dict[str, bool] = {}  # line to whether its last try was quick
 
     def wake(self) -> None:
         """Look for due rows soon, in a thread of its own."""
@@ -93,14 +104,18 @@ class Dispatcher:
                 log.warning("due rows could not be looked for: %s: %s", type(error).__name__, error)
 
     def _look(self) -> None:
-        """Start tries of due rows while there is room; lines with the fewest tries in hand come first."""
+        """Start tries of due rows while there is room.
+
+        Lines that were slow come last; before them, lines with the fewest tries in hand come first.
+        """
         with self._changed:
             in_hand = Counter(self._in_hand.values())
         with self._database.read() as connection:
             now = database_time(connection)
             # The sort keeps the order by due time among lines with equally many tries.
-            for line in sorted(self._rows.waiting(connection), key=in_hand.__getitem__):
-                if in_hand.total() >= MOST:
+            lines = self._rows.waiting(connection)
+            for line in sorted(lines, key=lambda each: (self._quick.get(each) is False, in_hand[each])):
+                if in_hand.total() >= OF_ALL.all:
                     return
                 room = self._room(line, in_hand)
                 if room <= 0:
@@ -113,14 +128,20 @@ class Dispatcher:
 
     def _room(self, line: str, in_hand: Counter[str]) -> int:
         """How many tries of a line may be started now."""
-        tenant = tenant_of(line)
-        of_tenant = sum(tries for other, tries in in_hand.items() if tenant_of(other) == tenant)
-        rooms = [MOST - in_hand.total(), MOST_OF_A_TENANT - of_tenant]
-        if line in self._quick:
-            rooms.append(MOST_OF_A_LINE - in_hand[line])
-        else:
-            unproven = sum(tries for other, tries in in_hand.items() if other not in self._quick)
-            rooms += [1 - in_hand[line], MOST_UNPROVEN - unproven]
+        is_quick = self._quick.get(line)  # None where it was not tried yet
+        rooms = [(MOST_OF_A_LINE if is_quick else 1) - in_hand[line]]
+        shares: tuple[tuple[Share, Callable[[str], str]], ...] = (
+            (OF_ALL, lambda _: ""),
+            (OF_A_TENANT, tenant_of),
+            (OF_A_HOST, host_of),
+        )
+        for share, sharer_of in shares:
+            sharing = [(other, n) for other, n in in_hand.items() if sharer_of(other) == sharer_of(line)]
+            rooms.append(share.all - sum(n for _, n in sharing))
+            if not is_quick:
+                rooms.append(share.unproven - sum(n for other, n in sharing if not self._quick.get(other)))
+            if is_quick is False:
+                rooms.append(share.slow - sum(n for other, n in sharing if self._quick.get(other) is False))
         return min(rooms)
 
     def _start(self, row: str, line: str) -> None:
@@ -138,9 +159,11 @@ class Dispatcher:
         with self._changed:
             del self._in_hand[row]
             if outcome != "not_due":
-                self._quick.discard(line)
-                if is_quick and outcome is not None and len(self._quick) < _REMEMBERED:
-                    self._quick.add(line)
+                self._quick.pop(line, None)
+                if outcome is not None:
+                    self._quick[line] = is_quick  # the last of the dictionary
+                if len(self._quick) > _REMEMBERED:
+                    del self._quick[next(iter(self._quick))]
             # A try that raised may still be due, and a look at once would start it again and again: the sweep wakes us.
             self._asked |= outcome is not None
             self._changed.notify_all()
