@@ -34,25 +34,34 @@ def archive(count: int, *, side: int = 32) -> bytes:
     return buffer.getvalue()
 
 
-def submit(stack: Stack, key: str, tar: bytes, **options: Any) -> Any:
-    """Submit an archive in the lane `interactive`; the batch."""
+Accepted = dict[str, int]  # the items of each batch that was answered, by its id
+
+
+def submit(stack: Stack, key: str, tar: bytes, accepted: Accepted | None = None, **options: Any) -> Any:
+    """Submit an archive in the lane `interactive`; the batch, which `accepted` notes."""
     parts = [options_part({"priority": "interactive", **options}), ("archive", "flood.tar", tar)]
     form = as_form(*parts)
     headers = {"Content-Type": form["content_type"], "Authorization": f"Bearer {key}"}
     asked = urllib.request.Request(f"{stack.url}/v1/batches", form["data"], headers)
     with urllib.request.urlopen(asked, timeout=300) as answer:
         assert answer.status == 202
-        return json.loads(answer.read())
+        batch = json.loads(answer.read())
+    if accepted is not None:
+        accepted[batch["id"]] = batch["counts"]["total"]
+    return batch
 
 
-def predict(stack: Stack, key: str, image: bytes) -> float:
-    """Milliseconds until an image is judged."""
+def predict(stack: Stack, key: str, image: bytes, accepted: Accepted | None = None) -> float:
+    """Milliseconds until an image is judged; `accepted` notes its batch."""
     started = time.perf_counter()
     status, _, body = stack.request(
         "POST", "/v1/predict", image, Content_Type="image/jpeg", Authorization=f"Bearer {key}"
     )
+    took_ms = 1000 * (time.perf_counter() - started)
     assert status == 200, body
-    return 1000 * (time.perf_counter() - started)
+    if accepted is not None:
+        accepted[json.loads(body)["item"]["batch_id"]] = 1
+    return took_ms
 
 
 def percentile(times: list[float], share: float) -> float:
