@@ -13,18 +13,28 @@ HOW = {
 }
 
 
-_LONGEST = "tests/integration/test_http_document.py"
+# Files of few tests that take long, the longest first.
+_LONG = (
+    "tests/integration/test_http_document.py",
+    "tests/integration/lifecycle/test_walks.py",
+    "tests/integration/test_training",
+    "tests/e2e/",
+)
+
+
+def _place(file: str) -> int:
+    return next((place for place, prefix in enumerate(_LONG) if file.startswith(prefix)), len(_LONG))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked `pace` may fail once: a defect fails twice, a stall of the machine does not.
 
-    The longest test begins first, then the files of many tests: no process waits for the last one at the end.
+    The longest files begin first, then those of many tests: no process waits for the last one at the end.
     """
     files = {item: item.nodeid.partition("::")[0] for item in items}
     sizes = Counter(files.values())
-    items.sort(key=lambda item: (files[item] != _LONGEST, -sizes[files[item]]))
+    items.sort(key=lambda item: (_place(files[item]), -sizes[files[item]]))
     for item in items:
         # The rows of faults hunt for races, and a race may fail one time in twelve: they get no second try.
         if item.get_closest_marker("pace") and not item.get_closest_marker("row"):

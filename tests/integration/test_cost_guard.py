@@ -47,7 +47,8 @@ def test_database_trips_go_by_chunks_and_none_by_items(app: Application, images:
     # Four of them name the batch, its key and its seal.
     assert uploading.statements <= 4 * many_chunks + 4 + audited + told
     assert uploading.commits - few_uploading.commits <= more
-    assert working.statements - few_working.statements <= 8 * more
+    filled = 3  # a claim of the last, small chunk looks for others that fill its micro-batch
+    assert working.statements - few_working.statements <= 8 * more + filled
     assert working.commits - few_working.commits <= 2 * more
     assert few_uploading.commits <= 4
     assert few_working.commits <= 4

@@ -12,7 +12,7 @@ from shared.lifecycle import claims, purging
 from shared.lifecycle.uploads import UploadLost
 from shared.registry import activations, versions
 from shared.registry.artifact import read_artifact
-from shared.store.tables import Batch, Chunk, Item
+from shared.store.tables import Batch, BatchEvent, Chunk, Item
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.databases import empty_database_url
@@ -69,7 +69,7 @@ def claimed_model(app: Application, lane: str) -> str | None:
 def empty_queue(app: Application) -> Iterator[None]:
     yield
     with app.database.write() as connection:
-        for table in (Chunk, Item, Batch):
+        for table in (Chunk, Item, BatchEvent, Batch):
             connection.execute(table.__table__.delete())  # type: ignore[attr-defined]
 
 
