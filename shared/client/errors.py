@@ -43,6 +43,13 @@ class ResultsCut(Unreachable):
     code = "results_cut"
 
 
+class OtherImages(GonogoError):
+    """The draft that a submission would go on with holds other images than the files of this submission, or has other
+    options; it is left as it is."""
+
+    code = "other_images"
+
+
 class UnusableInput(GonogoError):
     """A file to be sent is missing, unreadable, or changed while it was being sent."""
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
-from shared.client.multipart import Multipart
+from shared.client.arrived import found
+from shared.client.calls import get, pages
+from shared.client.errors import ApiError, OtherImages
+from shared.client.multipart import File, Multipart
+from shared.client.places import identifier
 from shared.client.transport import Progress, Transport
+from shared.contract.options import LABELS, Options
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
@@ -48,7 +54,7 @@ class Told:
 def submit_in_parts(
     wire: Transport,
     body: Multipart,
-    options: bytes,
+    options: Options,
     manifest: bytes | None,
     told: Told,
     *,
@@ -56,29 +62,80 @@ def submit_in_parts(
     part_bytes: int,
     resume: str | None,
 ) -> BatchPayload:
-    """Make a draft, or take up one that was begun with the same files, send what has not arrived, and finalize it."""
+    """Make a draft, or take up one that was begun, send the files that it does not hold, and finalize it.
+
+    The draft's images are compared by name and content, not by the numbers of their parts: the files may have been cut
+    into other parts, and files may have come since. Raises OtherImages where the draft holds any other image.
+    """
     if resume is None:
         form = Multipart()
-        form.add_field("options", options)
+        form.add_field("options", json.dumps(options).encode())
         made = wire.call("POST", "/v1/batches?draft=true", body=form, headers={"Idempotency-Key": key}).json()
     else:
-        made = wire.call("GET", f"/v1/batches/{quote(resume, safe='')}").json()
+        made = get(wire, f"/v1/batches/{identifier(resume)}")
+        _check_options(made, options)
+    path = f"/v1/batches/{identifier(made['id'])}"
     if told.opened is not None:
         told.opened(made["id"])
-    path = f"/v1/batches/{quote(made['id'], safe='')}"
-    arrived = [range(first, last + 1) for first, last in made.get("draft", {}).get("part_numbers", [])]
-    sent, parts = 0, body.split(part_bytes, _PART_IMAGES)
-    total = sum(part.length for part in parts)
-    for number, part in enumerate(parts, 1):
-        if not any(number in numbers for numbers in arrived):
-            told.call(wire, f"{path}/items?part_number={number}", part, sent, total)
-        sent += part.length
-    if manifest is not None:
+    _fill(wire, path, made, body, part_bytes, told)
+    if manifest is not None and "draft" in made:
         wire.call("PUT", f"{path}/manifest", body=manifest, headers={"Content-Type": manifest_kind(manifest)})
     batch = wire.call("POST", f"{path}/finalize", body=b"").json()
     if "webhook_secret" in made:
         batch["webhook_secret"] = made["webhook_secret"]
     return cast("BatchPayload", batch)
+
+
+def _fill(wire: Transport, path: str, batch: Any, body: Multipart, part_bytes: int, told: Told) -> None:
+    """Send the files that the draft does not hold; afterwards it holds each file once, or this raises OtherImages."""
+    files = body.files()
+    arrived = _arrived(wire, path, batch, files) if batch["counts"]["total"] else set[int]()
+    parts = body.split(part_bytes, _PART_IMAGES, arrived)
+    sent = sum(files[place].size for place in arrived)
+    total = sent + sum(part.length for part in parts)
+    used = [range(first, last + 1) for first, last in batch.get("draft", {}).get("part_numbers", [])]
+    free = (number for number in count(1) if not any(number in numbers for numbers in used))
+    for number, part in zip(free, parts, strict=False):
+        try:
+            batch = told.call(wire, f"{path}/items?part_number={number}", part, sent, total)
+        except ApiError as error:
+            if error.code != "part_number_reused":
+                raise
+            now = get(wire, path)
+            if now["counts"]["total"] == batch["counts"]["total"]:
+                raise
+            # The part that was on its way as the last sender ended has arrived after we asked: look again.
+            _fill(wire, path, now, body, part_bytes, told)
+            return
+        sent += part.length
+    # An image may be several items, or another sender may have been here: then all of them are compared.
+    if batch["counts"]["total"] != len(files) and len(_arrived(wire, path, batch, files)) < len(files):
+        raise OtherImages(f"{batch['id']} holds fewer images than were sent to it: it is not finalized")
+
+
+def _arrived(wire: Transport, path: str, batch: Any, files: Sequence[File]) -> set[int]:
+    """The places of the files that the batch holds. Raises OtherImages, and ApiError 409 where it takes no more."""
+    try:
+        places = found(batch["id"], pages(wire, f"{path}/items", {"limit": 1000}), files)
+    except OtherImages:
+        if "draft" in batch:
+            raise
+        places = set()
+    if "draft" not in batch and len(places) < len(files):
+        raise ApiError(
+            409, "wrong_state", f"{batch['id']} is no draft, and holds other images than these files"
+        )
+    return places
+
+
+def _check_options(draft: Any, options: Options) -> None:
+    """A draft keeps the options that it was made with. Raises OtherImages for another name, label or metadata."""
+    for option, asked in options.items():
+        if option in ("name", "metadata", *LABELS) and draft.get(option) != asked:
+            raise OtherImages(
+                f"{draft['id']} was made with {option} {draft.get(option)!r}, not {asked!r}: "
+                "resume it with the options that its sending began with, or delete it and submit again"
+            )
 
 
 def manifest_kind(manifest: bytes) -> str:

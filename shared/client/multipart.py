@@ -6,7 +6,8 @@ The client's share of an image's cost is paid here: small files are read straigh
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from typing import NamedTuple
 
 from shared.client.errors import UnusableInput
 
@@ -22,6 +23,14 @@ _MEDIA_TYPES = {
 _BLOCK = 1 << 18
 _BIG = 128 << 10
 _ESCAPES = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
+
+
+class File(NamedTuple):
+    """A file of a body: its name as it is sent, its path or bytes, its size."""
+
+    name: bytes
+    source: str | bytes
+    size: int
 
 
 class Multipart:
@@ -71,13 +80,22 @@ class Multipart:
         suffix = name[name.rfind(".") :].lower()
         self.add(field, name, source, size, _MEDIA_TYPES.get(suffix, "application/octet-stream"))
 
-    def split(self, most_bytes: int, most_parts: int) -> "list[Multipart]":
+    def files(self) -> list[File]:
+        """The files in their order."""
+        return [
+            File(header.partition(b'; filename="')[2].rpartition(b'"\r\nContent-Type: ')[0], source, size)
+            for header, source, size in self._parts[self._fields :]
+        ]
+
+    def split(self, most_bytes: int, most_parts: int, without: Container[int] = ()) -> "list[Multipart]":
         """The files in bodies of at most so many bytes and parts, in their order; a larger file is alone in its body.
 
-        The fields, which were added before the files, are left out.
+        The fields, which were added before the files, are left out, and the files at the places `without`.
         """
         bodies: list[Multipart] = []
-        for header, source, size in self._parts[self._fields :]:
+        for place, (header, source, size) in enumerate(self._parts[self._fields :]):
+            if place in without:
+                continue
             length = len(header) + size + 2
             if not bodies or bodies[-1].length + length > most_bytes or bodies[-1].parts == most_parts:
                 bodies.append(Multipart(self._boundary))

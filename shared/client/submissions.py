@@ -50,14 +50,14 @@ class Submissions:
 
         With `part_bytes`, and from 256 MiB on in any case, images are sent in parts to a draft, whose id `opened` is
         told. A broken connection costs one part, and `broken(sent, total, reason)` is called. `resume` names such a
-        draft that this client or another left open; the files and `part_bytes` must be the same.
+        draft that this client or another left open: the files that it does not hold are sent. Raises OtherImages, and
+        leaves the draft as it is, where it holds an image that is none of the files.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
         body = Multipart()
         # Sent even if empty, and first: once the service knows the options, it starts on a batch that still comes in.
-        asked = json.dumps(options or {}).encode()
-        body.add_field("options", asked)
+        body.add_field("options", json.dumps(options or {}).encode())
         text = manifest if isinstance(manifest, bytes | None) else read(manifest)
         if text is not None:
             body.add_field("manifest", text, manifest_kind(text))
@@ -69,7 +69,14 @@ class Submissions:
         if not asks_for_parts and (body.has_archive or body.length < PARTS_FROM):
             return cast("BatchPayload", told.call(self._wire, "/v1/batches", body, 0, body.length, key))
         return submit_in_parts(
-            self._wire, body, asked, text, told, key=key, part_bytes=part_bytes or PART_BYTES, resume=resume
+            self._wire,
+            body,
+            options or {},
+            text,
+            told,
+            key=key,
+            part_bytes=part_bytes or PART_BYTES,
+            resume=resume,
         )
 
     def submit_inputs(

@@ -94,7 +94,11 @@ def test_a_link_that_is_cut_five_times_costs_parts_and_the_command_says_how_far_
     assert sorted(row["filename"] for row in rows) == sorted(made)
 
 
-def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(run: Run, up: Up, tmp_path: Path) -> None:
+def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(
+    run: Run, up: Up, folder: Path, tmp_path: Path
+) -> None:
+    tmp_path = tmp_path / "big"
+    tmp_path.mkdir()
     for number in range(8):
         (tmp_path / f"{number}.jpg").write_bytes(b"\xff\xd8\xff" + os.urandom(500_000))
     sending = ["submit", str(tmp_path), "--part-mb", "1"]
@@ -103,5 +107,12 @@ def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(run: Run, up: 
     named = re.search(r"--resume (bat_\w+)", said)
     assert named is not None, said
     assert f"gonogo delete {named[1]}" in said
-    went_on = run(*sending, "--resume", named[1], "--json")
+    refused = run("submit", str(folder), "--part-mb", "1", "--resume", named[1])  # another folder
+    assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1), (
+        refused.stderr
+    )
+    assert f"{named[1]} holds '0.jpg' and" in refused.stderr
+    went_on = run("submit", str(tmp_path), "--resume", named[1], "--json")  # without --part-mb
     assert (json.loads(went_on.stdout)["id"], json.loads(went_on.stdout)["counts"]["total"]) == (named[1], 8)
+    rows = csv.DictReader(run("results", named[1]).stdout.splitlines())
+    assert sorted(row["filename"] for row in rows) == [f"{number}.jpg" for number in range(8)]

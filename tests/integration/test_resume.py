@@ -1,13 +1,15 @@
 """A client behind a link that breaks again and again: it goes on by itself, and each image becomes one item."""
 
+import io
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from shared.client import ApiError, Client
+from shared.client import ApiError, Client, Options, OtherImages
 from tests.harness.application import Application
 from tests.harness.cutting import CuttingProxy
 
@@ -87,3 +89,104 @@ def test_a_submission_whose_client_ended_is_taken_up(
     assert other.value.code == "wrong_state"
     assert {item["filename"] for item in app.results(batch["id"])} == {*files}
     app.work("low")
+
+
+Files = list[tuple[str, bytes]]
+
+
+def half_sent(here: Client, files: Files, part_bytes: int) -> str:
+    """A draft whose sender ended after half of the bytes."""
+
+    def stop(sent: int, total: int) -> None:
+        if sent > total // 2:
+            raise KeyboardInterrupt
+
+    opened: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        here.submit(files, {"priority": "low"}, part_bytes=part_bytes, progress=stop, opened=opened.append)
+    return opened[0]
+
+
+def held(here: Client, batch_id: str) -> list[tuple[str, str | None]]:
+    return sorted((item["filename"], item["sha256"]) for item in here.items(batch_id))
+
+
+def test_a_resume_ends_with_the_files_of_its_command_or_changes_nothing(
+    app: Application, port: int, images: dict[str, bytes]
+) -> None:
+    files = list(images.items())[:24]
+    new, other = ("000-new.jpg", files[0][1]), list(images.items())[24:36]
+    eighth = sum(len(data) for _, data in files) // 8
+    swapped = [(files[1][0], files[0][1]), *files[1:]]
+    changed = [(files[0][0], other[0][1]), *files[1:]]
+    with client(app, port) as here:
+        whole = held(here, here.submit(files, {"priority": "low"})["id"])
+        for part_bytes in (None, eighth, 3 * eighth, eighth // 3):  # without a size, another, and the same
+            batch_id = half_sent(here, files, eighth)
+            assert here.batch(batch_id)["status"] == "draft"
+            assert 0 < len(held(here, batch_id)) < len(files)
+            ended = here.submit(files, resume=batch_id, part_bytes=part_bytes)
+            assert (ended["id"], ended["counts"]["total"]) == (batch_id, len(files))
+            assert held(here, batch_id) == whole
+            again = here.submit(files, resume=batch_id)  # whose answer to finalize was lost
+            assert (again["id"], again["counts"]["total"]) == (batch_id, len(files))
+        batch_id = half_sent(here, files, eighth)
+        for wrong in (other, files[1:], changed, swapped, files[:1]):
+            with pytest.raises(OtherImages, match=f"{batch_id} holds .*resume it with the files"):
+                here.submit(wrong, resume=batch_id, part_bytes=eighth)
+        options: list[Options] = [{"name": "another"}, {"lot": "L-7"}, {"metadata": {"shift": "2"}}]
+        for asked in options:
+            with pytest.raises(OtherImages, match="was made with"):
+                here.submit(files, asked, resume=batch_id)
+        assert here.batch(batch_id)["status"] == "draft"
+        left = held(here, batch_id)  # perhaps with the part that was under way as the sender ended
+        assert len(set(left)) == len(left) < len(set(left) | set(whole)) == len(whole)
+        ended = here.submit([new, files[3], *files], resume=batch_id, part_bytes=eighth)
+        names = [name for name, _ in held(here, batch_id)]
+        assert names == sorted(name for name, _ in [new, files[3], *files])
+        assert ended["counts"]["total"] == len(names)
+
+
+def test_a_resume_knows_images_whose_names_or_contents_the_service_keeps_another_way(
+    app: Application, port: int, images: dict[str, bytes]
+) -> None:
+    one, two, three, four, five, *_ = images.values()
+    frames = io.BytesIO()
+    pages = [Image.new("L", (64, 64), shade) for shade in (30, 90, 150)]
+    pages[0].save(frames, "TIFF", save_all=True, append_images=pages[1:])
+    files = [
+        ('say "1".jpg', one),
+        ("100%22.jpg", two),
+        ("=?utf-8?q?three?=", three),
+        ("back\\slash.jpg", four),
+        ("empty.jpg", b""),
+        ("frames.tif", frames.getvalue()),
+        ("frames.tif", frames.getvalue()),
+        ("last.jpg", five),
+    ]
+    with client(app, port) as here:
+        batch_id = here.draft({"priority": "low", "frames": "split"})["id"]
+        here.append(batch_id, 1, files[:7])
+        assert len(held(here, batch_id)) == 5 + 2 * 3
+        with pytest.raises(OtherImages, match=r"'frames\.tif'"):
+            here.submit([*files[:6], files[7]], resume=batch_id)
+        filled = [("empty.jpg", one) if name == "empty.jpg" else (name, data) for name, data in files]
+        with pytest.raises(OtherImages, match=r"'empty\.jpg'"):
+            here.submit(filled, resume=batch_id)
+        assert here.submit(files, resume=batch_id)["counts"]["total"] == 6 + 2 * 3
+
+
+def test_a_submission_in_parts_with_the_key_of_one_that_ended_is_the_same_batch(
+    app: Application, port: int, images: dict[str, bytes]
+) -> None:
+    files = list(images.items())[:6]
+    with client(app, port) as here:
+        first, second = (
+            here.submit(files, {"priority": "low"}, idempotency_key="once", part_bytes=size)
+            for size in (20_000, 40_000)
+        )
+        assert first["id"] == second["id"]
+        with pytest.raises(ApiError) as other:
+            here.submit(files[1:], {"priority": "low"}, idempotency_key="once", part_bytes=20_000)
+        assert other.value.code == "wrong_state"
+        assert len(held(here, first["id"])) == len(files)

@@ -16,6 +16,7 @@ from shared.cli.batch_text import describe, follow, outcome_status, watched
 from shared.cli.commands.results import check_place, format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
+from shared.client.errors import OtherImages
 from shared.contract.options import LABELS, descriptions, wrong_secret
 from shared.contract.states import Lane, PartRule
 
@@ -73,7 +74,7 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     help="CSV or NDJSON: filename, custom_id, part_id, view and metadata of each image.",
 )
 @click.option(
-    "--resume", metavar="BATCH", help="Go on with a batch whose sending ended, with the same files."
+    "--resume", metavar="BATCH", help="Go on with a batch whose sending ended: send the files that it lacks."
 )
 @click.option(
     "--part-mb",
@@ -127,7 +128,7 @@ def submit(
         check_place(output)
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
-        with _sending(resume) as opened, contextlib.ExitStack() as at_end:
+        with _sending() as opened, contextlib.ExitStack() as at_end:
             at_end.callback(left_out.say)
             if inputs:
                 batch = client.submit_inputs(inputs, options)
@@ -173,13 +174,14 @@ def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> Batch
 
 
 @contextlib.contextmanager
-def _sending(resume: str | None) -> Iterator[list[str]]:
+def _sending() -> Iterator[list[str]]:
     """Collects the id of the draft that takes the parts; says what is left of a sending that ends too early."""
-    opened = [] if resume is None else [resume]
+    opened: list[str] = []
     try:
         yield opened
     except BaseException as error:
         goes_on = isinstance(error, KeyboardInterrupt) or getattr(error, "status", 503) in _FOR_NOW
+        goes_on = goes_on and not isinstance(error, OtherImages)  # which says by itself how to go on
         if opened and goes_on:
             print(
                 f"\n{opened[0]} keeps the parts that arrived. Go on: the same command with --resume {opened[0]}. "
