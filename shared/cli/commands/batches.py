@@ -21,7 +21,7 @@ from shared.cli.output import print_json, print_table
 def status(where: service.Where, as_json: bool, batch: str | None, state: str | None, limit: int) -> None:
     """A batch, or the latest ones, active first."""
     with service.open_client(where) as client:
-        if batch:
+        if batch is not None:
             one = client.batch(batch)
             print_json(one) if as_json else print(describe(one))
             return

@@ -27,9 +27,9 @@ def parts(where: service.Where, as_json: bool, batch: str | None, limit: int, **
 
     A part is all images of a batch that share a part_id.
     """
-    if batch and (asked["lot"] or asked["order"]):
+    if batch is not None and (asked["lot"] or asked["order"]):
         raise service.Usage("a batch has one lot and one order: name the batch, or the lot and the order")
-    filters = {name: value for name, value in asked.items() if value}
+    filters = {name: value for name, value in asked.items() if value is not None}
     with service.open_client(where) as client:
         found = list(itertools.islice(client.parts(batch, limit=min(limit, 200), **filters), limit))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _ABOUT = descriptions()
 
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FOR_NOW = (429, 502, 503, 504)
 _TEXTS = ("name", *LABELS, "model")
 
@@ -164,6 +166,9 @@ def _inputs(
     remote = [path for path in paths if path.lower().startswith(("http://", "https://", "s3://"))]
     if remote and (len(remote) < len(paths) or manifest or resume or part_mb):
         raise click.UsageError("URLs and objects are sent without files, --manifest, --resume and --part-mb")
+    for path in paths:
+        if _URL.match(path) and path not in remote and not Path(path).exists():
+            raise service.Usage(f"{path}: only http, https and s3 URLs are taken")
     return [{"object": path} if path.startswith("s3://") else {"url": path} for path in remote]
 
 

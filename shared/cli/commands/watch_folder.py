@@ -116,10 +116,10 @@ def watch_folder(
     except re.error as error:
         raise service.Usage(f"--part-from {part_from!r}: {error}") from error
     folder = folder.resolve()
+    if folder == folder.parent:
+        raise service.Usage(f"{folder} is the whole file system: name a folder that gets images alone")
     state = state or folder / _STATE
-    state.mkdir(parents=True, exist_ok=True)
-    lock = _lock(state, folder)
-    with lock, service.open_client(where, patience_s=10.0) as client:
+    with service.open_client(where, patience_s=10.0) as client, _lock(state, folder):
         journal = Journal(state / "journal.sqlite")
         watcher = Watcher(
             folder=folder,
@@ -177,6 +177,7 @@ def _ticks(rescan_s: float) -> Iterator[list[str]]:
 
 def _lock(state: Path, folder: Path) -> IO[str]:
     """The lock of a folder, held while the file is open; raises Usage where another watcher has it."""
+    state.mkdir(parents=True, exist_ok=True)
     file = (state / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -85,7 +85,8 @@ def create(
 @click.option("--no-filters", is_flag=True, help="Take every filter away.")
 @click.option("--description", help="What people call it.")
 @click.option("--format", type=click.Choice(["standard", "cloudevents"]), help="How the body is written.")
-@click.option("--enable/--disable", "enabled", default=None, help="Enabled again, it gets what was held.")
+@click.option("--enable", is_flag=True, help="Send to it again, what was held first.")
+@click.option("--disable", is_flag=True, help="Hold what it would get.")
 @_tenant
 @service.options
 @service.as_json
@@ -101,15 +102,19 @@ def update(
     no_filters: bool,
     description: str | None,
     format: str | None,
-    enabled: bool | None,
+    enable: bool,
+    disable: bool,
     tenant: str | None,
 ) -> None:
     """Change an endpoint (its id); options that are absent change nothing."""
     filters = _asked_filters(verdict, line, metadata)
     if no_filters and filters:
         raise service.Usage("--no-filters leaves no --verdict, --line or --metadata")
+    if enable and disable:
+        raise service.Usage("say --enable or --disable, not both")
     asked = {"url": receiver, "events": list(events) or None, "description": description, "format": format,
-             "filters": {} if no_filters else filters or None, "enabled": enabled}  # fmt: skip
+             "filters": {} if no_filters else filters or None,
+             "enabled": enable if enable or disable else None}  # fmt: skip
     given = cast(Any, {name: value for name, value in asked.items() if value is not None})
     if not given:
         raise service.Usage("say what to change: see gonogo webhooks update --help")

@@ -25,6 +25,12 @@ NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
         (["submit", "x.jpg", "https://h.example/a.jpg"], "without files"),
         (["submit", "s3://parts/a.jpg", "--manifest", "m.csv"], "without files"),
         (["submit", "x.jpg", "--wait", "--timeout", "nan"], "seconds"),
+        (["submit", "ftp://h.example/a.jpg"], "only http, https and s3 URLs are taken"),
+        (["status", ""], "no id"),
+        (["parts", ""], "no id"),
+        (["webhooks", "deliveries", ""], "no id"),
+        (["webhooks", "update", "whe_x", "--enable", "--disable"], "not both"),
+        (["watch-folder", "/"], "whole file system"),
         (["watch", "bat_x", "--timeout", "nan"], "seconds"),
         (["watch", "bat_x", "--timeout", "inf"], "seconds"),
         (["watch", "bat_x", "--timeout", "soon"], "seconds"),
@@ -40,6 +46,14 @@ def test_a_value_that_makes_no_sense_is_a_usage_error(
 ) -> None:
     assert main([*argv, *NOWHERE]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_watcher_that_does_not_start_leaves_no_state_in_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch-folder", str(tmp_path), "--url", "nowhere://", "--key", "gng_x"]) == 3
+    assert "not the address of a service" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("tenant", ["", "*", "x" * 65, "two\nlines"])
