@@ -1,4 +1,8 @@
-"""A batch is purged: its rows in one transaction, then its bytes. The sweep removes bytes that a death leaves."""
+"""A batch is purged: its rows in one transaction, then its bytes. The sweep removes bytes that a death leaves.
+
+Receivers lose nothing by it: events that were not told yet are owed first, and deliveries that wait, or are held for
+an endpoint, stay until they have ended.
+"""
 
 from collections.abc import Callable
 
@@ -6,7 +10,8 @@ from sqlalchemy import Connection, delete, select
 
 from shared.access import quotas
 from shared.blobs.store import BlobStore
-from shared.lifecycle import counters, idempotency
+from shared.contract.states import DeliveryStatus
+from shared.lifecycle import counters, idempotency, telling
 from shared.store.engine import Database
 from shared.store.tables import (
     Attempt,
@@ -21,22 +26,28 @@ from shared.store.tables import (
     Telling,
 )
 
+_ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED)
+
 
 def purge(
     database: Database,
     blobs: BlobStore,
     batch_id: str,
     *,
+    base: str = "",
     counter: counters.Name | None = None,
     also: Callable[[Connection], object] | None = None,
 ) -> bool:
     """Delete an ended batch, or an upload that was given up: rows first, then bytes.
 
     False, and nothing is deleted, where the batch is sealed and runs. True also where it has no row (any more).
-    `counter` is counted where this call deleted the rows, and `also` is called in the same transaction. Safe to
-    repeat.
+    `base` is the service's URL, with which links of its last events begin. `counter` is counted where this call
+    deleted the rows, and `also` is called in the same transaction. Safe to repeat.
     """
+    while _tell(database, batch_id, base):
+        pass
     with database.write() as connection:
+        telling.tell(connection, batch_id, base, waits=True)  # what a retry has judged since
         gone = purge_rows(connection, batch_id)
         if gone and counter is not None:
             counters.count(connection, counter)
@@ -50,17 +61,20 @@ def purge(
     return gone
 
 
+def _tell(database: Database, batch_id: str, base: str) -> bool:
+    """Tell some of what is untold, in a transaction of its own: a large batch owes many messages. True: call again."""
+    with database.write() as connection:
+        return telling.tell(connection, batch_id, base, waits=True).more
+
+
 def purge_rows(connection: Connection, batch_id: str) -> bool:
     """Delete the rows of a batch that has ended, or whose upload was given up; False where there is none such."""
-    attempts = Attempt.delivery_id.in_(select(Delivery.id).where(Delivery.batch_id == batch_id))
     connection.execute(delete(Telling).where(Telling.batch_id == batch_id))
     connection.execute(delete(Fetch).where(Fetch.batch_id == batch_id))
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
     connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))
     connection.execute(delete(Part).where(Part.batch_id == batch_id))
     connection.execute(delete(Item).where(Item.batch_id == batch_id))
-    connection.execute(delete(Attempt).where(attempts))
-    connection.execute(delete(Delivery).where(Delivery.batch_id == batch_id))
     connection.execute(delete(BatchEvent).where(BatchEvent.batch_id == batch_id))
     idempotency.outlive(connection, batch_id)
     # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
@@ -72,6 +86,10 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     if gone is None:
         connection.rollback()
         return False
+    # A try that ends its delivery locks the batch: from here on, it finds none and deletes its delivery by itself.
+    ended = (Delivery.batch_id == batch_id, Delivery.status.in_(_ENDED))
+    connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(select(Delivery.id).where(*ended))))
+    connection.execute(delete(Delivery).where(*ended))
     if gone.sealed:
         quotas.take_off(connection, gone.tenant, gone.bytes, gone.total)
     return True

@@ -58,6 +58,11 @@ _LOCK = (
     .where(Telling.batch_id == bindparam("in_batch"), Telling.done == false())
     .with_for_update(skip_locked=True)
 )
+_LOCK_WAITING = (
+    select(Telling.__table__)
+    .where(Telling.batch_id == bindparam("in_batch"), Telling.done == false())
+    .with_for_update()
+)
 _BATCH = select(Batch.__table__).where(Batch.id == bindparam("in_batch"))
 _SAVE = (
     update(Telling)
@@ -100,12 +105,13 @@ def open_tellings(connection: Connection) -> Sequence[str]:
     return list(connection.scalars(_OPEN))
 
 
-def tell(connection: Connection, batch_id: str, base: str = "") -> Told:
-    """Tell what there is to tell of a batch now. Nothing where another process does, or it has been told.
+def tell(connection: Connection, batch_id: str, base: str = "", *, waits: bool = False) -> Told:
+    """Tell what there is to tell of a batch now. Nothing where it has been told.
 
-    `base` is the service's URL, with which links begin.
+    `base` is the service's URL, with which links begin. While another process tells of the batch, this one waits, or
+    tells nothing.
     """
-    telling = connection.execute(_LOCK, {"in_batch": batch_id}).first()
+    telling = connection.execute(_LOCK_WAITING if waits else _LOCK, {"in_batch": batch_id}).first()
     row = connection.execute(_BATCH, {"in_batch": batch_id}).first()
     if telling is None or row is None:
         return Told()

@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import literal_column as sql
 
 from shared.contract.states import DeliveryStatus
 from shared.store.engine import clock
 from shared.store.records import AttemptRecord, DeliveryRecord
-from shared.store.tables import Attempt, Delivery
+from shared.store.tables import Attempt, Batch, Delivery, WebhookEndpoint
 from shared.webhooks.lines import to_endpoint
 
 _ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED)
@@ -66,11 +67,24 @@ def attempts(connection: Connection, deliveries: Collection[str]) -> dict[str, l
     return found
 
 
-def outlived(before: float) -> Select[Any]:
-    """Deliveries of events about no batch that were owed before this time; the others go with their batch."""
-    return select(Delivery.id).where(
+def outlived(connection: Connection, before: float, most: int) -> list[str]:
+    """At most `most` deliveries that were owed before this time and belong to no batch, without those that wait.
+
+    These are events about no batch, and those that are held for a disabled endpoint while their batch was purged.
+    """
+    about_none = select(Delivery.id).where(
         Delivery.batch_id == "", Delivery.created_at < before, Delivery.status != DeliveryStatus.PENDING
     )
+    # Found by way of the endpoints, which are few: no index holds the deliveries that are held.
+    held = (
+        select(Delivery.id)
+        .join(WebhookEndpoint, WebhookEndpoint.id == Delivery.endpoint_id)
+        .where(WebhookEndpoint.enabled.is_(False), Delivery.endpoint_id != sql("''"))
+        .where(Delivery.status == DeliveryStatus.HELD, Delivery.created_at < before)
+        .where(Delivery.batch_id != "", ~exists().where(Batch.id == Delivery.batch_id))
+    )
+    found = list(connection.scalars(about_none.limit(most)))
+    return found + list(connection.scalars(held.limit(most - len(found))))
 
 
 def forget(connection: Connection, deliveries: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from shared.store import tallies
 from shared.store.engine import clock
 from shared.store.records import DeliveryRecord
 from shared.store.tables import Attempt, Batch, Delivery
-from shared.webhooks import endpoints, health
+from shared.webhooks import again, endpoints, health
 from shared.webhooks.lines import is_due
 
 Outcome = Literal["delivered", "retry", "exhausted"]
@@ -86,7 +86,7 @@ def record(
     """Keep a try and its outcome, once, however often this is called for the same try.
 
     A try that outlived its claim is kept too, but only its success changes the delivery. A delivery that was purged
-    meanwhile keeps nothing.
+    meanwhile keeps nothing, and one whose batch was purged goes when it has ended.
     """
     endpoint = endpoints.lock(connection, claimed.endpoint_id) if claimed.endpoint_id else None
     # Locked first: two calls for one try would otherwise each find the attempt missing, and keep it twice.
@@ -114,8 +114,16 @@ def record(
     elif ended and not claimed.endpoint_id:
         _warn(connection, claimed, tried)
     tallies.add(connection, tallied)
+    if ended and claimed.batch_id and not _has_batch(connection, claimed.batch_id):
+        again.forget(connection, [claimed.id])
     if endpoint is not None:
         health.note(connection, endpoint, at=tried.at, status=tried.status, delivered=outcome == "delivered")
+
+
+def _has_batch(connection: Connection, batch_id: str) -> bool:
+    """Whether the batch is there, which it then is until the transaction ends: a purge finds the ended delivery."""
+    found = select(Batch.id).where(Batch.id == batch_id).with_for_update(read=True, key_share=True)
+    return connection.scalar(found) is not None
 
 
 def _warn(connection: Connection, claimed: DeliveryRecord, tried: Try) -> None:

@@ -102,6 +102,12 @@ def check(database: Database, blobs: BlobStore, accepted: Mapping[str, int]) -> 
             .where(Delivery.subject == "", Delivery.endpoint_id == "")
             .group_by(Delivery.batch_id)
         ).all()
+        batchless = Delivery.batch_id.not_in(select(Batch.id))
+        left = select(func.count()).where(
+            Delivery.batch_id != "", batchless, Delivery.status.in_(("delivered", "exhausted"))
+        )
+        if number := connection.scalar(left):
+            seen.fail(f"{number} ended deliveries outlived their batch")
         seen.troubles += part_faults(connection)
         seen.parts = int(connection.scalar(select(func.count()).select_from(Part)) or 0)
         judged = connection.execute(

@@ -60,7 +60,7 @@ def owe(database: Database, url: str, *, at: float = START, secret: str = SECRET
     with database.write() as connection:
         connection.execute(
             insert(Delivery).values(
-                id=identifier, tenant=tenant, batch_id=new_id("bat"), event="batch.completed", url=url,
+                id=identifier, tenant=tenant, batch_id="", subject=identifier, event="batch.completed", url=url,
                 secret=secret, body=BODY, status="pending", attempts=0, due_at=at, created_at=at,
                 line=line_of(tenant, url, path_of(url)),
             )

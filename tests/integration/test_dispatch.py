@@ -294,7 +294,7 @@ def test_a_burst_for_one_receiver_does_not_hold_up_another_of_its_host(
     rows = [owe(database, busy, at=time.time() - 1)]
     with database.write() as connection:
         row = connection.execute(select(Delivery.__table__).where(Delivery.id == rows[0])).one()._asdict()
-        copies = [{**row, "id": new_id("whd"), "batch_id": new_id("bat")} for _ in range(999)]
+        copies = [{**row, "id": each, "subject": each} for each in (new_id("whd") for _ in range(999))]
         connection.execute(insert(Delivery), copies)
     dispatcher = Dispatcher(database, partial(deliver, database, settings), lines)
     try:

@@ -144,7 +144,11 @@ def cancel_batch(batch_id: str) -> dict[str, Any]:
 
 @blueprint.delete("/v1/batches/<batch_id>")
 @require("submit")
-@operation("Delete an ended batch, its rows and bytes", {204: None}, problems=(404, 409))
+@operation(
+    "Delete an ended batch, its rows and bytes; messages that are owed to webhooks are still sent",
+    {204: None},
+    problems=(404, 409),
+)
 def delete_batch(batch_id: str) -> tuple[str, int]:
     here = service()
     row = batches.find(here, g.tenant, batch_id)
@@ -152,6 +156,7 @@ def delete_batch(batch_id: str) -> tuple[str, int]:
         here.database,
         here.blobs,
         batch_id,
+        base=base_url(request),
         also=lambda connection: trail.note(connection, "batch.delete", batch_id, tenant=row.tenant),
     ):
         raise HttpProblem(

@@ -1,4 +1,4 @@
-"""Deliveries of events about no batch, kept past their time: removed. The others go with their batch."""
+"""Deliveries that belong to no batch, kept past their time: removed. The others go with their batch."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from shared.webhooks import again
 from worker.upkeep.site import Site
 
 NAME = "old deliveries"
-ABOUT = "webhook deliveries of events about no batch, kept past their time: removed"
+ABOUT = "webhook deliveries that belong to no batch, kept past their time: removed"
 
 
 def find(site: Site, most: int) -> Sequence[str]:
-    outlived = again.outlived(site.clock.now() - site.settings.retention_s)
+    before = site.clock.now() - site.settings.retention_s
     with site.database.read() as connection:
-        return connection.scalars(outlived.limit(most)).all()
+        return again.outlived(connection, before, most)
 
 
 def mend(site: Site, found: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from worker.upkeep.site import Site
 
 NAME = "retention"
 ABOUT = "batches kept past their time: removed"
-# A delivery goes with its batch, so a batch stays until its deliveries are made or given up.
+# A receiver may ask for the batch of its message, so a batch stays until its deliveries are made or given up.
 _OWES = exists().where(Delivery.batch_id == Batch.id, Delivery.status == DeliveryStatus.PENDING)
 
 
@@ -24,4 +24,4 @@ def find(site: Site, most: int) -> Sequence[str]:
 
 def mend(site: Site, found: Sequence[str]) -> None:
     for batch_id in found:
-        purge(site.database, site.blobs, batch_id, counter="retention_over")
+        purge(site.database, site.blobs, batch_id, base=site.settings.public_base, counter="retention_over")
