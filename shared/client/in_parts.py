@@ -27,12 +27,13 @@ Broken = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The functions that are told how far a submission is, that its connection broke, so far, for this reason, and the
-    id of the draft that takes its parts."""
+    """The functions that are told how far a submission is, that its connection broke, so far, for this reason, the id
+    of the draft that takes its parts, and the draft's new webhook secret."""
 
     progress: Progress | None = None
     broken: Broken | None = None
     opened: Callable[[str], None] | None = None
+    secret: Callable[[str], None] | None = None
 
     def call(
         self, wire: Transport, path: str, body: Multipart, before: int, total: int, key: str = ""
@@ -77,6 +78,8 @@ def submit_in_parts(
     path = f"/v1/batches/{identifier(made['id'])}"
     if told.opened is not None:
         told.opened(made["id"])
+    if told.secret is not None and "webhook_secret" in made:
+        told.secret(made["webhook_secret"])
     _fill(wire, path, made, body, part_bytes, told)
     if manifest is not None and "draft" in made:
         wire.call("PUT", f"{path}/manifest", body=manifest, headers={"Content-Type": manifest_kind(manifest)})
@@ -89,11 +92,12 @@ def submit_in_parts(
 def _fill(wire: Transport, path: str, batch: Any, body: Multipart, part_bytes: int, told: Told) -> None:
     """Send the files that the draft does not hold; afterwards it holds each file once, or this raises OtherImages."""
     files = body.files()
-    arrived = _arrived(wire, path, batch, files) if batch["counts"]["total"] else set[int]()
+    used = [range(first, last + 1) for first, last in batch.get("draft", {}).get("part_numbers", [])]
+    # The service reads the numbers after the counts, and a part may arrive in between. The items are read after both.
+    arrived = _arrived(wire, path, batch, files) if used or batch["counts"]["total"] else set[int]()
     parts = body.split(part_bytes, _PART_IMAGES, arrived)
     sent = sum(files[place].size for place in arrived)
     total = sent + sum(part.length for part in parts)
-    used = [range(first, last + 1) for first, last in batch.get("draft", {}).get("part_numbers", [])]
     free = (number for number in count(1) if not any(number in numbers for numbers in used))
     for number, part in zip(free, parts, strict=False):
         try:

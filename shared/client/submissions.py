@@ -39,6 +39,7 @@ class Submissions:
         skipped: Skipped | None = None,
         broken: Broken | None = None,
         opened: Callable[[str], None] | None = None,
+        secret: Callable[[str], None] | None = None,
         part_bytes: int | None = None,
         resume: str | None = None,
     ) -> BatchPayload:
@@ -49,9 +50,10 @@ class Submissions:
         Idempotency-Key, so that a try after a broken connection does not make a second batch.
 
         With `part_bytes`, and from 256 MiB on in any case, images are sent in parts to a draft, whose id `opened` is
-        told. A broken connection costs one part, and `broken(sent, total, reason)` is called. `resume` names such a
-        draft that this client or another left open: the files that it does not hold are sent. Raises OtherImages, and
-        leaves the draft as it is, where it holds an image that is none of the files.
+        told; `secret` is told its new webhook secret. A broken connection costs one part, and
+        `broken(sent, total, reason)` is called. `resume` names such a draft that this client or another left open: the
+        files that it does not hold are sent. Raises OtherImages, and leaves the draft open, where it holds an image
+        that is none of the files.
         """
         if isinstance(sources, str | Path):
             sources = [sources]
@@ -62,7 +64,7 @@ class Submissions:
         if text is not None:
             body.add_field("manifest", text, manifest_kind(text))
         add_sources(body, sources, skipped)
-        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken, opened)
+        key, told = idempotency_key or uuid.uuid4().hex, Told(progress, broken, opened, secret)
         asks_for_parts = resume is not None or part_bytes is not None
         if body.has_archive and asks_for_parts:
             raise UnusableInput("an archive is sent in one request: only images are sent in parts")

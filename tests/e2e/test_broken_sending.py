@@ -103,7 +103,9 @@ def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(
         (tmp_path / f"{number}.jpg").write_bytes(b"\xff\xd8\xff" + os.urandom(500_000))
     sending = ["submit", str(tmp_path), "--part-mb", "1"]
     with CuttingProxy(up.port, [2_500_000, *[100] * 1000]) as proxy:
-        said, _ = interrupted(up, *sending, "--url", f"http://127.0.0.1:{proxy.port}", after="going on at")
+        cut = ["--url", f"http://127.0.0.1:{proxy.port}", "--webhook", "https://receiver.example/gonogo"]
+        said, _ = interrupted(up, *sending, *cut, after="going on at")
+    assert said.count("webhook secret (shown once): whsec_") == 1
     named = re.search(r"--resume (bat_\w+)", said)
     assert named is not None, said
     assert f"gonogo delete {named[1]}" in said

@@ -1,6 +1,7 @@
 """A client behind a link that breaks again and again: it goes on by itself, and each image becomes one item."""
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from shared.client import ApiError, Client, Options, OtherImages
+from shared.client.transport import Answer, Transport
 from tests.harness.application import Application
 from tests.harness.cutting import CuttingProxy
 
@@ -94,7 +96,7 @@ def test_a_submission_whose_client_ended_is_taken_up(
 Files = list[tuple[str, bytes]]
 
 
-def half_sent(here: Client, files: Files, part_bytes: int) -> str:
+def half_sent(here: Client, files: Files, part_bytes: int, key: str | None = None) -> str:
     """A draft whose sender ended after half of the bytes."""
 
     def stop(sent: int, total: int) -> None:
@@ -103,7 +105,14 @@ def half_sent(here: Client, files: Files, part_bytes: int) -> str:
 
     opened: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        here.submit(files, {"priority": "low"}, part_bytes=part_bytes, progress=stop, opened=opened.append)
+        here.submit(
+            files,
+            {"priority": "low"},
+            idempotency_key=key,
+            part_bytes=part_bytes,
+            progress=stop,
+            opened=opened.append,
+        )
     return opened[0]
 
 
@@ -181,12 +190,35 @@ def test_a_submission_in_parts_with_the_key_of_one_that_ended_is_the_same_batch(
 ) -> None:
     files = list(images.items())[:6]
     with client(app, port) as here:
+        half_sent_id = half_sent(here, files, 10_000, key="once")
         first, second = (
             here.submit(files, {"priority": "low"}, idempotency_key="once", part_bytes=size)
             for size in (20_000, 40_000)
         )
-        assert first["id"] == second["id"]
+        assert half_sent_id == first["id"] == second["id"]
+        assert first["counts"]["total"] == len(files)
         with pytest.raises(ApiError) as other:
             here.submit(files[1:], {"priority": "low"}, idempotency_key="once", part_bytes=20_000)
         assert other.value.code == "wrong_state"
         assert len(held(here, first["id"])) == len(files)
+
+
+def test_a_part_that_arrives_while_the_draft_is_asked_for_is_not_sent_again(
+    app: Application, port: int, images: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, call = list(images.items())[:6], Transport.call
+
+    def counted_before_it(wire: Transport, method: str, path: str, **more: Any) -> Answer:
+        answer = call(wire, method, path, **more)
+        if not path.endswith("?draft=true"):
+            return answer
+        batch = answer.json()
+        batch["counts"]["total"] = 0
+        return Answer(answer.status, answer.headers, json.dumps(batch).encode())
+
+    with client(app, port) as here:
+        batch_id = here.draft({"priority": "low"}, idempotency_key="in between")["id"]
+        here.append(batch_id, 1, files[:4])
+        monkeypatch.setattr(Transport, "call", counted_before_it)
+        batch = here.submit(files, {"priority": "low"}, idempotency_key="in between", part_bytes=10_000)
+        assert (batch["id"], batch["counts"]["total"]) == (batch_id, len(files))

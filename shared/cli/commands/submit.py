@@ -130,7 +130,7 @@ def submit(
         check_place(output)
     left_out = Skipped()
     with service.open_client(where, patience_s=60.0) as client:
-        with _sending() as opened, contextlib.ExitStack() as at_end:
+        with _sending() as (opened, secrets), contextlib.ExitStack() as at_end:
             at_end.callback(left_out.say)
             if inputs:
                 batch = client.submit_inputs(inputs, options)
@@ -143,12 +143,13 @@ def submit(
                     skipped=left_out.add,
                     broken=_broken,
                     opened=opened.append,
+                    secret=secrets.append,
                     resume=resume,
                     part_bytes=None if part_mb is None else part_mb * 2**20,
                 )
         secret = batch.get("webhook_secret")
         if secret and not as_json:  # at once: the waiting may be interrupted
-            print(f"webhook secret (shown once): {secret}", file=sys.stderr)
+            _say_secret(secret)
         if wait or output is not None:
             batch = _wait(client, batch, timeout)
         if output is not None:
@@ -179,12 +180,16 @@ def _wait(client: Client, batch: BatchPayload, timeout_s: float | None) -> Batch
 
 
 @contextlib.contextmanager
-def _sending() -> Iterator[list[str]]:
-    """Collects the id of the draft that takes the parts; says what is left of a sending that ends too early."""
+def _sending() -> Iterator[tuple[list[str], list[str]]]:
+    """Collects the id of the draft that takes the parts, and its new webhook secret; says what is left of a sending
+    that ends too early."""
     opened: list[str] = []
+    secrets: list[str] = []
     try:
-        yield opened
+        yield opened, secrets
     except BaseException as error:
+        for secret in secrets:  # a resume is not told it again
+            _say_secret(secret)
         goes_on = isinstance(error, KeyboardInterrupt) or getattr(error, "status", 503) in _FOR_NOW
         goes_on = goes_on and not isinstance(error, OtherImages)  # which says by itself how to go on
         if opened and goes_on:
@@ -199,6 +204,10 @@ def _sending() -> Iterator[list[str]]:
                 file=sys.stderr,
             )
         raise
+
+
+def _say_secret(secret: str) -> None:
+    print(f"\nwebhook secret (shown once): {secret}", file=sys.stderr)
 
 
 def _broken(sent: int, total: int, reason: str) -> None:
