@@ -36,6 +36,8 @@ STREAMS_AT_ONCE = 4
 # Bytes of an export in the hands of the system: few, until the client has shown that it reads.
 UNSENT_AT_FIRST, UNSENT_BYTES, SHOWN_BYTES = 2**16, 2**19, 2**20
 UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
+# A hundred silent uploads hold the 32 places for three times two seconds, and an honest one waits behind them.
+UPLOAD_WAIT_S = 15.0
 LEAST_BYTES_PER_S = (
     200  # of a body, on average; a client that sends a byte now and then holds a place for ever
 )
@@ -82,7 +84,9 @@ class Bridge:
         self._event_threads = ThreadPoolExecutor(EVENTS_AT_ONCE, "events")
         self._event_turns = asyncio.Semaphore(EVENTS_AT_ONCE)
         self._event_streams = self._queued = 0
-        self._uploads = Slots(self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING)
+        self._uploads = Slots(
+            self._limits.upload_slots, self._limits.slot_quiet_s, UPLOADS_WAITING, wait_s=UPLOAD_WAIT_S
+        )
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
         self._streams_out = Slots(limits.stream_slots, limits.slot_quiet_s, EXPORTS_WAITING, limits.export_s)
         self._turns = Turns(LOOKS_AT_ONCE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from web.server.refusals import Refusal
 
-_LOOK_EVERY_S, _LOOKS = 0.05, 40
+_LOOK_EVERY_S = 0.05
 
 
 @dataclass(eq=False)
@@ -37,8 +37,12 @@ class Slots:
     clients that do not read would else take each other's places, and each would be served its beginning.
     """
 
-    def __init__(self, most: int, quiet_s: float, waiting: int, replace_every_s: float = 0.0) -> None:
+    def __init__(
+        self, most: int, quiet_s: float, waiting: int, replace_every_s: float = 0.0, wait_s: float = 2.0
+    ) -> None:
+        """A transfer waits `wait_s` seconds for a place."""
         self._most, self._quiet_s, self._may_wait = most, quiet_s, waiting
+        self._looks = round(wait_s / _LOOK_EVERY_S)
         self._replace_every_s, self._replaced_at = replace_every_s, -math.inf
         self._held: set[Transfer] = set()
         self._waiting = 0
@@ -50,7 +54,7 @@ class Slots:
             raise self._refusal()
         self._waiting += 1
         try:
-            for _ in range(_LOOKS):
+            for _ in range(self._looks):
                 if len(self._held) < self._most:
                     transfer.moved()  # its time in the place begins now
                     self._held.add(transfer)
