@@ -55,12 +55,21 @@ class Endpoints:
         self._wire.call("DELETE", _place(endpoint_id, tenant))
 
     def rotate_webhook_secret(
-        self, endpoint_id: str, *, grace: float | None = None, tenant: str | None = None
+        self,
+        endpoint_id: str,
+        *,
+        grace: float | None = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
     ) -> EndpointPayload:
-        """A new secret, in this answer; the old one signs too for `grace` seconds (a day where absent)."""
-        asked = {} if grace is None else {"grace": grace}
+        """A new secret, in this answer; the old one signs too for `grace` seconds (a day where absent).
+
+        Every try of one call carries the same Idempotency-Key.
+        """
+        headers = {**JSON, "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        body = json.dumps({} if grace is None else {"grace": grace}).encode()
         path = _place(endpoint_id, tenant, "/rotate-secret")
-        return cast("EndpointPayload", post(self._wire, path, asked, once=True))
+        return cast("EndpointPayload", self._wire.call("POST", path, body=body, headers=headers).json())
 
     def test_webhook(self, endpoint_id: str, *, tenant: str | None = None) -> DeliveryPayload:
         """Send `test.ping`; `webhook_delivery()` tells how the try went."""

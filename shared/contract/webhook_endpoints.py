@@ -113,7 +113,7 @@ class SecretRotation(TypedDict, total=False):
         Ge(0),
         Le(LONGEST_GRACE_S),
         About(
-            "seconds in which each message carries two signatures, the new secret's first",
+            "seconds in which each message carries the old secret's signature too, after that of the new one",
             default=DEFAULT_GRACE_S,
             examples=[3600],
         ),
@@ -174,7 +174,7 @@ class EndpointPayload(TypedDict):
     failures: Annotated[int, About("failed tries since the last success")]
     failing_since: Annotated[Time, About("the first of these tries")]
     warnings: Annotated[list[EndpointWarning], About(f"after {WARN_AFTER_FAILURES} failed tries in a row")]
-    old_secret_until: Annotated[Time, About("until then, messages carry the signature of the old secret too")]
+    old_secret_until: Annotated[Time, About("until then, messages carry signatures of old secrets too")]
     created_at: Time
     secret: NotRequired[
         Annotated[
@@ -193,7 +193,7 @@ class EndpointEventPayload(TypedDict):
 
 def endpoint_payload(row: EndpointRecord, at: float, secret: str | None = None) -> EndpointPayload:
     """An endpoint from its row, as it is at a time; the secret where the answer shows it."""
-    rotating = row.old_secret_until is not None and row.old_secret_until > at
+    ends = [until for _, until in row.in_grace(at)]
     payload: EndpointPayload = {
         "id": row.id,
         "object": "webhook_endpoint",
@@ -209,7 +209,7 @@ def endpoint_payload(row: EndpointRecord, at: float, secret: str | None = None) 
         "failures": row.failures,
         "failing_since": rfc3339(row.failing_since),
         "warnings": _warnings(row),
-        "old_secret_until": rfc3339(row.old_secret_until) if rotating else None,
+        "old_secret_until": rfc3339(max(ends)) if ends else None,
         "created_at": rfc3339(row.created_at),
     }
     if secret is not None:

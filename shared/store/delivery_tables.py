@@ -11,7 +11,8 @@ class WebhookEndpoint(Base):
     """A receiver of a tenant: which events it wants, its secrets, and its run of failed tries.
 
     `events` is a text with a space before and after each event, so that a condition on a column finds one.
-    `key` and `fingerprint` are those of the idempotent request that made it.
+    `key` and `fingerprint` are those of the idempotent request that made it, and the other two those of the one that
+    last rotated its secret. `older_secrets` are those before the old one, each with the end of its grace.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -34,6 +35,9 @@ class WebhookEndpoint(Base):
     created_at: Mapped[float]
     key: Mapped[str | None] = mapped_column(String(255))
     fingerprint: Mapped[str | None] = mapped_column(String(64))
+    older_secrets: Mapped[list[tuple[str, float]]] = mapped_column(JSON, default=list, server_default="[]")
+    rotation_key: Mapped[str | None] = mapped_column(String(255))
+    rotation_fingerprint: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
         UniqueConstraint("tenant", "key", name="uq_endpoints_key"),

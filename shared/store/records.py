@@ -283,6 +283,14 @@ class EndpointRecord(NamedTuple):
     created_at: float
     key: str | None
     fingerprint: str | None
+    older_secrets: list[tuple[str, float]]
+    rotation_key: str | None
+    rotation_fingerprint: str | None
+
+    def in_grace(self, at: float) -> list[tuple[str, float]]:
+        """The secrets that have a successor and still sign at this time, the newest first, each with its end."""
+        old = [] if self.old_secret is None else [(self.old_secret, self.old_secret_until or 0.0)]
+        return [(secret, until) for secret, until in (*old, *self.older_secrets) if until > at]
 
 
 class QuotaRecord(NamedTuple):

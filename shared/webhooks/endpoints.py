@@ -22,6 +22,7 @@ from shared.webhooks.lines import to_endpoint
 from shared.webhooks.signing import new_secret
 
 MOST_OF_A_TENANT = 50  # each event is held against all of them
+MOST_SECRETS_IN_GRACE = 10  # each signs every message
 _ROWS = select(WebhookEndpoint.__table__)
 
 
@@ -29,6 +30,12 @@ class TooManyEndpoints(GonogoError):
     """The tenant has as many endpoints as it may have."""
 
     code = "too_many_endpoints"
+
+
+class TooManySecrets(GonogoError):
+    """As many secrets of the endpoint as may are in their grace."""
+
+    code = "wrong_state"
 
 
 def find(
@@ -136,13 +143,29 @@ def _of_status(
 
 
 def rotate(
-    connection: Connection, row: EndpointRecord, *, grace_s: float, secret: str | None = None
+    connection: Connection,
+    row: EndpointRecord,
+    *,
+    grace_s: float,
+    secret: str | None = None,
+    key: str | None = None,
+    fingerprint: str | None = None,
 ) -> EndpointRecord:
-    """Replace the secret; messages carry the old one's signature too for `grace_s` seconds."""
-    values = {"secret": secret or new_secret(), "old_secret": None, "old_secret_until": None}
+    """Replace the secret; messages carry the old one's signature too for `grace_s` seconds.
+
+    Secrets of earlier rotations sign until their own grace is over; without a grace, all of them end now. `key` and
+    `fingerprint` are those of an idempotent request. Raises TooManySecrets.
+    """
+    at = database_time(connection)
+    older = row.in_grace(at)
+    values: dict[str, Any] = {"secret": secret or new_secret(), "old_secret": None, "old_secret_until": None}
+    values |= {"older_secrets": [], "rotation_key": key, "rotation_fingerprint": fingerprint}
     if grace_s > 0:
-        until = database_time(connection) + grace_s
-        values |= {"old_secret": row.secret, "old_secret_until": until}  # type: ignore[dict-item]
+        if len(older) >= MOST_SECRETS_IN_GRACE:
+            raise TooManySecrets(
+                f"{len(older)} secrets of {row.id} still sign: wait, or rotate with a grace of 0"
+            )
+        values |= {"old_secret": row.secret, "old_secret_until": at + grace_s, "older_secrets": older}
     return change(connection, row, values)
 
 

@@ -24,7 +24,7 @@ Outcome = Literal["delivered", "retry", "exhausted"]
 class Claimed(NamedTuple):
     """A delivery that one process tries now: where it goes, how it is signed and written, and its trace context.
 
-    Two secrets while an endpoint's secret is being replaced, the new one first.
+    Several secrets while an endpoint's secret is being replaced, the newest first.
     """
 
     delivery: DeliveryRecord
@@ -66,8 +66,7 @@ def claim(connection: Connection, delivery_id: str, now: float, hold_s: float) -
     traceparent = connection.scalar(select(Batch.traceparent).where(Batch.id == delivery.batch_id))
     if endpoint is None:
         return Claimed(delivery, delivery.url, (delivery.secret,), "standard", traceparent)
-    is_rotating = (endpoint.old_secret_until or 0.0) > now
-    old = (endpoint.old_secret,) if endpoint.old_secret is not None and is_rotating else ()
+    old = [secret for secret, _ in endpoint.in_grace(now)]
     return Claimed(delivery, endpoint.url, (endpoint.secret, *old), endpoint.format, traceparent)
 
 

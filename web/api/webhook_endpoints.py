@@ -36,6 +36,12 @@ _HEADERS = {
         {"minLength": 1, "maxLength": 255},
     )
 }
+_ROTATION_HEADERS = {
+    "Idempotency-Key": (
+        "the key of the endpoint's last rotation with the same content is answered with the same secret",
+        {"minLength": 1, "maxLength": 255},
+    )
+}
 
 
 @blueprint.get("/v1/webhook-endpoints")
@@ -150,19 +156,26 @@ def delete_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> tuple[str, 
 @blueprint.post("/v1/webhook-endpoints/<endpoint_id>/rotate-secret")
 @require("admin")
 @operation(
-    "Replace the secret, which this answer shows; for `grace` seconds each message carries two signatures",
+    "Replace the secret, which this answer shows; for `grace` seconds the old one signs each message too",
     {200: EndpointPayload},
     query=TenantQuery,
     body={"application/json": SecretRotation},
-    problems=(400, 403, 404, 413, 415, 422),
+    headers=_ROTATION_HEADERS,
+    problems=(400, 403, 404, 409, 413, 415, 422),
 )
 def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQuery) -> dict[str, Any]:
     tenant, grace_s = acting_tenant(query), body["grace"]
+    key, fingerprint = idempotency.key_of(request), idempotency.fingerprint(body)
     with service().database.write() as connection:
         row = _locked(connection, tenant, endpoint_id)
-        row = endpoints.rotate(connection, row, grace_s=grace_s, secret=body.get("secret"))
+        if key is None or row.rotation_key != key:
+            row = endpoints.rotate(
+                connection, row, grace_s=grace_s, secret=body.get("secret"), key=key, fingerprint=fingerprint
+            )
+            trail.note(connection, "webhook.rotate", row.id, tenant=tenant, grace=grace_s)
+        elif row.rotation_fingerprint != fingerprint:
+            raise idempotency.reused()
         at = database_time(connection)
-        trail.note(connection, "webhook.rotate", row.id, tenant=tenant, grace=grace_s)
     return dict(endpoint_payload(row, at, row.secret))
 
 

@@ -18,7 +18,7 @@ from shared.registry.activations import NeverActive
 from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownModel
 from shared.store.engine import is_away
 from shared.webhooks.addresses import ForbiddenAddress
-from shared.webhooks.endpoints import TooManyEndpoints
+from shared.webhooks.endpoints import TooManyEndpoints, TooManySecrets
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io.BytesIO object at 0x7f…>`
@@ -34,6 +34,7 @@ _STATUS: dict[type[GonogoError], int] = {
     UnknownScope: 422,
     Unavailable: 503,
     TooManyEndpoints: 409,
+    TooManySecrets: 409,
     ForbiddenAddress: 422,
     UploadLost: 409,
 }

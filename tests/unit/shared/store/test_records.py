@@ -36,6 +36,7 @@ def expected(column: Any) -> Any:
             "expected_views": list[str],
             "missing_views": list[str],
             "warnings": list[dict[str, Any]],
+            "older_secrets": list[tuple[str, float]],
         }
         kind = lists.get(column.name, dict[str, Any])
     return kind | None if column.nullable else kind
