@@ -15,6 +15,10 @@ class BodyBroken(GonogoError):
     code = "incomplete_body"
 
 
+class ClientGone(Exception):
+    """The client has left, or does not read."""
+
+
 class BodyPipe:
     """A bounded pipe. The event loop feeds it; one thread reads it as `wsgi.input`."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.answers import Answer
-from web.server.bodies import BodyBroken, BodyPipe
+from web.server.bodies import BodyBroken, BodyPipe, ClientGone
 from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
 from web.server.front import Front
@@ -38,9 +38,7 @@ UNSENT_AT_FIRST, UNSENT_BYTES, SHOWN_BYTES = 2**16, 2**19, 2**20
 UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
 # A hundred silent uploads hold the 32 places for three times two seconds, and an honest one waits behind them.
 UPLOAD_WAIT_S = 15.0
-LEAST_BYTES_PER_S = (
-    200  # of a body, on average; a client that sends a byte now and then holds a place for ever
-)
+LEAST_BYTES_PER_S = 200  # of a body, on average: a byte now and then would hold a place for ever
 EVENTS_AT_ONCE = 2  # streams of events that look at a time; each look is short
 LOOKS_AT_ONCE = 2  # of those that wait for one key; a thousand that look at once keep everyone else waiting
 HEALTH = {"/livez", "/readyz", "/metrics"}
@@ -128,9 +126,11 @@ class Bridge:
         """A stream of results: its place is taken before its view runs, and a few threads compute all of them."""
         transfer = Transfer(scope["gonogo.protocol"].abort)
         await self._streams_out.take(transfer)
-        # What the system takes for a client that does not read has been computed for nothing.
-        scope["gonogo.protocol"].bound_unsent(UNSENT_AT_FIRST)
         try:
+            if scope["gonogo.protocol"].is_gone():  # it left while it waited for the place
+                raise ClientGone
+            # What the system takes for a client that does not read has been computed for nothing.
+            scope["gonogo.protocol"].bound_unsent(UNSENT_AT_FIRST)
             answer = await self._call(self._stream_threads, environ_of(scope, BytesIO(b"")))
             await self._write(scope, send, answer, transfer)
         finally:
@@ -342,10 +342,6 @@ class Bridge:
             pipe.break_off("the client left before the end of the body")
         except Refusal as refusal:
             pipe.break_off(refusal.detail)
-
-
-class ClientGone(Exception):
-    """The client has left, or does not read."""
 
 
 def _cut(scope: dict[str, Any]) -> None:

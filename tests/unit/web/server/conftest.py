@@ -128,7 +128,10 @@ def application(site_seen: list[str]) -> Flask:
         return f"{len(request.get_data())} bytes"
 
     @app.get("/stream")
+    @app.get("/results")
     def stream() -> Response:
+        site_seen.append("stream asked for")
+
         def blocks() -> Iterator[bytes]:
             try:
                 for _ in range(int(request_blocks)):

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import socket
+import struct
 import threading
 import time
 
@@ -184,6 +185,27 @@ def test_a_stream_that_is_not_read_gives_its_place_to_another(site: Site, limits
         site.connect().sendall(b"GET /stream?blocks=200 HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(limits.slot_quiet_s + 0.3)
     assert site.get("/stream?blocks=3", 30).endswith(b"0\r\n\r\n")
+
+
+def test_clients_that_leave_before_their_export_begins_cost_nothing(
+    site: Site, limits: Limits, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = b"GET /results?blocks=50 HTTP/1.1\r\nHost: x\r\n\r\n"
+    readers = [site.connect() for _ in range(limits.stream_slots)]
+    for sock in readers:
+        sock.sendall(ask)
+    until(lambda: site.seen.count("stream asked for") == len(readers))
+    for _ in range(EXPORTS_WAITING):
+        with site.connect() as sock:
+            sock.sendall(ask)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    for sock in readers:
+        sock.close()
+    until(lambda: site.seen.count("stream closed") == len(readers))
+    time.sleep(0.3)  # those who wait look for a place every 0.05 s
+    assert site.get("/results?blocks=1").endswith(b"0\r\n\r\n")
+    assert site.seen.count("stream asked for") == len(readers) + 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_body_that_drips_is_refused(site: Site, limits: Limits) -> None:
