@@ -90,6 +90,22 @@ def test_a_key_outlives_its_batch_and_judges_nothing_again(app: Application, fil
     assert send(app, files, "outlives").get_json()["id"] != batch_id
 
 
+@pytest.mark.parametrize("draft_first", [True, False])
+def test_a_draft_and_a_batch_are_other_content_and_a_wait_is_not(
+    app: Application, files: dict[str, bytes], draft_first: bool
+) -> None:
+    paths = ["/v1/batches?draft=true", "/v1/batches?draft=false", "/v1/batches"]
+    first, other = (paths[0], paths[1:]) if draft_first else (paths[2], paths[:1])
+    key = {"Idempotency_Key": f"draft-{draft_first}"}
+    made = app.post_form(first, *image_parts(files), **key)
+    assert (made.status_code, made.get_json()["status"]) == (202, "draft" if draft_first else "queued")
+    for path in other:
+        refused = app.post_form(path, *image_parts(files), **key)
+        assert (refused.status_code, refused.get_json()["code"]) == (422, "idempotency_key_reused")
+    again = app.post_form(f"{first}{'&' if '?' in first else '?'}wait=0.1", *image_parts(files), **key)
+    assert (again.status_code, again.get_json()["id"]) == (202, made.get_json()["id"])
+
+
 @pytest.mark.parametrize("change", ["a name", "a byte", "an option", "one more", "one less", "the order"])
 def test_other_content_under_the_same_key_is_refused(
     app: Application, files: dict[str, bytes], change: str

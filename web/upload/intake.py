@@ -197,9 +197,11 @@ class Intake:
                 uploads.renew(connection, self.batch_id, lease_s)
 
     def fingerprint(self) -> str:
-        """Names, bytes and options of this submission as one hash."""
+        """Names, bytes and options of this submission as one hash; a draft is another submission than a batch."""
         manifest = self.manifest.sha256 if self.manifest is not None else self.inputs_sha256
-        return self._fingerprint.of(self.options or read_options(), manifest)
+        asked = dict(self.options or read_options())
+        # Absent where false: a retry may come after an upgrade, and the first fingerprint is in the database.
+        return self._fingerprint.of(asked | {"draft": True} if self.draft else asked, manifest)
 
     def seal(self) -> None:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
