@@ -1,10 +1,13 @@
 """How a request is framed, by its headers: its length, its codings, and what it expects."""
 
+import re
 from collections import defaultdict
 from typing import Any
 
 from web.server.refusals import Refusal
 
+# Names in links are those that the request asked for: a host with `<` or a space would go into answers.
+HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _FRAMING = {b"host", b"transfer-encoding", b"content-encoding", b"expect"}
 
 
@@ -18,6 +21,8 @@ def check_framing(scope: dict[str, Any]) -> None:
         raise Refusal(400, "bad_request", "speak HTTP/1.1 or HTTP/1.0")
     if len(fields[b"host"]) != 1 and not (scope["http_version"] == "1.0" and not fields[b"host"]):
         raise Refusal(400, "bad_request", "a request has one Host header")
+    if any(host and not HOST.fullmatch(host.decode("latin-1")) for host in fields[b"host"]):
+        raise Refusal(400, "bad_request", "Host is a name or an address, and perhaps a port")
     if fields[b"transfer-encoding"] not in ([], [b"chunked"]):
         raise Refusal(400, "bad_request", "the only Transfer-Encoding is chunked")
     if any(value not in (b"", b"identity") for value in fields[b"content-encoding"]):

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from shared.settings import Settings
 from shared.webhooks.addresses import networks
+from web.server.framing import HOST
 
 HOST_SENT = "gonogo.host_sent"  # the Host header as it came, which a proxy may have rewritten
-_HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 _PREFIX = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -65,7 +65,7 @@ class Front:
     def _address(self, scheme: str, sent: str, told: Mapping[str, str]) -> Address:
         # A header that came twice is a list: the last value is that of the proxy next to us.
         said = {name: _last(told.get(f"x-forwarded-{name}", "")) for name in ("host", "proto", "prefix")}
-        host = said["host"] if _HOST.fullmatch(said["host"]) else ""
+        host = said["host"] if HOST.fullmatch(said["host"]) else ""
         prefix = said["prefix"].rstrip("/") if _PREFIX.fullmatch(said["prefix"]) else ""
         scheme = said["proto"].lower() if said["proto"].lower() in _DEFAULT_PORTS else scheme
         public = self._public
