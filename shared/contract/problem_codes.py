@@ -58,6 +58,8 @@ REQUEST_CODES = {
     "invalid_options": "The options are no JSON object, or `errors` lists the entries that can't be used. Correct "
     "them, and send it again.",
     "invalid_parameter": "A query parameter has a value that it can't have. The detail says which values it takes.",
+    "invalid_url": "The text is no plain http or https URL: it has no host that can be reached, names a user or a "
+    "password, or holds a space. Write it as a browser shows it.",
     "length_required": "The request needs a Content-Length. Send one, or send the body chunked.",
     "malformed_multipart": "The multipart body is broken. Let a library write it: a boundary that occurs in a file "
     "is the usual cause.",

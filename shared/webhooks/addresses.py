@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 
 class ForbiddenAddress(GonogoError):
-    """The URL, or what its name resolves to, is not a place this service connects to."""
+    """The URL, or the address of its host, is not a place this service connects to. The code is `invalid_url` where
+    the text is at fault, so that it is wrong for every operator."""
 
     code = "fetch_forbidden_address"
 
@@ -56,20 +57,20 @@ def check_url(url: str, allowed: str = "") -> Target:
     """Judge a URL without asking DNS: http or https, a host, no user or password, and where the
     host is an address in any spelling, one that may be reached. Raises ForbiddenAddress."""
     if not url.isprintable() or " " in url or "\\" in url:
-        raise ForbiddenAddress("the URL holds spaces, backslashes or control characters")
+        raise ForbiddenAddress("the URL holds spaces, backslashes or control characters", code="invalid_url")
     try:
         parts = urlsplit(url)
         port = parts.port
         name = parts.hostname or ""
         host = (name if ":" in name else name.encode("idna").decode()).lower().removesuffix(".")
     except ValueError as error:
-        raise ForbiddenAddress("this is not a URL") from error
+        raise ForbiddenAddress("this is not a URL", code="invalid_url") from error
     if parts.scheme not in _PORTS:
-        raise ForbiddenAddress("the URL must begin with http:// or https://")
+        raise ForbiddenAddress("the URL must begin with http:// or https://", code="invalid_url")
     if "@" in parts.netloc:
-        raise ForbiddenAddress("the URL must not hold a user or a password")
+        raise ForbiddenAddress("the URL must not hold a user or a password", code="invalid_url")
     if not _HOST.fullmatch(host) or port == 0:
-        raise ForbiddenAddress("the URL names no host that can be reached")
+        raise ForbiddenAddress("the URL names no host that can be reached", code="invalid_url")
     literal = _literal(host)
     if literal is not None:
         judge([literal], host, allowed)

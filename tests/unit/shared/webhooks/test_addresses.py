@@ -41,8 +41,9 @@ def test_other_spellings_of_an_address_are_seen_through_without_dns(host: str) -
     NO_PLAIN_URLS,
 )
 def test_what_is_no_plain_url_of_a_host_is_refused(url: str) -> None:
-    with pytest.raises(ForbiddenAddress):
+    with pytest.raises(ForbiddenAddress) as refusal:
         check_url(url)
+    assert refusal.value.code == "invalid_url"
 
 
 def test_a_name_passes_at_submission_and_is_spelled_as_http_wants_it() -> None:
