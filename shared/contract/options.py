@@ -82,7 +82,7 @@ class WebhookOptions(TypedDict, total=False):
         About("whsec_ and 24 to 64 bytes in base64; the service makes one where it is absent"),
     ]
     events: Annotated[
-        list[Annotated[str, OneOf(EVENTS)]] | None,
+        Annotated[list[Annotated[str, OneOf(EVENTS)]], MinLen(1)] | None,
         About("the events to send; those of the batch where absent"),
     ]
 

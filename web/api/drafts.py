@@ -12,6 +12,7 @@ from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation, streams_body
+from web.http.precheck import check_media_type
 from web.http.problems import HttpProblem
 from web.resources import batches, drafts
 from web.service import service
@@ -19,6 +20,10 @@ from web.upload.append import append
 from web.upload.body import Body
 
 blueprint = Blueprint("drafts", __name__)
+_MANIFEST = {
+    "text/csv": "with a header line: filename, custom_id, part_id, view, metadata",
+    "application/x-ndjson": "an object in each line with the same members",
+}
 
 
 @blueprint.post("/v1/batches/<batch_id>/items")
@@ -48,15 +53,13 @@ def append_items(batch_id: str, query: AppendQuery) -> Response:
 @operation(
     "Give the images of a draft the ids, views and metadata of a manifest",
     {200: BatchPayload},
-    body={
-        "text/csv": "with a header line: filename, custom_id, part_id, view, metadata",
-        "application/x-ndjson": "an object in each line with the same members",
-    },
+    body=_MANIFEST,
     problems=(400, 404, 409, 413, 415, 422),
 )
 @streams_body
 def put_manifest(batch_id: str) -> dict[str, Any]:
     here = service()
+    check_media_type(_MANIFEST)
     batches.find(here, g.tenant, batch_id)
     text = bytearray()
     while block := request.stream.read(2**17):

@@ -48,6 +48,13 @@ _CODES = {
     413: "request_too_large",
     415: "unsupported_media_type",
 }
+_DETAILS = {
+    400: "the request can't be read",
+    404: "there is nothing at this path: /openapi.json lists the paths",
+    405: "the path does not take this method: Allow names those that it takes",
+    413: "the body is larger than this path takes",
+    415: "the path does not take this Content-Type",
+}
 
 
 class HttpProblem(Exception):
@@ -115,7 +122,10 @@ def as_problem(error: Exception) -> HttpProblem:
         status = error.code or 500
         allowed = getattr(error, "valid_methods", None)
         headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
-        return HttpProblem(status, _CODES.get(status, "http_error"), error.description or "", headers=headers)
+        detail = error.description or ""
+        if detail == type(error).description:  # written for the person at a browser
+            detail = _DETAILS.get(status, detail)
+        return HttpProblem(status, _CODES.get(status, "http_error"), detail, headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError) or (
         isinstance(error, DBAPIError) and is_away(error)
     ):

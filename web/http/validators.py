@@ -18,6 +18,13 @@ from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
 _MAX_ERRORS = 50
+_DETAILS = {
+    "extra_forbidden": "unknown name",
+    "missing": "it is required",
+    "dict_type": "it must be an object",
+    "string_type": "it must be a string",
+    "list_type": "it must be a list",
+}
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -76,17 +83,35 @@ def check(kind: Any, value: Any, place: Place) -> Any:
             return adapter(kind).validate_python(value)
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
-            errors = [_of_pydantic(each, place) for each in details[:_MAX_ERRORS]]
+            errors = _of_pydantic(details[:_MAX_ERRORS], value, place)
             if all(each["type"] == UNSTATED for each in details):
                 status = 422
-    shown = "; ".join(f"{entry['pointer']}: {entry['detail']}" for entry in errors[:3])
+    shown = "; ".join(": ".join(filter(None, (each["pointer"], each["detail"]))) for each in errors[:3])
     raise HttpProblem(status, place.code, f"{place.refusal}: {shown}", errors=errors)
 
 
-def _of_pydantic(error: ErrorDetails, place: Place) -> ErrorEntry:
-    pointer = json_text.pointer(error["loc"])
-    detail = {"extra_forbidden": "unknown name", "missing": "it is required"}.get(error["type"], error["msg"])
-    return _entry(pointer, detail.removeprefix("Value error, "), place)
+def _of_pydantic(details: list[ErrorDetails], value: Any, place: Place) -> list[ErrorEntry]:
+    """An entry for each place in the value; a union has an error for each of its types there."""
+    found: dict[str, list[str]] = {}
+    for error in details:
+        found.setdefault(json_text.pointer(_place_in(value, error)), []).append(_detail(error))
+    return [_entry(pointer, ", or: ".join(dict.fromkeys(texts)), place) for pointer, texts in found.items()]
+
+
+def _place_in(value: Any, error: ErrorDetails) -> list[int | str]:
+    """Where the error is in the value: without the names of a union's types, which pydantic puts among the members."""
+    place: list[int | str] = []
+    for step in error["loc"]:
+        within = isinstance(step, int) and step < len(value) if isinstance(value, list) else False
+        if within or (isinstance(value, dict) and step in value):
+            place.append(step)
+            value = value[step]
+    return [*place, error["loc"][-1]] if error["type"] == "missing" else place
+
+
+def _detail(error: ErrorDetails) -> str:
+    known = _DETAILS.get(error["type"])
+    return known or error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
 
 
 def _entry(pointer: str, detail: str, place: Place) -> ErrorEntry:

@@ -17,6 +17,8 @@ from web.upload.intake import Intake
 from web.upload.options import makes_secret
 from web.upload.receive import check_header, receive
 
+_TAKES = "multipart/form-data with `images` parts or one `archive`, or application/json with `inputs`"
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -47,7 +49,7 @@ def submit(
     keyed.check(key)
     receive_body = receive_inputs if body.media_type == JSON else _receive_form
     if body.media_type != JSON:
-        check_header(body, service.settings.max_request_bytes)
+        check_header(body, service.settings.max_request_bytes, takes=_TAKES)
     try:
         service.capacity.check(tenant, body.length or 0)
     except (HttpProblem, Unavailable):

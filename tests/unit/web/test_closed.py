@@ -9,9 +9,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
+from shared import json_text
 from shared.access import keys
+from shared.contract.manifests import MAX_MANIFEST_BYTES
 from tests.harness.forms import as_form, options_part
 from tests.harness.site import ORIGIN, Site
+from web.live.waits import PRECHECK
 
 _LEAVES = {"pages.static": {"filename": "gonogo.css"}}
 
@@ -135,6 +138,19 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a time": ("/v1/api-keys", {"json": {"name": "x", "expires_at": "2001-01-01T00:00:00Z"}}, "/expires_at"),
     "no JSON": ("/v1/api-keys", {"data": "{", "content_type": "application/json"}, ""),
     "an artifact": ("/v1/models", {"data": b"x", "content_type": "application/zip"}, ""),
+    "no events": (
+        "/v1/batches",
+        as_form(options_part({"webhook": {"url": "https://receiver.example/", "events": []}}), IMAGE),
+        "/options/webhook/events",
+    ),
+    "a member of a union": (
+        "/v1/webhook-endpoints",
+        {"json": {"url": "https://receiver.example/", "filters": {"metadata": {"a": []}}}},
+        "/filters/metadata/a",
+    ),
+    "no object": ("/v1/api-keys", {"json": []}, ""),
+    "no object within": ("/v1/webhook-endpoints", {"json": {"url": "https://a.example/", "filters": 1}}, "/filters"),
+    "a member that is absent": ("/v1/webhook-endpoints", {"json": {}}, "/url"),
     "two images": ("/v1/predict", as_form(IMAGE, IMAGE), ""),
     "an odd name": ("/v1/batches", as_form(("images", "\x01.png", b"x")), ""),
 }  # fmt: skip
@@ -148,7 +164,73 @@ def test_each_refusal_points_at_the_part_that_is_wrong(site: Site, case: str) ->
     assert answer.status_code in (400, 422), answer.text
     problem = answer.get_json()
     assert [entry["pointer"] for entry in problem["errors"]] == [pointer], problem
+    assert "Input should" not in answer.text
+    assert ": :" not in answer.text
     assert all(entry["code"] and entry["detail"] for entry in problem["errors"])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[", "https://", "https://user:secret@receiver.example/", "https://a b/"]
+)
+def test_a_text_that_is_no_url_is_told_from_an_address_that_is_forbidden(site: Site, url: str) -> None:
+    for path, call, pointer in (
+        ("/v1/webhook-endpoints", {"json": {"url": url}}, "/url"),
+        ("/v1/batches", {"json": {"inputs": [{"url": url}]}}, "/inputs/0/url"),
+        ("/v1/batches", as_form(options_part({"webhook": {"url": url}}), IMAGE), "/options/webhook/url"),
+    ):
+        answer = site.client.post(path, **call, headers=site.bearer)
+        entry = answer.get_json()["errors"][0]
+        assert (answer.status_code, entry["code"], entry["pointer"]) == (422, "invalid_url", pointer)
+
+
+def test_a_path_that_is_not_there_gets_no_advice_for_a_browser(site: Site) -> None:
+    for path, method in (
+        ("/v1/none", "GET"),
+        ("/v1/batches/", "GET"),
+        ("/v1/batches", "PUT"),
+        ("/none", "GET"),
+    ):
+        answer = site.client.open(path, method=method, headers=site.bearer | {"Accept": "application/json"})
+        assert answer.status_code in (404, 405)
+        detail = answer.get_json()["detail"]
+        assert "manually" not in detail
+        assert "requested URL" not in detail
+
+
+def test_a_submission_of_another_form_is_told_every_form(site: Site) -> None:
+    answer = site.client.post("/v1/batches", data=b"a", content_type="text/plain", headers=site.bearer)
+    assert answer.status_code == 415
+    assert "multipart/form-data" in answer.text
+    assert "application/json" in answer.text
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", None])
+def test_a_manifest_of_another_form_is_not_guessed(site: Site, kind: str | None) -> None:
+    form = as_form(options_part({}))
+    draft = site.client.post("/v1/batches?draft=true", **form, headers=site.bearer).get_json()["id"]
+    path = f"/v1/batches/{draft}/manifest"
+    answer = site.client.put(path, data=b"filename\n", content_type=kind, headers=site.bearer)
+    assert (answer.status_code, answer.get_json()["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "kind", "most"),
+    [
+        ("/v1/batches", "POST", "application/json", json_text.MAX_BYTES),
+        ("/v1/webhook-endpoints", "POST", "application/json", json_text.MAX_BYTES),
+        ("/v1/batches/bat_none/manifest", "PUT", "text/csv", MAX_MANIFEST_BYTES),
+        ("/v1/batches/bat_none/manifest", "PUT", "application/x-ndjson", MAX_MANIFEST_BYTES),
+    ],
+)
+def test_a_body_over_the_bound_of_its_form_is_not_asked_for(
+    site: Site, path: str, method: str, kind: str, most: int
+) -> None:
+    for length, status in ((most, 204), (most + 1, 413)):
+        environ = {PRECHECK: True, "CONTENT_LENGTH": str(length)}
+        answer = site.client.open(
+            path, method=method, content_type=kind, headers=site.bearer, environ_overrides=environ
+        )
+        assert answer.status_code == status, answer.text
 
 
 @pytest.mark.parametrize("path", ["/v1/batches", "/v1/batches/{}/items"])

@@ -54,7 +54,7 @@ def test_a_manifest_of_a_spreadsheet_or_a_program_is_read(data: bytes) -> None:
         (b"filename,view\na.png,top,x\n", 2, "/manifest", "3 cells"),
         (b'filename,view\n"a.png,top\n', 2, "/manifest", "no CSV"),
         (b"filename,metadata\na.png,{\n", 2, "/manifest", "not JSON"),
-        (b"filename,metadata\na.png,[]\n", 2, "/manifest/0/metadata", "dictionary"),
+        (b"filename,metadata\na.png,[]\n", 2, "/manifest/0/metadata", "object"),
         (b"filename,part_id\na.png," + b"x" * 201 + b"\n", 2, "/manifest/0/part_id", "200"),
         (b"filename,part_id\na.png,\x01\n", 2, "/manifest/0/part_id", "control"),
         (b"filename\na.png\n\xe4.png\n", 3, "/manifest", "UTF-8"),
