@@ -68,9 +68,14 @@ def states(connection: Connection) -> dict[str, int]:
     return found
 
 
-def ill(connection: Connection) -> list[EndpointRecord]:
-    """Endpoints of all tenants that the service disabled, or that fail so often that their payload warns."""
-    fails = and_(WebhookEndpoint.enabled.is_(True), WebhookEndpoint.failures >= WARN_AFTER_FAILURES)
+def ill(connection: Connection, for_s: float) -> list[EndpointRecord]:
+    """Endpoints of all tenants that the service disabled, or that fail often or for a time.
+
+    Often: their payload warns. For a time: every try of the last `for_s` seconds and more failed.
+    """
+    is_long = WebhookEndpoint.failing_since < clock() - for_s
+    often = WebhookEndpoint.failures >= WARN_AFTER_FAILURES
+    fails = and_(WebhookEndpoint.enabled.is_(True), WebhookEndpoint.failures > 0, or_(often, is_long))
     disabled = WebhookEndpoint.disabled_reason.in_((DisabledReason.FAILING, DisabledReason.GONE))
     rows = connection.execute(_ROWS.where(or_(fails, disabled)).order_by(WebhookEndpoint.id))
     return [EndpointRecord._make(row) for row in rows]

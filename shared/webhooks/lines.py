@@ -38,6 +38,13 @@ def given_up(connection: Connection, recent_s: float) -> tuple[int, int]:
     return recent, (connection.scalar(query) or 0) - recent
 
 
+def unsent(connection: Connection) -> tuple[int, float]:
+    """How many deliveries are pending, and for how many seconds the oldest of them has been owed."""
+    query = select(func.count(), func.min(Delivery.created_at), clock()).where(is_pending(Delivery))
+    number, since, at = connection.execute(query).one()
+    return number, 0.0 if since is None else max(0.0, at - since)
+
+
 _LINES = lines_of(Delivery)
 
 

@@ -90,6 +90,23 @@ def test_doctor_and_metrics_name_an_endpoint_that_fails_and_how_to_go_on(
     assert f"gonogo webhooks update {made['id']} --enable" in (disabled.mend or "")
 
 
+def test_doctor_names_an_endpoint_that_has_failed_for_a_time_and_the_age_of_what_waits(
+    app: Application, receiver: Receiver
+) -> None:
+    made = make(app, receiver.url)
+    receiver.replies = [status(503)]
+    app.call("POST", f"{TOP}/{made['id']}/test")
+    assert send_due(app) == ["retry"]
+    with app.database.write() as connection:
+        ago = WebhookEndpoint.failing_since - 780
+        connection.execute(update(WebhookEndpoint).values(failing_since=ago))
+        connection.execute(update(Delivery).values(created_at=Delivery.created_at - 780))
+    [waits, failing] = given_up(app.service.settings)
+    assert (waits.state, failing.state) == ("ok", "problem")
+    assert re.search(r"; 1 pending, the oldest for 7[89]\d s$", waits.detail)
+    assert f"endpoint {made['id']} of tenant default failed 1 times in a row, since" in failing.detail
+
+
 def test_deliveries_about_no_batch_go_after_the_retention(app: Application, receiver: Receiver) -> None:
     made = make(app, receiver.url)
     waiting = app.call("POST", f"{TOP}/{made['id']}/test").get_json()["id"]
