@@ -123,6 +123,7 @@ class BatchPayload(TypedDict):
     created_at: Time
     started_at: Time
     finished_at: Time
+    idle_s: Annotated[float, About("seconds since `started_at` in which it had ended, until a retry")]
     deadline_at: Time
     retain_until: Time
     links: dict[str, str]
@@ -177,6 +178,7 @@ def batch_payload(
         "created_at": rfc3339(row.created_at),
         "started_at": rfc3339(row.started_at),
         "finished_at": rfc3339(row.finished_at),
+        "idle_s": round(row.idle_s, 3),
         "deadline_at": rfc3339(row.deadline_at),
         "retain_until": rfc3339(row.retain_until),
         "links": _batch_links(row.id, base),

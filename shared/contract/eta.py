@@ -25,7 +25,7 @@ class Eta(TypedDict):
         OneOf((RECENT, WHOLE_RUN)),
         About(
             "recent: measured over the last `measured_s` seconds, at most 40 of work, without a pause; whole_run: over "
-            "the whole time of a batch that has ended"
+            "the whole time of a batch that has ended, without the time between an end and a retry"
         ),
     ]
     measured_items: Annotated[int, About("how many items the speed was measured over")]
@@ -75,7 +75,7 @@ def _of_the_run(row: BatchRecord, ended_at: float) -> Eta | None:
     judged = row.succeeded + row.failed
     if row.started_at is None or not judged:
         return None
-    elapsed = max(ended_at - row.started_at, 0.001)
+    elapsed = max(ended_at - row.started_at - row.idle_s, 0.001)
     return {
         "finish_at": None,
         "items_per_second": round(row.succeeded / elapsed, 1),

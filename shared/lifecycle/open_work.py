@@ -28,7 +28,7 @@ class OpenWork:
 
 
 _OPEN = Batch.queued + Batch.processing
-_ELAPSED = clock() - Batch.started_at
+_ELAPSED = clock() - Batch.started_at - Batch.idle_s
 _IS_SINGLE = Batch.origin == "predict"
 _BY_TENANT = (
     select(

@@ -20,6 +20,8 @@ _RELEASE = (
     .where(Chunk.batch_id == bindparam("in_batch"), Chunk.status == ChunkStatus.HELD)
     .values(status=ChunkStatus.QUEUED, enqueued_at=clock(), place=turns.place_at_release())
 )
+# A batch that no worker began has not run yet: its run begins after the retry.
+_IDLE_S = case((Batch.started_at.is_(None), Batch.idle_s), else_=Batch.idle_s + clock() - Batch.finished_at)
 _RETRIED = (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED)
 
 
@@ -82,6 +84,7 @@ def retry(connection: Connection, batch_id: str) -> int | None:
         .values(
             status=_RUNNING,
             outcome=null(),
+            idle_s=_IDLE_S,
             finished_at=null(),
             retain_until=null(),
             deadline_at=null(),

@@ -45,6 +45,7 @@ class BatchEvent(Base):
     upload_lease_until: Mapped[float | None]
     blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
     warnings: Mapped[int]
+    idle_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 

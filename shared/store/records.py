@@ -118,6 +118,7 @@ class BatchRecord(NamedTuple):
     mark_at: float | None
     mark_done: int
     promised: float | None
+    idle_s: float
 
 
 class ChunkRecord(NamedTuple):
@@ -233,6 +234,7 @@ class BatchEventRecord(NamedTuple):
     upload_lease_until: float | None
     blocked: JsonObject | None
     warnings: int
+    idle_s: float
 
 
 class DeliveryRecord(NamedTuple):

@@ -180,6 +180,7 @@ class Batch(Base):
     mark_at: Mapped[float | None]
     mark_done: Mapped[int] = mapped_column(default=0, server_default="0")
     promised: Mapped[float | None]  # as of its model, unless it has an operating point of its own
+    idle_s: Mapped[float] = mapped_column(default=0.0, server_default="0")  # between its ends and retries
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.

@@ -42,7 +42,7 @@ _REPLACED = (
     (re.compile(r"whsec_[A-Za-z0-9+/=]+"), "whsec_…"),
 )
 _MEASURED = {
-    "measured_s": 12.0,
+    "measured_s": 12.0, "idle_s": 0.0,
     "next_cursor": "eyJ…", "items_per_second": 41.7, "queue_ms": 3.1, "decode_ms": 1.2, "infer_ms": 2.4,
     "latency_ms": 12.5, "hash": _SHA256, "previous": _SHA256, "address": "127.0.0.1", "prefix": "0123456789ab",
 }  # fmt: skip

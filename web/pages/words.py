@@ -116,11 +116,11 @@ def remaining(batch: BatchPayload) -> str | None:
 
 
 def took(batch: BatchPayload) -> str | None:
-    """How long the batch has run, or ran."""
+    """How long the batch has run, or ran, without the time before a retry."""
     started, ended = batch["started_at"], batch["finished_at"]
     if started is None:
         return None
-    return duration((_seconds(ended) if ended else now()) - _seconds(started))
+    return duration((_seconds(ended) if ended else now()) - _seconds(started) - batch["idle_s"])
 
 
 def moment(text: str) -> str:

@@ -3,7 +3,7 @@
 from sqlalchemy import select, update
 
 from shared.contract.states import ChunkStatus
-from shared.lifecycle import cover, leases, steering
+from shared.lifecycle import cover, endings, events, leases, steering
 from shared.store.engine import Database
 from shared.store.tables import Batch, Chunk
 from tests.harness.rows import batch_row, claim, hand_back, make_batch, must_claim, record, run
@@ -63,6 +63,23 @@ def test_chunks_that_do_not_stand_as_their_batch_asks_are_found_and_placed(
     assert [run(database, steering.place, batch_id) for batch_id in (paused, running)] == [0, 1]
     with database.read() as connection:
         assert steering.misplaced(connection, 10) == []
+
+
+def test_the_time_between_an_end_and_a_retry_is_idle(database: Database, model_id: str) -> None:
+    batch_id = make_batch(database, model_id, items=2, per_chunk=2)
+    record(database, must_claim(database), verdict=None, score=None, error_code="timeout")
+    run(database, endings.complete, batch_id)
+    with database.write() as connection:
+        at = update(Batch).values(started_at=Batch.started_at - 100, finished_at=Batch.finished_at - 90)
+        connection.execute(at)
+    assert run(database, steering.retry, batch_id) is not None
+    record(database, must_claim(database))
+    run(database, endings.complete, batch_id)
+    row = batch_row(database, batch_id)
+    assert 90 <= row.idle_s < 100
+    with database.read() as connection:
+        ended = [event for event in events.later(connection, batch_id, 0, 100) if event.finished_at]
+    assert [event.idle_s for event in ended] == [0, row.idle_s]
 
 
 def _until(database: Database, chunk_id: int) -> float:

@@ -34,7 +34,7 @@ def batch_row(**changed: Any) -> Any:
         "guarded": True, "unfamiliar": 0, "promised": None,
         "parts": 200, "defect_parts": 20, "no_defect_parts": 171, "review_parts": 9,
         "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
-        "pace_at": now() - 10, "pace_done": 0,
+        "pace_at": now() - 10, "pace_done": 0, "idle_s": 0.0,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
@@ -107,6 +107,17 @@ def test_the_speed_of_an_ended_batch_is_that_of_its_whole_run() -> None:
     )
     speed = {"basis": "whole_run", "measured_items": 364, "measured_s": 10.0}
     assert ended["eta"] == {"finish_at": None, "items_per_second": 36.0, **speed}
+
+
+def test_the_time_between_an_end_and_a_retry_does_not_count_for_the_speed() -> None:
+    ended = batch_payload(
+        batch_row(
+            status="completed", started_at=10.0, finished_at=120.0, idle_s=100.0, queued=0, processing=0
+        )
+    )
+    assert ended["eta"] is not None
+    assert (ended["eta"]["items_per_second"], ended["eta"]["measured_s"]) == (36.0, 10.0)
+    assert ended["idle_s"] == 100.0
 
 
 def test_images_that_got_no_verdict_do_not_count_for_the_speed() -> None:

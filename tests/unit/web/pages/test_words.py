@@ -70,3 +70,8 @@ def test_no_speed_is_shown_where_nothing_was_judged() -> None:
 def test_a_reason_is_told_in_words_and_an_unknown_one_as_it_is() -> None:
     assert words.reason("unfamiliar") == "unlike the images of the training"
     assert words.reason("new_reason") == "new reason"
+
+
+def test_the_time_before_a_retry_is_no_time_of_the_run() -> None:
+    started = "2026-11-29T09:58:12Z"
+    assert words.took(batch(started_at=started, idle_s=74.0)) == "34\u202fs"
