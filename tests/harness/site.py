@@ -102,8 +102,9 @@ def made_site(folder: Path) -> Iterator[Site]:
         _, secret = keys.create_key(connection, tenant="plant", name="test", scopes=["admin", "metrics"])
         connection.execute(Worker.__table__.insert().values(_worker()))  # type: ignore[attr-defined]
     yield Site(app, app.test_client(use_cookies=False), secret)
-    here.stop()
+    here.waiting.stop()
     here.announcer.stop(timeout_s=0)  # there is no broker to send to
+    here.tallies.stop(here.database)
     here.database.dispose()
 
 

@@ -62,7 +62,9 @@ def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str
         if name is None:
             continue
         needed = "?part_number=1" if (method, rule) == ("POST", "/v1/batches/<batch_id>/items") else ""
-        body = {"json": {"since": "2026-01-01T00:00:00Z"}} if rule.endswith("/replay") else {}
+        body: dict[str, Any] = {"json": {"since": "2026-01-01T00:00:00Z"}} if rule.endswith("/replay") else {}
+        if rule.endswith("/manifest"):
+            body = {"data": b"filename", "content_type": "text/csv"}
         response = app.call(method, rule.replace(name, known[name]) + needed, key=foreign, **body)
         assert response.status_code == 404, (method, rule)
         assert response.get_json()["code"] == "not_found"

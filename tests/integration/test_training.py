@@ -173,6 +173,7 @@ def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path: Path) -> None:
     assert card["training"]["stop_reason"].startswith("interrupted")
 
 
+@pytest.mark.slow
 def test_the_original_preset_trains_the_original_network(tmp_path: Path) -> None:
     draw_set(tmp_path / "blobs", 40)
     arguments = ["train", str(tmp_path / "blobs"), "--output", str(tmp_path / "run"), "--preset", "original"]
