@@ -42,18 +42,19 @@ class Results:
 
     def thumbnail(self, item_id: str) -> bytes:
         """A small JPEG of an item, which a worker draws at the first request."""
-        path = f"/v1/items/{identifier(item_id)}/thumbnail"
-        return self._wire.call("GET", path, headers={"Accept": "image/jpeg"}, hold_s=15.0).data
+        return self._drawing(item_id, "thumbnail", "image/jpeg")
 
     def image(self, item_id: str) -> bytes:
         """The whole image of an item as a JPEG, which a worker draws at the first request."""
-        path = f"/v1/items/{identifier(item_id)}/image"
-        return self._wire.call("GET", path, headers={"Accept": "image/jpeg"}, hold_s=15.0).data
+        return self._drawing(item_id, "image", "image/jpeg")
 
     def heatmap(self, item_id: str) -> bytes:
         """A transparent PNG to lay over the image: the redder, the more a place speaks for a defect."""
-        path = f"/v1/items/{identifier(item_id)}/heatmap"
-        return self._wire.call("GET", path, headers={"Accept": "image/png"}, hold_s=15.0).data
+        return self._drawing(item_id, "heatmap", "image/png")
+
+    def _drawing(self, item_id: str, kind: str, media_type: str) -> bytes:
+        path = f"/v1/items/{identifier(item_id)}/{kind}"
+        return self._wire.call("GET", path, headers={"Accept": media_type}, hold_s=15.0).data
 
     def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
         """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""

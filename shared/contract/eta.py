@@ -1,4 +1,4 @@
-"""When a batch will have ended, by the speed that was measured, or why nobody can say."""
+"""The time at which a batch will have ended, by the measured speed, or the reason why there is none."""
 
 from typing import Annotated
 

@@ -3,7 +3,7 @@
 `mark_at` and `mark_done` are a time and how many items workers had judged by then; `pace_at` and `pace_done` are the
 mark before. A record that finds the mark older than WINDOW_S sets a new one, so the speed since `pace_at` covers the
 last one or two windows: it follows a batch that waits behind others, or whose workers were away. The first claim sets
-both marks; a pause that ends and a retry remove them, so the time in which nobody worked is not measured.
+both marks; a pause that ends and a retry remove them, so idle time is not measured.
 """
 
 from typing import Any

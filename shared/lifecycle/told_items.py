@@ -40,7 +40,7 @@ _CHUNKS = (
     .limit(_CHUNKS_AT_ONCE)
 )
 _newer = aliased(Chunk)
-# Of two chunks that cover an item, as after a retry, the newer one tells it.
+# Two chunks cover an item after a retry: the newer one tells it.
 _COVERED = (
     select(Chunk.id, _newer.first_seq, _newer.last_seq)
     .join(

@@ -40,7 +40,7 @@ def is_pending(row: Any) -> ColumnElement[bool]:
 
 def lines_of(table: Any) -> Select[tuple[str]]:
     """Every line of a table in which a row is pending, the longest due first."""
-    # One step through the index for each line, however many rows wait in it.
+    # The query takes a step through the index for each line, however many rows wait in it.
     first, later, ready = aliased(table), aliased(table), aliased(table)
     lines = select(func.min(first.line).label("line")).where(is_pending(first)).cte("lines", recursive=True)
     following = (

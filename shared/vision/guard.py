@@ -80,7 +80,7 @@ class Guard:
     def measure(
         self, images: NDArray[np.uint8], features: NDArray[Any]
     ) -> tuple[list[tuple[Reason, ...]], list[float]]:
-        """What `judge` gives, and the largest distance of each image in bounds: over 1 it lies outside."""
+        """The reasons of `judge`, and the largest distance of each image in bounds: over 1 it lies outside."""
         coordinates, contrast = self.coordinates(images, features)
         farthest = ((self.distances(coordinates) - self.centre) / self.reach).max(axis=1)
         # Asked this way round, a distance that is no number lies outside.

@@ -56,7 +56,8 @@ def owe_event(
 ) -> tuple[str, ...]:
     """Insert a delivery for each receiver that wants an event: the batch's own webhook, and endpoints of the tenant.
 
-    One statement where no receiver wants it. Returns ids of deliveries, to be told to the workers after the commit.
+    It takes one statement where no receiver wants the event. Returns ids of deliveries, to be told to the workers after
+    the commit.
     """
     return owe(connection, receivers.of(connection, tenant, event.name, batch), [event], tenant, batch)
 

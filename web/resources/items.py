@@ -55,7 +55,10 @@ def neighbours(here: Service, item_id: str, verdicts: Sequence[str]) -> tuple[st
     with here.database.read() as connection:
         before = connection.scalar(near.where(Item.seq < seq).order_by(Item.seq.desc()))
         after = connection.scalar(near.where(Item.seq > seq).order_by(Item.seq))
-    return tuple(None if found is None else spelled(batch_id, found) for found in (before, after))  # type: ignore[return-value]
+    return (
+        None if before is None else spelled(batch_id, before),
+        None if after is None else spelled(batch_id, after),
+    )
 
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
