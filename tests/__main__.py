@@ -37,11 +37,11 @@ def main() -> int:
     codes = []
     named = any(Path(argument.partition("::")[0]).exists() for argument in sys.argv[1:])
     for group in (_EVERYWHERE, [*_ALONE, *([] if named else _marked())]):
-        code = os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-m", "pytest", *group, *sys.argv[1:]])
-        codes.append(code)
-        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            return code
-    return min(codes)
+        codes.append(
+            os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-m", "pytest", *group, *sys.argv[1:]])
+        )
+    ran = [code for code in codes if code != pytest.ExitCode.NO_TESTS_COLLECTED]
+    return next((code for code in ran if code), 0) if ran else pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -65,6 +67,19 @@ class Up:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
+
+    @contextmanager
+    def workers_stopped(self) -> Iterator[None]:
+        """Stop every worker process meanwhile, so that no batch can end."""
+        workers = [process for process in processes_of(self.data_dir) if "worker" in process.cmdline()]
+        assert workers, "no worker process of this data dir runs"
+        for process in workers:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in workers:
+                process.resume()
 
     def kill(self) -> None:
         """kill -9 of the supervisor alone."""
