@@ -99,7 +99,7 @@ def main() -> None:
 
 def _work(role: str, settings: Settings, concurrency: int | None) -> None:
     mine = served(role, settings.lanes)
-    # One process for webhooks and fetches, since it has many in hand at once.
+    # A single process for webhooks and fetches, since it has many in hand at once.
     usual = {"bulk": settings.workers, "all": settings.workers}
     concurrency = concurrency or usual.get(role, 1)
     os.environ["GONOGO_INSTALLATION"] = settings.installation or _installation(settings)

@@ -13,11 +13,12 @@ from sqlalchemy import insert, select, update
 
 from shared.broker import queues
 from shared.clock import now
+from shared.contract.events import MODEL_ACTIVATED
 from shared.lifecycle import claims, closing, counters, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.purging import purge
 from shared.lifecycle.verdicts import Result
-from shared.store.tables import Batch, Chunk, Delivery, Worker
+from shared.store.tables import Batch, Chunk, Delivery, Submission, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import empty_database_url
 from worker.process import place
@@ -238,6 +239,28 @@ def test_bytes_that_may_still_get_their_rows_are_left(app: Application, sweep: S
     os.utime(young, (ahead, ahead))
     sweep.run_once()
     assert young.exists()
+
+
+def test_a_key_and_a_file_of_a_broken_upload_and_an_old_delivery_are_removed(
+    app: Application, sweep: Sweep
+) -> None:
+    half = app.service.blobs.spool_folder() / "half.gonogo"
+    half.write_bytes(b"x")
+    os.utime(half, (1, 1))
+    claim_of_key = {"tenant": "t", "key": "broken", "batch_id": "bat_broken", "lease_until": 1.0}
+    delivery = {
+        "id": "whd_old", "batch_id": "", "tenant": "t", "endpoint_id": "whe_old", "event": MODEL_ACTIVATED,
+        "url": "https://receiver.example", "secret": "s", "line": "l", "body": "{}", "status": "delivered",
+        "attempts": 1, "due_at": 1.0, "created_at": 1.0,
+    }  # fmt: skip
+    with app.database.write() as connection:
+        connection.execute(insert(Submission).values(claim_of_key))
+        connection.execute(insert(Delivery).values(delivery))
+    sweep.run_once()
+    with app.database.read() as connection:
+        assert connection.scalars(select(Submission.key).where(Submission.tenant == "t")).all() == []
+        assert connection.scalars(select(Delivery.id).where(Delivery.tenant == "t")).all() == []
+    assert not half.exists()
 
 
 def test_a_lost_worker_is_forgotten_and_a_live_one_is_not(app: Application, sweep: Sweep) -> None:

@@ -17,55 +17,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.steady import ClockInDoubt
-from worker.upkeep.steps import (
-    audit,
-    completion,
-    counters,
-    deadlines,
-    deliveries,
-    drafts,
-    fetches,
-    kept_keys,
-    leases,
-    messages,
-    orphans,
-    quotas,
-    retention,
-    sessions,
-    trials,
-    unserved,
-    uploads,
-    workers,
-)
+from worker.upkeep.steps import counters
+from worker.upkeep.steps.every import PLAN
 from worker.upkeep.steps.step import Step
 
 _AT_ONCE = 500
-_ORPHANS_EVERY_S = 60.0
 _RECOUNT_EVERY_S = 60.0
-_AUDIT_EVERY_S = 600.0
-_QUOTAS_EVERY_S = 600.0  # one pass over all batches
 _RECOUNT_OVERLAP_S = 10.0  # a batch may end while the last look runs
-_EVERY_PASS: tuple[Step, ...] = (
-    leases,
-    deadlines,
-    completion,
-    messages,
-    deliveries,
-    fetches,
-    trials,
-    unserved,
-    uploads,
-    drafts,
-    retention,
-    kept_keys,
-    sessions,
-    workers,
-)
 log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """A sweep process: its connections, and when it last took the slow steps."""
+    """A sweep process: its connections, and when it last took each step."""
 
     def __init__(self, settings: Settings) -> None:
         self.site: Site = open_site(settings)
@@ -73,21 +36,16 @@ class Sweep:
 
     def run_once(self) -> None:
         """A pass. A step that fails does not keep the others from running."""
-        for step in _EVERY_PASS:
-            self._try(step.NAME, lambda step=step: heal(self.site, step, _AT_ONCE))  # type: ignore[misc]
-        if self._is_due(orphans.NAME, min(_ORPHANS_EVERY_S, self.site.settings.orphan_s)):
-            self._try(orphans.NAME, lambda: heal(self.site, orphans, _AT_ONCE))
-        if self._is_due(audit.NAME, min(_AUDIT_EVERY_S, self.site.settings.audit_retention_s)):
-            self._try(audit.NAME, lambda: heal(self.site, audit, _AT_ONCE))
-        if self._is_due(quotas.NAME, _QUOTAS_EVERY_S):
-            self._try(quotas.NAME, lambda: heal(self.site, quotas, _AT_ONCE))
-        if self._is_due(counters.NAME, _RECOUNT_EVERY_S):
+        for step, often in PLAN:
+            if self._is_due(step.NAME, often(self.site.settings)):
+                self._try(step.NAME, lambda step=step: heal(self.site, step, _AT_ONCE))  # type: ignore[misc]
+        if self._is_due("recount", _RECOUNT_EVERY_S):
             within_s = _RECOUNT_EVERY_S + _RECOUNT_OVERLAP_S
             self._try(counters.NAME, lambda: counters.tell(self.site, _AT_ONCE, within_s))
 
     def _is_due(self, name: str, every_s: float) -> bool:
         now = time.monotonic()
-        if now - self._taken_at.get(name, -math.inf) < every_s:
+        if math.isinf(every_s) or now - self._taken_at.get(name, -math.inf) < every_s:
             return False
         self._taken_at[name] = now
         return True

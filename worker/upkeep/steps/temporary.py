@@ -11,11 +11,11 @@ ABOUT = "files left half written by a process that died: removed"
 
 
 def find(site: Site, most: int) -> Sequence[Path]:
-    """The files not written to for `orphan_s`."""
+    """The files not written to for `orphan_s`, nor for as long as an upload may hold its lease."""
     now = site.clock.now()
     if not is_store_clock_right(site, now):
         return []
-    old = now - site.settings.orphan_s
+    old = now - max(site.settings.orphan_s, site.settings.upload_lease_s)
     found = set()
     for path in (*site.blobs.root.rglob("*.tmp"), *site.blobs.spool_folder().iterdir()):
         try:
