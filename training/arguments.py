@@ -185,7 +185,7 @@ def _share(text: str) -> float:
 
 
 def _add_words(command: argparse.ArgumentParser) -> None:
-    """What the names in this person's folders mean."""
+    """Options that say what the names of folders mean."""
     for label in ("good", "defect"):
         command.add_argument(
             f"--{label}",

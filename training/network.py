@@ -17,7 +17,7 @@ from training.options import Options
 
 @dataclass(frozen=True)
 class Network:
-    """What the recipe decided before the first step."""
+    """The choices that the recipe made before the first step."""
 
     spec: Preprocessing
     freedom: Liberties

@@ -37,7 +37,7 @@ class Results:
         return pages(self._wire, path, {"limit": 1000, **filters})
 
     def item(self, item_id: str) -> ItemPayload:
-        """One item."""
+        """The item with its evidence and links."""
         return cast("ItemPayload", get(self._wire, f"/v1/items/{identifier(item_id)}"))
 
     def thumbnail(self, item_id: str) -> bytes:

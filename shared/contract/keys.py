@@ -61,7 +61,7 @@ class RotationRequest(TypedDict, total=False):
         Ge(0),
         Le(LONGEST_GRACE_S),
         About(
-            "seconds that the old key lives on beside the new one; 0 ends it, and its sessions, at once",
+            "seconds that the old key lives on next to the new one; 0 ends it, and its sessions, at once",
             default=DEFAULT_GRACE_S,
             examples=[3600],
         ),

@@ -145,7 +145,7 @@ def grow(
 
 
 def taken(connection: Connection, batch_id: str, custom_ids: Sequence[str]) -> set[str]:
-    """Those of the custom ids that items of the batch have."""
+    """The custom ids among these that items of the batch have."""
     found: set[str] = set()
     for start in range(0, len(custom_ids), _ASKED_AT_ONCE):
         some: Collection[str] = custom_ids[start : start + _ASKED_AT_ONCE]

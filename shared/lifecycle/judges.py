@@ -38,7 +38,7 @@ def register(
 def of(
     connection: Connection, items: Iterable[ItemRecord], known: dict[int, JudgeRecord] | None = None
 ) -> Judges:
-    """The judges of items, by id. Those in `known` are not read again, and new ones are added to it."""
+    """The judges of items, by id. Judges in `known` are not read again, and new ones are added to it."""
     found = {} if known is None else known
     missing = {item.judge_id for item in items} - found.keys() - {None}
     if missing:

@@ -21,7 +21,7 @@ class Stored(NamedTuple):
 
     @property
     def file(self) -> tuple[str, tuple[int, int] | int]:
-        """What the items of one file have in common."""
+        """A key that the items of one file have in common."""
         return self.filename, self.seq if self.frame is None else self.place
 
 

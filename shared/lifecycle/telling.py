@@ -4,7 +4,8 @@ The transaction that records verdicts pays nothing for them. A batch that has a 
 its telling. A process of the role `webhooks` locks it, reads the chunks that are done, inserts the deliveries and moves
 `Chunk.told`, in one transaction: each verdict is told once, whichever process dies.
 
-Locks are taken in the order telling, chunks, batch. Whoever locks a telling and a batch, locks the telling first.
+Locks are taken in the order telling, chunks, batch. A transaction that locks a telling and a batch locks the telling
+first.
 """
 
 from collections.abc import Sequence

@@ -102,8 +102,8 @@ def place_at_release(lane: Any = None) -> Any:
 
 def _next_tenant() -> Any:
     """The tenant with a claimable chunk in `in_lane` that has been served least there."""
-    # One step through the index for each waiting tenant, however many chunks wait: neither database does so by
-    # itself for DISTINCT.
+    # The statement takes a step through the index for each waiting tenant, however many chunks wait: neither
+    # database does so by itself for DISTINCT.
     first, later, ready, turn = (aliased(Chunk) for _ in range(4))
     in_lane: Any = bindparam("in_lane")
     waiting = (

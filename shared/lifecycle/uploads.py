@@ -274,7 +274,7 @@ def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: f
             "status": ChunkStatus.HELD if hold else ChunkStatus.QUEUED,
             "attempts": 0,
             "enqueued_at": at,
-            # Of the statement that finds the chunk's place:
+            # For the statement that finds the chunk's place:
             "in_batch": batch_id,
             "in_lane": lane,
             "n_items": len(run),

@@ -69,7 +69,10 @@ class Event(Base):
 
 
 class Quota(Base):
-    """What a tenant stores, and its own bounds (shared.access.quotas); None: the installation's bound holds."""
+    """The bytes and items that a tenant stores, and its own bounds (shared.access.quotas).
+
+    A bound of None: the installation's bound holds.
+    """
 
     __tablename__ = "quotas"
 

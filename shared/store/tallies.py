@@ -20,7 +20,7 @@ from shared.store.tables import Tally
 
 log = logging.getLogger(__name__)
 
-# What each one spans is in docs/metrics.md.
+# docs/metrics.md says what each stage spans.
 Stage = Literal["upload", "predict", "queue", "decode", "infer", "record", "post", "deliver"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # Upper ends of the buckets in seconds; the last bucket has none. Fixed: a row's bucket is its index in this list.

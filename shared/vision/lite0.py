@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Of each stage: kernel, stride of its first block, expansion, channels, blocks.
+# For each stage: kernel, stride of its first block, expansion, channels, blocks.
 _STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),

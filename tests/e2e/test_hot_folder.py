@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
 
 
 def gonogo(stack: Stack, *arguments: str) -> str:
-    """What a command prints."""
+    """The standard output of a command."""
     keys = {"GONOGO_URL": stack.url, "GONOGO_API_KEY": stack.key}
     command = [sys.executable, "-m", "shared.cli.main", *arguments]
     done = subprocess.run(

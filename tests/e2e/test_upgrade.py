@@ -18,7 +18,7 @@ SAME = ("id", "filename", "status", "verdict", "score", "sha256", "created_at")
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """What the release with schema 0002 left when it was killed."""
+    """The data directory that the release with schema 0002 left when it was killed."""
     folder = tmp_path / "data"
     with tarfile.open(KEPT / "0002-data-dir.tar.gz") as kept:
         kept.extractall(folder, filter="data")

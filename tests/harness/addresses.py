@@ -28,7 +28,7 @@ NO_PLAIN_URLS = [
     "http://[fe80::1%25eth0]/", "http://a b/", "http://receiver.example/\r\nhost: x", "http://receiver.example/\t",
     "http://receiver.example\\@127.0.0.1/", "http://a..b/", "http://" + "a" * 64 + ".example/", "http://%31/",
 ]  # fmt: skip
-# Of a server on loopback; the guard refuses each of them, some only after the name is resolved.
+# Spellings of a server on loopback; the guard refuses each of them, some only after the name is resolved.
 SPELLINGS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7F.1", "017700000001",
     "0177.0.0.1", "127.0.0.1.", "127.255.255.254", "0", "0.0.0.0", "0x0", "①②⑦.⓪.⓪.①", "１２７.０.０.１",

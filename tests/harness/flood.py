@@ -1,4 +1,4 @@
-"""One tenant floods a lane while another predicts: the archive of the one, and the latencies of the other."""
+"""A tenant floods a lane while another predicts: the archive of the one, and the latencies of the other."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What must hold for parts, computed from the items by a rule of its own, for the fault checker and the walks."""
+"""The faults of parts, computed from the items by a rule of its own, for the fault checker and the walks."""
 
 from collections import Counter, defaultdict
 from typing import Any

@@ -87,7 +87,7 @@ def test_the_eta_comes_true_at_a_steady_speed_and_over_a_retry(app: Application)
     batch_id = submit(app, 300)
     assert (shown(app, batch_id)["eta"], shown(app, batch_id)["no_eta"]) == (None, "waiting")
     check(foretold(app, batch_id, fails=True))
-    time.sleep(1.5)  # in which nobody works
+    time.sleep(1.5)  # in which no worker works
     retried = app.call("POST", f"/v1/batches/{batch_id}/retry").get_json()
     assert (retried["eta"], retried["no_eta"]) == (None, "waiting")
     check(foretold(app, batch_id))

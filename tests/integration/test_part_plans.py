@@ -1,4 +1,4 @@
-"""What became of a part is one look into an index, however many items there are: the plans of both databases say so."""
+"""A part is found by one look into an index, however many items there are: the plans of both databases say so."""
 
 import json
 

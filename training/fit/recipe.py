@@ -129,7 +129,8 @@ def limit_for(spec: Preprocessing) -> int:
 def trace_for(spec: Preprocessing) -> int:
     """How much the graph tells the guard, which then looks at fewer pixels.
 
-    Of large images nothing: a guard that looked at the trace and few pixels let half empty and blurred frames pass.
+    For large images the graph tells nothing: a guard that looked at the trace and few pixels let half empty and
+    blurred frames pass.
     """
     return 2 if max(spec.width, spec.height) <= SMALL_SIDE else 0
 

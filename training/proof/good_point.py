@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import Calibration
 
-# Of good parts that were not learned: called a defect; and called a defect or handed to a person.
+# Shares of good parts that were not learned: called a defect; and called a defect or handed to a person.
 FALSE_REJECTS, REVIEWED = 0.01, 0.05
 
 

@@ -32,7 +32,7 @@ def list_items(batch_id: str, query: ItemListQuery) -> dict[str, Any]:
 
 @blueprint.get("/v1/items/<item_id>")
 @require("read")
-@operation("One item", {200: ItemPayload}, problems=(404,))
+@operation("An item with its evidence", {200: ItemPayload}, problems=(404,))
 def get_item(item_id: str) -> dict[str, Any]:
     return dict(items.shown(service(), g.tenant, item_id))
 

@@ -23,7 +23,12 @@ blueprint = Blueprint("quotas", __name__)
 
 @blueprint.get("/v1/quotas")
 @require("read")
-@operation("What a tenant uses and what it may", {200: QuotasPayload}, query=TenantQuery, problems=(403,))
+@operation(
+    "The bounds of a tenant, and how much of them it uses",
+    {200: QuotasPayload},
+    query=TenantQuery,
+    problems=(403,),
+)
 def show_quotas(query: TenantQuery) -> dict[str, Any]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:

@@ -13,8 +13,8 @@ from typing import Any
 DEADLINE, PARKED, SEQUENCE = "gonogo.deadline", "gonogo.parked", "gonogo.sequence"
 # The server asks whether the headers of a request pass, before it receives the body; and the answer that they do.
 PRECHECK, PASSED = "gonogo.precheck", "gonogo.passed"
-# What the application knows of a request and its server writes down: the route, the key, the request's id. The runs of
-# a request that waits share it.
+# The facts that the application knows of a request and its server writes down: the route, the key, the request's id.
+# The runs of a request that waits share them.
 FACTS = "gonogo.facts"
 BRIDGED = "gonogo.bridged"  # the server of this request waits by itself
 SLOW_CHECK_S = 3.0

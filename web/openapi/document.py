@@ -90,7 +90,7 @@ _TAGS = {
     "models": "Published artifacts, and which of them new batches use.",
     "workers": "The inference processes.",
     "api_keys": "Keys of the caller's tenant, or of the tenant that an operator names.",
-    "quotas": "What a tenant uses, and what it may.",
+    "quotas": "Bounds of a tenant, and how much of them it uses.",
     "webhook_endpoints": "Receivers of a tenant's events.",
     "webhook_deliveries": "Events that are owed to receivers, and the tries so far.",
     "audit": "The audit trail: who did what to which object.",

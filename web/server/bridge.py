@@ -78,7 +78,7 @@ class Bridge:
         self._health_threads = ThreadPoolExecutor(2, "health")
         # Few: a block of a stream is computed, and many at once would keep the event loop from the interpreter.
         self._stream_threads = ThreadPoolExecutor(STREAMS_AT_ONCE, "stream")
-        # Of their own, so that exports do not hold events up.
+        # Events have threads of their own, so that exports do not hold them up.
         self._event_threads = ThreadPoolExecutor(EVENTS_AT_ONCE, "events")
         self._event_turns = asyncio.Semaphore(EVENTS_AT_ONCE)
         self._event_streams = self._queued = 0
@@ -129,7 +129,7 @@ class Bridge:
         try:
             if scope["gonogo.protocol"].is_gone():  # it left while it waited for the place
                 raise ClientGone
-            # What the system takes for a client that does not read has been computed for nothing.
+            # A block that the system takes for a client that does not read has been computed for nothing.
             scope["gonogo.protocol"].bound_unsent(UNSENT_AT_FIRST)
             answer = await self._call(self._stream_threads, environ_of(scope, BytesIO(b"")))
             await self._write(scope, send, answer, transfer)

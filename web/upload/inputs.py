@@ -72,7 +72,7 @@ def _name_of(each: Input, number: int) -> str:
 
 
 def _sha256_of(inputs: Sequence[Input], tags: Sequence[Tags]) -> str:
-    """Of the tags and the sources: inputs that differ in one of them are other content."""
+    """A digest of tags and sources: inputs that differ in one of them are other content."""
     sources = [_source_of(each) for each in inputs]
     content = [tags, sources] if any(sources) else tags
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

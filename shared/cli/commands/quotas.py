@@ -27,9 +27,9 @@ class _Bound(click.ParamType[float | str]):
         return number
 
 
-@click.group(short_help="what a tenant uses and what it may")
+@click.group(short_help="show and set the bounds of a tenant")
 def quotas() -> None:
-    """What a tenant uses and what it may."""
+    """Show and set the bounds of a tenant, and show how much of them it uses."""
 
 
 @quotas.command("show")

@@ -51,7 +51,7 @@ def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
 @click.argument("receiver", metavar="RECEIVER")
 @_events
 @_filtered
-@click.option("--description", help="What people call it.")
+@click.option("--description", help="A name for people.")
 @click.option("--format", type=click.Choice(["standard", "cloudevents"]), help="How the body is written.")
 @_tenant
 @service.options
@@ -83,7 +83,7 @@ def create(
 @_events
 @_filtered
 @click.option("--no-filters", is_flag=True, help="Take every filter away.")
-@click.option("--description", help="What people call it.")
+@click.option("--description", help="A name for people.")
 @click.option("--format", type=click.Choice(["standard", "cloudevents"]), help="How the body is written.")
 @click.option("--enable", is_flag=True, help="Send to it again, what was held first.")
 @click.option("--disable", is_flag=True, help="Hold what it would get.")

@@ -1,7 +1,7 @@
 """A watched folder: whole images become batches, and each leaves for done/ or failed/ once it has been judged.
 
 The order of every step is journal, then act. A kill between the two makes the next watcher act again, which is safe:
-a plan is sent under its own Idempotency-Key, results are written anew, and a file that is gone counts as moved.
+a plan is sent under its own Idempotency-Key, results are written again, and a file that is gone counts as moved.
 """
 
 import hashlib

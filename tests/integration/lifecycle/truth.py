@@ -38,7 +38,7 @@ def check_counters(connection: Connection) -> None:
 
 
 def check_events(connection: Connection) -> None:
-    """One event for each start, retry and end of a sealed batch, and the newest one tells its status."""
+    """A sealed batch has an event for each start, retry and end, and the newest one tells its status."""
     rows = connection.execute(select(Batch.__table__)).all()
     events = connection.execute(select(BatchEvent.__table__).order_by(BatchEvent.seq)).all()
     for row in rows:

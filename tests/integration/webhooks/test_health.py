@@ -42,7 +42,7 @@ def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
     with app.database.write() as connection:
         days_ago = WebhookEndpoint.failing_since - 3 * 86_400.0
         connection.execute(update(WebhookEndpoint).values(failing_since=days_ago))
-    app.call("POST", f"/v1/models/{app.model_id}/activate")  # waits beside the one that fails
+    app.call("POST", f"/v1/models/{app.model_id}/activate")  # waits next to the one that fails
     app.call("POST", f"{this}/test")
     assert send_due(app)[:1] in (["exhausted"], ["retry"])
     shown = app.get(this)
