@@ -108,11 +108,11 @@ def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
 
 
 def _guard(options: argparse.Namespace) -> int:
-    from training.guarding import add_guard, add_kinds
+    from training.guarding import add_guard, add_kinds, add_reference
     from training.progress import Bar
 
     bar = Bar()
-    add = add_kinds if options.kinds else add_guard
+    add = add_kinds if options.kinds else add_reference if options.reference else add_guard
     add(
         options.artifact,
         _source(options),
@@ -207,6 +207,11 @@ def _quality(options: argparse.Namespace) -> int:
         return 0
     if options.heatmaps:
         play(rendered_parts(), options.heatmaps)
+        return 0
+    if options.drift:
+        from training.proof import drift
+
+        drift.play(options.drift)
         return 0
     if options.guard:
         write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)

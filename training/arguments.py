@@ -107,6 +107,9 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     guard.add_argument(
         "--kinds", action="store_true", help="add the guess of a defect's kind instead, and keep the guard"
     )
+    guard.add_argument(
+        "--reference", action="store_true", help="add the reference for drift instead, and keep the guard"
+    )
     guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
     guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
     guard.set_defaults(run=runs["guard"])
@@ -172,6 +175,9 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
         default=0,
         metavar="N",
         help="only point at N rendered flaws by their heatmaps",
+    )
+    quality.add_argument(
+        "--drift", type=int, default=0, metavar="N", help="only look for drift in N rendered images"
     )
     quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
     quality.set_defaults(run=runs["quality"])

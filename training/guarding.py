@@ -1,9 +1,11 @@
-"""Give an artifact a guard, or the guess of a defect's kind: the model stays as it is, and the folder that it was
-trained on shows how images look."""
+"""Give an artifact a guard, the guess of a defect's kind, or the reference for drift: the model stays as it is, and the
+folder that it was trained on shows how images look."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from shared.registry.artifact import Artifact, read_artifact, write_artifact
 from shared.vision.graph import Graph
@@ -14,6 +16,7 @@ from training.data.records import DataError, Record, Source
 from training.data.splits import part_hash
 from training.fit.guarded import guard_for
 from training.fit.kinds import LEAST, kinds_for
+from training.fit.reference import reference_for
 from training.fit.train import Progress, Say, no_progress
 from training.options import Options
 from training.output.card import readable
@@ -43,7 +46,9 @@ def add_guard(
     ]
     say(f"fitting the guard on {len(train)} images, bounds on {len(validation)}")
     guarded = guard_for(graph, artifact, *images, seed=int(artifact.card["training"]["seed"]))
-    card = artifact.card | {"guard": guarded.card}
+    labels = np.array([record.label for record in test])
+    reference = reference_for(graph, artifact, guarded.guard, artifact.calibration, images[2], labels)
+    card = artifact.card | {"guard": guarded.card, "reference": reference}
     written = _rewritten(artifact, output, card, guard=guarded.guard, self_test=guarded.self_test)
     say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
         f"{guarded.card['flagged_of_test']:.2%} of the test part")  # fmt: skip
@@ -83,6 +88,34 @@ def add_kinds(
         kinds=(kinded.kinds.names, kinded.kinds.as_bytes()),
     )
     say(json.dumps(kinded.card))
+    say(f"{written.path}  sha256 {written.sha256}")
+    return written
+
+
+def add_reference(
+    path: Path,
+    folder: Path | Source,
+    output: Path,
+    *,
+    test_folder: Path | Source | None = None,
+    threads: int = 1,
+    say: Say = print,
+    progress: Progress = no_progress,
+) -> Artifact:
+    """Write the artifact again with the reference from which drift is measured; all else is unchanged.
+
+    Raises DataError as `add_guard` does, and where the artifact has no guard.
+    """
+    artifact = read_artifact(path)
+    guard = artifact.guard()
+    if guard is None:
+        raise DataError(f"{artifact.name} has no guard")
+    test = parts_of(artifact, folder, test_folder, progress)[2]
+    images = decode_files([record.path for record in test], artifact.preprocessing, threads=threads)
+    labels = np.array([record.label for record in test])
+    graph = Graph(artifact, threads=threads)
+    reference = reference_for(graph, artifact, guard, artifact.calibration, images, labels)
+    written = _rewritten(artifact, output, artifact.card | {"reference": reference})
     say(f"{written.path}  sha256 {written.sha256}")
     return written
 

@@ -21,6 +21,7 @@ from training.data.records import DataError, Record
 from training.fit.guarded import guard_for
 from training.fit.kinds import kinds_for
 from training.fit.recipe import trace_for
+from training.fit.reference import reference_for
 from training.fit.train import Progress, Say, no_progress
 from training.guarding import parts_of
 from training.output.card import readable
@@ -106,6 +107,7 @@ def hasten(
         "speed": {"images_per_second": round(_speed(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
+        "reference": reference_for(graph, unproven, guarded.guard, calibration, test, labels[1]),
         "kinds": kinded.card if kinded else None,
     }
     scorings = note_scoring(output, card["data"]["test_sha256"], on_test.accuracy.value)

@@ -45,6 +45,7 @@ _MODULES = {  # command → its module in commands/
     "results": "results",
     "parts": "parts",
     "models": "models",
+    "drift": "drift",
     "workers": "workers",
     "keys": "keys",
     "webhooks": "webhooks",

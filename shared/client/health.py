@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.client.calls import pages
 from shared.client.errors import ApiError, Unreachable
 from shared.client.transport import Transport
 
 if TYPE_CHECKING:
+    from shared.contract.drift import DriftWindowPayload
     from shared.contract.workers import WorkerPayload
 
 
@@ -21,6 +22,10 @@ class Health:
     def workers(self) -> Iterator[WorkerPayload]:
         """The live workers."""
         return pages(self._wire, "/v1/workers", {})
+
+    def drift(self, **filters: Any) -> Iterator[DriftWindowPayload]:
+        """Drift windows, newest first; `filters` are the query of GET /v1/stats/drift."""
+        return pages(self._wire, "/v1/stats/drift", filters)
 
     def metrics(self) -> str:
         """Counters and histograms in the Prometheus text format."""

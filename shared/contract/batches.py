@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from shared.clock import now, rfc3339
-from shared.contract.doubts import NO_GUARD, PROMISE_VOID, UNFAMILIAR_IMAGES, doubts
+from shared.contract.doubts import DRIFT, NO_GUARD, PROMISE_VOID, UNFAMILIAR_IMAGES, doubts
 from shared.contract.eta import NO_ETA, Eta, eta, no_eta
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
@@ -61,11 +61,12 @@ ABORTED, WEBHOOK_EXHAUSTED = "aborted_on_error", "webhook_exhausted"
 
 class BatchWarning(TypedDict):
     """A fact about the batch that a person should see: a skipped file, many unfamiliar images, the model's promise that
-    they void, a model that does not know how its images look, the failed item that ended the batch, or a webhook that
-    its receiver did not take."""
+    they void, drift on its line, a model that does not know how its images look, the failed item that ended the batch,
+    or a webhook that its receiver did not take."""
 
     code: Annotated[
-        str, OneOf(("file_skipped", UNFAMILIAR_IMAGES, PROMISE_VOID, NO_GUARD, ABORTED, WEBHOOK_EXHAUSTED))
+        str,
+        OneOf(("file_skipped", UNFAMILIAR_IMAGES, PROMISE_VOID, DRIFT, NO_GUARD, ABORTED, WEBHOOK_EXHAUSTED)),
     ]
     filename: NotRequired[
         Annotated[str, About("of `file_skipped`, and of the item whose failure ended the batch")]

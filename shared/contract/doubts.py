@@ -4,6 +4,7 @@ without a guard."""
 from shared.store.records import BatchRecord
 
 UNFAMILIAR_IMAGES, PROMISE_VOID, NO_GUARD = "unfamiliar_images", "promise_void", "no_guard"
+DRIFT = "drift"  # found by the sweep, and kept in the batch
 UNFAMILIAR_SHARE = 0.05  # of the judged items; up to here they may be single accidents
 UNFAMILIAR_LEAST = 3
 

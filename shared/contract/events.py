@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.batches import BatchPayload
+from shared.contract.drift import DriftWindowPayload
 from shared.contract.fields import WHOLE, About, OneOf, Share, Time, closed
 from shared.contract.items import ItemPayload
 from shared.contract.model_versions import ModelPayload
@@ -26,9 +27,10 @@ DEFECT_RATE_EXCEEDED = "batch.defect_rate_exceeded"
 # Derived from rows by the process that sends webhooks (shared/lifecycle/telling.py).
 TOLD_EVENTS = (ITEMS_COMPLETED, DEFECT_DETECTED, REVIEW_REQUIRED, PROGRESS, DEFECT_RATE_EXCEEDED)
 EVENTS = (*BATCH_EVENTS, PART_COMPLETED, *TOLD_EVENTS)
+DRIFT_DETECTED = "drift.detected"
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 # The events that an endpoint may ask for; `test.ping` is sent on request alone.
-ENDPOINT_EVENTS = (*EVENTS, MODEL_ACTIVATED, ENDPOINT_DISABLED)
+ENDPOINT_EVENTS = (*EVENTS, DRIFT_DETECTED, MODEL_ACTIVATED, ENDPOINT_DISABLED)
 
 
 @closed
@@ -73,6 +75,14 @@ class PartEventPayload(TypedDict):
     type: Annotated[str, OneOf((PART_COMPLETED,))]
     timestamp: Time
     data: PartPayload
+
+
+class DriftEventPayload(TypedDict):
+    """The body of a webhook about a window of images with drift, where the window before had none."""
+
+    type: Annotated[str, OneOf((DRIFT_DETECTED,))]
+    timestamp: Time
+    data: DriftWindowPayload
 
 
 class ModelEventPayload(TypedDict):

@@ -221,6 +221,15 @@ class AuditQuery(TypedDict, total=False):
 
 
 @closed
+class DriftQuery(TypedDict, total=False):
+    model_id: Annotated[str, MinLen(1), MaxLen(40), About("this model version")]
+    line: Annotated[str, MinLen(1), MaxLen(200), About("this production line exactly")]
+    drifted: Annotated[bool, About("only windows with, or only those without drift")]
+    limit: Annotated[int, Ge(1), Le(1000), About("windows on a page", default=100)]
+    cursor: Cursor
+
+
+@closed
 class PredictQuery(TypedDict, total=False):
     model: Annotated[
         str, MinLen(1), MaxLen(200), About("a model version's id or name; the active one where absent")

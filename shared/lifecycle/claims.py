@@ -43,6 +43,8 @@ class Claim:
     review_low: float
     review_high: float
     items: tuple[ClaimedItem, ...]
+    tenant: str = ""
+    line: str | None = None
     hand_backs: int = 0
     waited_s: float = 0.0  # in the queue
 
@@ -97,7 +99,7 @@ _CLAIM_ITEMS = (
     .values(status=ItemStatus.PROCESSING, attempts=Item.attempts + 1)
     .returning(Item.seq, Item.offset, Item.length, Item.sha256, Item.frame)
 )
-_TERMS = ("model_id", "threshold", "review_low", "review_high")
+_TERMS = ("model_id", "threshold", "review_low", "review_high", "tenant", "line")
 _CLAIM_BATCH = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"))

@@ -57,6 +57,21 @@ class ModelRecord(NamedTuple):
     promised: float | None
 
 
+class DriftWindowRecord(NamedTuple):
+    id: int
+    tenant: str
+    model_id: str
+    line: str
+    began_at: float | None
+    ended_at: float
+    images: int
+    counts: JsonObject
+    distances: JsonObject
+    limit: float
+    defect_share: float
+    drifted: bool
+
+
 class BatchRecord(NamedTuple):
     id: str
     tenant: str

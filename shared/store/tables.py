@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
+from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
@@ -32,6 +33,7 @@ __all__ = [
     "Chunk",
     "Delivery",
     "DraftPart",
+    "DriftWindow",
     "Event",
     "Fetch",
     "Item",

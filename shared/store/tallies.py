@@ -29,6 +29,7 @@ BOUNDS_S = (
     1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0,
 )  # fmt: skip
 VERDICTS, FAILURES, TRIES, STAGE = "verdicts", "failures", "tries", "stage"
+DRIFT_COUNTS = "drift"  # taken away window by window (shared.lifecycle.drift), and no metric
 
 
 class Key(NamedTuple):
@@ -69,8 +70,9 @@ def add(connection: Connection, sums: Mapping[Key, Sum]) -> None:
 
 
 def read(connection: Connection) -> dict[Key, Sum]:
-    """Every counter."""
-    rows = connection.execute(select(Tally.name, Tally.label, Tally.bucket, Tally.count, Tally.total))
+    """Every counter but those of drift."""
+    columns = (Tally.name, Tally.label, Tally.bucket, Tally.count, Tally.total)
+    rows = connection.execute(select(*columns).where(Tally.name != DRIFT_COUNTS))
     return {Key(*row[:3]): Sum(*row[3:]) for row in rows}
 
 

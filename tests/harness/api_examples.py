@@ -23,7 +23,7 @@ from shared.lifecycle import claims, endings, verdicts
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Delivery
-from tests.harness import api_page
+from tests.harness import api_page, drifting
 from tests.harness.artifacts import write_untrained
 from tests.harness.forms import Part, as_form
 from tests.harness.site import Site, made_site
@@ -128,6 +128,7 @@ def record(folder: Path) -> dict[str, Any]:
         here = Recorder(site)
         _batches(here)
         _models(here, folder)
+        _drift(here)
         _keys(here)
         _webhooks(here)
         _service(here)
@@ -208,6 +209,13 @@ def _models(here: Recorder, folder: Path) -> None:
     here.ask("activate_model", model_id=ready)
     here.ask("rollback_model", model_id=active["id"])
     here.ask("get_card", model_id=active["id"])
+
+
+def _drift(here: Recorder) -> None:
+    models = here.site.client.get("/v1/models", headers=here.site.bearer).get_json()["data"]
+    with here.site.service.database.write() as connection:
+        drifting.look(connection, "plant", models[0]["id"], "A3", drifted=True)
+    here.ask("list_drift", "?line=A3")
 
 
 def _keys(here: Recorder) -> None:

@@ -1,6 +1,8 @@
 """An untrained artifact: a real network and graph, random weights, and a guard that lets every image pass."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,13 @@ from training.output.export import onnx_bytes
 
 
 def write_untrained(
-    path: Path, *, seed: int = 0, size: int = 64, name: str = "untrained", guard: bytes | str | None = "open"
+    path: Path,
+    *,
+    seed: int = 0,
+    size: int = 64,
+    name: str = "untrained",
+    guard: bytes | str | None = "open",
+    card: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write an artifact for grey images of size x size; `seed` tells two models apart.
 
@@ -32,7 +40,7 @@ def write_untrained(
         preprocessing=spec,
         calibration=Calibration(1.0, 0.0),
         operating_point=OperatingPoint(0.5, 0.5, 0.5),
-        card={"network": shape.as_card(), "metrics": {}},
+        card={"network": shape.as_card(), "metrics": {}, **(card or {})},
         guard=open_guard(spec, features=64) if isinstance(guard, str) else guard,
     )
     assert written.guarded is (guard is not None)

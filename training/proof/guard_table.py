@@ -85,12 +85,12 @@ def measure(
     rng = np.random.default_rng(5)
     kinds = {"own images, not seen in training": own, **others}
     found = {name: share(path.read_bytes() for path in files) for name, files in kinds.items() if files}
-    found |= {name: share(map(_png, frames(rng, count))) for name, frames in FRAMES.items()}
+    found |= {name: share(map(as_png, frames(rng, count))) for name, frames in FRAMES.items()}
     changed: Shares = {}
     if own:
-        images = [_open(path) for path in own]
+        images = [opened(path) for path in own]
         for name, change in CHANGES.items():
-            changed[name] = share(_png(change(image, rng)) for image in images)
+            changed[name] = share(as_png(change(image, rng)) for image in images)
     return found, changed
 
 
@@ -141,12 +141,12 @@ def _spread(files: Sequence[Path], count: int) -> list[Path]:
     return [files[place] for place in places]
 
 
-def _open(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("L")
 
 
-def _png(image: Image.Image) -> bytes:
+def as_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

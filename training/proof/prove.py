@@ -16,6 +16,7 @@ from shared.vision.graph import Graph
 from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
 from training.fit.kinds import Kinded, kinds_for
+from training.fit.reference import reference_for
 from training.fit.train import Say
 from training.output import plots
 from training.output.card import readable
@@ -64,6 +65,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
+        "reference": reference_for(graph, unproven, guarded.guard, calibration, test.images, test.labels),
         "kinds": kinded.card if kinded else None,
         "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
     }

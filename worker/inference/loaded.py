@@ -18,6 +18,7 @@ from shared.registry.artifact import Artifact, read_artifact
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import ModelVersion
+from shared.vision.drift import read_reference
 from shared.vision.guard import Guard, read_guard
 from shared.vision.kinds import Kinds, read_kinds
 from worker.inference.engines.load import Engine, load_engine
@@ -45,6 +46,7 @@ class LoadedModel:
     judge_id: int | None = None
     micro_batch: int = 32
     kinds: Kinds | None = None
+    has_reference: bool = False  # from which drift is measured
 
     @property
     def together(self) -> int:
@@ -125,7 +127,15 @@ class LoadedModels:
                 model_sha256=artifact.sha256,
                 preprocessing_sha256=artifact.preprocessing.sha256,
             )
-        return LoadedModel(artifact, engine, guard, judge_id, self._settings.micro_batch, kinds)
+        return LoadedModel(
+            artifact,
+            engine,
+            guard,
+            judge_id,
+            self._settings.micro_batch,
+            kinds,
+            has_reference=read_reference(artifact.card) is not None,
+        )
 
 
 def _kinds_of(artifact: Artifact, engine: Engine) -> Kinds | None:

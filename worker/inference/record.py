@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
-from shared.lifecycle import closing, counters, verdicts
+from shared.lifecycle import closing, counters, drift, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.verdicts import Recorded, Result
 from shared.store import tallies
@@ -32,6 +32,11 @@ def record(
     for held, results in done:
         if held not in lost:
             runtime.tallies.add(_tallied(held, results))
+            if model.has_reference:
+                measured = [
+                    (result.score, result.unfamiliarity) for result in results if result.score is not None
+                ]
+                runtime.tallies.add(drift.tallied(held.tenant, held.model_id, held.line, measured))
     return recorded
 
 

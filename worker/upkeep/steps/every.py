@@ -17,6 +17,7 @@ from worker.upkeep.steps import (
     deadlines,
     deliveries,
     drafts,
+    drift,
     fetches,
     kept_keys,
     leases,
@@ -69,6 +70,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (unserved, _each_pass),
     (uploads, _each_pass),
     (drafts, _each_pass),
+    (drift, _each_pass),
     (claims, _every(600.0)),  # a retry takes such a key by itself
     (retention, _each_pass),
     (old_deliveries, _every(600.0)),
