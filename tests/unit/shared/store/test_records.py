@@ -21,6 +21,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.DeliveryRecord, tables.Delivery),
     (records.AttemptRecord, tables.Attempt),
     (records.EndpointRecord, tables.WebhookEndpoint),
+    (records.DriftWindowRecord, tables.DriftWindow),
     (records.QuotaRecord, tables.Quota),
     (records.WorkerRecord, tables.Worker),
 ]
