@@ -117,6 +117,20 @@ class Settings:
     lease_s: float = _setting(30.0, "seconds a worker may hold a chunk without a heartbeat")
     heartbeat_s: float = _setting(10.0, "seconds between two heartbeats")
     sweep_s: float = _setting(5.0, "seconds between two sweeps")
+    review_passed_share: float = _setting(
+        0.01, "share of the items with the verdict no_defect that persons are asked to review", at_most=1
+    )
+    review_refused_share: float = _setting(
+        0.05, "share of the items with the verdict defect that persons are asked to review", at_most=1
+    )
+    review_second_share: float = _setting(
+        0.0,
+        "share of the reviewed items that a second person reviews without seeing the first opinion",
+        at_most=1,
+    )
+    review_lease_s: float = _setting(
+        300.0, "seconds for which an item to be reviewed is held for the person who asked for it", at_least=1
+    )
     clock_settle_s: float = _setting(
         60.0, "seconds that the clock must run evenly before anything is deleted for its age"
     )

@@ -44,6 +44,7 @@ _MODULES = {  # command → its module in commands/
     "delete": "steering",
     "results": "results",
     "parts": "parts",
+    "review": "review",
     "models": "models",
     "drift": "drift",
     "workers": "workers",

@@ -26,6 +26,7 @@ from shared.client.events import Events
 from shared.client.health import Health
 from shared.client.model_versions import ModelVersions
 from shared.client.results import Results
+from shared.client.reviews import Reviews
 from shared.client.submissions import Submissions
 from shared.client.transport import Transport
 from shared.contract.options import Options
@@ -33,7 +34,9 @@ from shared.contract.options import Options
 __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 
 
-class Client(Submissions, Drafts, Batches, Events, Results, ModelVersions, Access, Endpoints, Health):
+class Client(
+    Submissions, Drafts, Batches, Events, Results, Reviews, ModelVersions, Access, Endpoints, Health
+):
     """A service and a key."""
 
     def __init__(

@@ -23,10 +23,11 @@ PROGRESS = "batch.progress"
 STREAM_END = "end"  # says that nothing follows, since the batch has ended
 ITEMS_COMPLETED = "items.completed"
 DEFECT_DETECTED, REVIEW_REQUIRED = "item.defect_detected", "item.review_required"
+ITEM_REVIEWED = "item.reviewed"
 DEFECT_RATE_EXCEEDED = "batch.defect_rate_exceeded"
 # Derived from rows by the process that sends webhooks (shared/lifecycle/telling.py).
 TOLD_EVENTS = (ITEMS_COMPLETED, DEFECT_DETECTED, REVIEW_REQUIRED, PROGRESS, DEFECT_RATE_EXCEEDED)
-EVENTS = (*BATCH_EVENTS, PART_COMPLETED, *TOLD_EVENTS)
+EVENTS = (*BATCH_EVENTS, PART_COMPLETED, *TOLD_EVENTS, ITEM_REVIEWED)
 DRIFT_DETECTED = "drift.detected"
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 # The events that an endpoint may ask for; `test.ping` is sent on request alone.
@@ -56,7 +57,7 @@ class EventPayload(TypedDict):
 class ItemEventPayload(TypedDict):
     """The body of a webhook about an item."""
 
-    type: Annotated[str, OneOf((DEFECT_DETECTED, REVIEW_REQUIRED))]
+    type: Annotated[str, OneOf((DEFECT_DETECTED, REVIEW_REQUIRED, ITEM_REVIEWED))]
     timestamp: Time
     data: ItemPayload
 

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.kinds import KIND
+from shared.contract.reviews import ReviewPayload
 from shared.contract.states import ItemStatus, Reason, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
@@ -64,12 +65,14 @@ class ItemPayload(TypedDict):
     timings: Timings
     metadata: dict[str, Any]
     error: ItemErrorPayload | None
-    review: dict[str, Any] | None
+    review: Annotated[ReviewPayload | None, About("the persons' verdict, where they have given one")]
     created_at: Time
     finished_at: Time
 
 
-def item_payload(row: ItemRecord, judges: Mapping[int, JudgeRecord]) -> ItemPayload:
+def item_payload(
+    row: ItemRecord, judges: Mapping[int, JudgeRecord], review: ReviewPayload | None = None
+) -> ItemPayload:
     """An item from its row; its judge is among `judges`, where it has one."""
     judge = None if row.judge_id is None else judges[row.judge_id]
     return {
@@ -100,7 +103,7 @@ def item_payload(row: ItemRecord, judges: Mapping[int, JudgeRecord]) -> ItemPayl
         "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},
         "metadata": row.metadata or {},
         "error": {"code": row.error_code, "detail": row.error_detail or ""} if row.error_code else None,
-        "review": None,
+        "review": review,
         "created_at": rfc3339(row.created_at),
         "finished_at": rfc3339(row.finished_at),
     }

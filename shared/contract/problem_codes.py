@@ -15,6 +15,8 @@ REQUEST_CODES = {
     "each image its own, and send it again.",
     "batch_deleted": "This Idempotency-Key made a batch that was deleted, less than a day ago. A repeated request "
     "judges nothing again: send a new key where the images are to be judged once more.",
+    "claimed_by_other": "Another person has this item of the review queue. Take the next one with POST "
+    "/v1/reviews/next.",
     "database_unavailable": "The database is away or busy. Send it again after Retry-After.",
     "forbidden": "The key is live, but lacks the scope that this path asks for. Use a key with that scope; an "
     "admin makes one with `gonogo keys create`.",

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from shared.contract.audit import ACTIONS
 from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
 from shared.contract.parts import PART_STATUS
+from shared.contract.reviews import ENTRY_STATUS, SOURCES
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
@@ -126,6 +127,22 @@ class ItemListQuery(TypedDict, total=False):
         ),
     ]
     limit: Annotated[int, Ge(1), Le(1000), About("items on a page", default=100)]
+    cursor: Cursor
+
+
+@closed
+class ReviewListQuery(TypedDict, total=False):
+    """Entries of the review queue."""
+
+    status: Annotated[
+        str,
+        OneOf(ENTRY_STATUS),
+        About("waiting: in the order of the line; done: the newest review first", default="waiting"),
+    ]
+    source: Annotated[list[Annotated[str, OneOf(SOURCES)]], Len(1), About("these sources, comma-separated")]
+    batch_id: Annotated[str, MinLen(1), MaxLen(40), About("of this batch")]
+    line: Annotated[str, MinLen(1), MaxLen(200), About("of this production line exactly")]
+    limit: Annotated[int, Ge(1), Le(200), About("entries on a page", default=50)]
     cursor: Cursor
 
 

@@ -8,11 +8,13 @@ a batch, and sees every item that ended before. So the last of several workers f
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     ScalarSelect,
+    Select,
+    and_,
     bindparam,
     case,
     exists,
@@ -24,15 +26,17 @@ from sqlalchemy import (
 )
 
 from shared.contract.events import PART_COMPLETED
+from shared.contract.reviews import DONE
 from shared.contract.states import ItemStatus, PartReason, PartRule, Verdict
 from shared.lifecycle.part_views import views_of
 from shared.store.engine import clock
 from shared.store.records import BatchRecord, PartRecord
-from shared.store.tables import Batch, Item, Part
+from shared.store.tables import Batch, Item, Part, ReviewEntry
 from shared.webhooks import owed, receivers
 
 _ASKED_AT_ONCE = 1000  # a statement takes a bounded number of parameters
 _OPEN = (ItemStatus.QUEUED, ItemStatus.PROCESSING)
+_IN_ORDER = (Verdict.DEFECT, Verdict.NO_DEFECT, Verdict.REVIEW)
 _MAKE = insert(Part).from_select(
     ["batch_id", "part_id", "tenant", "total", "created_at"],
     select(Item.batch_id, Item.part_id, Batch.tenant, func.count(), clock())
@@ -51,39 +55,47 @@ _COUNT = (
         .scalar_subquery()
     )
 )
-_BATCH = select(Batch.__table__, receivers.listening(Batch.tenant, PART_COMPLETED)).where(
-    Batch.id == bindparam("in_batch"), Batch.sealed.is_(True), Batch.parts > 0
+_BATCH = select(
+    Batch.__table__,
+    receivers.listening(Batch.tenant, PART_COMPLETED),
+    exists().where(ReviewEntry.batch_id == Batch.id),
+).where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(True), Batch.parts > 0)
+_REVIEWED = and_(
+    ReviewEntry.batch_id == Item.batch_id, ReviewEntry.seq == Item.seq, ReviewEntry.status == DONE
 )
 
 
-def _of_verdict(verdict: Verdict) -> ColumnElement[int]:
-    return func.sum(case((Item.verdict == verdict, 1), else_=0))
+def views_by_part(*, reviewed: bool) -> Select[Any]:
+    """Parts of a batch none of whose items is open: (part id, views, defect, no_defect, review), by part id.
+
+    `reviewed`: a person's verdict on a view goes before the model's. Without, the statement reads no reviews.
+    """
+    verdict = func.coalesce(ReviewEntry.verdict, Item.verdict) if reviewed else Item.verdict
+    counts = (func.sum(case((verdict == each, 1), else_=0)) for each in _IN_ORDER)
+    rows: Any = select(Item.part_id, func.count(), *counts).where(Item.batch_id == bindparam("in_batch"))
+    if reviewed:
+        rows = rows.outerjoin(ReviewEntry, _REVIEWED)
+    is_open = func.sum(case((Item.status.in_(_OPEN), 1), else_=0))
+    found: Select[Any] = rows.group_by(Item.part_id).having(is_open == 0).order_by(Item.part_id)
+    return found
 
 
-# The parts without a verdict none of whose items is open, with the verdicts of their views.
-_ENDED = (
-    select(
-        Item.part_id,
-        func.count(),
-        _of_verdict(Verdict.DEFECT),
-        _of_verdict(Verdict.NO_DEFECT),
-        _of_verdict(Verdict.REVIEW),
+def _ended(*, reviewed: bool) -> Select[Any]:
+    """Of those, the parts without a verdict."""
+    of_item = (Part.batch_id == Item.batch_id) & (Part.part_id == Item.part_id)
+    return views_by_part(reviewed=reviewed).join(Part, of_item).where(Part.finished_at.is_(None))
+
+
+_OF_CHUNK = Item.part_id.in_(
+    select(Item.part_id).where(
+        Item.batch_id == bindparam("in_batch"),
+        Item.seq.between(bindparam("first"), bindparam("last")),
+        Item.part_id.is_not(None),
     )
-    .join(Part, (Part.batch_id == Item.batch_id) & (Part.part_id == Item.part_id))
-    .where(Item.batch_id == bindparam("in_batch"), Part.finished_at.is_(None))
-    .group_by(Item.part_id)
-    .having(func.sum(case((Item.status.in_(_OPEN), 1), else_=0)) == 0)
-    .order_by(Item.part_id)
 )
-_ENDED_OF_CHUNK = _ENDED.where(
-    Item.part_id.in_(
-        select(Item.part_id).where(
-            Item.batch_id == bindparam("in_batch"),
-            Item.seq.between(bindparam("first"), bindparam("last")),
-            Item.part_id.is_not(None),
-        )
-    )
-)
+# Built once, for batches without and with reviews.
+_ENDED = {reviewed: _ended(reviewed=reviewed) for reviewed in (False, True)}
+_ENDED_OF_CHUNK = {reviewed: query.where(_OF_CHUNK) for reviewed, query in _ENDED.items()}
 _VIEWS = (
     select(Item.part_id, Item.view)
     .where(Item.batch_id == bindparam("in_batch"), Item.part_id.in_(bindparam("of_parts", expanding=True)))
@@ -201,16 +213,16 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
     row = connection.execute(_BATCH, {"in_batch": batch_id}).first()
     if row is None:
         return ()
-    *columns, is_wanted = row
+    *columns, is_wanted, reviewed = row
     batch = BatchRecord._make(columns)
     if chunk is None:
-        rows = connection.execute(_ENDED, {"in_batch": batch_id}).all()
+        rows = connection.execute(_ENDED[reviewed], {"in_batch": batch_id}).all()
     else:
         within = {"in_batch": batch_id, "first": chunk[0], "last": chunk[1]}
-        rows = connection.execute(_ENDED_OF_CHUNK, within).all()
+        rows = connection.execute(_ENDED_OF_CHUNK[reviewed], within).all()
     if not rows:
         return ()
-    missing = _missing(connection, batch, [str(row[0]) for row in rows])
+    missing = missing_views(connection, batch, [str(row[0]) for row in rows])
     ended = {
         str(part_id): Views(
             int(total), int(defect), int(no_defect), int(review), missing.get(str(part_id), ())
@@ -231,7 +243,7 @@ def reopen(connection: Connection, batch_id: str) -> None:
         connection.execute(_RECOUNT, {"in_batch": batch_id})
 
 
-def _missing(
+def missing_views(
     connection: Connection, batch: BatchRecord, part_ids: Collection[str]
 ) -> dict[str, tuple[str, ...]]:
     """The expected views that did not come, by part."""

@@ -22,7 +22,9 @@ from shared.store.tables import (
     DraftPart,
     Fetch,
     Item,
+    Opinion,
     Part,
+    ReviewEntry,
     Telling,
 )
 
@@ -86,6 +88,9 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     if gone is None:
         connection.rollback()
         return False
+    # Opinions are given under the lock of the batch's row: none comes after those that go here.
+    connection.execute(delete(Opinion).where(Opinion.batch_id == batch_id))
+    connection.execute(delete(ReviewEntry).where(ReviewEntry.batch_id == batch_id))
     # A try that ends its delivery locks the batch: from here on, it finds none and deletes its delivery by itself.
     ended = (Delivery.batch_id == batch_id, Delivery.status.in_(_ENDED))
     connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(select(Delivery.id).where(*ended))))

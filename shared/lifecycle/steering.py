@@ -91,6 +91,8 @@ def retry(connection: Connection, batch_id: str) -> int | None:
             queued=Batch.queued + len(items),
             failed=Batch.failed - len(items),
             run=Batch.run + 1,
+            review_seq=0,
+            review_open=True,
             retried_at=clock(),
             version=Batch.version + 1,
             **pace.FORGOTTEN,

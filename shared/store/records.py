@@ -134,6 +134,8 @@ class BatchRecord(NamedTuple):
     mark_done: int
     promised: float | None
     idle_s: float
+    review_seq: int
+    review_open: bool
 
 
 class ChunkRecord(NamedTuple):

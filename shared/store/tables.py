@@ -10,6 +10,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +21,7 @@ from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
+from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.service_tables import Event, Quota, ServiceSecret, Submission, Tally, Worker
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "Judge",
     "ModelActivation",
     "ModelVersion",
+    "Opinion",
     "Part",
     "Quota",
+    "ReviewEntry",
     "ServiceSecret",
     "Session",
     "Submission",
@@ -175,6 +179,10 @@ class Batch(Base):
     mark_done: Mapped[int] = mapped_column(default=0, server_default="0")
     promised: Mapped[float | None]  # as of its model, unless it has an operating point of its own
     idle_s: Mapped[float] = mapped_column(default=0.0, server_default="0")  # between its ends and retries
+    review_seq: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # see shared.lifecycle.review_queue
+    review_open: Mapped[bool] = mapped_column(default=True, server_default=true())
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.
@@ -188,6 +196,13 @@ class Batch(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_batches_retain_until", "retain_until"),
+        Index(
+            "ix_batches_review",
+            "tenant",
+            "id",
+            sqlite_where=text("review_open = 1"),
+            postgresql_where=text("review_open"),
+        ),
         *(_label_index(label) for label in ("lot", "order", "line", "station", "operator")),
     )
 

@@ -127,6 +127,7 @@ def record(folder: Path) -> dict[str, Any]:
             site.key = keys.create_key(connection, tenant="plant", name="operator", scopes=SCOPES)[1]
         here = Recorder(site)
         _batches(here)
+        _reviews(here)
         _models(here, folder)
         _drift(here)
         _keys(here)
@@ -174,6 +175,19 @@ def _batches(here: Recorder) -> None:
     form = {**as_form(("file", "part.jpg", b"image of part.jpg")), "shown": "-F file=@part.jpg"}
     here.ask("predict", **form)
     judge.join(30)
+
+
+def _reviews(here: Recorder) -> None:
+    here.site.submit(["rim.jpg", "disc.jpg", "hub.jpg"], line="A3")
+    passed: Any = ("no_defect", 0.04, None)  # the batch before
+    here.site.decide([passed, passed, *[("review", 0.47, None)] * 3])
+    task = here.ask("take_next_review", json={"line": "A3"})
+    item = {"item_id": task["item"]["id"]}
+    asked = {"verdict": "defect", "note": "scratch at the rim", "claim": task["claim"]}
+    here.ask("review_item", json=asked, **item)
+    here.ask("list_reviews", "?status=done")
+    here.ask("take_back_review", **item)
+    here.ask("skip_review", json={}, **item)
 
 
 def _judge_one(site: Site) -> None:

@@ -26,6 +26,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "origin": ("predict",),
     "part_id": ("SN-7", "none"),
     "q": ("7.jpg", "none"),
+    "source": ("band", "guard,chosen"),
     "sort": ("seq", "score", "-score"),
     "station": ("none",),
     "tenant": ("*", "other"),
@@ -33,8 +34,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "view": ("view-1", "none"),
 }
 BIG = (
-    "attempts", "audit_entries", "batch_events", "batches", "chunks", "items", "parts", "webhook_attempts",
-    "webhook_deliveries",
+    "attempts", "audit_entries", "batch_events", "batches", "chunks", "items", "opinions", "parts", "review_entries",
+    "webhook_attempts", "webhook_deliveries",
 )  # fmt: skip
 _WHOLE = re.compile(rf"(?:Seq Scan on|SCAN) ({'|'.join(BIG)})\b(?! USING)")
 

@@ -202,7 +202,7 @@ def test_a_block_is_small_at_first_and_whatever_its_items_hold(app: Application)
         with app.database.write() as connection:
             connection.execute(update(Item).where(Item.batch_id == batch_id).values(metadata_=note))
         row, query = batches.find(app.service, "default", batch_id), cast(ResultsQuery, {})
-        sizes.append([len(rows) for rows, _ in results.blocks(app.database, row, query, results.ALL)])
+        sizes.append([len(rows) for rows, *_ in results.blocks(app.database, row, query, results.ALL)])
         written = b"".join(
             parquet.parquet(results.blocks(app.database, row, query, results.COLUMNS), row, incomplete=False)
         )

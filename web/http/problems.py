@@ -13,6 +13,7 @@ from shared.blobs import disk
 from shared.contract.operating_point import InvalidOperatingPoint
 from shared.contract.problems import ErrorEntry, Problem
 from shared.errors import GonogoError, Unavailable
+from shared.lifecycle.reviews import ClaimedByOther, NotReviewable
 from shared.lifecycle.uploads import UploadLost
 from shared.registry.activations import NeverActive
 from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownModel
@@ -25,6 +26,8 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io
 
 _STATUS: dict[type[GonogoError], int] = {
     AlreadyReplaced: 409,
+    ClaimedByOther: 409,
+    NotReviewable: 409,
     InvalidOperatingPoint: 422,
     InvalidModelName: 422,
     InvalidTenant: 422,

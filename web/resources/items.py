@@ -10,8 +10,9 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.ids import item_id as spelled
 from shared.ids import split_item_id
-from shared.lifecycle import judges
+from shared.lifecycle import judges, reviews
 from shared.lifecycle.judges import Judges
+from shared.lifecycle.reviews import Reviews
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Item
@@ -30,7 +31,8 @@ def shown(here: Service, tenant: str, item_id: str) -> ItemPayload:
     """An item of the tenant as the contract shows it; raises 404."""
     row = find(here, tenant, item_id)
     with here.database.read() as connection:
-        return item_payload(row, judges.of(connection, [row]))
+        review = reviews.of(connection, [(row.batch_id, row.seq)]).get((row.batch_id, row.seq))
+        return item_payload(row, judges.of(connection, [row]), review)
 
 
 def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
@@ -97,9 +99,9 @@ def _filters(query: ItemListQuery) -> list[Any]:
 def _by_place(here: Service, rows: Select[Any], cursors: Cursors, limit: int) -> ListPayload:
     if (cursor := cursors.decode(int)) is not None:
         rows = rows.where(Item.seq > cursor[0])
-    found, known = _fetch(here, rows.order_by(Item.seq), limit)
+    found, known, reviewed = _fetch(here, rows.order_by(Item.seq), limit)
     following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
-    return page([item_payload(row, known) for row in found[:limit]], following)
+    return page(_payloads(found[:limit], known, reviewed), following)
 
 
 def _by_score(
@@ -123,13 +125,13 @@ def _by_score(
     if cursor is not None:
         beyond = score < last_score if falling else score > last_score
         rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
-    found, known = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
+    found, known, reviewed = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
     following = None
     if len(found) > limit:
         last = found[limit - 1]
         is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= until
         following = cursors.encode(as_of, ended_run, last.score if is_decided else _UNDECIDED, last.seq)
-    return page([item_payload(row, known) for row in found[:limit]], following)
+    return page(_payloads(found[:limit], known, reviewed), following)
 
 
 def _settled(here: Service, batch: BatchRecord) -> float:
@@ -138,8 +140,13 @@ def _settled(here: Service, batch: BatchRecord) -> float:
         return database_time(connection) - (SETTLED_S if batch.finished_at is None else 0.0)
 
 
-def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges]:
-    """A page's rows, and one more where there are more; and their judges."""
+def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges, Reviews]:
+    """A page's rows, and one more where there are more; their judges and reviews."""
     with here.database.read() as connection:
         found = [ItemRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
-        return found, judges.of(connection, found)
+        reviewed = reviews.of(connection, [(row.batch_id, row.seq) for row in found])
+        return found, judges.of(connection, found), reviewed
+
+
+def _payloads(rows: Sequence[ItemRecord], known: Judges, reviewed: Reviews) -> list[ItemPayload]:
+    return [item_payload(row, known, reviewed.get((row.batch_id, row.seq))) for row in rows]

@@ -73,7 +73,7 @@ def parquet(found: Iterator[Block], batch: BatchRecord, *, incomplete: bool) -> 
     writer = ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema)
     waiting: list[Any] = []
     held = size = 0
-    for rows, judges in found:
+    for rows, judges, _ in found:
         waiting.append(_table(rows, judges, schema))
         held, size = held + len(rows), size + waiting[-1].nbytes
         if held >= GROUP_ROWS or size >= GROUP_BYTES:

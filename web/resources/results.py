@@ -12,8 +12,9 @@ from shared.contract.items import item_payload
 from shared.contract.problems import ErrorEntry
 from shared.contract.queries import ResultsQuery
 from shared.ids import split_item_id
-from shared.lifecycle import judges
+from shared.lifecycle import judges, reviews
 from shared.lifecycle.judges import Judges
+from shared.lifecycle.reviews import Reviews
 from shared.store.engine import Database
 from shared.store.records import BatchRecord, JudgeRecord
 from shared.store.tables import Batch, Item
@@ -24,7 +25,7 @@ _ROWS = Item.__table__
 # A block grows from a few rows, so that an export that no client reads has cost little when its buffers are full, and
 # is bounded in bytes, since an item may have kilobytes of metadata and a block of each stream is in memory.
 _FIRST_ROWS, _MOST_ROWS, _BLOCK_BYTES, _LEAST_ROWS = 100, 2000, 2**19, 16
-Block = tuple[list[Any], Judges]  # rows, and the judges of their verdicts
+Block = tuple[list[Any], Judges, Reviews]  # rows, the judges of their verdicts, and the final reviews
 ALL: tuple[str, ...] = tuple(_ROWS.columns.keys())
 COLUMNS: tuple[str, ...] = (
     "batch_id",
@@ -68,17 +69,22 @@ def blocks(
     first = last = place_after(batch, query)
     known: dict[int, JudgeRecord] = {}
     sent, most = 0, _FIRST_ROWS
+    with database.read() as connection:
+        has_reviews = reviews.has_any(connection, batch.id)
     while True:
         with database.read() as connection:
             answer = connection.execute(rows.where(Item.seq > last), {"most": most})
             found: list[Any] = [plain._make(row) for row in answer]
             judges.of(connection, found, known)
+            reviewed = (
+                reviews.of(connection, [(row.batch_id, row.seq) for row in found]) if has_reviews else {}
+            )
         if not found:
             break
         last = found[-1].seq
         sent += len(found)
         most = max(_LEAST_ROWS, min(2 * most, _MOST_ROWS, _BLOCK_BYTES * len(found) // _weight(found)))
-        yield found, known
+        yield found, known, reviewed
     if not conditions and sent != batch.total - 1 - first:
         raise CutShort(f"{sent} of {batch.total - 1 - first} items of {batch.id} were there: it was deleted")
     # A filter may leave any number of rows. Items are deleted with their batch: its row tells whether all were there.
@@ -95,8 +101,14 @@ def _weight(rows: list[Any]) -> int:
 
 def ndjson(found: Iterator[Block]) -> Iterator[bytes]:
     """A line of JSON for each item."""
-    for rows, known in found:
-        lines = [orjson.dumps(item_payload(row, known), option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+    for rows, known, reviewed in found:
+        lines = [
+            orjson.dumps(
+                item_payload(row, known, reviewed.get((row.batch_id, row.seq)) if reviewed else None),
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for row in rows
+        ]
         yield b"".join(lines)
 
 
@@ -104,5 +116,5 @@ def csv(found: Iterator[Block], *, spreadsheet: bool, header: bool) -> Iterator[
     """A line of RFC 4180 for each item; the rest of a file that was cut has no `header`."""
     if header:
         yield (",".join(CSV_COLUMNS) + "\r\n").encode()
-    for rows, known in found:
+    for rows, known, _ in found:
         yield "".join([csv_line(row, known, spreadsheet=spreadsheet) for row in rows]).encode()

@@ -15,7 +15,9 @@ from shared.store.tables import (
     Delivery,
     Item,
     ModelVersion,
+    Opinion,
     Part,
+    ReviewEntry,
     Telling,
     WebhookEndpoint,
 )
@@ -37,7 +39,10 @@ def database(migrated: Database) -> Iterator[Database]:
     """A migrated database without a row."""
     yield migrated
     with migrated.write() as connection:
-        for table in (BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch, ModelVersion):
+        for table in (
+            Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch,
+            ModelVersion,
+        ):  # fmt: skip
             connection.execute(delete(table))
 
 

@@ -139,6 +139,35 @@ def new_endpoint(site: Site) -> str:
     return f"/v1/webhook-endpoints/{made.get_json()['id']}"
 
 
+def decided_item(site: Site) -> str:
+    """The id of an item in review."""
+    batch = site.submit(["a.png"])
+    site.decide([("review", 0.5, None)])
+    listed = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()
+    return str(listed["data"][0]["id"])
+
+
+def take_review(site: Site) -> TestResponse:
+    decided_item(site)
+    return send(site, "/v1/reviews/next", json={})
+
+
+def skip_review(site: Site) -> TestResponse:
+    item = decided_item(site)
+    claim = site.client.post("/v1/reviews/next", json={}, headers=site.bearer).get_json()["claim"]
+    return send(site, f"/v1/items/{item}/skip", json={"claim": claim})
+
+
+def give_review(site: Site) -> TestResponse:
+    return send(site, f"/v1/items/{decided_item(site)}/review", json={"verdict": "defect"})
+
+
+def take_review_back(site: Site) -> TestResponse:
+    path = f"/v1/items/{decided_item(site)}/review"
+    assert site.client.post(path, json={"verdict": "defect"}, headers=site.bearer).status_code == 200
+    return send(site, path, method="DELETE")
+
+
 def create_webhook(site: Site) -> TestResponse:
     return send(site, "/v1/webhook-endpoints", json={"url": "https://receiver.example/hook"})
 
@@ -188,6 +217,10 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),
+    "POST /v1/reviews/next": ("review.claim", take_review),
+    "POST /v1/items/<item_id>/skip": ("review.skip", skip_review),
+    "POST /v1/items/<item_id>/review": ("review.give", give_review),
+    "DELETE /v1/items/<item_id>/review": ("review.take_back", take_review_back),
     "POST /v1/models": ("model.upload", upload),
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
     "POST /v1/models/<model_id>/rollback": ("model.rollback", roll_back),
@@ -220,7 +253,7 @@ ALIASES = {"POST /predict"}  # of POST /v1/predict: the same view
 
 
 PREFIXES: dict[str, str | tuple[str, ...]] = {
-    "batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "session": "ses_",
+    "batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "review": "itm_", "session": "ses_",
     "webhook": ("whe_", "whd_"),
 }  # fmt: skip
 
