@@ -36,7 +36,7 @@ class EvenClock:
     def __init__(self, settle_s: float) -> None:
         self._settle_s = settle_s
         self._reading = threading.Lock()
-        self._offset = _offset(uptime())  # wall clock less uptime
+        self._offset = offset(uptime())  # wall clock less uptime
         self._doubted: tuple[float, float] | None = (
             None  # another offset, and the uptime of its first reading
         )
@@ -45,7 +45,7 @@ class EvenClock:
         """Seconds since the epoch."""
         with self._reading:
             up = uptime()
-            found = _offset(up)
+            found = offset(up)
             if abs(found - self._offset) <= _TOLERANCE_S:
                 self._offset, self._doubted = (
                     found,
@@ -64,7 +64,7 @@ class EvenClock:
             return up + self._offset
 
 
-def _offset(up: float) -> float:
+def offset(up: float) -> float:
     return time.clock_gettime(time.CLOCK_REALTIME) - up
 
 

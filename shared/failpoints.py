@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 
-def _parse(text: str) -> dict[str, tuple[str, int]]:
+def parse(text: str) -> dict[str, tuple[str, int]]:
     points = {}
     for entry in filter(None, text.split(";")):
         name, _, rest = entry.partition("=")
@@ -21,7 +21,7 @@ def _parse(text: str) -> dict[str, tuple[str, int]]:
     return points
 
 
-_POINTS = _parse(os.environ.get("GONOGO_FAILPOINTS", ""))
+_POINTS = parse(os.environ.get("GONOGO_FAILPOINTS", ""))
 _FOLDER = Path(os.environ.get("GONOGO_FAILPOINTS_DIR", "."))
 _taken: dict[str, int] = {}  # turns that this process has found taken
 

@@ -15,7 +15,7 @@ from shared.settings import Settings
 # and would hold up a prediction there. Deliveries of webhooks and
 # fetches of images have a role of their own, since a slow host must not hold up inference, and since no other process
 # speaks to hosts that clients name.
-_ROLES = {
+ROLES = {
     "bulk": (queues.LANES[1], queues.LANES[2], queues.DRAWINGS),
     "interactive": (queues.LANES[0], queues.UPKEEP),
     "webhooks": (queues.WEBHOOKS, queues.FETCHES),
@@ -32,7 +32,7 @@ def served(role: str, lanes: str) -> list[str]:
     wanted = {lane.strip() for lane in lanes.split(",")} - {""}
     if unknown := wanted - {*queues.LANES}:
         raise SettingsError(f"GONOGO_LANES: no lane {', '.join(sorted(unknown))}; {', '.join(queues.LANES)}")
-    left = [queue for queue in _ROLES[role] if queue in wanted or queue not in queues.LANES]
+    left = [queue for queue in ROLES[role] if queue in wanted or queue not in queues.LANES]
     if not {*left} - {queues.DRAWINGS}:
         raise SettingsError(f"GONOGO_LANES={lanes} leaves the role {role} no lane to serve")
     return left
@@ -80,7 +80,7 @@ def main() -> None:
     """Start one role; settings come from the environment."""
     one_thread_for_numpy()
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
-    parser.add_argument("role", choices=[*_ROLES, "sweep"])
+    parser.add_argument("role", choices=[*ROLES, "sweep"])
     parser.add_argument("--concurrency", type=int, default=None)
     asked = parser.parse_args()
     try:

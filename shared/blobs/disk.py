@@ -61,3 +61,9 @@ def _status(folder: Path) -> os.statvfs_result:
 def has_room(free: int, least: int, coming: int = 0) -> bool:
     """Whether `coming` more bytes leave the `least` free bytes that must stay (GONOGO_MIN_FREE_BYTES)."""
     return free - coming >= least
+
+
+def need_room(free: int, least: int, coming: int = 0) -> None:
+    """Raise `full()` unless there is room."""
+    if not has_room(free, least, coming):
+        raise full("the disk is nearly full")

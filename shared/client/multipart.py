@@ -38,7 +38,7 @@ class Multipart:
 
     def __init__(self, boundary: str = "") -> None:
         self._boundary = boundary or f"gonogo-{secrets.token_hex(16)}"
-        self._parts: list[tuple[bytes, str | bytes, int]] = []  # header, path or bytes, size
+        self.entries: list[tuple[bytes, str | bytes, int]] = []  # header, path or bytes, size
         self._headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._end = f"--{self._boundary}--\r\n".encode()
         self.length = len(self._end)
@@ -60,7 +60,7 @@ class Multipart:
         if '"' in filename or "\n" in filename or "\r" in filename:
             filename = filename.translate(_ESCAPES)
         header = made[0] + filename.encode("utf-8", "surrogateescape") + made[1]
-        self._parts.append((header, source, size))
+        self.entries.append((header, source, size))
         self.has_archive = self.has_archive or field == "archive"
         self.length += len(header) + size + 2
         self.parts += 1
@@ -71,7 +71,7 @@ class Multipart:
             f'--{self._boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n'
             f"Content-Type: {kind}\r\n\r\n"
         ).encode()
-        self._parts.append((header, text, len(text)))
+        self.entries.append((header, text, len(text)))
         self._fields += 1
         self.length += len(header) + len(text) + 2
 
@@ -84,7 +84,7 @@ class Multipart:
         """The files in their order."""
         return [
             File(header.partition(b'; filename="')[2].rpartition(b'"\r\nContent-Type: ')[0], source, size)
-            for header, source, size in self._parts[self._fields :]
+            for header, source, size in self.entries[self._fields :]
         ]
 
     def split(self, most_bytes: int, most_parts: int, without: Container[int] = ()) -> "list[Multipart]":
@@ -93,13 +93,13 @@ class Multipart:
         The fields, which were added before the files, are left out, and the files at the places `without`.
         """
         bodies: list[Multipart] = []
-        for place, (header, source, size) in enumerate(self._parts[self._fields :]):
+        for place, (header, source, size) in enumerate(self.entries[self._fields :]):
             if place in without:
                 continue
             length = len(header) + size + 2
             if not bodies or bodies[-1].length + length > most_bytes or bodies[-1].parts == most_parts:
                 bodies.append(Multipart(self._boundary))
-            bodies[-1]._parts.append((header, source, size))
+            bodies[-1].entries.append((header, source, size))
             bodies[-1].length += length
             bodies[-1].parts += 1
         return bodies
@@ -119,7 +119,7 @@ class Multipart:
     def _fill(self, block: bytearray) -> Iterator[memoryview]:
         view = memoryview(block)
         filled = 0
-        for header, source, size in self._parts:
+        for header, source, size in self.entries:
             whole = size if size < _BIG else 0
             if filled + len(header) + whole + 3 > _BLOCK:
                 yield view[:filled]

@@ -33,6 +33,25 @@ MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endp
 # The events that an endpoint may ask for; `test.ping` is sent on request alone.
 ENDPOINT_EVENTS = (*EVENTS, DRIFT_DETECTED, MODEL_ACTIVATED, ENDPOINT_DISABLED)
 
+# A sentence for each event that is sent, for the document.
+SUMMARIES = {
+    "batch.completed": "A batch is completed",
+    "batch.failed": "A batch is failed: nothing in it could be used",
+    "batch.cancelled": "A batch is cancelled",
+    "batch.expired": "A batch has met its deadline",
+    PROGRESS: "The counts of a batch have changed; at most each ten seconds",
+    DEFECT_RATE_EXCEEDED: "More of a batch are defects than its option `defect_rate_alert` says; once",
+    PART_COMPLETED: "A part has its verdict",
+    ITEMS_COMPLETED: "Items were judged: at most a hundred of them, and at most two seconds ago",
+    DEFECT_DETECTED: "An item is a defect",
+    REVIEW_REQUIRED: "A person must look at an item",
+    ITEM_REVIEWED: "Persons gave an item a verdict, or took it back",
+    DRIFT_DETECTED: "The images of a line no longer look like the model's test part",
+    MODEL_ACTIVATED: "A model version became the active one",
+    ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
+    TEST_PING: "A test, sent on request",
+}
+
 
 @closed
 class DefectRateAlert(TypedDict):

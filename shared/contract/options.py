@@ -87,6 +87,9 @@ class WebhookOptions(TypedDict, total=False):
     ]
 
 
+FRAMES = ("refuse", "split")
+
+
 @closed
 class Options(TypedDict, total=False):
     """The `options` of a submission. An unknown name is refused."""
@@ -138,7 +141,7 @@ class Options(TypedDict, total=False):
     ]
     frames: Annotated[
         str,
-        OneOf(("refuse", "split")),
+        OneOf(FRAMES),
         About(
             "a file of several images (TIFF pages, MPO, animated PNG and WebP): fail it with multiple_frames, or make "
             "an item of each; split needs the options before the first image",
@@ -167,10 +170,7 @@ def descriptions() -> dict[str, str]:
     }
 
 
-@closed
-class ImageForm(TypedDict):
-    """A multipart submission of images."""
-
+class _Form(TypedDict):
     options: NotRequired[
         Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
     ]
@@ -182,24 +182,19 @@ class ImageForm(TypedDict):
             ),
         ]
     ]
+
+
+@closed
+class ImageForm(_Form):
+    """A multipart submission of images."""
+
     images: Annotated[list[bytes], MinLen(1), About("any number of images: JPEG, PNG, WebP, BMP or TIFF")]
 
 
 @closed
-class ArchiveForm(TypedDict):
+class ArchiveForm(_Form):
     """A multipart submission of one archive."""
 
-    options: NotRequired[
-        Annotated[Options, About("sent first, it lets chunks start while the upload goes on")]
-    ]
-    manifest: NotRequired[
-        Annotated[
-            bytes,
-            About(
-                "CSV with a header line or NDJSON: filename, custom_id, part_id, view, metadata for each image"
-            ),
-        ]
-    ]
     archive: Annotated[bytes, About("one zip, tar or tar.gz")]
 
 

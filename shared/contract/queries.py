@@ -16,6 +16,7 @@ Cursor = Annotated[
     str, MinLen(1), MaxLen(2000), About("`next_cursor` of the page before, with the same filters and sort")
 ]
 
+RESULT_FORMATS = ("ndjson", "csv", "parquet")
 ITEM_ID = "^itm_[0-9a-hjkmnp-tv-z]{32}$"
 
 
@@ -169,7 +170,7 @@ class PartListQuery(BatchPartsQuery, total=False):
 
 @closed
 class ResultsQuery(TypedDict, total=False):
-    format: Annotated[str, OneOf(("ndjson", "csv", "parquet")), About("in place of the Accept header")]
+    format: Annotated[str, OneOf(RESULT_FORMATS), About("in place of the Accept header")]
     status: Annotated[list[Annotated[str, OneOf(ItemStatus)]], Len(1), About("these states, comma-separated")]
     verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1), About("these verdicts, comma-separated")]
     after: Annotated[

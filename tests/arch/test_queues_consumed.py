@@ -8,7 +8,7 @@ import pytest
 from shared.broker import queues
 from shared.contract.states import Lane
 from shared.errors import SettingsError
-from worker.__main__ import _ROLES, served
+from worker.__main__ import ROLES, served
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("bulk", "interactive", "webhooks")  # the roles of an embedded stack
@@ -17,12 +17,12 @@ STARTED = ("bulk", "interactive", "webhooks")  # the roles of an embedded stack
 def test_every_queue_is_consumed_by_a_role() -> None:
     every = ",".join(queues.LANES)
     assert {queue for role in STARTED for queue in served(role, every)} == set(queues.QUEUES)
-    assert {queue for role in _ROLES for queue in served(role, every)} == set(queues.QUEUES)
+    assert {queue for role in ROLES for queue in served(role, every)} == set(queues.QUEUES)
 
 
 def test_every_lane_is_a_queue_that_a_role_serves() -> None:
     assert set(queues.LANES) == set(Lane) <= set(queues.QUEUES)
-    assert {queue for role in STARTED for queue in _ROLES[role]} >= set(queues.LANES)
+    assert {queue for role in STARTED for queue in ROLES[role]} >= set(queues.LANES)
 
 
 def test_a_role_leaves_the_lanes_that_the_setting_leaves_out() -> None:

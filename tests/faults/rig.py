@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from shared.blobs.store import BlobStore
 from shared.broker.queues import prefix
@@ -19,6 +19,7 @@ from shared.contract.options import WebhookOptions
 from shared.lifecycle import counters
 from shared.settings import Settings
 from shared.store.engine import Database
+from shared.store.records import BatchRecord, ChunkRecord, ItemRecord
 from shared.store.tables import Batch, Chunk, Item, Worker
 from tests.faults import checker
 from tests.harness.databases import empty_database_url
@@ -148,19 +149,20 @@ class Rig:
         self.accepted[batch["id"]] = batch["counts"]["total"]
         return str(batch["id"])
 
-    def finish(self, batch_id: str, timeout_s: float = 90.0) -> Row[Any]:
+    def finish(self, batch_id: str, timeout_s: float = 90.0) -> BatchRecord:
         """Wait for the end of a batch, by its row."""
 
-        def ended() -> Row[Any] | None:
+        def ended() -> BatchRecord | None:
             row = self.batch(batch_id)
             return row if row.finished_at is not None else None
 
-        found: Row[Any] = until(ended, timeout_s, f"{batch_id} ends; logs in {self.stack.folder}")
+        found: BatchRecord = until(ended, timeout_s, f"{batch_id} ends; logs in {self.stack.folder}")
         return found
 
-    def batch(self, batch_id: str) -> Row[Any]:
+    def batch(self, batch_id: str) -> BatchRecord:
         with self.database.read() as connection:
-            return connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
+            row = connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
+            return BatchRecord._make(row)
 
     def sealed(self) -> set[str]:
         """Every batch that clients can see."""
@@ -172,29 +174,30 @@ class Rig:
         with self.database.read() as connection:
             return list(connection.scalars(select(Batch.id).where(Batch.sealed.is_(False))))
 
-    def held(self, batch_id: str | None = None, status: str = "leased") -> list[Row[Any]]:
+    def held(self, batch_id: str | None = None, status: str = "leased") -> list[ChunkRecord]:
         """Chunks, of all batches or of one, that a worker holds now."""
         query = select(Chunk.__table__).where(Chunk.status == status)
         if batch_id is not None:
             query = query.where(Chunk.batch_id == batch_id)
         with self.database.read() as connection:
-            return list(connection.execute(query.order_by(Chunk.id)).all())
+            return list(map(ChunkRecord._make, connection.execute(query.order_by(Chunk.id))))
 
-    def wait_held(self, batch_id: str, timeout_s: float = 60.0) -> Row[Any]:
+    def wait_held(self, batch_id: str, timeout_s: float = 60.0) -> ChunkRecord:
         """Wait until a worker holds a chunk of the batch."""
-        found: list[Row[Any]] = until(
+        found: list[ChunkRecord] = until(
             lambda: self.held(batch_id), timeout_s, f"a chunk of {batch_id} is held"
         )
         return found[0]
 
-    def chunk(self, chunk_id: int) -> Row[Any]:
+    def chunk(self, chunk_id: int) -> ChunkRecord:
         with self.database.read() as connection:
-            return connection.execute(select(Chunk.__table__).where(Chunk.id == chunk_id)).one()
+            row = connection.execute(select(Chunk.__table__).where(Chunk.id == chunk_id)).one()
+            return ChunkRecord._make(row)
 
-    def items(self, batch_id: str) -> list[Row[Any]]:
+    def items(self, batch_id: str) -> list[ItemRecord]:
         query = select(Item.__table__).where(Item.batch_id == batch_id).order_by(Item.seq)
         with self.database.read() as connection:
-            return list(connection.execute(query).all())
+            return list(map(ItemRecord._make, connection.execute(query)))
 
     def done(self) -> int:
         """Items with a verdict or an error, over all batches: the sign that work goes on."""

@@ -72,6 +72,7 @@ def test_a_tenant_that_floods_a_lane_and_silent_receivers_are_felt_by_no_other_t
         told = submit(stack, third, archive(1), ill.accepted, webhook={"url": quick.url, "secret": _SECRET})
         ended = ill.finish(told["id"]).finished_at
         until(lambda: quick.posts, 60, "the webhook of the third tenant arrives")
+        assert ended is not None
         delay = time.time() - ended
 
         left = ill.batch(floods[0]).queued

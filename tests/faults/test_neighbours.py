@@ -114,7 +114,7 @@ def test_two_containers_with_one_host_name_end_no_lease_of_each_other(
         pids = made.wait_workers(since, 2)
         batch_id = made.submit(many(24 * CHUNK_ITEMS))
         until(lambda: len({row.host for row in made.held(batch_id)}) == 2, 60, "both hold chunks")
-        names = {row.host.partition("/")[0] for row in made.held(batch_id)}
+        names = {str(row.host).partition("/")[0] for row in made.held(batch_id)}
         assert names <= {socket.gethostname()}
         assert max(pids) < 1000, f"process ids of the containers' own: {pids}"
         assert made.finish(batch_id, 120).succeeded == 24 * CHUNK_ITEMS

@@ -92,6 +92,7 @@ def test_two_thousand_open_streams_hold_up_nobody_and_tell_everybody_the_end(
         finally:
             streams.close()
         progress = [got.count(b"event: batch.progress") for got in streams.got.values()]
+        assert row.started_at is not None and row.finished_at is not None
         lasted = row.finished_at - row.started_at
         ill.proof(
             f"{'; '.join(told)}; {threads} more threads; {statistics.median(progress):.0f} messages of progress"

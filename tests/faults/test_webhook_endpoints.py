@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, select, update
+from sqlalchemy import select, update
 from standardwebhooks.webhooks import Webhook
 
+from shared.store.records import AttemptRecord, DeliveryRecord
 from shared.store.tables import Attempt, Delivery
 from tests.faults.rig import Rig
 from tests.harness.processes import free_port, until
@@ -29,16 +30,18 @@ def too_slow(handler: BaseHTTPRequestHandler) -> None:
     status(204)(handler)
 
 
-def deliveries(ill: Rig, endpoint_id: str) -> list[Row[Any]]:
+def deliveries(ill: Rig, endpoint_id: str) -> list[DeliveryRecord]:
     query = select(Delivery.__table__).where(Delivery.endpoint_id == endpoint_id)
     with ill.database.read() as connection:
-        return list(connection.execute(query))
+        return list(map(DeliveryRecord._make, connection.execute(query)))
 
 
-def tries(ill: Rig, endpoint_id: str) -> list[Row[Any]]:
-    query = select(Attempt.status, Attempt.error).join(Delivery, Delivery.id == Attempt.delivery_id)
+def tries(ill: Rig, endpoint_id: str) -> list[AttemptRecord]:
+    query = select(Attempt.__table__).join(Delivery, Delivery.id == Attempt.delivery_id)
     with ill.database.read() as connection:
-        return list(connection.execute(query.where(Delivery.endpoint_id == endpoint_id)))
+        return list(
+            map(AttemptRecord._make, connection.execute(query.where(Delivery.endpoint_id == endpoint_id)))
+        )
 
 
 def end_waits(ill: Rig) -> None:

@@ -24,6 +24,7 @@ def test_inference_is_not_held_up_by_receivers_that_are_slow_on_purpose(ill: Rig
 
     def speed() -> float:
         row = ill.finish(ill.submit(many(_ITEMS)))
+        assert row.finished_at is not None
         return float(_ITEMS / (row.finished_at - row.created_at))
 
     quiet, besieged = [], []

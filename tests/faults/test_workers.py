@@ -5,11 +5,10 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from sqlalchemy import Row
 
+from shared.store.records import ChunkRecord
 from tests.faults.rig import CHUNK_ITEMS, Rig
 from tests.harness.processes import until
 
@@ -24,6 +23,7 @@ def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep6*2")
     batch_id = ill.submit(many(5000), views=4)
     held = ill.wait_held(batch_id)
+    assert held.pid is not None
     os.kill(held.pid, signal.SIGKILL)
     took = ill.time_until(lambda: ill.chunk(held.id).status == "done", 60, "the chunk is done by another")
     again = ill.chunk(held.id)
@@ -72,7 +72,7 @@ def test_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
     ill.stack.kill_group("bulk")
     batch_ids = [ill.submit({name: data}) for name, data in many(10 * CHUNK_ITEMS).items()]
 
-    def small_ones_in_hand() -> list[Row[Any]]:
+    def small_ones_in_hand() -> list[ChunkRecord]:
         held = ill.held()
         return held if len(held) > 1 and all(chunk.attempts == 1 for chunk in held) else []
 
@@ -113,6 +113,7 @@ def test_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
     batch_id = ill.submit(many(8 * CHUNK_ITEMS), views=4)
     until(lambda: ill.fired("worker.predicted"), 30, "a worker stands before its record")
     held = ill.wait_held(batch_id)
+    assert held.pid is not None
     os.kill(held.pid, signal.SIGSTOP)
     frozen_at = time.monotonic()
     try:

@@ -16,7 +16,7 @@ class ImageServer:
         self.replies: dict[str, list[Reply]] = {}
         self.gets: list[tuple[str, dict[str, str]]] = []
         self.now = self.most = 0  # requests under way, and the most at once
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,7 +24,7 @@ class ImageServer:
 
             def do_GET(self) -> None:
                 self.close_connection = True
-                with server._lock:
+                with server.lock:
                     server.gets.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
                     replies = server.replies.get(self.path, [status(404)])
                     reply = replies.pop(0) if len(replies) > 1 else replies[0]
@@ -32,7 +32,7 @@ class ImageServer:
                     server.most = max(server.most, server.now)
                 with contextlib.suppress(OSError):
                     reply(self)
-                with server._lock:
+                with server.lock:
                     server.now -= 1
 
             def log_message(self, *_: Any) -> None:
@@ -52,7 +52,7 @@ class ImageServer:
     @property
     def asked(self) -> Counter[str]:
         """How often each path was asked for."""
-        with self._lock:
+        with self.lock:
             return Counter(path for path, _ in self.gets)
 
     def serve(self, path: str, *replies: Reply) -> str:

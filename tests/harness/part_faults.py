@@ -1,24 +1,36 @@
 """The faults of parts, computed from the items by a rule of its own, for the fault checker and the walks."""
 
 from collections import Counter, defaultdict
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
+from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Delivery, Item, Part
 
 OPEN = {"queued", "processing"}
 
 
+class View(NamedTuple):
+    """An image of a part."""
+
+    batch_id: str
+    part_id: str
+    status: str
+    verdict: str | None
+    view: str | None
+
+
 def part_faults(connection: Connection) -> list[str]:
     """A sentence for each fault: a part without a row, verdict or event, or with more than one; a wrong counter."""
-    batches = {row.id: row for row in connection.execute(select(Batch.__table__))}
-    views: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    batches = {row.id: row for row in map(BatchRecord._make, connection.execute(select(Batch.__table__)))}
+    views: defaultdict[tuple[str, str], list[View]] = defaultdict(list)
     items = select(Item.batch_id, Item.part_id, Item.status, Item.verdict, Item.view)
-    for row in connection.execute(items.where(Item.part_id.is_not(None))):
-        if batches[row.batch_id].sealed:
-            views[row.batch_id, str(row.part_id)].append(row)
-    parts = {(row.batch_id, row.part_id): row for row in connection.execute(select(Part.__table__))}
+    for view in map(View._make, connection.execute(items.where(Item.part_id.is_not(None)))):
+        if batches[view.batch_id].sealed:
+            views[view.batch_id, view.part_id].append(view)
+    rows = map(PartRecord._make, connection.execute(select(Part.__table__)))
+    parts = {(row.batch_id, row.part_id): row for row in rows}
     events = select(Delivery.batch_id, Delivery.subject, Delivery.run)
     owed = Counter(
         (row[0], row[1], row[2])
@@ -49,7 +61,7 @@ def part_faults(connection: Connection) -> list[str]:
     return faults
 
 
-def _faults_of(part: Row[Any], batch: Row[Any], views: list[Any]) -> list[str]:
+def _faults_of(part: PartRecord, batch: BatchRecord, views: list[View]) -> list[str]:
     name = f"{part.batch_id} {part.part_id}"
     if part.total != len(views):
         return [f"{name} has {part.total} views, its images are {len(views)}"]
@@ -61,7 +73,7 @@ def _faults_of(part: Row[Any], batch: Row[Any], views: list[Any]) -> list[str]:
     return []
 
 
-def _verdict(batch: Row[Any], views: list[Any]) -> str:
+def _verdict(batch: BatchRecord, views: list[View]) -> str:
     found = [view.verdict for view in views]
     if {*(batch.expected_views or [])} - {view.view for view in views}:
         return "review"

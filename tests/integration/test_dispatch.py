@@ -176,7 +176,7 @@ def test_receivers_of_one_host_have_a_bound(database: Database, dispatcher: Disp
 def test_receivers_that_were_slow_hold_few_places_of_their_host(
     database: Database, dispatcher: Dispatcher, tries: Tries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_QUICK_S", 0.3)
+    monkeypatch.setattr(dispatch, "QUICK_S", 0.3)
     slow = [owe_many(database, 2, "proxy", path=f"slow/{number}") for number in range(8)]
     for line in slow:
         tries.silent[line] = threading.Event()

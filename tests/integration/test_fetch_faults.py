@@ -10,9 +10,8 @@ from sqlalchemy import select, update
 
 from shared.store.tables import Fetch
 from tests.harness.addresses import NO_PLAIN_URLS, OTHER_SPELLINGS, SPELLINGS, Net
-from tests.harness.application import Application
+from tests.harness.application import Application, application
 from tests.harness.fetching import (
-    LOOPBACK,
     MOST_BYTES,
     batch_of,
     due_items,
@@ -254,13 +253,11 @@ def test_an_input_that_cannot_be_used_is_named(
 
 
 def test_every_odd_spelling_is_refused_at_the_door_or_at_the_connection(
-    app: Application, server: ImageServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, artifact: Path, broker_url: str, server: ImageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With no network opened, none of them is connected to: neither literals, nor names, nor rebound names."""
-    place = place_of(app)
-    object.__setattr__(app.service.settings, "fetch_allowed_networks", "")
-    object.__setattr__(place.settings, "fetch_allowed_networks", "")
-    try:
+    with application(tmp_path, artifact, broker_url, fetch_allowed_networks="") as app:
+        place = place_of(app)
         net = Net(monkeypatch)
         net.names["localhost"] = [["127.0.0.1"]]
         net.names["metadata.example"] = [["169.254.169.254"]]
@@ -292,5 +289,3 @@ def test_every_odd_spelling_is_refused_at_the_door_or_at_the_connection(
         assert len(accepted) >= 4
         assert net.connected == [] and server.gets == []
         assert "127.0.0.1" not in str([app.results(batch_id) for batch_id in accepted])
-    finally:
-        object.__setattr__(app.service.settings, "fetch_allowed_networks", LOOPBACK)

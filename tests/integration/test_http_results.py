@@ -101,7 +101,7 @@ def test_a_parquet_file_that_was_cut_anywhere_is_refused_by_its_reader(
 def test_results_break_off_where_the_batch_is_deleted_meanwhile(
     app: Application, form: str, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "_MOST_ROWS", 100)
+    monkeypatch.setattr(results, "MOST_ROWS", 100)
     monkeypatch.setattr(parquet, "GROUP_ROWS", 100)
     (made,) = fill(app.database, "default", batches=1, parts=150)
     response = app.call("GET", f"/v1/batches/{made}/results?format={form}{query}", buffered=False)
@@ -169,7 +169,7 @@ def test_a_parquet_file_is_written_with_flat_memory(
     app: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of ten times as many items costs no more memory."""
-    monkeypatch.setattr(results, "_MOST_ROWS", 200)
+    monkeypatch.setattr(results, "MOST_ROWS", 200)
     monkeypatch.setattr(parquet, "GROUP_ROWS", 1000)
     few, many = (
         _peak(app, fill(app.database, "default", batches=1, parts=parts)[0]) for parts in (1000, 10_000)

@@ -139,13 +139,13 @@ def test_requests_that_come_at_once_leave_the_window_to_other_processes(
     """Each of 64 threads that found no block in hand took one: 2,000 requests used up a window of 120,000."""
     settings = replace(app.service.settings, rate_limit_requests=10_000)
     limits, other = RateLimits(settings), RateLimits(settings)
-    started, hit = threading.Barrier(32), limits._hit
+    started, hit = threading.Barrier(32), limits.hit
 
     def slow_hit(*asked: Any) -> Any:
         time.sleep(0.2)  # so that the threads meet there, as they do on a busy machine
         return hit(*asked)
 
-    monkeypatch.setattr(limits, "_hit", slow_hit)
+    monkeypatch.setattr(limits, "hit", slow_hit)
 
     def ask(_: int) -> bool:
         started.wait(30)

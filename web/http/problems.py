@@ -41,7 +41,7 @@ _STATUS: dict[type[GonogoError], int] = {
     ForbiddenAddress: 422,
     UploadLost: 409,
 }
-_CODES = {
+CODES = {
     400: "bad_request",
     401: "unauthorized",
     403: "forbidden",
@@ -128,7 +128,7 @@ def as_problem(error: Exception) -> HttpProblem:
         detail = error.description or ""
         if detail == type(error).description:  # written for the person at a browser
             detail = _DETAILS.get(status, detail)
-        return HttpProblem(status, _CODES.get(status, "http_error"), detail, headers=headers)
+        return HttpProblem(status, CODES.get(status, "http_error"), detail, headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError) or (
         isinstance(error, DBAPIError) and is_away(error)
     ):

@@ -105,7 +105,7 @@ class RateLimits:
             return self._take_next(item, place)
 
     def _take_next(self, item: RateLimitItem, place: tuple[str, str]) -> Standing:
-        size, remaining, reset_s = self._hit(item, place[1])
+        size, remaining, reset_s = self.hit(item, place[1])
         if size == 0:
             return Standing(False, 0, max(1, math.ceil(reset_s)))
         now = time.monotonic()
@@ -115,7 +115,7 @@ class RateLimits:
             self._held[place] = _Block(size - 1, remaining, now + reset_s)
         return Standing(True, remaining + size - 1, max(1, math.ceil(reset_s)))
 
-    def _hit(self, item: RateLimitItem, name: str) -> tuple[int, int, float]:
+    def hit(self, item: RateLimitItem, name: str) -> tuple[int, int, float]:
         """(requests taken, requests left in the window, seconds to its end)."""
         if time.monotonic() >= self._alone_until:
             try:

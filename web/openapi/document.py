@@ -8,16 +8,7 @@ from flask import Flask, current_app, request
 from werkzeug.routing import Rule
 
 from shared.contract.events import (
-    DEFECT_DETECTED,
-    DRIFT_DETECTED,
-    ENDPOINT_DISABLED,
-    ENDPOINT_EVENTS,
-    ITEM_REVIEWED,
-    ITEMS_COMPLETED,
-    MODEL_ACTIVATED,
-    PART_COMPLETED,
-    REVIEW_REQUIRED,
-    TEST_PING,
+    SUMMARIES,
     DriftEventPayload,
     EventPayload,
     ItemEventPayload,
@@ -51,34 +42,15 @@ _ANSWER_HEADERS = {
     "Retry-After": "seconds to wait before the next try",
     "WWW-Authenticate": "Bearer",
 }
-_BODIES = {  # of webhooks that are not about a batch
-    ITEMS_COMPLETED: ItemsEventPayload,
-    DEFECT_DETECTED: ItemEventPayload,
-    REVIEW_REQUIRED: ItemEventPayload,
-    ITEM_REVIEWED: ItemEventPayload,
-    PART_COMPLETED: PartEventPayload,
-    DRIFT_DETECTED: DriftEventPayload,
-    MODEL_ACTIVATED: ModelEventPayload,
-    ENDPOINT_DISABLED: EndpointEventPayload,
-    TEST_PING: EndpointEventPayload,
-}
-_SUMMARIES = {
-    "batch.completed": "A batch is completed",
-    "batch.failed": "A batch is failed: nothing in it could be used",
-    "batch.cancelled": "A batch is cancelled",
-    "batch.expired": "A batch has met its deadline",
-    "batch.progress": "The counts of a batch have changed; at most each ten seconds",
-    "batch.defect_rate_exceeded": "More of a batch are defects than its option `defect_rate_alert` says; once",
-    "part.completed": "A part has its verdict",
-    "items.completed": "Items were judged: at most a hundred of them, and at most two seconds ago",
-    "item.defect_detected": "An item is a defect",
-    "item.review_required": "A person must look at an item",
-    DRIFT_DETECTED: "The images of a line no longer look like the model's test part",
-    "item.reviewed": "Persons have given their verdict on an item, or have taken it back: `review` is null then",
-    MODEL_ACTIVATED: "A model version became the active one",
-    ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
-    TEST_PING: "A test, sent on request",
-}
+_BODIES = (
+    EventPayload,
+    ItemEventPayload,
+    ItemsEventPayload,
+    PartEventPayload,
+    DriftEventPayload,
+    ModelEventPayload,
+    EndpointEventPayload,
+)
 _PROBLEM_HEADERS = {
     401: ["WWW-Authenticate"],
     409: ["Retry-After"],
@@ -171,7 +143,7 @@ def _document(app: Flask) -> dict[str, Any]:
 
 def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
     """Every type that a body, an answer or a query has."""
-    yield from (Problem, EventPayload, *dict.fromkeys(_BODIES.values()))
+    yield from (Problem, *_BODIES)
     for described in operations:
         yield described.query
         for kind in (*described.answers.values(), *described.body.values()):
@@ -287,6 +259,12 @@ def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
     return {"application/json": {"schema": schemas.of(kind)}}
 
 
+def _bodies(schemas: Schemas) -> dict[str, Any]:
+    """The type of each event's body: a body's `type` says which events it tells."""
+    told = {kind: schemas.properties(kind)["type"] for kind in _BODIES}
+    return {event: kind for kind, type_ in told.items() for event in type_.get("enum") or [type_["const"]]}
+
+
 def _webhooks(schemas: Schemas) -> dict[str, Any]:
     """The messages that the service sends, by event."""
     headers = {
@@ -299,14 +277,14 @@ def _webhooks(schemas: Schemas) -> dict[str, Any]:
         event: {
             "post": {
                 "operationId": event.replace(".", "_"),
-                "summary": _SUMMARIES[event],
+                "summary": SUMMARIES[event],
                 "parameters": [_header(name, about) for name, about in headers.items()],
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": schemas.of(_BODIES.get(event, EventPayload))}},
+                    "content": {"application/json": {"schema": schemas.of(kind)}},
                 },
                 "responses": {"2XX": {"description": "Received; any other answer is tried again"}},
             }
         }
-        for event in (*ENDPOINT_EVENTS, TEST_PING)
+        for event, kind in _bodies(schemas).items()
     }

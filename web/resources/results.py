@@ -24,7 +24,7 @@ from web.resources.items import of_state
 _ROWS = Item.__table__
 # A block grows from a few rows, so that an export that no client reads has cost little when its buffers are full, and
 # is bounded in bytes, since an item may have kilobytes of metadata and a block of each stream is in memory.
-_FIRST_ROWS, _MOST_ROWS, _BLOCK_BYTES, _LEAST_ROWS = 100, 2000, 2**19, 16
+_FIRST_ROWS, MOST_ROWS, _BLOCK_BYTES, _LEAST_ROWS = 100, 2000, 2**19, 16
 Block = tuple[list[Any], Judges, Reviews]  # rows, the judges of their verdicts, and the final reviews
 ALL: tuple[str, ...] = tuple(_ROWS.columns.keys())
 COLUMNS: tuple[str, ...] = (
@@ -83,7 +83,7 @@ def blocks(
             break
         last = found[-1].seq
         sent += len(found)
-        most = max(_LEAST_ROWS, min(2 * most, _MOST_ROWS, _BLOCK_BYTES * len(found) // _weight(found)))
+        most = max(_LEAST_ROWS, min(2 * most, MOST_ROWS, _BLOCK_BYTES * len(found) // _weight(found)))
         yield found, known, reviewed
     if not conditions and sent != batch.total - 1 - first:
         raise CutShort(f"{sent} of {batch.total - 1 - first} items of {batch.id} were there: it was deleted")

@@ -67,8 +67,7 @@ class Capacity:
 
     def check_disk(self, coming: int = 0) -> None:
         """Raise 503 if `coming` more bytes would leave less free disk than must stay."""
-        if not disk.has_room(self._blobs.free_bytes(), self.settings.min_free_bytes, coming):
-            raise disk.full("the disk is nearly full")
+        disk.need_room(self._blobs.free_bytes(), self.settings.min_free_bytes, coming)
 
     def bounds(self, tenant: str) -> Bounds:
         """The bounds of a tenant, as known for at most `remember_s` seconds."""

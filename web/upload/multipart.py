@@ -44,14 +44,14 @@ class MultipartScanner:
         self._encoding = encoding
         self._delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
         # So that the first delimiter, at the very start of a body, looks like the others.
-        self._rest = b"\r\n"
+        self.rest = b"\r\n"
         self._read = self._start
         self.ended = False
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the body. Bytes after the last boundary are ignored."""
-        if self._rest:
-            block, self._rest = self._rest + block, b""
+        if self.rest:
+            block, self.rest = self.rest + block, b""
         at = 0
         while at < len(block) and not self.ended:
             at = self._read(block, at)
@@ -115,7 +115,7 @@ class MultipartScanner:
 
     def _wait(self, block: bytes, at: int) -> int:
         """Keep the bytes from `at` on until the next block decides what they are."""
-        self._rest = block[at:]
+        self.rest = block[at:]
         return len(block)
 
 

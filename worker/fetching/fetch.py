@@ -39,7 +39,6 @@ WAITS_S = (1.0, 5.0, 30.0, 120.0)
 JITTER = 0.2
 # A claim outlasts the fetch by this many seconds, in which the pack is synced and the rows are committed.
 RECORD_MARGIN_S = 5.0
-_DISK_FULL_WAIT_S = 60.0
 Outcome = Literal["stored", "failed", "later", "lost", "not_due"]
 _random = SystemRandom()
 log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ def _try(place: Place, held: Claimed) -> Outcome:
         return _lost(place, held)
     except Unavailable as full:  # the disk: the image is not at fault
         log.warning("item %d of %s waits: %s", held.seq, held.batch_id, full.detail)
-        return _later(place, held, _DISK_FULL_WAIT_S, counted=False)
+        return _later(place, held, full.retry_after_s, counted=False)
     failpoints.hit("fetch.written")
     return _store(place, held, sha256, length, bounds)
 
@@ -116,8 +115,7 @@ def _over(bounds: Bounds) -> str:
 
 def _write(place: Place, held: Claimed) -> tuple[str, int]:
     """Write the bytes into the pack of the claim and make it durable; returns their sha256 and number."""
-    if not disk.has_room(place.blobs.free_bytes(), place.settings.min_free_bytes):
-        raise disk.full("the disk is nearly full")
+    disk.need_room(place.blobs.free_bytes(), place.settings.min_free_bytes)
     digest = hashlib.sha256()
     writer = place.blobs.write_pack(held.batch_id, held.pack)
     try:

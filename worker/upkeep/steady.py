@@ -88,10 +88,10 @@ class SteadyClock:
         if value is None:
             return None
         kept = json.loads(value)
-        return (kept["offset"], kept["even_since"]) if kept["boot"] == _boot() != "" else None
+        return (kept["offset"], kept["even_since"]) if kept["boot"] == boot() != "" else None
 
     def _keep(self) -> None:
-        kept = {"boot": _boot(), "offset": self._offset, "even_since": self._even_since}
+        kept = {"boot": boot(), "offset": self._offset, "even_since": self._even_since}
         value = json.dumps(kept).encode()
         with self._database.write() as connection:
             written = update(ServiceSecret).where(ServiceSecret.name == _NAME).values(value=value)
@@ -101,7 +101,7 @@ class SteadyClock:
                     connection.execute(insert(ServiceSecret).values(name=_NAME, value=value))
 
 
-def _boot() -> str:
+def boot() -> str:
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:

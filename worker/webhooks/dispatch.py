@@ -33,7 +33,7 @@ OF_ALL = Share(64, 48, 32)
 OF_A_TENANT = Share(16, 16, 8)
 OF_A_HOST = Share(12, 10, 4)  # of one tenant
 MOST_OF_A_LINE = 4
-_QUICK_S = 5.0
+QUICK_S = 5.0
 _REMEMBERED = 10_000  # lines
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Dispatcher:
             outcome = self._try_one(row)
         except Exception as error:
             log.exception("%s failed", row, exc_info=error)
-        is_quick = time.monotonic() - started < _QUICK_S
+        is_quick = time.monotonic() - started < QUICK_S
         with self._changed:
             del self._in_hand[row]
             if outcome != "not_due":

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from shared.cli import service
+from shared.contract.queries import RESULT_FORMATS
 
 if TYPE_CHECKING:
     from shared.client.client import Client
 
 INCOMPLETE = 4
-FORMATS = ("csv", "ndjson", "parquet")
 _OTHER_FORMATS = (".json", ".xlsx", ".xls", ".tsv")  # a file of this name must not hold CSV
 
 
@@ -24,7 +24,7 @@ _OTHER_FORMATS = (".json", ".xlsx", ".xls", ".tsv")  # a file of this name must 
     epilog="Exit status: 0 every item has ended; 4 the batch still runs, or its results broke off.",
 )
 @click.argument("batch")
-@click.option("--format", type=click.Choice(FORMATS), help="By the suffix of --output, else csv.")
+@click.option("--format", type=click.Choice(RESULT_FORMATS), help="By the suffix of --output, else csv.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout."
 )
@@ -63,7 +63,7 @@ def results(
 def format_of(output: Path, asked: str | None = None) -> str:
     """The format of an output file, by its suffix or as asked; raises Usage where these differ, or for neither."""
     suffix = output.suffix.lower()
-    by_suffix = suffix[1:] if suffix[1:] in FORMATS else None
+    by_suffix = suffix[1:] if suffix[1:] in RESULT_FORMATS else None
     if suffix in _OTHER_FORMATS or not (by_suffix or asked):
         raise service.Usage(f"--output must end in .csv, .ndjson or .parquet, not {output.name!r}")
     if by_suffix and asked and by_suffix != asked:

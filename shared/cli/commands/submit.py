@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sys
 import time
@@ -18,7 +19,7 @@ from shared.cli.commands.results import check_place, format_of, save_results
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
 from shared.client.errors import OtherImages
-from shared.contract.options import LABELS, descriptions, wrong_secret
+from shared.contract.options import FRAMES, LABELS, descriptions, wrong_secret
 from shared.contract.states import Lane, PartRule
 
 if TYPE_CHECKING:
@@ -34,16 +35,18 @@ _ABOUT = descriptions()
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FOR_NOW = (429, 502, 503, 504)
 _TEXTS = ("name", *LABELS, "model")
+_WITH_FLAG = {*_TEXTS, "metadata", "priority", "part_rule", "expected_views", "frames", "webhook"}
+_OTHERS = [name for name in _ABOUT if name not in _WITH_FLAG]
 
 
 def _texts(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add a flag for each option of a submission that is one text."""
     for option in reversed(_TEXTS):
-        command = click.option(f"--{option}", help=_help(option))(command)
+        command = click.option(f"--{option}", help=option_help(option))(command)
     return command
 
 
-def _help(option: str) -> str:
+def option_help(option: str) -> str:
     """The contract's sentence about an option of a submission."""
     return f"{_ABOUT[option][0].upper()}{_ABOUT[option][1:]}."
 
@@ -56,9 +59,9 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags that say how the views of a part make its verdict."""
     rules = [rule.value for rule in PartRule]
     command = click.option(
-        "--expected-views", callback=_views, metavar="VIEW,VIEW,...", help=_help("expected_views")
+        "--expected-views", callback=_views, metavar="VIEW,VIEW,...", help=option_help("expected_views")
     )(command)
-    return click.option("--part-rule", type=click.Choice(rules), help=_help("part_rule"))(command)
+    return click.option("--part-rule", type=click.Choice(rules), help=option_help("part_rule"))(command)
 
 
 @click.command(
@@ -68,7 +71,9 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH_OR_URL...", type=click.Path())
 @_texts
-@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help=f"{_help('metadata')} May be repeated.")
+@click.option(
+    "--metadata", multiple=True, metavar="KEY=VALUE", help=f"{option_help('metadata')} May be repeated."
+)
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -84,10 +89,14 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="MB",
     help="Send in parts of this size, for a poor connection (without it: of 32 MB, from 256 MB on).",
 )
-@click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=_help("priority"))
+@click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=option_help("priority"))
 @part_flags
-@click.option("--frames", type=click.Choice(["refuse", "split"]), help=_help("frames"))
-@click.option("--webhook", metavar="URL", help=f"{_help('webhook')} Its new secret is printed once.")
+@click.option("--frames", type=click.Choice(FRAMES), help=option_help("frames"))
+@click.option(
+    "--option", "others", multiple=True, metavar="NAME=JSON",
+    help=f"A further option as in the API: {', '.join(_OTHERS)}. May be repeated.",
+)  # fmt: skip
+@click.option("--webhook", metavar="URL", help=f"{option_help('webhook')} Its new secret is printed once.")
 @click.option(
     "--webhook-secret-file",
     type=click.Path(path_type=Path),
@@ -231,6 +240,7 @@ def _options(
     metadata: tuple[str, ...],
     priority: Any,
     frames: str | None,
+    others: tuple[str, ...],
     webhook: str | None,
     webhook_secret_file: Path | None,
     **plain: Any,
@@ -243,7 +253,7 @@ def _options(
         if key in noted:
             raise service.Usage(f"--metadata names {key!r} twice")
         noted[key] = value
-    options = cast("Options", {name: value for name, value in plain.items() if value})
+    options = cast("Options", {**{name: value for name, value in plain.items() if value}, **_others(others)})
     if noted:
         options["metadata"] = noted
     if priority:
@@ -258,6 +268,20 @@ def _options(
     elif webhook_secret_file is not None:
         raise service.Usage("--webhook-secret-file needs --webhook")
     return options
+
+
+def _others(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Options without a flag of their own. The service judges their values."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in _OTHERS or name in found:
+            raise service.Usage(f"--option takes each of {', '.join(_OTHERS)} once, not {name!r}")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            raise service.Usage(f"--option {name} takes JSON, not {text!r}") from None
+    return found
 
 
 def _secret_in(file: Path) -> str:

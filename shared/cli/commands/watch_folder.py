@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from shared.cli import service
-from shared.cli.commands.submit import part_flags
+from shared.cli.commands.submit import option_help, part_flags
 from shared.contract.states import Lane
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ _TICK_S = 0.1
     "(?P<view>…). The part's images must come in the same batch.",
 )  # fmt: skip
 @part_flags
-@click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help="The lane of the batches.")
-@click.option("--model", help="A model version's id or name; the active one where absent.")
+@click.option("--priority", type=click.Choice([lane.value for lane in Lane]), help=option_help("priority"))
+@click.option("--model", help=option_help("model"))
 @click.option("--once", is_flag=True, help="Judge what is there, and end.")
 @service.options
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each batch that has ended.")

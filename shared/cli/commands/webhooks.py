@@ -9,6 +9,7 @@ import click
 
 from shared.cli import moments, service
 from shared.cli.output import print_json, print_table
+from shared.contract.webhook_endpoints import FORMATS
 
 if TYPE_CHECKING:
     from shared.contract.deliveries import DeliveryPayload
@@ -52,7 +53,7 @@ def list_(where: service.Where, as_json: bool, tenant: str | None) -> None:
 @_events
 @_filtered
 @click.option("--description", help="A name for people.")
-@click.option("--format", type=click.Choice(["standard", "cloudevents"]), help="How the body is written.")
+@click.option("--format", type=click.Choice(FORMATS), help="How the body is written.")
 @_tenant
 @service.options
 @service.as_json
@@ -84,7 +85,7 @@ def create(
 @_filtered
 @click.option("--no-filters", is_flag=True, help="Take every filter away.")
 @click.option("--description", help="A name for people.")
-@click.option("--format", type=click.Choice(["standard", "cloudevents"]), help="How the body is written.")
+@click.option("--format", type=click.Choice(FORMATS), help="How the body is written.")
 @click.option("--enable", is_flag=True, help="Send to it again, what was held first.")
 @click.option("--disable", is_flag=True, help="Hold what it would get.")
 @_tenant

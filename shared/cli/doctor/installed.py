@@ -13,10 +13,10 @@ def base_size() -> int | None:
         metadata.distribution("gonogo")
     except metadata.PackageNotFoundError:
         return None
-    return sum(_distribution_size(name) for name in _required("gonogo")) + sum(map(_package_size, _PACKAGES))
+    return sum(distribution_size(name) for name in required("gonogo")) + sum(map(_package_size, _PACKAGES))
 
 
-def _required(root: str) -> set[str]:
+def required(root: str) -> set[str]:
     """The names of every distribution that `root` needs, found by walking the requirements."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
@@ -39,7 +39,7 @@ def _required(root: str) -> set[str]:
     return {name for name, _ in found} - {root}
 
 
-def _distribution_size(name: str) -> int:
+def distribution_size(name: str) -> int:
     try:
         files = metadata.distribution(name).files or []
     except metadata.PackageNotFoundError:

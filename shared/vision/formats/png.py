@@ -59,11 +59,11 @@ def inspect(data: bytes, limits: Limits, *, animated: bool = False) -> Layout:
             raise ItemError("too_costly", f"more than {MAX_CHUNKS} chunks")
     if not pixels:
         raise corrupt("the PNG has no image data")
-    _check_length(pixels, _decoded_bytes(layout, interlaced=data[28] == 1))
+    _check_length(pixels, decoded_bytes(layout, interlaced=data[28] == 1))
     return layout
 
 
-def _decoded_bytes(layout: Layout, *, interlaced: bool) -> int:
+def decoded_bytes(layout: Layout, *, interlaced: bool) -> int:
     """The bytes of all lines, each with its filter byte."""
     passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     total = 0

@@ -52,7 +52,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.up, self.wall = 1000.0, 1_700_000_000.0
         monkeypatch.setattr(clock, "uptime", lambda: self.up)
-        monkeypatch.setattr(clock, "_offset", lambda up: self.wall - up)
+        monkeypatch.setattr(clock, "offset", lambda up: self.wall - up)
 
     def pass_time(self, seconds: float) -> None:
         self.up, self.wall = self.up + seconds, self.wall + seconds

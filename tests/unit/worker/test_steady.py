@@ -21,7 +21,7 @@ class Machine:
         self.database, self.up, self.wall = database, 1000.0, 1_700_000_000.0
         self.boot = "this boot"
         monkeypatch.setattr(steady, "uptime", lambda: self.up)
-        monkeypatch.setattr(steady, "_boot", lambda: self.boot)
+        monkeypatch.setattr(steady, "boot", lambda: self.boot)
 
     def pass_time(self, seconds: float) -> None:
         self.up, self.wall = self.up + seconds, self.wall + seconds

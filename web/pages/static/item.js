@@ -1,4 +1,6 @@
 // The page of an item: the heatmap's slider, zoom, and the arrow keys for the previous and the next item.
+import { keepAsking } from "./drawings.js";
+
 const look = document.getElementById("look");
 
 if (look) {
@@ -10,15 +12,7 @@ if (look) {
   opacity.addEventListener("input", show);
   zoom.addEventListener("input", show);
   show();
-  // A drawing that no worker has made yet is asked for again, a few times.
-  for (const image of look.querySelectorAll("img")) {
-    let tries = 0;
-    image.addEventListener("error", () => {
-      tries += 1;
-      if (tries <= 4) setTimeout(() => { image.src = image.src; }, 3000 * tries);
-    });
-    if (image.complete && !image.naturalWidth) image.src = image.src;
-  }
+  keepAsking(look);
 }
 
 addEventListener("keydown", (event) => {

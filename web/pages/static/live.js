@@ -1,6 +1,8 @@
 // Keeps a page true while batches run: a long poll says that something changed, then the page is fetched
 // again and only what differs is put in place. Without this script the page is a plain document.
 
+import { keepAsking } from "./drawings.js";
+
 const live = document.getElementById("live");
 const connection = document.getElementById("connection");
 const announce = document.getElementById("announce");
@@ -107,15 +109,7 @@ async function watch() {
   }
 }
 
-// A thumbnail that no worker has drawn yet is asked for again, a few times.
-const tries = new WeakMap();
-live.addEventListener("error", ({ target }) => {
-  const tried = tries.get(target) || 0;
-  if (target.nodeName !== "IMG" || tried >= 4) return;
-  tries.set(target, tried + 1);
-  setTimeout(() => { if (target.isConnected) target.src = target.src; }, 3000 * (tried + 1));
-}, true);
-
+keepAsking(live);
 live.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;
   if (question && !confirm(question)) event.preventDefault();

@@ -1,14 +1,11 @@
 // Sends images as one multipart request: `options` first, so that workers begin while the rest still comes in.
 
+import { HEAD_BYTES, claimsImage, skipByContent, skipByName } from "./image_files.js";
+
 const at = (id) => document.getElementById(id);
 const form = at("upload");
 const drop = at("drop");
 const ARCHIVE = /\.(zip|tar|tgz|tar\.gz)$/i;
-// The rule of shared/contract/image_files.py, for the files of a folder: an image's extension or first bytes.
-const EXTENSION = /\.(jpe?g|jpe|jfif|png|webp|bmp|tiff?)$/i;
-const SYSTEM = /(^|\/)(\._[^/]*|\.DS_Store|__MACOSX|(eh)?thumbs\.db|desktop\.ini)(\/|$)/i;
-const HIDDEN = /(^|\/)\.[^/]/;
-const MAGIC = [/^(\r\n)?\xff\xd8\xff/, /^\x89PNG\r\n\x1a\n/, /^RIFF[^]{4}WEBP/, /^BM[^]{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0/, /^(II[*+]\0|MM\0[*+])/];
 let files = []; // {file, name}
 let skipped = []; // file names of folders that are not sent, with the reason
 let request = null;
@@ -76,12 +73,9 @@ function choose(more) {
 // Why a file of a folder is not sent, or "".
 async function reason({ file, name }) {
   const inside = name.slice(name.indexOf("/") + 1); // the chosen folder itself may be a hidden one
-  if (SYSTEM.test(inside)) return "a file of the operating system";
-  if (HIDDEN.test(inside)) return "hidden";
-  if (EXTENSION.test(name)) return "";
-  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 32).arrayBuffer()));
-  if (!head) return "the file is empty";
-  return MAGIC.some((start) => start.test(head)) ? "" : "not a JPEG, PNG, WebP, BMP or TIFF image";
+  const why = skipByName(inside);
+  if (why || claimsImage(name)) return why;
+  return skipByContent(String.fromCharCode(...new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer())));
 }
 
 // Choose the images of a folder, and say how many of its files are left out, and why.

@@ -129,6 +129,6 @@ def test_free_room_is_that_of_the_stores_own_disk(store: BlobStore) -> None:
 
 
 def test_failpoints_are_off_unless_a_test_sets_them() -> None:
-    assert failpoints._parse("") == {}
-    assert failpoints._parse("a=kill*2;b:key=hang") == {"a": ("kill", 2), "b:key": ("hang", 1_000_000)}
+    assert failpoints.parse("") == {}
+    assert failpoints.parse("a=kill*2;b:key=hang") == {"a": ("kill", 2), "b:key": ("hang", 1_000_000)}
     failpoints.hit("worker.decode", "x")

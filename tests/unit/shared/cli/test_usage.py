@@ -1,6 +1,7 @@
 """Values that make no sense are usage errors, before any service is asked; a tenant's key goes into the database."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 from shared.cli import moments
 from shared.cli.main import main
 from shared.contract.fields import parse_moment
+from shared.contract.options import descriptions
 
 NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
 
@@ -22,6 +24,9 @@ NOWHERE = ["--url", "http://127.0.0.1:1", "--key", "gng_x"]
         (["submit", "x.jpg", "--metadata", "a=1", "--metadata", "a=2"], "'a' twice"),
         (["submit", "x.jpg", "--metadata", "a=1", "--metadata", "a=1"], "'a' twice"),
         (["submit", "x.jpg", "--wait", "--timeout", "-1"], "seconds"),
+        (["submit", "x.jpg", "--option", "deadline=soon"], "takes JSON"),
+        (["submit", "x.jpg", "--option", "lot=1"], "not 'lot'"),
+        (["submit", "x.jpg", "--option", "deadline=1", "--option", "deadline=2"], "once"),
         (["submit", "x.jpg", "https://h.example/a.jpg"], "without files"),
         (["submit", "s3://parts/a.jpg", "--manifest", "m.csv"], "without files"),
         (["submit", "x.jpg", "--wait", "--timeout", "nan"], "seconds"),
@@ -126,3 +131,10 @@ def test_an_expiry_may_be_a_day_or_a_time() -> None:
 def test_a_text_that_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         moments.expiry(text)
+
+
+def test_the_help_of_submit_names_every_option_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "--help"]) == 0
+    said = re.findall(r"[a-z_-]+", capsys.readouterr().out)
+    missing = {name for name in descriptions() if not {f"--{name.replace('_', '-')}", name} & {*said}}
+    assert missing == set()

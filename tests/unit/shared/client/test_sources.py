@@ -15,7 +15,7 @@ def names_sent(*sources: Source) -> tuple[list[str], dict[str, str]]:
     """The names of the parts, and the skipped names with their reasons."""
     body, skipped = Multipart(), dict[str, str]()
     add_sources(body, sources, skipped.__setitem__)
-    headers = [header.decode() for header, _, _ in body._parts]
+    headers = [header.decode() for header, _, _ in body.entries]
     return [header.split('filename="')[1].split('"')[0] for header in headers], skipped
 
 

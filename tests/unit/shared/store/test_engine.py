@@ -123,8 +123,8 @@ def test_a_jump_of_this_machines_clock_does_not_move_the_time_of_sqlite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, jump = Database(f"sqlite:///{tmp_path}/a.db"), 0.0
-    true_offset = clocks._offset
-    monkeypatch.setattr(clocks, "_offset", lambda up: true_offset(up) + jump)
+    true_offset = clocks.offset
+    monkeypatch.setattr(clocks, "offset", lambda up: true_offset(up) + jump)
     with database.read() as connection:
         before = database_time(connection)
         jump = 400 * 86400.0

@@ -71,8 +71,8 @@ def test_sound_pngs_of_every_kind_are_judged(mode: str, size: tuple[int, int]) -
 
 def test_sound_interlaced_pngs_are_judged() -> None:
     from shared.vision.accepted import Layout
-    from shared.vision.formats.png import _decoded_bytes
+    from shared.vision.formats.png import decoded_bytes
 
     # 8 x 8 pixels of one byte: seven passes of 1, 1, 2, 4, 8, 16 and 32 pixels in 1+1+1+2+2+4+4 lines.
-    assert _decoded_bytes(Layout(8, 8, 1), interlaced=True) == 64 + 15
-    assert _decoded_bytes(Layout(1, 1, 1), interlaced=True) == 2
+    assert decoded_bytes(Layout(8, 8, 1), interlaced=True) == 64 + 15
+    assert decoded_bytes(Layout(1, 1, 1), interlaced=True) == 2

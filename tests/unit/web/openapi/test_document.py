@@ -211,7 +211,7 @@ def codes_raised() -> Iterator[str]:
             if not {"cli", "client"} & set(path.parts[len(ROOT.parts) :]):
                 for node in ast.walk(ast.parse(path.read_text())):
                     yield from (each for each in _codes_of(node) if each.replace("_", "").islower())
-    yield from problems._CODES.values()
+    yield from problems.CODES.values()
     yield problems.as_problem(ImATeapot()).code
 
 

@@ -157,7 +157,7 @@ def test_line_breaks_without_end_are_not_kept() -> None:
     seen = Seen()
     for _ in range(1000):
         seen.scanner.feed(b"\r\n" * 500)
-    assert len(seen.scanner._rest) < 100
+    assert len(seen.scanner.rest) < 100
     seen.scanner.feed(b"--edge--")
     assert seen.scanner.ended
 
