@@ -97,10 +97,15 @@ class Tallies:
         """Count one latency of a stage."""
         self.add([(stage(name, seconds), Sum(1, seconds))])
 
-    def write(self, database: Database) -> None:
-        """Write what has been counted since the last call. It is kept for the next call if the database is away."""
+    def take(self) -> dict[Key, Sum]:
+        """The sums since the last call."""
         with self._lock:
             taken, self._sums = self._sums, {}
+        return taken
+
+    def write(self, database: Database) -> None:
+        """Write what has been counted since the last call. It is kept for the next call if the database is away."""
+        taken = self.take()
         if not taken:
             return
         try:

@@ -35,7 +35,7 @@ def tally(
     """Write the tallies of judged images, as a worker does with its heartbeat."""
     sums = Tallies()
     sums.add(drift.tallied(tenant, model_id, line, measured))
-    tallies.add(connection, sums._sums)
+    tallies.add(connection, sums.take())
 
 
 def look(connection: Connection, tenant: str, model_id: str, line: str, *, drifted: bool) -> tuple[str, ...]:
