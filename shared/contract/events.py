@@ -45,7 +45,7 @@ SUMMARIES = {
     ITEMS_COMPLETED: "Items were judged: at most a hundred of them, and at most two seconds ago",
     DEFECT_DETECTED: "An item is a defect",
     REVIEW_REQUIRED: "A person must look at an item",
-    ITEM_REVIEWED: "Persons gave an item a verdict, or took it back",
+    ITEM_REVIEWED: "Persons have given their verdict on an item, or have taken it back: `review` is null then",
     DRIFT_DETECTED: "The images of a line no longer look like the model's test part",
     MODEL_ACTIVATED: "A model version became the active one",
     ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",

@@ -44,6 +44,16 @@ class Application:
     def database(self) -> Database:
         return self.service.database
 
+    @contextlib.contextmanager
+    def under(self, **changed: Any) -> Iterator[None]:
+        """Serve requests under changed settings meanwhile."""
+        here = self.service
+        self.flask.extensions["gonogo"] = replace(here, settings=replace(here.settings, **changed))
+        try:
+            yield
+        finally:
+            self.flask.extensions["gonogo"] = here
+
     def make_key(self, tenant: str, *scopes: str) -> str:
         """A key's secret."""
         with self.database.write() as connection:

@@ -135,9 +135,8 @@ def test_a_review_takes_its_scope_and_stays_in_its_tenant(app: Application) -> N
 @pytest.fixture
 def twice(app: Application) -> Iterator[None]:
     """Each item needs two persons."""
-    object.__setattr__(app.service.settings, "review_second_share", 1.0)
-    yield
-    object.__setattr__(app.service.settings, "review_second_share", 0.0)
+    with app.under(review_second_share=1.0):
+        yield
 
 
 @pytest.mark.usefixtures("twice")
