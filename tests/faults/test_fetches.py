@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.rig import CHUNK_ITEMS, WEBHOOK, Rig, rig
 from tests.harness.image_server import ImageServer
+from tests.harness.processes import until
 from tests.harness.receivers import status
 
 Many = Callable[[int], dict[str, bytes]]
@@ -64,9 +65,10 @@ def test_what_fetches_images_is_killed_stands_still_or_is_never_told(
 
         ill.fresh_points()
         ill.restart("webhooks", f"fetch.written=sleep{_STILL_S}*1", wait=False)
-        ill.restart("webhooks-2", wait=False)
         batch = json.loads(submit(ill, server, many(_IMAGES)))
         ill.accepted[batch["id"]] = _IMAGES
+        until(lambda: ill.fired("fetch.written"), 30, "a process stands still in the middle of its claim")
+        ill.restart("webhooks-2", wait=False)
         began = time.monotonic()
         stood = ill.finish(batch["id"])
         ill.recovered(time.monotonic() - began, _FETCH_S + 5.0 + _SLOW_S + 5.0)
