@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from shared.contract.events import BATCH_EVENTS
 from shared.lifecycle import events
 from shared.store.engine import Database
 from shared.store.records import BatchEventRecord, BatchRecord
@@ -47,7 +46,8 @@ class Reading(NamedTuple):
         """Whether nothing follows the newest event, unless the batch is retried."""
         if not self.newest:
             return self.batch.finished_at is not None
-        return self.newest[-1].type in BATCH_EVENTS
+        # Not by its name: an alert about defects, or a rescoring, may follow the end.
+        return self.newest[-1].finished_at is not None
 
 
 class Feeds:
