@@ -40,6 +40,7 @@ _MODULES = {  # command → its module in commands/
     "pause": "steering",
     "resume": "steering",
     "retry": "steering",
+    "rescore": "rescoring",
     "cancel": "steering",
     "delete": "steering",
     "results": "results",

@@ -13,6 +13,7 @@ from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
+    from shared.contract.rescoring import RescoreAnswer, RescoringPayload
 
 
 class Batches:
@@ -74,6 +75,27 @@ class Batches:
     def retry(self, batch_id: str) -> BatchPayload:
         """Judge the failed items of a finished batch again; ApiError 409 when it has none, or runs."""
         return cast("BatchPayload", post(self._wire, f"/v1/batches/{identifier(batch_id)}/retry"))
+
+    def rescore(
+        self,
+        batch_id: str,
+        *,
+        threshold: float | None = None,
+        review_band: tuple[float, float] | None = None,
+        dry_run: bool = False,
+    ) -> RescoreAnswer:
+        """Judge a finished batch by another operating point, from its scores; `dry_run` tells what would change."""
+        asked: dict[str, Any] = {"dry_run": dry_run}
+        if threshold is not None:
+            asked["threshold"] = threshold
+        if review_band is not None:
+            asked["review_band"] = list(review_band)
+        answer = post(self._wire, f"/v1/batches/{identifier(batch_id)}/rescore", asked)
+        return cast("RescoreAnswer", answer)
+
+    def rescorings(self, batch_id: str) -> list[RescoringPayload]:
+        """How the batch was rescored, the newest first."""
+        return list(pages(self._wire, f"/v1/batches/{identifier(batch_id)}/rescorings", {}))
 
     def delete(self, batch_id: str) -> None:
         """Remove a batch, its items and its bytes; ApiError 409 while it runs."""

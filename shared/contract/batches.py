@@ -90,6 +90,7 @@ class BatchPayload(TypedDict):
     outcome: Annotated[Annotated[str, OneOf(Outcome)] | None, About("how it ended; null while it runs")]
     model: ModelRef | None
     operating_point: OperatingPointPayload
+    revision: Annotated[int, About("how often the batch has been rescored")]
     counts: BatchCounts
     verdicts: VerdictCounts
     parts: PartCounts
@@ -146,6 +147,7 @@ def batch_payload(
         "outcome": row.outcome,
         "model": model,
         "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
+        "revision": row.revision,
         "counts": {
             "total": row.total,
             "queued": row.queued,
@@ -209,6 +211,7 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "pause": f"{this}/pause",
         "resume": f"{this}/resume",
         "retry": f"{this}/retry",
+        "rescore": f"{this}/rescore",
         "page": f"{base}/batches/{batch_id}",
     }
 

@@ -19,6 +19,7 @@ BATCH_EVENTS = ("batch.completed", "batch.failed", "batch.cancelled", "batch.exp
 PART_COMPLETED = "part.completed"
 CREATED, QUEUED, STARTED = "batch.created", "batch.queued", "batch.started"
 PAUSED, RESUMED, CANCELLING, RETRIED = "batch.paused", "batch.resumed", "batch.cancelling", "batch.retried"
+RESCORED = "batch.rescored"
 PROGRESS = "batch.progress"
 STREAM_END = "end"  # says that nothing follows, since the batch has ended
 ITEMS_COMPLETED = "items.completed"
@@ -27,7 +28,7 @@ ITEM_REVIEWED = "item.reviewed"
 DEFECT_RATE_EXCEEDED = "batch.defect_rate_exceeded"
 # Derived from rows by the process that sends webhooks (shared/lifecycle/telling.py).
 TOLD_EVENTS = (ITEMS_COMPLETED, DEFECT_DETECTED, REVIEW_REQUIRED, PROGRESS, DEFECT_RATE_EXCEEDED)
-EVENTS = (*BATCH_EVENTS, PART_COMPLETED, *TOLD_EVENTS, ITEM_REVIEWED)
+EVENTS = (*BATCH_EVENTS, RESCORED, PART_COMPLETED, *TOLD_EVENTS, ITEM_REVIEWED)
 DRIFT_DETECTED = "drift.detected"
 MODEL_ACTIVATED, ENDPOINT_DISABLED, TEST_PING = "model.activated", "webhook_endpoint.disabled", "test.ping"
 # The events that an endpoint may ask for; `test.ping` is sent on request alone.
@@ -39,6 +40,7 @@ SUMMARIES = {
     "batch.failed": "A batch is failed: nothing in it could be used",
     "batch.cancelled": "A batch is cancelled",
     "batch.expired": "A batch has met its deadline",
+    RESCORED: "A batch was judged by another operating point",
     PROGRESS: "The counts of a batch have changed; at most each ten seconds",
     DEFECT_RATE_EXCEEDED: "More of a batch are defects than its option `defect_rate_alert` says; once",
     PART_COMPLETED: "A part has its verdict",
@@ -68,7 +70,7 @@ class DefectRateAlert(TypedDict):
 class EventPayload(TypedDict):
     """The body of a webhook about a batch, as Standard Webhooks lays it out."""
 
-    type: Annotated[str, OneOf((*BATCH_EVENTS, PROGRESS, DEFECT_RATE_EXCEEDED))]
+    type: Annotated[str, OneOf((*BATCH_EVENTS, RESCORED, PROGRESS, DEFECT_RATE_EXCEEDED))]
     timestamp: Time
     data: BatchPayload
 

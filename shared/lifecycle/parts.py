@@ -60,7 +60,7 @@ _BATCH = select(
     receivers.listening(Batch.tenant, PART_COMPLETED),
     exists().where(ReviewEntry.batch_id == Batch.id),
 ).where(Batch.id == bindparam("in_batch"), Batch.sealed.is_(True), Batch.parts > 0)
-_REVIEWED = and_(
+REVIEWED = and_(
     ReviewEntry.batch_id == Item.batch_id, ReviewEntry.seq == Item.seq, ReviewEntry.status == DONE
 )
 
@@ -74,7 +74,7 @@ def views_by_part(*, reviewed: bool) -> Select[Any]:
     counts = (func.sum(case((verdict == each, 1), else_=0)) for each in _IN_ORDER)
     rows: Any = select(Item.part_id, func.count(), *counts).where(Item.batch_id == bindparam("in_batch"))
     if reviewed:
-        rows = rows.outerjoin(ReviewEntry, _REVIEWED)
+        rows = rows.outerjoin(ReviewEntry, REVIEWED)
     is_open = func.sum(case((Item.status.in_(_OPEN), 1), else_=0))
     found: Select[Any] = rows.group_by(Item.part_id).having(is_open == 0).order_by(Item.part_id)
     return found
@@ -151,7 +151,7 @@ def _counted(verdict: Verdict) -> ScalarSelect[int]:
     )
 
 
-_RECOUNT = (
+RECOUNT = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"))
     .values(
@@ -240,7 +240,7 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
 def reopen(connection: Connection, batch_id: str) -> None:
     """Take the verdict from parts of which an item is open again. The caller holds the lock of the batch's row."""
     if connection.execute(_REOPEN, {"in_batch": batch_id}).rowcount:
-        connection.execute(_RECOUNT, {"in_batch": batch_id})
+        connection.execute(RECOUNT, {"in_batch": batch_id})
 
 
 def missing_views(

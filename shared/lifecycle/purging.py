@@ -24,7 +24,9 @@ from shared.store.tables import (
     Item,
     Opinion,
     Part,
+    Rescoring,
     ReviewEntry,
+    ScoreBins,
     Telling,
 )
 
@@ -91,6 +93,9 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     # Opinions are given under the lock of the batch's row: none comes after those that go here.
     connection.execute(delete(Opinion).where(Opinion.batch_id == batch_id))
     connection.execute(delete(ReviewEntry).where(ReviewEntry.batch_id == batch_id))
+    # Last: a rescoring that committed before this one locked the items has left its row, and none comes after.
+    connection.execute(delete(Rescoring).where(Rescoring.batch_id == batch_id))
+    connection.execute(delete(ScoreBins).where(ScoreBins.batch_id == batch_id))
     # A try that ends its delivery locks the batch: from here on, it finds none and deletes its delivery by itself.
     ended = (Delivery.batch_id == batch_id, Delivery.status.in_(_ENDED))
     connection.execute(delete(Attempt).where(Attempt.delivery_id.in_(select(Delivery.id).where(*ended))))

@@ -21,7 +21,7 @@ from shared.contract.reviews import (
     settled,
 )
 from shared.errors import GonogoError
-from shared.lifecycle import final_parts, review_queue, sampling
+from shared.lifecycle import final_parts, judged, review_queue, sampling
 from shared.lifecycle.review_queue import Shares
 from shared.store.engine import clock, database_time
 from shared.store.records import BatchRecord, ItemRecord
@@ -35,7 +35,11 @@ _LOCK = (
     .where(Batch.id == bindparam("in_batch"), Batch.tenant == bindparam("of_tenant"))
     .with_for_update(key_share=True)
 )
-_ITEM = select(Item.__table__).where(Item.batch_id == bindparam("in_batch"), Item.seq == bindparam("at_seq"))
+_ITEM = (
+    select(*judged.columns())
+    .join(Batch, Batch.id == Item.batch_id)
+    .where(Item.batch_id == bindparam("in_batch"), Item.seq == bindparam("at_seq"))
+)
 _OF_ENTRY = and_(ReviewEntry.batch_id == bindparam("in_batch"), ReviewEntry.seq == bindparam("at_seq"))
 _ENTRY = select(ReviewEntry.__table__).where(_OF_ENTRY).with_for_update()
 _OPINIONS = (

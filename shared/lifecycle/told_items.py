@@ -15,10 +15,10 @@ from shared.contract.items import item_payload
 from shared.contract.pages import page
 from shared.contract.states import ChunkStatus, ItemStatus, Verdict
 from shared.ids import item_id
-from shared.lifecycle import judges
+from shared.lifecycle import judged, judges
 from shared.lifecycle.judges import Judges
 from shared.store.records import BatchRecord, ChunkRecord, ItemRecord
-from shared.store.tables import Chunk, Item
+from shared.store.tables import Batch, Chunk, Item
 from shared.webhooks import owed, receivers
 from shared.webhooks.owed import Event
 from shared.webhooks.receivers import Content
@@ -55,7 +55,8 @@ _COVERED = (
     .where(Chunk.id.in_(bindparam("chunks", expanding=True)))
 )
 _ITEMS = (
-    select(Item.__table__)
+    select(*judged.columns())
+    .join(Batch, Batch.id == Item.batch_id)
     .where(
         Item.batch_id == bindparam("in_batch"),
         Item.seq.between(bindparam("first"), bindparam("last")),

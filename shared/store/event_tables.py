@@ -46,6 +46,10 @@ class BatchEvent(Base):
     blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
     warnings: Mapped[int]
     idle_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    threshold: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    review_low: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    review_high: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 

@@ -136,6 +136,7 @@ class BatchRecord(NamedTuple):
     idle_s: float
     review_seq: int
     review_open: bool
+    revision: int
 
 
 class ChunkRecord(NamedTuple):
@@ -252,6 +253,10 @@ class BatchEventRecord(NamedTuple):
     blocked: JsonObject | None
     warnings: int
     idle_s: float
+    threshold: float
+    review_low: float
+    review_high: float
+    revision: int
 
 
 class DeliveryRecord(NamedTuple):

@@ -21,6 +21,7 @@ from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
+from shared.store.rescoring_tables import Rescoring, ScoreBins
 from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.service_tables import Event, Quota, ServiceSecret, Submission, Tally, Worker
 
@@ -45,7 +46,9 @@ __all__ = [
     "Opinion",
     "Part",
     "Quota",
+    "Rescoring",
     "ReviewEntry",
+    "ScoreBins",
     "ServiceSecret",
     "Session",
     "Submission",
@@ -183,6 +186,7 @@ class Batch(Base):
         default=0, server_default="0"
     )  # see shared.lifecycle.review_queue
     review_open: Mapped[bool] = mapped_column(default=True, server_default=true())
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was rescored
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.

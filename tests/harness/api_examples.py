@@ -154,6 +154,8 @@ def _batches(here: Recorder) -> None:
         here.ask(operation, item_id=first, shown=f"-o {kind}.{'png' if kind == 'heatmap' else 'jpg'}")
     here.ask("get_results", "?format=csv", **batch)
     here.ask("follow_batch", shown="-N", headers={"Last-Event-ID": "1"}, **batch)
+    here.ask("rescore_batch", json={"threshold": 0.95, "review_band": [0.9, 0.96]}, **batch)
+    here.ask("list_rescorings", **batch)
     here.ask("retry_batch", **batch)
     here.ask("cancel_batch", **batch)
     draft = {"batch_id": here.ask("submit", "?draft=true", **_form(options={"name": "shift 2"}))["id"]}

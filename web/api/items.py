@@ -45,7 +45,11 @@ def get_item(item_id: str) -> dict[str, Any]:
     query=ResultsQuery,
     problems=(400, 404, 406, 409, 422),
     headers={"Accept": f"{', '.join(_MEDIA_TYPES.values())}, with weights; `format` goes before it"},
-    answer_headers={"X-Incomplete": "`true` while the batch runs", "Content-Disposition": "a filename"},
+    answer_headers={
+        "X-Incomplete": "`true` while the batch runs",
+        "X-Revision": "how often the batch has been rescored; a stream that a rescoring overtakes breaks off",
+        "Content-Disposition": "a filename",
+    },
 )
 def get_results(batch_id: str, query: ResultsQuery) -> Response:
     here = service()
@@ -62,6 +66,7 @@ def get_results(batch_id: str, query: ResultsQuery) -> Response:
     name = f"{batch_id}.partial.{form}" if running else f"{batch_id}.{form}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Vary"] = "Accept"
+    response.headers["X-Revision"] = str(row.revision)
     if running:
         response.headers["X-Incomplete"] = "true"
     return response

@@ -60,6 +60,7 @@ _PROBLEM_HEADERS = {
 _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
     "steering": "Pause a batch, go on with it, and judge its failed items again.",
+    "rescoring": "Judge an ended batch by another threshold.",
     "drafts": "A batch that is made by several requests.",
     "events": "The changes of a batch, as they come.",
     "items": "A position in a batch, with its verdict.",

@@ -10,19 +10,19 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.ids import item_id as spelled
 from shared.ids import split_item_id
-from shared.lifecycle import judges, reviews
+from shared.lifecycle import judged, judges, reviews
 from shared.lifecycle.judges import Judges
 from shared.lifecycle.reviews import Reviews
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord, ItemRecord
-from shared.store.tables import Item
+from shared.store.tables import Batch, Item
 from web.http.cursors import SETTLED_S, Cursors
 from web.http.problems import not_found
 from web.resources import batches
 from web.resources.metadata import noted
 from web.service import Service
 
-_ROWS = Item.__table__
+_ONE = select(*judged.columns()).join(Batch, Batch.id == Item.batch_id)
 _UNDECIDED = -1.0
 _FOR_EVER = float(2**39)
 
@@ -42,7 +42,7 @@ def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
         raise not_found(f"item {item_id}")
     batches.version(here, tenant, place[0])
     with here.database.read() as connection:
-        row = connection.execute(select(_ROWS).where(Item.batch_id == place[0], Item.seq == place[1])).first()
+        row = connection.execute(_ONE.where(Item.batch_id == place[0], Item.seq == place[1])).first()
     if row is None:
         raise not_found(f"item {item_id}")
     return ItemRecord._make(row)
@@ -65,7 +65,7 @@ def neighbours(here: Service, item_id: str, verdicts: Sequence[str]) -> tuple[st
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
     """A page of the batch's items by place, or by score."""
-    rows = select(_ROWS).where(Item.batch_id == batch.id, *_filters(query))
+    rows = select(*judged.columns(batch)).where(Item.batch_id == batch.id, *_filters(query))
     cursors = Cursors("items", batch.id, query=query)
     if query["sort"] == "seq":
         return _by_place(here, rows, cursors, query["limit"])

@@ -67,7 +67,11 @@ def parquet(found: Iterator[Block], batch: BatchRecord, *, incomplete: bool) -> 
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    about = {"gonogo.batch_id": batch.id, "gonogo.incomplete": str(incomplete).lower()}
+    about = {
+        "gonogo.batch_id": batch.id,
+        "gonogo.incomplete": str(incomplete).lower(),
+        "gonogo.revision": str(batch.revision),
+    }
     schema = pyarrow.schema([(name, _type(kind)) for name, kind in COLUMNS.items()], metadata=about)
     sink = _Sink()
     writer = ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema)

@@ -12,7 +12,7 @@ from shared.contract.items import item_payload
 from shared.contract.problems import ErrorEntry
 from shared.contract.queries import ResultsQuery
 from shared.ids import split_item_id
-from shared.lifecycle import judges, reviews
+from shared.lifecycle import judged, judges, reviews
 from shared.lifecycle.judges import Judges
 from shared.lifecycle.reviews import Reviews
 from shared.store.engine import Database
@@ -61,7 +61,7 @@ def blocks(
     The rows are named tuples of the columns among `names`: a column of SQLAlchemy's Row costs a microsecond to read
     by name, a column of theirs some 0.03.
     """
-    columns = [column for column in _ROWS.columns if column.name in names]
+    columns = [column for column in judged.columns(batch) if column.name in names]
     plain: Any = namedtuple("_Item", [column.name for column in columns])  # type: ignore[misc]
     conditions = of_state(query)
     rows = select(*columns).where(Item.batch_id == batch.id, *conditions)
@@ -89,8 +89,11 @@ def blocks(
         raise CutShort(f"{sent} of {batch.total - 1 - first} items of {batch.id} were there: it was deleted")
     # A filter may leave any number of rows. Items are deleted with their batch: its row tells whether all were there.
     with database.read() as connection:
-        if connection.scalar(select(Batch.id).where(Batch.id == batch.id)) is None:
-            raise CutShort(f"{batch.id} was deleted meanwhile")
+        revision = connection.scalar(select(Batch.revision).where(Batch.id == batch.id))
+    if revision is None:
+        raise CutShort(f"{batch.id} was deleted meanwhile")
+    if revision != batch.revision:
+        raise CutShort(f"{batch.id} was rescored meanwhile: some verdicts are of revision {batch.revision}")
 
 
 def _weight(rows: list[Any]) -> int:

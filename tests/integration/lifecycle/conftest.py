@@ -17,11 +17,17 @@ from shared.store.tables import (
     ModelVersion,
     Opinion,
     Part,
+    Rescoring,
     ReviewEntry,
     Telling,
     WebhookEndpoint,
 )
 from tests.harness.databases import empty_database_url, prepare
+
+_TABLES = (
+    Rescoring, Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch,
+    ModelVersion,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -39,10 +45,7 @@ def database(migrated: Database) -> Iterator[Database]:
     """A migrated database without a row."""
     yield migrated
     with migrated.write() as connection:
-        for table in (
-            Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch,
-            ModelVersion,
-        ):  # fmt: skip
+        for table in _TABLES:
             connection.execute(delete(table))
 
 

@@ -7,9 +7,11 @@ from sqlalchemy import Connection, exists, func, select
 
 from shared.clock import rfc3339
 from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PAUSED, RETRIED, STARTED
-from shared.contract.states import BatchStatus, ItemStatus
+from shared.contract.operating_point import OperatingPoint
+from shared.contract.states import UNLIKE, BatchStatus, ItemStatus
 from shared.ids import item_id
 from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Item
+from shared.vision.decision import decide, reasons_for
 
 
 def check_counters(connection: Connection) -> None:
@@ -37,6 +39,21 @@ def check_counters(connection: Connection) -> None:
         assert row.total == sum(getattr(row, status) for status in ItemStatus)
 
 
+def check_verdicts(connection: Connection, batch_id: str) -> None:
+    """Each verdict of a batch that was rescored is the one that its score has at the batch's operating point."""
+    row = connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
+    if not row.revision:
+        return
+    point = OperatingPoint(row.threshold, row.review_low, row.review_high)
+    judged = select(Item.score, Item.verdict, Item.reasons).where(Item.batch_id == batch_id)
+    for score, verdict, reasons in connection.execute(judged):
+        if score is None:
+            continue
+        unlike = [reason for reason in UNLIKE if reason in (reasons or "")]
+        assert verdict == decide(score, point, unlike), (score, verdict, reasons, point)
+        assert (reasons or "") == ",".join(reasons_for(score, point, unlike))
+
+
 def check_events(connection: Connection) -> None:
     """A sealed batch has an event for each start, retry and end, and the newest one tells its status."""
     rows = connection.execute(select(Batch.__table__)).all()
@@ -51,6 +68,19 @@ def check_events(connection: Connection) -> None:
         if mine and row.status != BatchStatus.PROCESSING:
             assert mine[-1].status == row.status, (row, mine[-1])
         assert all(event.seq <= row.version for event in mine)
+
+
+def check_ends(connection: Connection) -> None:
+    """One completion event for each end."""
+    owed = dict(
+        connection.execute(
+            select(Delivery.batch_id, func.count())
+            .where(Delivery.event.in_(BATCH_EVENTS))
+            .group_by(Delivery.batch_id)
+        ).all()
+    )
+    for row in connection.execute(select(Batch.id, Batch.finished_at, Batch.run)):
+        assert owed.get(row.id, 0) == row.run - (row.finished_at is None), row
 
 
 def check_told(connection: Connection, *, whole: bool) -> None:

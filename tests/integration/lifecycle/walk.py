@@ -15,18 +15,19 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from shared.contract.events import BATCH_EVENTS
+from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, PartRule
 from shared.lifecycle import closing, endings, leases, parts, purging, steering, telling, verdicts
 from shared.lifecycle.claims import Claim
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
-from shared.store.tables import Base, Batch, Chunk, Delivery, Item, ModelVersion
+from shared.store.tables import Base, Batch, Chunk, Item, ModelVersion
 from tests.harness.part_faults import part_faults
 from tests.harness.rows import LONG_LEASE_S, append_items, claim_chunks, ended_leases, open_upload, result_of
-from tests.integration.lifecycle.truth import check_counters, check_events, check_told
+from tests.integration.lifecycle import rescoring_steps
+from tests.integration.lifecycle.truth import check_counters, check_ends, check_events, check_told
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -146,6 +147,13 @@ class Machine(RuleBasedStateMachine):
                 for place, state in self.terminal.items()
                 if place[0] != row.id or state[0] != ItemStatus.FAILED
             }
+
+    @precondition(lambda self: self.batches)
+    @rule(name=_NAMES, point=rescoring_steps.POINTS, crash=st.booleans())
+    def rescore(self, name: str, point: OperatingPoint, crash: bool) -> None:
+        row = self._row(name)
+        if row is not None and rescoring_steps.rescore(self.database, row, point, crash=crash):
+            self.terminal = {place: state for place, state in self.terminal.items() if place[0] != row.id}
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())
@@ -287,16 +295,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def one_completion_event_for_each_end(self) -> None:
         with self.database.read() as connection:
-            owed = dict(
-                connection.execute(
-                    select(Delivery.batch_id, func.count())
-                    .where(Delivery.event.in_(BATCH_EVENTS))
-                    .group_by(Delivery.batch_id)
-                ).all()
-            )
-            rows = connection.execute(select(Batch.id, Batch.finished_at, Batch.run)).all()
-        for row in rows:
-            assert owed.get(row.id, 0) == row.run - (row.finished_at is None), row
+            check_ends(connection)
 
     @invariant()
     def each_part_has_one_verdict_and_one_event(self) -> None:

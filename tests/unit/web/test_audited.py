@@ -65,6 +65,12 @@ def delete(site: Site) -> TestResponse:
     return send(site, f"/v1/batches/{batch['id']}", method="DELETE")
 
 
+def rescore(site: Site) -> TestResponse:
+    batch = site.submit(["a.png"])
+    site.decide([("defect", 0.9, None)])
+    return send(site, f"/v1/batches/{batch['id']}/rescore", json={"threshold": 0.55})
+
+
 def draft(site: Site) -> str:
     """The path of a draft with an image, `a.png`."""
     form = {"images": (io.BytesIO(b"x"), "a.png")}
@@ -214,6 +220,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /batches/<batch_id>/cancel": ("batch.cancel", cancel_on_the_page),
     "POST /v1/batches/<batch_id>/pause": ("batch.pause", steer("pause")),
     "POST /v1/batches/<batch_id>/resume": ("batch.resume", steer("resume", "pause")),
+    "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", rescore),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),

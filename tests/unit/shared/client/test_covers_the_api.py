@@ -37,6 +37,8 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("pause", lambda here: here.pause(BATCH)),
     ("resume", lambda here: here.resume(BATCH)),
     ("retry", lambda here: here.retry(BATCH)),
+    ("rescore", lambda here: here.rescore(BATCH, threshold=0.5, dry_run=True)),
+    ("rescorings", lambda here: here.rescorings(BATCH)),
     ("delete", lambda here: here.delete(BATCH)),
     ("events", lambda here: list(here.events(BATCH))),
     ("items", lambda here: list(here.items(BATCH, verdict=["defect", "review"]))),

@@ -1,0 +1,134 @@
+"""A rescoring: a batch that has ended is judged by another operating point, from its stored scores."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, cast
+
+from annotated_types import Len
+from typing_extensions import TypedDict
+
+from shared.clock import rfc3339
+from shared.contract.fields import About, OneOf, Rule, Share, Time, closed
+from shared.contract.operating_point import OperatingPointPayload
+from shared.contract.states import Verdict
+from shared.store.rescoring_records import RescoringRecord
+
+MOST_BINS = 1000
+
+
+def _band_is_ordered(band: list[float]) -> str | None:
+    return None if band[0] <= band[1] else "the lower end comes first"
+
+
+@closed
+class RescoreRequest(TypedDict, total=False):
+    """A part that is absent stays as the batch has it, and low <= threshold <= high."""
+
+    threshold: Annotated[Share, About("a score from here on is a defect", examples=[0.62])]
+    review_band: Annotated[
+        list[Share],
+        Len(2, 2),
+        Rule(_band_is_ordered),
+        About("lowest and highest score that a person must look at", examples=[[0.55, 0.7]]),
+    ]
+    dry_run: Annotated[bool, About("true: tell what would change, and change nothing", default=False)]
+
+
+class VerdictChange(TypedDict):
+    """So many items, or parts, that get another verdict."""
+
+    before: Annotated[str, OneOf(Verdict)]
+    after: Annotated[str, OneOf(Verdict)]
+    count: int
+
+
+class PartFlip(TypedDict):
+    """A part that gets another verdict."""
+
+    part_id: str
+    before: Annotated[str, OneOf(Verdict)]
+    after: Annotated[str, OneOf(Verdict)]
+
+
+class RescoringPayload(TypedDict):
+    """A change of a batch's operating point. The verdicts of items and parts follow their scores."""
+
+    object: Literal["rescoring"]
+    batch_id: str
+    revision: Annotated[int, About("how often the batch has been rescored with this one; 0: never")]
+    operating_point: OperatingPointPayload
+    previous_operating_point: OperatingPointPayload
+    items: Annotated[list[VerdictChange], About("the items that get another verdict")]
+    parts: Annotated[list[VerdictChange], About("the parts that get another verdict")]
+    key_id: Annotated[str | None, About("the API key that asked for it")]
+    created_at: Time
+
+
+class RescoreAnswer(RescoringPayload):
+    """What a rescoring changes, or would change."""
+
+    dry_run: bool
+    flipped_parts: Annotated[list[PartFlip], About("the first hundred of these parts, by their ids")]
+
+
+class ScoreBin(NamedTuple):
+    """The items, or parts, whose score lies in one bin."""
+
+    bin: int
+    plain: int
+    held: int
+
+
+class ScoresPayload(TypedDict):
+    """The scores of a batch that has ended. Bin number b holds scores from b / bins on, and the last one holds 1."""
+
+    object: Literal["scores"]
+    batch_id: str
+    bins: int
+    operating_point: OperatingPointPayload
+    revision: int
+    items: Annotated[
+        list[list[int]],
+        About(
+            "for each bin that is not empty: its number, the items that the score decides, and those that the guard "
+            "holds in review"
+        ),
+    ]
+    parts: Annotated[
+        list[list[int]],
+        About(
+            "by the score that decides the part, its highest view by the rule `any_defect` and its lowest by "
+            "`all_defect`: the bin, the parts that the score decides, and those that another view keeps from the "
+            "verdict of all views"
+        ),
+    ]
+    review_parts: Annotated[int, About("parts that are in review whatever the threshold is")]
+    part_rule: str
+
+
+def rescoring_payload(row: RescoringRecord) -> RescoringPayload:
+    """A rescoring from its row."""
+    return {
+        "object": "rescoring",
+        "batch_id": row.batch_id,
+        "revision": row.revision,
+        "operating_point": {
+            "threshold": row.threshold,
+            "review_band": [row.review_low, row.review_high],
+        },
+        "previous_operating_point": {
+            "threshold": row.old_threshold,
+            "review_band": [row.old_low, row.old_high],
+        },
+        "items": changes(row.items),
+        "parts": changes(row.parts),
+        "key_id": row.key_id,
+        "created_at": rfc3339(row.at),
+    }
+
+
+def changes(rows: Iterable[Sequence[Any]]) -> list[VerdictChange]:
+    """Changes from rows of verdict before, verdict after and how many."""
+    return [
+        cast(VerdictChange, {"before": before, "after": after, "count": number})
+        for before, after, number in rows
+    ]

@@ -1,0 +1,46 @@
+"""The tables of rescoring; `shared.store.tables` names them with the others."""
+
+from typing import Any
+
+from sqlalchemy import JSON, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.store.base import Base, Id
+from shared.store.records import JsonObject
+
+
+class Rescoring(Base):
+    """A change of a batch's operating point after its end. A row is never changed.
+
+    `items` and `parts` are the changes of their verdicts, each as [verdict before, verdict after, how many]. No foreign
+    key: its check would lock the batch before the items, against the order of locks.
+    """
+
+    __tablename__ = "rescorings"
+
+    batch_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[float]
+    key_id: Mapped[str | None] = mapped_column(String(40))
+    old_threshold: Mapped[float]
+    old_low: Mapped[float]
+    old_high: Mapped[float]
+    threshold: Mapped[float]
+    review_low: Mapped[float]
+    review_high: Mapped[float]
+    items: Mapped[list[list[Any]]] = mapped_column(JSON)
+    parts: Mapped[list[list[Any]]] = mapped_column(JSON)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class ScoreBins(Base):
+    """The histogram of an ended batch's scores, kept from its first reading. It holds for one run of the batch."""
+
+    __tablename__ = "score_bins"
+
+    batch_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    bins: Mapped[JsonObject] = mapped_column(JSON)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)

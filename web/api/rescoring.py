@@ -1,0 +1,39 @@
+"""Rescoring: another operating point over the stored scores of a batch that has ended."""
+
+from typing import Any
+
+from flask import Blueprint, g
+
+from shared.contract.pages import Page, page
+from shared.contract.rescoring import RescoreAnswer, RescoreRequest, RescoringPayload
+from web.http import trail
+from web.http.auth import require
+from web.http.operations import operation
+from web.resources import rescoring
+from web.service import service
+
+blueprint = Blueprint("rescoring", __name__)
+
+
+@blueprint.post("/v1/batches/<batch_id>/rescore")
+@require("review")
+@operation(
+    "Judge an ended batch by another operating point, from its stored scores; images that the guard holds in review "
+    "stay there",
+    {200: RescoreAnswer},
+    body={"application/json": RescoreRequest},
+    problems=(400, 404, 409, 413, 415, 422),
+)
+def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, Any]:
+    return dict(rescoring.rescore(service(), g.tenant, batch_id, body, trail.actor()))
+
+
+@blueprint.get("/v1/batches/<batch_id>/rescorings")
+@require("read")
+@operation(
+    "The rescorings of a batch, the newest first: who changed its operating point, when, and what it changed",
+    {200: Page[RescoringPayload]},
+    problems=(404,),
+)
+def list_rescorings(batch_id: str) -> dict[str, Any]:
+    return dict(page(list(rescoring.history(service(), g.tenant, batch_id)), None))
