@@ -4,10 +4,11 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 <<<<<<< HEAD
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from shared.contract.reviews import DONE
 from shared.store.records import BatchRecord, PartRecord
-from shared.store.tables import Batch, Delivery, Item, Part
+from shared.store.tables import Batch, Delivery, Item, Part, ReviewEntry
 =======
 from sqlalchemy import Connection, Row, func, select
 
@@ -33,7 +34,12 @@ def part_faults(connection: Connection) -> list[str]:
 <<<<<<< HEAD
     batches = {row.id: row for row in map(BatchRecord._make, connection.execute(select(Batch.__table__)))}
     views: defaultdict[tuple[str, str], list[View]] = defaultdict(list)
-    items = select(Item.batch_id, Item.part_id, Item.status, Item.verdict, Item.view)
+    # A person's final verdict on a view goes before the model's.
+    final = func.coalesce(ReviewEntry.verdict, Item.verdict).label("verdict")
+    done = (
+        (ReviewEntry.batch_id == Item.batch_id) & (ReviewEntry.seq == Item.seq) & (ReviewEntry.status == DONE)
+    )
+    items = select(Item.batch_id, Item.part_id, Item.status, final, Item.view).outerjoin(ReviewEntry, done)
     for view in map(View._make, connection.execute(items.where(Item.part_id.is_not(None)))):
         if batches[view.batch_id].sealed:
             views[view.batch_id, view.part_id].append(view)

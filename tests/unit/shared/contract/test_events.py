@@ -11,7 +11,8 @@ from tests.arch.prose import ROOT
 SENT = {*events.ENDPOINT_EVENTS, events.TEST_PING}
 STREAMED = {
     events.CREATED, events.QUEUED, events.STARTED, events.PAUSED, events.RESUMED, events.CANCELLING,
-    events.RETRIED, events.RESCORED, *events.BATCH_EVENTS, events.DEFECT_RATE_EXCEEDED, events.PROGRESS, events.STREAM_END,
+    events.RETRIED, events.RESCORED, *events.BATCH_EVENTS, events.DEFECT_RATE_EXCEEDED, events.PROGRESS,
+    events.STREAM_END,
 }  # fmt: skip
 
 
