@@ -1,7 +1,7 @@
 """A rescoring: a batch that has ended is judged by another operating point, from its stored scores."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Len
 from typing_extensions import TypedDict
@@ -11,8 +11,6 @@ from shared.contract.fields import About, OneOf, Rule, Share, Time, closed
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import Verdict
 from shared.store.rescoring_records import RescoringRecord
-
-MOST_BINS = 1000
 
 
 def _band_is_ordered(band: list[float]) -> str | None:
@@ -68,41 +66,6 @@ class RescoreAnswer(RescoringPayload):
 
     dry_run: bool
     flipped_parts: Annotated[list[PartFlip], About("the first hundred of these parts, by their ids")]
-
-
-class ScoreBin(NamedTuple):
-    """The items, or parts, whose score lies in one bin."""
-
-    bin: int
-    plain: int
-    held: int
-
-
-class ScoresPayload(TypedDict):
-    """The scores of a batch that has ended. Bin number b holds scores from b / bins on, and the last one holds 1."""
-
-    object: Literal["scores"]
-    batch_id: str
-    bins: int
-    operating_point: OperatingPointPayload
-    revision: int
-    items: Annotated[
-        list[list[int]],
-        About(
-            "for each bin that is not empty: its number, the items that the score decides, and those that the guard "
-            "holds in review"
-        ),
-    ]
-    parts: Annotated[
-        list[list[int]],
-        About(
-            "by the score that decides the part, its highest view by the rule `any_defect` and its lowest by "
-            "`all_defect`: the bin, the parts that the score decides, and those that another view keeps from the "
-            "verdict of all views"
-        ),
-    ]
-    review_parts: Annotated[int, About("parts that are in review whatever the threshold is")]
-    part_rule: str
 
 
 def rescoring_payload(row: RescoringRecord) -> RescoringPayload:

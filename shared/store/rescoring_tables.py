@@ -6,7 +6,6 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id
-from shared.store.records import JsonObject
 
 
 class Rescoring(Base):
@@ -30,17 +29,5 @@ class Rescoring(Base):
     review_high: Mapped[float]
     items: Mapped[list[list[Any]]] = mapped_column(JSON)
     parts: Mapped[list[list[Any]]] = mapped_column(JSON)
-
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-
-class ScoreBins(Base):
-    """The histogram of an ended batch's scores, kept from its first reading. It holds for one run of the batch."""
-
-    __tablename__ = "score_bins"
-
-    batch_id: Mapped[str] = mapped_column(Id, primary_key=True)
-    run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    bins: Mapped[JsonObject] = mapped_column(JSON)
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -21,8 +21,9 @@ from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.records import JsonObject
-from shared.store.rescoring_tables import Rescoring, ScoreBins
+from shared.store.rescoring_tables import Rescoring
 from shared.store.review_tables import Opinion, ReviewEntry
+from shared.store.score_tables import ScoreBins
 from shared.store.service_tables import Event, Quota, ServiceSecret, Submission, Tally, Worker
 
 __all__ = [
