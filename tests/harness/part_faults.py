@@ -3,18 +3,11 @@
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-<<<<<<< HEAD
 from sqlalchemy import Connection, func, select
 
 from shared.contract.reviews import DONE
 from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Delivery, Item, Part, ReviewEntry
-=======
-from sqlalchemy import Connection, Row, func, select
-
-from shared.contract.reviews import DONE
-from shared.store.tables import Batch, Delivery, Item, Part, ReviewEntry
->>>>>>> d89deea (lifecycle: keep persons' verdicts when a batch is rescored)
 
 OPEN = {"queued", "processing"}
 
@@ -31,7 +24,6 @@ class View(NamedTuple):
 
 def part_faults(connection: Connection) -> list[str]:
     """A sentence for each fault: a part without a row, verdict or event, or with more than one; a wrong counter."""
-<<<<<<< HEAD
     batches = {row.id: row for row in map(BatchRecord._make, connection.execute(select(Batch.__table__)))}
     views: defaultdict[tuple[str, str], list[View]] = defaultdict(list)
     # A person's final verdict on a view goes before the model's.
@@ -45,20 +37,6 @@ def part_faults(connection: Connection) -> list[str]:
             views[view.batch_id, view.part_id].append(view)
     rows = map(PartRecord._make, connection.execute(select(Part.__table__)))
     parts = {(row.batch_id, row.part_id): row for row in rows}
-=======
-    batches = {row.id: row for row in connection.execute(select(Batch.__table__))}
-    views: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-    # A person's final verdict on a view goes before the model's.
-    final = func.coalesce(ReviewEntry.verdict, Item.verdict).label("verdict")
-    done = (
-        (ReviewEntry.batch_id == Item.batch_id) & (ReviewEntry.seq == Item.seq) & (ReviewEntry.status == DONE)
-    )
-    items = select(Item.batch_id, Item.part_id, Item.status, final, Item.view).outerjoin(ReviewEntry, done)
-    for row in connection.execute(items.where(Item.part_id.is_not(None))):
-        if batches[row.batch_id].sealed:
-            views[row.batch_id, str(row.part_id)].append(row)
-    parts = {(row.batch_id, row.part_id): row for row in connection.execute(select(Part.__table__))}
->>>>>>> d89deea (lifecycle: keep persons' verdicts when a batch is rescored)
     events = select(Delivery.batch_id, Delivery.subject, Delivery.run)
     owed = Counter(
         (row[0], row[1], row[2])
