@@ -1,7 +1,7 @@
 """A part as the contract shows it: all views of one `part_id` in a batch, and the verdict that they give."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from typing_extensions import TypedDict
 
@@ -9,12 +9,33 @@ from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.states import ItemStatus, PartReason, Verdict
 from shared.ids import item_id
-from shared.store.records import BatchRecord, ItemRecord, PartRecord
+from shared.store.records import BatchRecord, PartRecord
 
 SHOWN_VIEWS = 100
-
-
 PART_STATUS = ("open", "completed")
+
+
+class View(NamedTuple):
+    """The columns of an item that its part shows."""
+
+    batch_id: str
+    part_id: str
+    seq: int
+    view: str | None
+    filename: str
+    status: str
+    verdict: str | None
+    score: float | None
+
+
+class Labels(NamedTuple):
+    """The columns of a batch that its parts show."""
+
+    lot: str | None
+    order: str | None
+    line: str | None
+    station: str | None
+    operator: str | None
 
 
 class PartView(TypedDict):
@@ -51,8 +72,13 @@ class PartPayload(TypedDict):
     finished_at: Time
 
 
-def part_payload(row: PartRecord, batch: BatchRecord, views: Sequence[ItemRecord]) -> PartPayload:
-    """A part from its row, its batch and its items."""
+def labels_of(batch: BatchRecord) -> Labels:
+    """The labels that the parts of a batch show."""
+    return Labels(batch.lot, batch.order, batch.line, batch.station, batch.operator)
+
+
+def part_payload(row: PartRecord, labels: Labels, views: Sequence[View]) -> PartPayload:
+    """A part from its row, the labels of its batch, and its items."""
     return {
         "object": "part",
         "batch_id": row.batch_id,
@@ -61,19 +87,19 @@ def part_payload(row: PartRecord, batch: BatchRecord, views: Sequence[ItemRecord
         "verdict": row.verdict,
         "reasons": row.reasons.split(",") if row.reasons else [],
         "total": row.total,
-        "views": [_view(item) for item in views[:SHOWN_VIEWS]],
+        "views": [_view(view) for view in views[:SHOWN_VIEWS]],
         "missing_views": row.missing_views or [],
-        "lot": batch.lot,
-        "order": batch.order,
-        "line": batch.line,
-        "station": batch.station,
-        "operator": batch.operator,
+        "lot": labels.lot,
+        "order": labels.order,
+        "line": labels.line,
+        "station": labels.station,
+        "operator": labels.operator,
         "created_at": rfc3339(row.created_at),
         "finished_at": rfc3339(row.finished_at),
     }
 
 
-def _view(row: ItemRecord) -> PartView:
+def _view(row: View) -> PartView:
     return {
         "item_id": item_id(row.batch_id, row.seq),
         "view": row.view,

@@ -5,15 +5,16 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from shared.contract.parts import SHOWN_VIEWS
-from shared.store.records import ItemRecord, PartRecord
+from shared.contract.parts import SHOWN_VIEWS, View
+from shared.store.records import PartRecord
 from shared.store.tables import Item
 
 _ASKED_AT_ONCE = 500  # a statement takes a bounded number of parameters
-Views = dict[tuple[str, str], list[ItemRecord]]
+Views = dict[tuple[str, str], list[View]]
+_SHOWN = [Item.__table__.columns[name] for name in View._fields]
 _NUMBERED = (
     select(
-        Item.__table__,
+        *_SHOWN,
         func.row_number().over(partition_by=(Item.batch_id, Item.part_id), order_by=Item.seq).label("place"),
     )
     .where(
@@ -25,7 +26,7 @@ _NUMBERED = (
 # Built once: a statement that is built for each page costs more than its run. It is asked for parts of one batch, or
 # for one part of several batches: for pairs of batch and part, SQLite would read the whole table.
 _VIEWS = (
-    select(*(_NUMBERED.c[column.key] for column in Item.__table__.columns))
+    select(*(_NUMBERED.c[name] for name in View._fields))
     .where(_NUMBERED.c.place <= SHOWN_VIEWS)
     .order_by(_NUMBERED.c.batch_id, _NUMBERED.c.seq)
 )
@@ -33,11 +34,11 @@ _VIEWS = (
 
 def views_of(connection: Connection, parts: Sequence[PartRecord]) -> Views:
     """The first SHOWN_VIEWS items of each part, by (batch id, part id)."""
-    found: defaultdict[tuple[str, str], list[ItemRecord]] = defaultdict(list)
+    found: defaultdict[tuple[str, str], list[View]] = defaultdict(list)
     for in_batches, of_parts in _asked(parts):
         asked = {"in_batches": in_batches, "of_parts": of_parts}
-        for row in map(ItemRecord._make, connection.execute(_VIEWS, asked)):
-            found[row.batch_id, str(row.part_id)].append(row)
+        for row in map(View._make, connection.execute(_VIEWS, asked)):
+            found[row.batch_id, row.part_id].append(row)
     return found
 
 

@@ -12,11 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contract.batches import ModelRef, batch_payload
 from shared.contract.events import PART_COMPLETED, event_payload
-from shared.contract.parts import part_payload
+from shared.contract.parts import View, labels_of, part_payload
 from shared.contract.states import DeliveryStatus
 from shared.ids import new_id
 from shared.store.engine import clock
-from shared.store.records import BatchRecord, ItemRecord, PartRecord
+from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Delivery, ModelVersion
 from shared.webhooks import receivers
 from shared.webhooks.receivers import Content, Receiver
@@ -99,7 +99,7 @@ def model_of(connection: Connection, batch: BatchRecord) -> ModelRef | None:
 
 
 def owe_parts(
-    connection: Connection, batch: BatchRecord, parts: Sequence[tuple[PartRecord, Sequence[ItemRecord]]]
+    connection: Connection, batch: BatchRecord, parts: Sequence[tuple[PartRecord, Sequence[View]]]
 ) -> tuple[str, ...]:
     """Owe the events of parts that ended just now."""
     to = receivers.of(connection, batch.tenant, PART_COMPLETED, batch)
@@ -107,7 +107,7 @@ def owe_parts(
     for part, views in parts:
         assert part.finished_at is not None  # the caller has ended it
         content = Content([part.verdict] if part.verdict else [], batch.line, batch.metadata)
-        data = part_payload(part, batch, views)
+        data = part_payload(part, labels_of(batch), views)
         events.append(Event(PART_COMPLETED, data, part.finished_at, part.part_id, content))
     return owe(connection, to, events, batch.tenant, batch)
 

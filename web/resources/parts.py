@@ -1,12 +1,17 @@
-"""Parts: a page of those of a batch, or of all batches of a tenant, with their views."""
+"""Parts: a page of those of a batch, or of all batches of a tenant, with their views.
 
+A page takes two statements: one for the parts with the labels of their batches, one for their views. Each is built once
+for its form, with a bound parameter for each value, since to build one takes longer than to run it.
+"""
+
+import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select
 
 from shared.contract.pages import ListPayload, page
-from shared.contract.parts import PartPayload, part_payload
+from shared.contract.parts import Labels, PartPayload, labels_of, part_payload
 from shared.contract.queries import BatchPartsQuery, PartListQuery
 from shared.contract.states import Verdict
 from shared.lifecycle.part_views import views_of
@@ -16,87 +21,120 @@ from web.http.cursors import Cursors
 from web.service import Service
 
 _ROWS = Part.__table__
+_LABELS = [Batch.__table__.columns[name] for name in Labels._fields]
+_WIDTH = len(PartRecord._fields)
+
+
+class _Form(NamedTuple):
+    """The filters of a page that decide the text of its statement; their values are bound."""
+
+    part_id: bool = False
+    lot: bool = False
+    order: bool = False
+    verdicts: tuple[str, ...] = ()
+    open: bool | None = None
+    goes_on: bool = False
 
 
 def of_batch(here: Service, batch: BatchRecord, query: BatchPartsQuery) -> ListPayload:
     """A page of the batch's parts, by part_id; it stays in place while the batch runs."""
     cursors = Cursors("parts", batch.id, query=query)
-    rows = select(_ROWS).where(Part.batch_id == batch.id, *_filters(query)).order_by(Part.part_id)
-    if (cursor := cursors.decode(str)) is not None:
-        rows = rows.where(Part.part_id > cursor[0])
+    cursor = cursors.decode(str)
+    given = {"in_batch": batch.id, "after": cursor[0] if cursor else None, **_values(query)}
     with here.database.read() as connection:
-        found, more = _fetch(connection, rows, query["limit"])
-        shown = _shown(connection, found, {batch.id: batch})
-    return page(shown, cursors.encode(found[-1].part_id) if more else None)
+        rows = connection.execute(_of_batch(_form(query, cursor)), given)
+        found = [PartRecord._make(row) for row in rows]
+        labels = labels_of(batch)
+        shown = _shown(connection, [(row, labels) for row in found[: query["limit"]]])
+    is_more = len(found) > query["limit"]
+    return page(shown, cursors.encode(shown[-1]["part_id"]) if is_more else None)
 
 
 def of_tenant(here: Service, tenant: str, query: PartListQuery) -> ListPayload:
     """A page of the tenant's parts, those of the newest batch first."""
     cursors = Cursors("parts", tenant, query=query)
-    rows = _by_part(tenant, query) if "part_id" in query else _by_batch(tenant, query)
-    if (cursor := cursors.decode(str, str)) is not None:
-        batch_id, part_id = cursor
-        rows = rows.where(or_(Part.batch_id < batch_id, Part.part_id > part_id))
-        # Said of the table that the rows are ordered by: no planner carries a bound over a join.
-        rows = rows.where((Part.batch_id if "part_id" in query else Batch.id) <= batch_id)
+    cursor, form_of = cursors.decode(str, str), _by_part if "part_id" in query else _by_batch
+    given = {"of_tenant": tenant, "at": cursor[0] if cursor else None, "after": cursor[1] if cursor else None}
     with here.database.read() as connection:
-        found, more = _fetch(connection, rows, query["limit"])
-        batches = select(Batch.__table__).where(Batch.id.in_({row.batch_id for row in found}))
-        known = {row.id: row for row in map(BatchRecord._make, connection.execute(batches))} if found else {}
-        shown = _shown(connection, found, known)
-    return page(shown, cursors.encode(found[-1].batch_id, found[-1].part_id) if more else None)
+        rows = connection.execute(form_of(_form(query, cursor)), given | _values(query)).all()
+        found = [(PartRecord._make(row[:_WIDTH]), Labels._make(row[_WIDTH:])) for row in rows]
+        shown = _shown(connection, found[: query["limit"]])
+    is_more = len(found) > query["limit"]
+    return page(shown, cursors.encode(shown[-1]["batch_id"], shown[-1]["part_id"]) if is_more else None)
 
 
-def _by_part(tenant: str, query: PartListQuery) -> Select[Any]:
-    """By the index on part_id; a label of the batch is then a look at each of the few batches with this part."""
-    rows = select(_ROWS).where(Part.tenant == tenant, *_filters(query))
-    if labels := _labels(query):
-        rows = rows.join(Batch, Batch.id == Part.batch_id).where(*labels)
-    return rows.order_by(Part.batch_id.desc(), Part.part_id)
+def _form(query: PartListQuery | BatchPartsQuery, cursor: Sequence[Any] | None) -> _Form:
+    statuses = {*query.get("status", ())}
+    return _Form(
+        part_id="part_id" in query,
+        lot="lot" in query,
+        order="order" in query,
+        verdicts=tuple(sorted({*query.get("verdict", ())})),
+        open=statuses == {"open"} if len(statuses) == 1 else None,
+        goes_on=cursor is not None,
+    )
 
 
-def _by_batch(tenant: str, query: PartListQuery) -> Select[Any]:
+def _values(query: PartListQuery | BatchPartsQuery) -> dict[str, Any]:
+    """The values that a statement binds; `_form` names those that it has a place for."""
+    return {name: query.get(name) for name in ("part_id", "lot", "order")} | {"most": query["limit"] + 1}
+
+
+@functools.cache
+def _of_batch(form: _Form) -> Select[Any]:
+    rows = select(_ROWS).where(Part.batch_id == bindparam("in_batch"), *_filters(form)).order_by(Part.part_id)
+    if form.goes_on:
+        rows = rows.where(Part.part_id > bindparam("after"))
+    return rows.limit(bindparam("most"))
+
+
+@functools.cache
+def _by_part(form: _Form) -> Select[Any]:
+    """By the index on part_id, with a look at each of the few batches with this part."""
+    rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
+    rows = rows.where(Part.tenant == bindparam("of_tenant"), *_filters(form), *_labels(form))
+    return _go_on(rows, form, Part.batch_id).order_by(Part.batch_id.desc(), Part.part_id)
+
+
+@functools.cache
+def _by_batch(form: _Form) -> Select[Any]:
     """From the batches of the tenant to their parts: a batch whose counters show no such part costs no look at any."""
-    rows = select(_ROWS).join(Batch, Batch.id == Part.batch_id).where(Batch.tenant == tenant, Batch.parts > 0)
+    rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
+    rows = rows.where(Batch.tenant == bindparam("of_tenant"), Batch.parts > 0)
     counters = {Verdict.DEFECT: Batch.defect_parts, Verdict.NO_DEFECT: Batch.no_defect_parts,
                 Verdict.REVIEW: Batch.review_parts}  # fmt: skip
-    if "verdict" in query:
-        rows = rows.where(or_(*(counters[Verdict(verdict)] > 0 for verdict in query["verdict"])))
-    if query.get("status") == ["open"]:
+    if form.verdicts:
+        rows = rows.where(or_(*(counters[Verdict(verdict)] > 0 for verdict in form.verdicts)))
+    if form.open:
         rows = rows.where(Batch.finished_at.is_(None))
-    rows = rows.where(*_filters(query), *_labels(query))
-    return rows.order_by(Batch.id.desc(), Part.part_id)
+    rows = rows.where(*_filters(form), *_labels(form))
+    return _go_on(rows, form, Batch.id).order_by(Batch.id.desc(), Part.part_id)
 
 
-def _labels(query: PartListQuery) -> list[ColumnElement[bool]]:
-    labels = {label: value for label, value in query.items() if label in ("lot", "order")}
-    return [getattr(Batch, label) == value for label, value in labels.items()]
+def _go_on(rows: Select[Any], form: _Form, ordered_by: Any) -> Select[Any]:
+    """Behind the last row of the page before. Names the column that orders: no planner carries a bound over a join."""
+    if form.goes_on:
+        rows = rows.where(or_(Part.batch_id < bindparam("at"), Part.part_id > bindparam("after")))
+        rows = rows.where(ordered_by <= bindparam("at"))
+    return rows.limit(bindparam("most"))
 
 
-def _filters(query: BatchPartsQuery) -> list[Any]:
+def _labels(form: _Form) -> list[ColumnElement[bool]]:
+    columns = {"lot": Batch.lot, "order": Batch.order}
+    return [column == bindparam(name) for name, column in columns.items() if getattr(form, name)]
+
+
+def _filters(form: _Form) -> list[Any]:
     filters: list[Any] = []
-    if "part_id" in query:
-        filters.append(Part.part_id == query["part_id"])
-    if "verdict" in query:
-        filters.append(Part.verdict.in_(query["verdict"]))
-    if "status" in query and len({*query["status"]}) == 1:
-        is_open = query["status"][0] == "open"
-        filters.append(Part.finished_at.is_(None) if is_open else Part.finished_at.is_not(None))
+    if form.part_id:
+        filters.append(Part.part_id == bindparam("part_id"))
+    if form.verdicts:
+        filters.append(Part.verdict.in_(form.verdicts))
+    if form.open is not None:
+        filters.append(Part.finished_at.is_(None) if form.open else Part.finished_at.is_not(None))
     return filters
 
 
-def _fetch(connection: Connection, rows: Select[Any], limit: int) -> tuple[list[PartRecord], bool]:
-    """A page's rows, and whether there are more."""
-    found = [PartRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
-    return found[:limit], len(found) > limit
-
-
-def _shown(
-    connection: Connection, found: Sequence[PartRecord], batches: dict[str, BatchRecord]
-) -> list[PartPayload]:
-    views = views_of(connection, found)
-    return [
-        part_payload(row, batches[row.batch_id], views.get((row.batch_id, row.part_id), []))
-        for row in found
-        if row.batch_id in batches  # it may be deleted at this moment
-    ]
+def _shown(connection: Connection, found: Sequence[tuple[PartRecord, Labels]]) -> list[PartPayload]:
+    views = views_of(connection, [row for row, _ in found])
+    return [part_payload(row, labels, views.get((row.batch_id, row.part_id), [])) for row, labels in found]
