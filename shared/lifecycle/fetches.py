@@ -31,7 +31,7 @@ from shared.access.quotas import Bounds
 from shared.contract.states import BatchStatus, ChunkStatus, FetchStatus, ItemStatus
 from shared.errors import GonogoError, ItemErrorCode
 from shared.ids import item_id, split_item_id
-from shared.lifecycle import parts
+from shared.lifecycle import parts, told_items
 from shared.lifecycle.cover import queue_runs
 from shared.lifecycle.received import ReceivedItem
 from shared.lifecycle.verdicts import Recorded
@@ -202,6 +202,7 @@ def give_up(connection: Connection, held: Claimed, code: ItemErrorCode, detail: 
     ).one()
     deliveries = parts.complete(connection, held.batch_id, (held.seq, held.seq))
     if failed:
+        told_items.add_failures(connection, held.batch_id, [(held.seq, held.seq)])
         tallies.add(connection, {tallies.Key(tallies.FAILURES, code): tallies.Sum(failed)})
     return Recorded(held.batch_id, row[0], row[1] == "abort", deliveries)
 

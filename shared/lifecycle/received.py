@@ -80,6 +80,19 @@ class Piece:
         return [list(run) for is_stored, run in runs if is_stored]
 
     @property
+    def refused(self) -> list[tuple[int, int]]:
+        """(first, last) of each run of refused images that lies in no chunk."""
+        chunks = [(run[0].seq, run[-1].seq) for run in self.runs]
+        alone = [
+            item.seq
+            for item in self.items
+            if item.error is not None and not any(first <= item.seq <= last for first, last in chunks)
+        ]
+        # Neighbours share the difference of number and position in the list.
+        runs = [list(run) for _, run in groupby(enumerate(alone), lambda at: at[1] - at[0])]
+        return [(run[0][1], run[-1][1]) for run in runs]
+
+    @property
     def fetched(self) -> list[ReceivedItem]:
         """The items whose bytes are to be fetched."""
         return [item for item in self.items if item.source is not None]

@@ -15,14 +15,11 @@ from sqlalchemy import Connection, bindparam, false, insert, or_, select, update
 
 from shared.contract.batches import batch_payload
 from shared.contract.events import (
-    DEFECT_DETECTED,
     DEFECT_RATE_EXCEEDED,
     PROGRESS,
-    REVIEW_REQUIRED,
     TOLD_EVENTS,
     DefectRateAlert,
 )
-from shared.contract.states import ItemStatus, Verdict
 from shared.lifecycle import events, told_items
 from shared.store.engine import database_time
 from shared.store.records import BatchRecord
@@ -30,12 +27,7 @@ from shared.store.tables import Batch, Telling
 from shared.webhooks import owed, receivers
 from shared.webhooks.owed import Event
 
-MOST_ITEMS = 100  # in a message
-PATIENCE_S = 1.0  # for which a verdict waits for others, and as long again for the process that tells
 PROGRESS_EVERY_S = 10.0
-_CHUNKS_AT_ONCE = 20
-_JUDGED = (ItemStatus.SUCCEEDED, ItemStatus.FAILED)
-_OF_VERDICT = {DEFECT_DETECTED: Verdict.DEFECT, REVIEW_REQUIRED: Verdict.REVIEW}
 
 _BEGIN = insert(Telling).from_select(
     ["batch_id", "tenant", "done", "alerted", "told_version", "alert_share", "alert_after"],

@@ -5,9 +5,10 @@ A message is full, or its first verdict has waited for `PATIENCE_S`, or the batc
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, cast, insert, literal, select, update
 from sqlalchemy.orm import aliased
 
 from shared.contract.events import DEFECT_DETECTED, ITEMS_COMPLETED, REVIEW_REQUIRED
@@ -17,6 +18,7 @@ from shared.contract.states import ChunkStatus, ItemStatus, Verdict
 from shared.ids import item_id
 from shared.lifecycle import judged, judges
 from shared.lifecycle.judges import Judges
+from shared.store.engine import clock
 from shared.store.records import BatchRecord, ChunkRecord, ItemRecord
 from shared.store.tables import Batch, Chunk, Item
 from shared.webhooks import owed, receivers
@@ -25,7 +27,8 @@ from shared.webhooks.receivers import Content
 
 MOST_ITEMS = 100  # in a message
 PATIENCE_S = 1.0  # the process that tells may take as long again
-_CHUNKS_AT_ONCE = 20
+_CHUNKS_AT_ONCE = MOST_ITEMS  # the chunk of a fetched image has one item: a message needs as many
+_POSITIONS_AT_ONCE = 2000
 _JUDGED = (ItemStatus.SUCCEEDED, ItemStatus.FAILED)
 _OF_VERDICT = {DEFECT_DETECTED: Verdict.DEFECT, REVIEW_REQUIRED: Verdict.REVIEW}
 
@@ -61,20 +64,38 @@ _ITEMS = (
         Item.batch_id == bindparam("in_batch"),
         Item.seq.between(bindparam("first"), bindparam("last")),
         Item.status.in_(_JUDGED),
-        Item.length > 0,  # not an image that was refused at the upload
     )
     .order_by(Item.seq)
 )
+# No worker claims such a chunk: it is there for its items to be told.
+_ADD_DONE = insert(Chunk).from_select(
+    ["batch_id", "tenant", "lane", "first_seq", "last_seq", "pack", "status", "attempts", "hand_backs",
+     "enqueued_at", "place", "told"],
+    select(Batch.id, Batch.tenant, Batch.lane, cast(bindparam("first"), Integer), cast(bindparam("last"), Integer),
+           literal(0), literal(ChunkStatus.DONE.value), literal(0), literal(0), clock(), literal(0), literal(0))
+    .where(Batch.id == bindparam("in_batch")),
+)  # fmt: skip
 _TOLD = update(Chunk).where(Chunk.id == bindparam("chunk")).values(told=bindparam("new_told"))
+
+
+def add_failures(connection: Connection, batch_id: str, runs: Sequence[tuple[int, int]]) -> None:
+    """Have the failed items first..last of each run told, which no chunk covers: refused images, failed fetches.
+
+    In the transaction that writes the failures.
+    """
+    if runs:
+        rows = [{"in_batch": batch_id, "first": first, "last": last} for first, last in runs]
+        connection.execute(_ADD_DONE, rows)
 
 
 def tell(connection: Connection, batch: BatchRecord, now: float) -> tuple[tuple[str, ...], bool, bool]:
     """The deliveries that are owed for items, whether untold chunks are left, and whether to tell of them at once."""
-    chunks = [ChunkRecord._make(row) for row in connection.execute(_CHUNKS, {"in_batch": batch.id})]
-    if not chunks:
+    found = [ChunkRecord._make(row) for row in connection.execute(_CHUNKS, {"in_batch": batch.id})]
+    if not found:
         return (), False, False
+    chunks = _first(found)
     items = _untold(connection, chunks)
-    is_page = len(chunks) == _CHUNKS_AT_ONCE
+    is_page = len(found) == _CHUNKS_AT_ONCE or len(chunks) < len(found)
     number = len(items) - len(items) % MOST_ITEMS
     is_late = number < len(items) and (items[number][1].finished_at or 0.0) <= now - PATIENCE_S
     # With more chunks to come, the rest is told with them, however late: a process that is behind sends full messages.
@@ -93,6 +114,14 @@ def tell(connection: Connection, batch: BatchRecord, now: float) -> tuple[tuple[
         moved.append({"chunk": chunk.id, "new_told": chunk.size})
     connection.execute(_TOLD, moved)
     return deliveries, is_page or stop is not None, is_page
+
+
+def _first(chunks: Sequence[ChunkRecord]) -> Sequence[ChunkRecord]:
+    """The first chunks, as many as a transaction tells of."""
+    for number, positions in enumerate(accumulate(chunk.size for chunk in chunks), 1):
+        if positions >= _POSITIONS_AT_ONCE:
+            return chunks[:number]
+    return chunks
 
 
 def _untold(connection: Connection, chunks: Sequence[ChunkRecord]) -> list[tuple[int, ItemRecord]]:

@@ -19,7 +19,7 @@ from shared.blobs.store import BlobStore
 from shared.contract.events import DefectRateAlert
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.errors import GonogoError
-from shared.lifecycle import drafts, events, fetches, idempotency, parts, telling, turns
+from shared.lifecycle import drafts, events, fetches, idempotency, parts, telling, told_items, turns
 from shared.lifecycle.cutting import cut
 from shared.lifecycle.drafts import Kept
 from shared.lifecycle.purging import purge
@@ -264,6 +264,7 @@ def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: f
             rows = [{**row, **columns(item.tags)} for row, item in zip(rows, piece.items, strict=True)]
         connection.execute(_INSERT_ITEM, rows)
     fetches.add(connection, batch_id, piece.fetched)
+    told_items.add_failures(connection, batch_id, piece.refused)
     for run in piece.runs:
         chunk = {
             "batch_id": batch_id,

@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from shared.clock import now
 from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PART_COMPLETED
-from shared.contract.states import ChunkStatus, ItemStatus, Reason
+from shared.contract.manifests import Tags
+from shared.contract.states import ChunkStatus, Reason
 from shared.ids import new_id
-from shared.lifecycle import claims, leases, turns, verdicts
+from shared.lifecycle import claims, leases, turns, uploads, verdicts
 from shared.lifecycle.claims import Claim
+from shared.lifecycle.received import Piece, ReceivedItem
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database, clock
 from shared.store.tables import Batch, Chunk, Item
@@ -124,34 +126,22 @@ def open_upload(connection: Connection, model_id: str, rule: str, deadline_at: f
     return batch_id
 
 
-def append_items(
-    connection: Connection, batch_id: str, first: int, good: int, bad: int, parts: int = 0
-) -> None:
-    """Add items; with `parts`, they are in turn the views of so many parts."""
-    for place in range(good + bad):
-        fine = place < good
-        connection.execute(
-            insert(Item).values(
-                batch_id=batch_id, seq=first + place, filename="f", pack=0, offset=0, length=1,
-                status=ItemStatus.QUEUED if fine else ItemStatus.FAILED, attempts=0, created_at=time.time(),
-                finished_at=None if fine else time.time(), error_code=None if fine else "corrupt_image",
-                part_id=f"SN-{(first + place) % parts}" if parts else None,
-            )
-        )  # fmt: skip
-    connection.execute(
-        update(Batch)
-        .where(Batch.id == batch_id)
-        .values(total=Batch.total + good + bad, queued=Batch.queued + good, failed=Batch.failed + bad)
-    )
-    if good:
-        connection.execute(
-            insert(Chunk).values(
-                **turns.PLACED,
-                batch_id=batch_id, first_seq=first, last_seq=first + good - 1, pack=0, lane=LANE,
-                status=ChunkStatus.QUEUED if first else ChunkStatus.HELD, attempts=0, enqueued_at=time.time(),
-            ),
-            {"in_batch": batch_id, "in_lane": LANE, "n_items": good},
-        )  # fmt: skip
+def append_items(connection: Connection, batch_id: str, first: int, kinds: str, parts: int = 0) -> None:
+    """Add an item for each letter: `g` is stored, `r` is refused, `f` is to be fetched.
+
+    With `parts`, they are in turn the views of so many parts.
+    """
+    items = [
+        ReceivedItem(
+            first + place, "f", None, 0, int(kind == "g"),
+            error=("too_large", "as told") if kind == "r" else None,
+            source="https://images.example/f" if kind == "f" else None,
+            tags=Tags(part_id=f"SN-{(first + place) % parts}") if parts else None,
+        )
+        for place, kind in enumerate(kinds)
+    ]  # fmt: skip
+    piece = Piece(first, len(items), items)
+    uploads.append(connection, batch_id, piece, LANE, at=time.time(), lease_s=LONG_LEASE_S, hold=not first)
 
 
 def claim_chunks(connection: Connection, micro_batch: int) -> list[Claim]:

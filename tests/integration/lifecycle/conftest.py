@@ -13,6 +13,7 @@ from shared.store.tables import (
     BatchEvent,
     Chunk,
     Delivery,
+    Fetch,
     Item,
     ModelVersion,
     Opinion,
@@ -25,8 +26,8 @@ from shared.store.tables import (
 from tests.harness.databases import empty_database_url, prepare
 
 _TABLES = (
-    Rescoring, Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Part, Item, Batch,
-    ModelVersion,
+    Rescoring, Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Fetch, Part, Item,
+    Batch, ModelVersion,
 )  # fmt: skip
 
 

@@ -20,13 +20,22 @@ from shared.contract.events import (
     DefectRateAlert,
 )
 from shared.contract.items import item_payload
-from shared.ids import new_id
+from shared.ids import item_id, new_id
 from shared.lifecycle import closing, endings, events, purging, steering, telling, told_items
 from shared.store.engine import Database
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Batch, Chunk, Delivery, Item, Telling, WebhookEndpoint
 from shared.webhooks.owed import model_of
-from tests.harness.rows import make_batch, must_claim, record, run
+from tests.harness import fetch_rows
+from tests.harness.rows import (
+    append_items,
+    claim_all,
+    make_batch,
+    must_claim,
+    open_upload,
+    record,
+    run,
+)
 
 BASE = "https://parts.plant.example"
 
@@ -304,3 +313,34 @@ def test_what_was_told_is_told_by_the_chunk_and_not_by_the_clock(database: Datab
         connection.execute(update(Item).where(Item.seq >= 2).values(finished_at=now() + 1e6))
     assert (tell(database), tell(database)) == (1, 0)
     assert list(map(seqs, messages(database, ITEMS_COMPLETED))) == [[0, 1, 2, 3]]
+
+
+def test_refused_images_and_failed_fetches_are_told_once_in_full_messages(
+    database: Database, model_id: str
+) -> None:
+    """In the middle of a chunk, at its edges, between images to be fetched, and in a pack without any other."""
+    kinds = ("rgrgr" * 20, "frfrrf" * 20, "r" * 30, "g" * 60)
+    with database.write() as connection:
+        batch_id = open_upload(connection, model_id, "any_defect", None)
+        for number, piece in enumerate(kinds):
+            append_items(connection, batch_id, sum(map(len, kinds[:number])), piece)
+        connection.execute(update(Chunk).where(Chunk.status == "held").values(status="queued"))
+        connection.execute(update(Batch).values(sealed=True))
+        telling.begin(connection, BatchRecord._make(connection.execute(select(Batch.__table__)).one()))
+    with database.write() as connection:
+        for number, fetch in enumerate(fetch_rows.claim(connection)):
+            assert fetch_rows.end(connection, fetch, "stored" if number % 2 else "failed")
+    while claim := claim_all(database):
+        record(database, claim[0])
+    run(database, endings.complete, batch_id)
+    total = sum(map(len, kinds))
+    assert tell(database) <= -(-total // 100)
+    told = [item["id"] for message in messages(database, ITEMS_COMPLETED) for item in message["data"]]
+    assert sorted(told) == sorted(item_id(batch_id, seq) for seq in range(total))
+    assert run(database, steering.retry, batch_id) is not None
+    with database.write() as connection:
+        again = [fetch_rows.end(connection, fetch, "failed") for fetch in fetch_rows.claim(connection)]
+    assert len(again) == 30
+    run(database, endings.complete, batch_id)
+    assert tell(database) == 1, "those that failed a second time, alone"
+    assert len(messages(database, ITEMS_COMPLETED)[-1]["data"]) == len(again)

@@ -3,14 +3,14 @@
 import json
 from collections import Counter
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, case, func, select
 
 from shared.clock import rfc3339
 from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PAUSED, RETRIED, STARTED
 from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import UNLIKE, BatchStatus, ItemStatus
+from shared.contract.states import UNLIKE, BatchStatus, ChunkStatus, FetchStatus, ItemStatus
 from shared.ids import item_id
-from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Item
+from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Fetch, Item
 from shared.vision.decision import decide, reasons_for
 
 
@@ -84,7 +84,7 @@ def check_ends(connection: Connection) -> None:
 
 
 def check_told(connection: Connection, *, whole: bool) -> None:
-    """No verdict is told twice. `whole`: each verdict that stands is told, by a message of at most a hundred."""
+    """No verdict or failure is told twice, by messages of at most a hundred. `whole`: each one that stands is told."""
     told = Counter[tuple[str, str]]()
     for body in connection.scalars(select(Delivery.body).where(Delivery.event == ITEMS_COMPLETED)):
         items = json.loads(body)["data"]["data"]
@@ -99,11 +99,27 @@ def check_told(connection: Connection, *, whole: bool) -> None:
         .where(
             Batch.sealed.is_(True),
             Item.status.in_([ItemStatus.SUCCEEDED, ItemStatus.FAILED]),
-            # An image that was refused at the upload is in no chunk.
-            exists().where(
-                Chunk.batch_id == Item.batch_id, Item.seq.between(Chunk.first_seq, Chunk.last_seq)
-            ),
         )
     )
     for batch_id, seq, at in connection.execute(judged):
         assert told[item_id(batch_id, seq), rfc3339(at) or ""] == 1, (batch_id, seq)
+
+
+def check_fetches(connection: Connection) -> None:
+    """A fetch that is owed has a queued item without bytes; one that failed, a failed item; both have no chunk."""
+    rows = select(Fetch.status, Item.status, Item.length, Batch.status).join(
+        Batch, Batch.id == Fetch.batch_id
+    )
+    joined = rows.outerjoin(Item, (Item.batch_id == Fetch.batch_id) & (Item.seq == Fetch.seq))
+    for fetch, item, length, batch in connection.execute(joined):
+        wanted = ItemStatus.FAILED if fetch == FetchStatus.FAILED else ItemStatus.QUEUED
+        assert (item, length) == (wanted, 0), (fetch, item, length)
+        assert fetch != FetchStatus.HELD or batch == BatchStatus.PAUSED, (fetch, batch)
+        assert fetch != FetchStatus.PENDING or batch != BatchStatus.PAUSED, (fetch, batch)
+
+
+def check_paused(connection: Connection) -> None:
+    """No chunk of a paused batch is queued, and none of a batch that runs is held."""
+    wrong = case((Batch.status == BatchStatus.PAUSED, ChunkStatus.QUEUED.value), else_=ChunkStatus.HELD.value)
+    rows = select(Chunk.batch_id, Chunk.status, Batch.status).join(Batch, Batch.id == Chunk.batch_id)
+    assert connection.execute(rows.where(Batch.sealed.is_(True), Chunk.status == wrong)).all() == []

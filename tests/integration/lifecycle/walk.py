@@ -9,25 +9,24 @@ import time
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
 )
 from sqlalchemy import delete, insert, select, update
 
 from shared.contract.operating_point import OperatingPoint
-from shared.contract.states import FINISHED_ITEM, BatchStatus, ChunkStatus, ItemStatus, PartRule
-from shared.lifecycle import closing, endings, leases, parts, purging, steering, telling, verdicts
+from shared.contract.states import BatchStatus, ChunkStatus, PartRule
+from shared.lifecycle import closing, leases, parts, purging, steering, telling, verdicts
 from shared.lifecycle.claims import Claim
-from shared.store.engine import Database
-from shared.store.records import BatchRecord
-from shared.store.tables import Base, Batch, Chunk, Item, ModelVersion
-from tests.harness.part_faults import part_faults
+from shared.lifecycle.fetches import Claimed
+from shared.store.tables import Base, Batch, Chunk, Fetch, ModelVersion
+from tests.harness import fetch_rows
+from tests.harness.fetch_rows import retryable
 from tests.harness.rows import LONG_LEASE_S, append_items, claim_chunks, ended_leases, open_upload, result_of
 from tests.integration.lifecycle import rescoring_steps
-from tests.integration.lifecycle.truth import check_counters, check_ends, check_events, check_told
+from tests.integration.lifecycle.held import Held
+from tests.integration.lifecycle.truth import check_told
 
 _MAX_ATTEMPTS = 2
 _MODEL = "mdl_state_machine"
@@ -38,17 +37,14 @@ class _Crash(Exception):
     """A process that dies before its transaction commits."""
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Held):
     """Batches by name; `claims` holds what each worker thinks it holds, zombies included."""
-
-    database: Database
 
     def __init__(self) -> None:
         super().__init__()
-        self.batches: dict[str, str] = {}
         self.parts: dict[str, int] = {}  # how many parts the items of a batch are views of; 0: of none
         self.claims: list[Claim] = []
-        self.terminal: dict[tuple[str, int], tuple[str, str | None]] = {}
+        self.fetches: list[Claimed] = []  # likewise, of the processes that fetch
 
     @initialize()
     def empty(self) -> None:
@@ -65,27 +61,28 @@ class Machine(RuleBasedStateMachine):
     # -- what the web does ------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.batches) < 2)
-    @rule(good=st.integers(1, 4), sealed=st.booleans(), deadline=st.integers(0, 3).map(lambda n: n == 3),
-          parts=st.integers(0, 3), rule=st.sampled_from(PartRule))  # fmt: skip
-    def submit(self, good: int, sealed: bool, deadline: bool, parts: int, rule: str) -> None:
+    @rule(first=st.text("gggf", min_size=1, max_size=4), then=st.text("ggffr", max_size=5),
+          deadline=st.integers(0, 3).map(lambda n: n == 3), parts=st.integers(0, 3),
+          rule=st.sampled_from(PartRule))  # fmt: skip
+    def submit(self, first: str, then: str, deadline: bool, parts: int, rule: str) -> None:
         name = next(name for name in ("one", "two") if name not in self.batches)
         with self.database.write() as connection:
             batch_id = open_upload(connection, _MODEL, rule, time.time() - 1 if deadline else None)
         self.batches[name] = batch_id
         self.parts[name] = parts
-        self.append(name, good, 0)
-        if sealed:
-            self.append(name, good, 1)
+        self.append(name, first)
+        if then:
+            self.append(name, then)
             self.seal(name)
 
     @precondition(lambda self: self.batches)
-    @rule(name=_NAMES, good=st.integers(0, 3), bad=st.integers(0, 1))
-    def append(self, name: str, good: int, bad: int) -> None:
+    @rule(name=_NAMES, kinds=st.text("ggrff", min_size=1, max_size=5))
+    def append(self, name: str, kinds: str) -> None:
         row = self._row(name)
-        if row is None or row.sealed or good + bad == 0:
+        if row is None or row.sealed:
             return
         with self.database.write() as connection:
-            append_items(connection, row.id, row.total, good, bad, self.parts[name])
+            append_items(connection, row.id, row.total, kinds, self.parts[name])
 
     @precondition(lambda self: self.batches)
     @rule(name=_NAMES)
@@ -139,14 +136,11 @@ class Machine(RuleBasedStateMachine):
             return
         ended = row.finished_at is not None and row.status != BatchStatus.CANCELLED
         with self.database.write() as connection:
+            again = retryable(connection, row.id)
             retried = steering.retry(connection, row.id)
-        assert (retried is not None) == bool(ended and row.failed)
-        if retried:
-            self.terminal = {
-                place: state
-                for place, state in self.terminal.items()
-                if place[0] != row.id or state[0] != ItemStatus.FAILED
-            }
+        assert (retried is not None) == bool(ended and again)
+        if retried is not None:
+            self.terminal = {place: state for place, state in self.terminal.items() if place not in again}
 
     @precondition(lambda self: self.batches)
     @rule(name=_NAMES, point=rescoring_steps.POINTS, crash=st.booleans())
@@ -231,6 +225,39 @@ class Machine(RuleBasedStateMachine):
                 done = leases.renew(connection, held.chunk_id, held.token, LONG_LEASE_S)
         assert done == live
 
+    # -- what the processes that fetch do ---------------------------------------------------------------------
+
+    @precondition(lambda self: self.batches)
+    @rule(most=st.integers(1, 3), outcome=st.sampled_from(["stored", "failed", ""]),
+          steered=st.sampled_from(["", "pause", "cancel"]))  # fmt: skip
+    def fetch(self, most: int, outcome: str, steered: str) -> None:
+        """Claim fetches; a client steers their batches meanwhile; end them with this outcome, if any."""
+        paused = {row.id for row in map(self._row, self.batches) if row and row.status == BatchStatus.PAUSED}
+        with self.database.write() as connection:
+            taken = fetch_rows.claim(connection, most)
+        assert not paused & {held.batch_id for held in taken}, "no fetch of a paused batch is begun"
+        self.fetches += taken
+        for name in [name for name in self.batches if steered and taken]:
+            (self.pause if steered == "pause" else self.cancel)(name)
+        for held in taken if outcome else ():
+            self._end_fetch(held, outcome)
+
+    @precondition(lambda self: self.fetches)
+    @rule(data=st.data(), outcome=st.sampled_from(["stored", "failed", "later", "crash"]), late=st.booleans())
+    def end_fetch(self, data: st.DataObject, outcome: str, late: bool) -> None:
+        """By the holder of the claim, or by one that lost it: the row alone knows. `late`: another claims it before."""
+        held = data.draw(st.sampled_from(self.fetches[-4:]))
+        if late:
+            with self.database.write() as connection:
+                fetch_rows.end(connection, held, "late")
+                self.fetches += fetch_rows.claim(connection)
+        if outcome == "crash":
+            with pytest.raises(_Crash), self.database.write() as connection:
+                fetch_rows.end(connection, held, "stored")
+                raise _Crash
+            return
+        self._end_fetch(held, outcome)
+
     # -- what the sweep does ----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.claims)
@@ -275,33 +302,6 @@ class Machine(RuleBasedStateMachine):
                 telling.tell(connection, batch_id)
                 check_told(connection, whole=False)
 
-    # -- what must hold ---------------------------------------------------------------------------------------
-
-    @invariant()
-    def counters_and_events_agree_with_the_rows(self) -> None:
-        with self.database.read() as connection:
-            check_counters(connection)
-            check_events(connection)
-
-    @invariant()
-    def a_terminal_state_never_changes(self) -> None:
-        with self.database.read() as connection:
-            rows = connection.execute(select(Item.batch_id, Item.seq, Item.status, Item.verdict)).all()
-        now = {(row[0], row[1]): (row[2], row[3]) for row in rows if row[2] in FINISHED_ITEM}
-        for place, state in self.terminal.items():
-            assert now.get(place) == state, place
-        self.terminal = now
-
-    @invariant()
-    def one_completion_event_for_each_end(self) -> None:
-        with self.database.read() as connection:
-            check_ends(connection)
-
-    @invariant()
-    def each_part_has_one_verdict_and_one_event(self) -> None:
-        with self.database.read() as connection:
-            assert part_faults(connection) == []
-
     def teardown(self) -> None:
         """No item stays open for ever: two sweeps and honest workers bring every sealed batch to its end."""
         for name in self.batches:
@@ -313,8 +313,12 @@ class Machine(RuleBasedStateMachine):
                 )
             self.sweep()
             with self.database.write() as connection:
+                connection.execute(update(Fetch).values(due_at=0.0))
+                fetched = [
+                    fetch_rows.end(connection, held, "stored") for held in fetch_rows.claim(connection)
+                ]
                 taken = claim_chunks(connection, 4)
-            if not taken:
+            if not taken and not fetched:
                 break
             done = [(held, [result_of(item.seq, 1) for item in held.items]) for held in taken]
             with self.database.write() as connection:
@@ -330,19 +334,15 @@ class Machine(RuleBasedStateMachine):
         self.one_completion_event_for_each_end()
         self.each_part_has_one_verdict_and_one_event()
 
-    def _row(self, name: str) -> BatchRecord | None:
-        query = select(Batch.__table__).where(Batch.id == self.batches.get(name, ""))
-        with self.database.read() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else BatchRecord._make(row)
-
-    def _complete(self, batch_id: str) -> None:
-        with self.database.write() as connection:
-            endings.complete(connection, batch_id)
-
     def _live_claims(self) -> list[Claim]:
         with self.database.read() as connection:
             leased = connection.execute(
                 select(Chunk.id, Chunk.token).where(Chunk.status == ChunkStatus.LEASED)
             ).all()
         return [claim for claim in self.claims if (claim.chunk_id, claim.token) in leased]
+
+    def _end_fetch(self, held: Claimed, outcome: str) -> None:
+        with self.database.write() as connection:
+            expected = fetch_rows.may_end(connection, held, outcome)
+            assert fetch_rows.end(connection, held, outcome) == expected
+        self._complete(held.batch_id)
