@@ -13,6 +13,7 @@ ALLOWED = {
     "shared/vision/survey.py: _tiles": "a pure function: a matrix for a size of image, made once a process",
     "web/http/validators.py: adapter": "a pure function of a type of the contract",
     "web/http/validators.py: properties": "a pure function of a type of the contract",
+    "web/resources/parts.py: _statement": "a pure function: a statement for each set of filters, built once",
     "worker/app.py: _dispatcher": "as `_runtime`, in a process that delivers webhooks",
     "worker/app.py: _fetcher": "as `_runtime`, in a process that fetches images",
     "worker/app.py: _runtime": "Celery gives a child process no other place for it",

@@ -5,7 +5,7 @@ for its form, with a bound parameter for each value, since to build one takes lo
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select
@@ -42,7 +42,7 @@ def of_batch(here: Service, batch: BatchRecord, query: BatchPartsQuery) -> ListP
     cursor = cursors.decode(str)
     given = {"in_batch": batch.id, "after": cursor[0] if cursor else None, **_values(query)}
     with here.database.read() as connection:
-        rows = connection.execute(_of_batch(_form(query, cursor)), given)
+        rows = connection.execute(_statement(_of_batch, _form(query, cursor)), given)
         found = [PartRecord._make(row) for row in rows]
         labels = labels_of(batch)
         shown = _shown(connection, [(row, labels) for row in found[: query["limit"]]])
@@ -53,14 +53,19 @@ def of_batch(here: Service, batch: BatchRecord, query: BatchPartsQuery) -> ListP
 def of_tenant(here: Service, tenant: str, query: PartListQuery) -> ListPayload:
     """A page of the tenant's parts, those of the newest batch first."""
     cursors = Cursors("parts", tenant, query=query)
-    cursor, form_of = cursors.decode(str, str), _by_part if "part_id" in query else _by_batch
+    cursor, build = cursors.decode(str, str), _by_part if "part_id" in query else _by_batch
     given = {"of_tenant": tenant, "at": cursor[0] if cursor else None, "after": cursor[1] if cursor else None}
     with here.database.read() as connection:
-        rows = connection.execute(form_of(_form(query, cursor)), given | _values(query)).all()
+        rows = connection.execute(_statement(build, _form(query, cursor)), given | _values(query)).all()
         found = [(PartRecord._make(row[:_WIDTH]), Labels._make(row[_WIDTH:])) for row in rows]
         shown = _shown(connection, found[: query["limit"]])
     is_more = len(found) > query["limit"]
     return page(shown, cursors.encode(shown[-1]["batch_id"], shown[-1]["part_id"]) if is_more else None)
+
+
+@functools.cache
+def _statement(build: Callable[[_Form], Select[Any]], form: _Form) -> Select[Any]:
+    return build(form)
 
 
 def _form(query: PartListQuery | BatchPartsQuery, cursor: Sequence[Any] | None) -> _Form:
@@ -80,7 +85,6 @@ def _values(query: PartListQuery | BatchPartsQuery) -> dict[str, Any]:
     return {name: query.get(name) for name in ("part_id", "lot", "order")} | {"most": query["limit"] + 1}
 
 
-@functools.cache
 def _of_batch(form: _Form) -> Select[Any]:
     rows = select(_ROWS).where(Part.batch_id == bindparam("in_batch"), *_filters(form)).order_by(Part.part_id)
     if form.goes_on:
@@ -88,7 +92,6 @@ def _of_batch(form: _Form) -> Select[Any]:
     return rows.limit(bindparam("most"))
 
 
-@functools.cache
 def _by_part(form: _Form) -> Select[Any]:
     """By the index on part_id, with a look at each of the few batches with this part."""
     rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
@@ -96,7 +99,6 @@ def _by_part(form: _Form) -> Select[Any]:
     return _go_on(rows, form, Part.batch_id).order_by(Part.batch_id.desc(), Part.part_id)
 
 
-@functools.cache
 def _by_batch(form: _Form) -> Select[Any]:
     """From the batches of the tenant to their parts: a batch whose counters show no such part costs no look at any."""
     rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
