@@ -47,7 +47,7 @@ class ModelRef(TypedDict):
     sha256: str
 
 
-BLOCKED_CODES = ("model_refused", "store_missing", "no_worker")
+BLOCKED_CODES = ("model_refused", "store_missing", "no_worker", "no_fetcher")
 
 
 class Blocked(TypedDict):

@@ -7,17 +7,19 @@ The next recorded verdict of the batch, or its end, clears it.
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, null, select, update
+from sqlalchemy import Connection, exists, func, null, select, update
 
 from shared.clock import now, rfc3339
 from shared.contract.states import BatchStatus
 from shared.store.engine import clock
+from shared.store.lines import is_pending
 from shared.store.records import JsonObject
-from shared.store.tables import Batch
+from shared.store.tables import Batch, Fetch
 
 TOLD_AFTER = 3  # hand-backs of one chunk: a worker that starts may lack a part for a moment
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 5.0, 300.0
 NO_WORKER = "no_worker"
+NO_FETCHER = "no_fetcher"
 _CODE = Batch.blocked["code"].as_string()
 _OPEN = (Batch.finished_at.is_(None), Batch.sealed.is_(True))
 
@@ -66,6 +68,19 @@ def served_again(connection: Connection, served: Collection[str], limit: int) ->
     """Ids of at most `limit` batches marked NO_WORKER whose lane a live worker serves again."""
     marked = (*_OPEN, Batch.blocked.is_not(None), _CODE == NO_WORKER, Batch.lane.in_(served))
     return list(connection.scalars(select(Batch.id).where(*marked).order_by(Batch.id).limit(limit)))
+
+
+def unfetched(connection: Connection, waited_s: float, limit: int) -> Sequence[str]:
+    """Ids of at most `limit` batches with a fetch that has been due for so long, not yet marked."""
+    late = exists().where(Fetch.batch_id == Batch.id, is_pending(Fetch), Fetch.due_at < clock() - waited_s)
+    query = select(Batch.id).where(*_OPEN, Batch.blocked.is_(None), late)
+    return list(connection.scalars(query.order_by(Batch.id).limit(limit)))
+
+
+def marked(connection: Connection, code: str, limit: int) -> Sequence[str]:
+    """Ids of at most `limit` batches that are blocked for this reason."""
+    query = select(Batch.id).where(*_OPEN, Batch.blocked.is_not(None), code == _CODE)
+    return list(connection.scalars(query.order_by(Batch.id).limit(limit)))
 
 
 def unblock(connection: Connection, batch_id: str, code: str) -> None:

@@ -116,6 +116,14 @@ def due(connection: Connection, limit: int, now: float, *, line: str | None = No
     return [item_id(batch_id, seq) for batch_id, seq in rows]
 
 
+def is_any_held(connection: Connection) -> bool:
+    """Whether a process holds a claim of any fetch: while fetches are due, a live one holds some at every moment."""
+    held = (
+        select(Fetch.seq).where(is_pending(Fetch), Fetch.token.is_not(None), Fetch.due_at > clock()).limit(1)
+    )
+    return connection.scalar(held) is not None
+
+
 def _is_due(now: float) -> ColumnElement[bool]:
     # A time beyond any wait was set under a clock that has jumped back since.
     is_time = or_(Fetch.due_at <= now, Fetch.due_at > now + _BEYOND_ANY_WAIT_S)

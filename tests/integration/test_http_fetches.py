@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from shared.lifecycle import closing
+from shared.broker import queues
+from shared.lifecycle import closing, fetches
+from shared.store.engine import database_time
 from shared.store.tables import Batch
 from tests.harness.application import Application
 from tests.harness.fetching import (
@@ -17,13 +19,17 @@ from tests.harness.fetching import (
     fetch_due,
     fetch_rows,
     fetching_application,
+    make_due,
     place_of,
     submit,
 )
 from tests.harness.image_server import ImageServer
+from tests.harness.processes import until
 from tests.harness.receivers import status
 from tests.integration.test_http_inputs import uri
 from worker.fetching.fetch import fetch
+from worker.upkeep.site import open_site
+from worker.upkeep.steps import unfetched
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -184,3 +190,38 @@ def test_as_many_urls_as_a_body_holds_are_accepted(app: Application, server: Ima
     assert batch["counts"]["queued"] == 10_000 and fetch_rows(app, batch["id"]) == 10_000
     assert app.call("POST", f"/v1/batches/{batch['id']}/cancel").get_json()["counts"]["cancelled"] == 10_000
     assert fetch_rows(app, batch["id"]) == 0 and server.gets == []
+
+
+def test_a_batch_whose_images_no_process_fetches_says_so_until_one_does(
+    app: Application, server: ImageServer, small: list[bytes]
+) -> None:
+    batch = submit(app, [{"url": server.image("/late.jpg", small[0])}])
+    site = open_site(app.service.settings)
+    until(lambda: bool(site.broker.length(queues.FETCHES)), 20, "the message is in the queue")
+
+    def sweep() -> Any:
+        unfetched.mend(site, unfetched.find(site, 1000))
+        return batch_of(app, batch["id"])["blocked"]
+
+    assert sweep() is None, "its fetch is due just now"
+    make_due(app)
+    blocked = sweep()
+    assert blocked["code"] == "no_fetcher"
+    assert sweep() == blocked, "the first reason stands"
+    token, [item] = (
+        "a-process",
+        [item for item in due_items(app) if item.startswith(f"itm_{batch['id'][4:]}")],
+    )
+    with app.database.write() as connection:
+        held = fetches.claim(connection, item, database_time(connection), 60.0, token)
+    assert held is not None
+    assert sweep() is None, "a process holds a fetch"
+    with app.database.write() as connection:
+        assert fetches.put_off(connection, held, 0.0)
+    assert sweep()["code"] == "no_fetcher"
+    site.broker.client.flushall()
+    assert sweep() is None, "a process has taken the message: the line is long"
+    assert "stored" in fetch_due(app)
+    app.work()
+    assert batch_of(app, batch["id"])["status"] == "completed"
+    site.database.dispose()

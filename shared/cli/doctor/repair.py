@@ -15,7 +15,7 @@ from shared.errors import GonogoError
 from shared.settings import Settings
 
 _PATIENCE_S = 1800.0
-_NEED_BROKER = {"messages", "deliveries"}
+_NEED_BROKER = {"messages", "deliveries", "fetches", "unfetched"}
 
 
 def repair(data_dir: Path | None, *, dry_run: bool) -> Iterator[Finding]:
