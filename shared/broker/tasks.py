@@ -30,6 +30,9 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": {
             **transport,
             "global_keyprefix": prefix(settings),
+            # A sender tries once: kombu would hold it for six seconds, and the sweep sends a lost message again. The
+            # connection by which a worker takes messages has no such bound.
+            "max_retries": 0,
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": not settings.broker.startswith("unix://"),
