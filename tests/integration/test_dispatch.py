@@ -195,12 +195,16 @@ def test_receivers_that_were_slow_hold_few_places_of_their_host(
     assert tries.now["all"] == dispatch.OF_A_HOST.slow
 
 
-def test_a_try_that_fails_here_is_left_to_the_sweep(database: Database, settings: Settings) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("trouble", [RuntimeError("no try is possible now"), SystemExit(1)])
+def test_a_try_that_fails_here_is_left_to_the_sweep(
+    database: Database, settings: Settings, trouble: BaseException
+) -> None:
     tried: list[str] = []
 
     def broken(_: Database, __: Settings, delivery_id: str) -> str:
         tried.append(delivery_id)
-        raise RuntimeError("no try is possible now")
+        raise trouble
 
     dispatcher = Dispatcher(database, partial(broken, database, settings), lines)
     owe_many(database, 1, "host")

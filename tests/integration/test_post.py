@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.addresses import SPELLINGS, Net
 from tests.harness.certificates import self_signed
+from tests.harness.guard import LeftLoopback
 from tests.harness.receivers import Receiver, Reply, dripping, pouring, status
 from worker.webhooks.post import Answer, post
 
@@ -186,6 +187,13 @@ def test_a_name_server_that_does_not_answer_is_cut_at_the_deadline(net: Net) -> 
     assert post_to("http://slow.example/", timeout_s=0.5).error == "no answer within 0.5 s in all"
     assert time.monotonic() - started < 2.5
     assert net.connected == []
+
+
+def test_a_look_up_that_ends_by_an_error_of_any_kind_is_not_waited_for() -> None:
+    started = time.monotonic()
+    with pytest.raises(LeftLoopback):
+        post_to("http://receiver.example/", timeout_s=20.0)
+    assert time.monotonic() - started < 10
 
 
 @pytest.fixture(scope="module")

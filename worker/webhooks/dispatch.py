@@ -155,7 +155,10 @@ class Dispatcher:
             outcome = self._try_one(row)
         except Exception as error:
             log.exception("%s failed", row, exc_info=error)
-        is_quick = time.monotonic() - started < QUICK_S
+        finally:  # an error that ends the thread gives the row's place up too
+            self._ended(row, line, outcome, time.monotonic() - started < QUICK_S)
+
+    def _ended(self, row: str, line: str, outcome: object, is_quick: bool) -> None:
         with self._changed:
             del self._in_hand[row]
             if outcome != "not_due":

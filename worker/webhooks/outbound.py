@@ -87,20 +87,22 @@ def connect(
 
 def _resolve(target: Target, timeout_s: float) -> list[_Answer]:
     """getaddrinfo's answers, in bounded time: it has no timeout, so a thread calls it and may be left behind."""
-    answer: queue.SimpleQueue[list[_Answer] | OSError] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[list[_Answer] | BaseException] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             answer.put(list(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answer.put(error if isinstance(error, OSError) else OSError(str(error)))
+        except UnicodeError as error:
+            answer.put(OSError(str(error)))
+        except BaseException as error:  # whatever it is: the caller would else wait for its whole time
+            answer.put(error)
 
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
         got = answer.get(timeout=timeout_s)
     except queue.Empty:
         raise TimeoutError("the name was not resolved in time") from None
-    if isinstance(got, OSError):
+    if isinstance(got, BaseException):
         raise got
     return got
 
