@@ -171,19 +171,20 @@ def test_a_setup_that_cannot_work_ends_in_one_line(start: Start, tmp_path: Path)
 
 
 def test_a_start_that_takes_long_says_what_it_waits_for(start: Start, tmp_path: Path) -> None:
-    for number, (setting, waits_for) in enumerate(
-        [
-            ({"GONOGO_BROKER_URL": "redis://127.0.0.1:1/0"}, "broker: away: ConnectionError"),
-            ({"GONOGO_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": ""}, "device cuda was asked for"),
-        ]
-    ):
-        up = start(tmp_path / f"data{number}", **setting)
+    settings = [
+        ({"GONOGO_BROKER_URL": "redis://127.0.0.1:1/0"}, "broker: away: ConnectionError"),
+        ({"GONOGO_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": ""}, "device cuda was asked for"),
+    ]
+    both = [start(tmp_path / f"data{number}", **setting) for number, (setting, _) in enumerate(settings)]
+    for up, (_, waits_for) in zip(both, settings, strict=True):
         ends_at = time.monotonic() + 60
         while not any(line.startswith("waiting for ") and waits_for in line for line in up.lines):
             assert time.monotonic() < ends_at, up.lines
             assert up.process.poll() is None, up.lines
             time.sleep(0.2)
-        assert up.stop() == 0
+    for up in both:
+        up.process.send_signal(signal.SIGTERM)
+    assert [up.process.wait(60) for up in both] == [0, 0]
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(start: Start, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def draw_set(folder: Path, count: int, seed: int = 0) -> Path:
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("training")
     draw_set(base / "blobs", 400)
-    arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.4"]
+    arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.15"]
     assert main([*arguments, "--threads", "1", "--speed", "8"]) == 0
     return base / "runs" / "blobs"
 
@@ -151,7 +151,7 @@ def test_a_folder_of_one_label_is_refused_in_one_line(
 
 
 def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path: Path) -> None:
-    draw_set(tmp_path / "blobs", 300)
+    draw_set(tmp_path / "blobs", 100)
     command = [sys.executable, "-m", "training", "train", str(tmp_path / "blobs"), "--budget", "20"]
     command += ["--output", str(tmp_path / "run"), "--threads", "1", "--speed", "8"]
     process = subprocess.Popen(
@@ -187,7 +187,7 @@ def test_the_original_preset_trains_the_original_network(tmp_path: Path) -> None
 
 
 def test_the_original_preset_trains_on_a_set_that_has_masks(tmp_path: Path) -> None:
-    render(tmp_path / "parts", count=40, seed=3, size=96, defect_share=0.5, masks=True)
+    render(tmp_path / "parts", count=16, seed=3, size=64, defect_share=0.5, masks=True)
     arguments = ["train", str(tmp_path / "parts"), "--output", str(tmp_path / "run"), "--preset", "original"]
     assert main([*arguments, "--budget", "0.05", "--threads", "1"]) == 0
     assert read_artifact(tmp_path / "run" / "parts.gonogo").card["weights"] == 25_709_761

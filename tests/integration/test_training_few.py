@@ -32,7 +32,7 @@ def draw(folder: Path, good: int, defects: int, side: int = 24) -> Path:
 def test_few_parts_are_cross_fitted_and_every_image_is_judged(tmp_path: Path) -> None:
     draw(tmp_path / "set", 14, 12)
     arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "few"]
-    assert main([*arguments, "--budget", "0.3", "--threads", "1", "--speed", "8"]) == 0
+    assert main([*arguments, "--budget", "0.1", "--threads", "1", "--speed", "8"]) == 0
     card = read_artifact(tmp_path / "run" / "few.gonogo").card
     assert card["data"]["split"].startswith("cross-fitted in 5 folds")
     assert (card["test"]["pictures"], card["test"]["defects"], card["test"]["groups"]) == (26, 12, 26)
