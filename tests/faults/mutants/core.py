@@ -1,16 +1,12 @@
-"""The mechanisms, each taken out on purpose: a row that stays green without one proves nothing about it.
+"""Fence, lease, sweep and completion, each taken out: rows 3 to 29 and 49."""
 
-Applied inside the child processes by the environment (see hooks); no product code knows of it.
-"""
-
-import os
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import and_, bindparam, or_, select, update
 
 from shared.contract.states import ChunkStatus
 from shared.store.tables import Batch, Chunk, Fetch
+from tests.faults.mutants.mutant import Mutant, of_lifecycle
 
 
 def _fence() -> None:
@@ -117,22 +113,17 @@ def _attempts() -> None:
     leases.return_expired = lambda connection, chunk_id, max_attempts: whole(connection, chunk_id, 10**6)
 
 
-MUTANTS: dict[str, Callable[[], None]] = {
-    "fence": _fence,
-    "lease expiry": _lease_expiry,
-    "renewal": _renewal,
-    "completion": _completion,
-    "completion by the sweep": _completion_by_sweep,
-    "completion guard": _completion_guard,
-    "claim guard": _claim_guard,
-    "republish": _republish,
-    "fetch fence": _fetch_fence,
-    "fetch lease": _fetch_lease,
-    "fetch sweep": _fetch_sweep,
-    "attempts bound": _attempts,
+MUTANTS: dict[str, Mutant] = {
+    "fence": of_lifecycle(_fence, 4, "frozen_child_wakes"),
+    "lease expiry": of_lifecycle(_lease_expiry, 4, "frozen_child_wakes"),
+    "renewal": of_lifecycle(_renewal, 29, "child_that_hangs or slow_child_keeps"),
+    "completion": of_lifecycle(_completion, 25, "every_message_two_to_five_times"),
+    "completion by the sweep": of_lifecycle(_completion_by_sweep, 28, "two_sweepers"),
+    "completion guard": of_lifecycle(_completion_guard, 28, "two_sweepers"),
+    "claim guard": of_lifecycle(_claim_guard, 25, "every_message_two_to_five_times"),
+    "republish": of_lifecycle(_republish, 3, "message_lost_between"),
+    "fetch fence": of_lifecycle(_fetch_fence, 49, "what_fetches_images"),
+    "fetch lease": of_lifecycle(_fetch_lease, 49, "what_fetches_images"),
+    "fetch sweep": of_lifecycle(_fetch_sweep, 49, "what_fetches_images"),
+    "attempts bound": of_lifecycle(_attempts, 20, "image_that_kills or in_one_micro_batch"),
 }
-
-
-def apply() -> None:
-    """Take the mechanism that the environment names out of this process."""
-    MUTANTS[os.environ["FAULTS_MUTANT"]]()
