@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -21,6 +21,7 @@ from web.server.bodies import BodyBroken, BodyPipe, ClientGone
 from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
 from web.server.front import Front
+from web.server.receiving import Held, Room, blocks
 from web.server.refusals import Refusal, refuse
 from web.server.slots import Slots, Transfer, Turns
 
@@ -38,7 +39,6 @@ UNSENT_AT_FIRST, UNSENT_BYTES, SHOWN_BYTES = 2**16, 2**19, 2**20
 UPLOADS_WAITING, EXPORTS_WAITING = 2000, 16
 # A hundred silent uploads hold the 32 places for three times two seconds, and an honest one waits behind them.
 UPLOAD_WAIT_S = 15.0
-LEAST_BYTES_PER_S = 200  # of a body, on average: a byte now and then would hold a place for ever
 EVENTS_AT_ONCE = 2  # streams of events that look at a time; each look is short
 LOOKS_AT_ONCE = 2  # of those that wait for one key; a thousand that look at once keep everyone else waiting
 HEALTH = {"/livez", "/readyz", "/metrics"}
@@ -53,6 +53,7 @@ class Limits:
     stream_slots: int = 64  # answers that are computed while they are sent; each holds two blocks in memory
     event_streams: int = 10_000  # open at a time; each holds some memory, and no thread while it waits
     small_body_bytes: int = 2**20  # on routes that do not stream their body
+    held_bytes: int = 2**27  # of bodies in memory, all together
     quiet_s: float = 30.0  # between two blocks of a body
     slot_quiet_s: float = 2.0  # after which a transfer gives its slot up to another
     export_s: float = 0.5  # between two exports that begin in the place of a quiet one
@@ -88,6 +89,7 @@ class Bridge:
         # Each export that takes the place of a quiet one computes its first blocks: so few wait for a place.
         self._streams_out = Slots(limits.stream_slots, limits.slot_quiet_s, EXPORTS_WAITING, limits.export_s)
         self._turns = Turns(LOOKS_AT_ONCE)
+        self._room = Room(limits.held_bytes, limits.slot_quiet_s)
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         assert scope["type"] == "http", scope["type"]
@@ -119,8 +121,11 @@ class Bridge:
         if scope["method"] == "GET" and scope["path"].endswith("/results"):
             await self._serve_export(scope, send)
             return
-        body = await self._whole_body(scope["gonogo.protocol"], receive) if length or chunked else b""
-        await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
+        with self._room.hold(scope["gonogo.protocol"].abort) as held:
+            body = b""
+            if length or chunked:
+                body = await self._whole_body(scope["gonogo.protocol"], receive, held)
+            await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
 
     async def _serve_export(self, scope: dict[str, Any], send: _Send) -> None:
         """A stream of results: its place is taken before its view runs, and a few threads compute all of them."""
@@ -143,40 +148,17 @@ class Bridge:
         answer = await self._call(self._threads, environ)
         return None if environ.get(PASSED) else answer
 
-    async def _whole_body(self, protocol: Any, receive: _Receive) -> bytes:
+    async def _whole_body(self, protocol: Any, receive: _Receive, held: Held) -> bytes:
         body = bytearray()
-        async for block in self._blocks(protocol, receive):
+        async for block in blocks(protocol, receive, self._limits.quiet_s):
+            held.add(len(block))
             body += block
             if len(body) > self._limits.small_body_bytes:
                 raise Refusal(
                     413, "request_too_large", f"this path takes {self._limits.small_body_bytes} bytes"
                 )
+        held.keep()
         return bytes(body)
-
-    async def _blocks(self, protocol: Any, receive: _Receive) -> Any:
-        """The blocks of a body. Raises Refusal where it goes quiet, ClientGone where the client leaves."""
-        began, received = time.monotonic(), 0
-        while True:
-            try:
-                # Not wait_for: in Python 3.11 it loses a cancellation that meets the end of what it waits for.
-                async with asyncio.timeout(self._limits.quiet_s):
-                    message = await receive()
-            except TimeoutError:
-                raise Refusal(408, "body_too_slow", "the body stopped coming") from None
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            received += len(message["body"])
-            took = time.monotonic() - began
-            if took > self._limits.quiet_s and received < LEAST_BYTES_PER_S * took:
-                raise Refusal(
-                    408, "body_too_slow", f"the body came at less than {LEAST_BYTES_PER_S} bytes a second"
-                )
-            if message["body"]:
-                yield message["body"]
-            if not message["more_body"]:
-                return
-            if protocol.client_ended:
-                raise Refusal(400, "incomplete_body", "the body ended before its length")
 
     async def _call_until_answered(self, scope: dict[str, Any], environ: Environ, send: _Send) -> None:
         """Call the view, wait where it asks for that, and call it again."""
@@ -208,11 +190,11 @@ class Bridge:
             return Answer(int(status[:3]), encoded, body)
         if any(name == "Content-Length" for name, _ in headers):
             # A whole answer: taken here, while there is a thread.
-            blocks = list(body)
+            whole = list(body)
             close = getattr(body, "close", None)
             if close is not None:
                 close()
-            return Answer(int(status[:3]), encoded, blocks)
+            return Answer(int(status[:3]), encoded, whole)
         return Answer(int(status[:3]), encoded, body)
 
     async def _wait(self, parked: Parked, since: int) -> None:
@@ -266,12 +248,12 @@ class Bridge:
     async def _stream(
         self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer, pool: ThreadPoolExecutor
     ) -> None:
-        loop, blocks, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
+        loop, computed, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
         while True:
             # A change wakes all the streams of its batch. They take turns, so that the loop serves others in between.
             async with self._event_turns if pool is self._event_threads else contextlib.nullcontext():
                 transfer.working()
-                block = await loop.run_in_executor(pool, next, blocks, None)
+                block = await loop.run_in_executor(pool, next, computed, None)
             if block is None:
                 break
             transfer.moved()
@@ -301,20 +283,24 @@ class Bridge:
 
     async def _serve_upload(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         """A body that its view reads as it arrives. The thread begins once WHOLE_BYTES have come, or all of it."""
-        blocks, first, whole = self._blocks(scope["gonogo.protocol"], receive), bytearray(), True
-        async for block in blocks:
-            first += block
-            if len(first) >= WHOLE_BYTES:
-                whole = False
-                break
-        if whole:
-            await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
-            return
-        pipe = BodyPipe(asyncio.get_running_loop())
-        transfer = Transfer(lambda: pipe.break_off("it went quiet while another upload needed its place"))
-        await self._uploads.take(transfer)
+        coming = blocks(scope["gonogo.protocol"], receive, self._limits.quiet_s)
+        first, whole = bytearray(), True
+        with self._room.hold(scope["gonogo.protocol"].abort) as held:
+            async for block in coming:
+                held.add(len(block))
+                first += block
+                if len(first) >= WHOLE_BYTES:
+                    whole = False
+                    break
+            held.keep()
+            if whole:
+                await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
+                return
+            pipe = BodyPipe(asyncio.get_running_loop())
+            transfer = Transfer(lambda: pipe.break_off("it went quiet while another upload needed its place"))
+            await self._uploads.take(transfer)
         environ = environ_of(scope, pipe)
-        feeding = asyncio.ensure_future(self._feed(pipe, transfer, bytes(first), blocks))
+        feeding = asyncio.ensure_future(self._feed(pipe, transfer, bytes(first), coming))
         try:
             answer = await self._call(self._upload_threads, environ)
         finally:
@@ -328,11 +314,13 @@ class Bridge:
             return
         await self._write(scope, send, answer)
 
-    async def _feed(self, pipe: BodyPipe, transfer: Transfer, first: bytes, blocks: Any) -> None:
+    async def _feed(
+        self, pipe: BodyPipe, transfer: Transfer, first: bytes, coming: AsyncIterator[bytes]
+    ) -> None:
         try:
             await pipe.feed(first)
             transfer.moved()
-            async for block in blocks:
+            async for block in coming:
                 transfer.working()
                 await pipe.feed(block)
                 transfer.moved()
