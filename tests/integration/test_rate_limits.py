@@ -53,6 +53,14 @@ def test_a_key_over_its_limit_is_refused_and_another_key_is_not(app: Application
     assert app.call("GET", "/livez").status_code == 200
 
 
+def test_sign_ins_count_for_their_key(app: Application) -> None:
+    """Each makes a session and an entry of the audit trail."""
+    sign_ins = [app.call("POST", "/v1/session", key="", json={"key": app.key}) for _ in range(LIMIT + 1)]
+    codes = [each.status_code for each in sign_ins]
+    assert codes == [200] * LIMIT + [429]
+    assert app.call("GET", "/v1/batches").status_code == 429
+
+
 def test_a_request_that_waits_is_counted_once(app: Application, images: dict[str, bytes]) -> None:
     batch = app.submit(dict(list(images.items())[:1]))
     before, _ = standing(app.call("GET", "/v1/batches"))

@@ -16,7 +16,7 @@ blueprint = Blueprint("session", __name__)
     "Exchange a key for a session cookie",
     {200: SessionPayload},
     body={"application/json": SessionRequest, "application/x-www-form-urlencoded": SessionRequest},
-    problems=(400, 401, 403, 413, 415),
+    problems=(400, 401, 403, 413, 415, 429),
 )
 def create_session(body: SessionRequest) -> dict[str, Any]:
     key = auth.sign_in(body["key"])

@@ -100,8 +100,8 @@ def _cookie() -> ApiKeyRecord | None:
 
 
 def sign_in(secret: str) -> ApiKeyRecord:
-    """Begin a session with a key's secret, in place of the browser's former one; raises 401, or 403 for a page of
-    another origin.
+    """Begin a session with a key's secret, in place of the browser's former one; raises 401, 403 for a page of
+    another origin, or 429.
 
     Such a page could otherwise let its reader work, unaware, in a tenant of the page's choice.
     """
@@ -112,6 +112,7 @@ def sign_in(secret: str) -> ApiKeyRecord:
     if key is None:
         _refuse(secret)
         raise HttpProblem(401, "unauthorized", "this is no live API key")
+    count_request(here.rate_limits, key.id, request.environ.setdefault(FACTS, {}))
     former, lasts_s = cookies.token(request), here.settings.session_s
     with here.database.write() as connection:
         if former is not None:
