@@ -50,6 +50,7 @@ from web.openapi import views as api_docs
 from web.pages import views as pages
 from web.service import Service, service
 from web.upload.capacity import Capacity
+from web.upload.memory import Memory
 
 log = logging.getLogger(__name__)
 _RESOURCES = (
@@ -101,6 +102,7 @@ def create_app(settings: Settings) -> Flask:
         model_refs={},
         tallies=tallies,
         rate_limits=RateLimits(settings),
+        memory=Memory(),
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["GONOGO_VERSION"] = installed_version()

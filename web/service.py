@@ -23,6 +23,7 @@ from web.live.announcer import Announcer
 from web.live.feeds import Feeds
 from web.live.waiting import WaitingRoom
 from web.upload.capacity import Capacity
+from web.upload.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Service:
     model_refs: dict[str, ModelRef]
     tallies: Tallies
     rate_limits: RateLimits
+    memory: Memory
 
     def model_ref(self, model_id: str) -> ModelRef:
         """Id, name and sha256 of a model version, remembered since it never changes."""

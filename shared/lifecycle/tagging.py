@@ -1,6 +1,6 @@
 """The tags of items (shared.contract.manifests): written with an item, or later in its upload."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, null, select, update
@@ -69,14 +69,22 @@ _TOUCH_DRAFT = (
 )
 
 
-def retag(connection: Connection, batch_id: str, tags: Mapping[int, Tags], lease_s: float) -> bool:
-    """Write the tags of a draft's items in place of those they have; False, without a change, for other batches."""
+def retag(
+    connection: Connection, batch_id: str, tags: Iterable[Mapping[int, Tags]], lease_s: float
+) -> int | None:
+    """Write the tags of a draft's items in place of those they have, and return how many items have tags now.
+
+    None, without a change, for other batches.
+    """
+    tagged = 0
     connection.execute(_CLEAR, {"in_batch": batch_id})
-    tag(connection, batch_id, tags)
+    for some in tags:
+        tag(connection, batch_id, some)
+        tagged += len(some)
     if connection.execute(_TOUCH_DRAFT, {"in_batch": batch_id, "lease_s": lease_s}).rowcount != 1:
         connection.rollback()
-        return False
-    return True
+        return None
+    return tagged
 
 
 def tag(connection: Connection, batch_id: str, tags: Mapping[int, Tags]) -> None:

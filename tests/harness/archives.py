@@ -12,6 +12,7 @@ from shared.errors import ItemErrorCode
 from shared.settings import Settings
 from web.http.problems import HttpProblem
 from web.upload import archives
+from web.upload.memory import Memory, Share
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Taken:
     items: list[tuple[str, bytes, str | None]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     renewed: int = 0
+    memory: Share = field(default_factory=lambda: Share(Memory(), "default"))
 
     def begin(self, filename: str) -> None:
         self.items.append((filename, b"", None))

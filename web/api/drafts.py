@@ -1,5 +1,6 @@
 """Drafts: append to one part by part, name its images by a manifest, finalize it."""
 
+import tempfile
 from typing import Any
 
 from flask import Blueprint, Response, g, json, request
@@ -18,6 +19,7 @@ from web.resources import batches, drafts
 from web.service import service
 from web.upload.append import append
 from web.upload.body import Body
+from web.upload.manifest import IN_MEMORY_BYTES
 
 blueprint = Blueprint("drafts", __name__)
 _MANIFEST = {
@@ -61,12 +63,12 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
     here = service()
     check_media_type(_MANIFEST)
     batches.find(here, g.tenant, batch_id)
-    text = bytearray()
-    while block := request.stream.read(2**17):
-        text += block
-        if len(text) > MAX_MANIFEST_BYTES:
-            raise HttpProblem(413, "request_too_large", f"a manifest may have {MAX_MANIFEST_BYTES} bytes")
-    row = drafts.tag(here, g.tenant, batch_id, bytes(text), trail.actor())
+    with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(here.blobs.spool_folder())) as text:
+        while block := request.stream.read(2**17):
+            text.write(block)
+            if text.tell() > MAX_MANIFEST_BYTES:
+                raise HttpProblem(413, "request_too_large", f"a manifest may have {MAX_MANIFEST_BYTES} bytes")
+        row = drafts.tag(here, g.tenant, batch_id, text, trail.actor())
     return dict(batches.shown(here, row, base_url(request)))
 
 

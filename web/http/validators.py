@@ -1,8 +1,10 @@
 """Checks requests against the contract's types: the query, a JSON body, a form, and the `options` part."""
 
+import contextlib
 import functools
 import itertools
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,10 @@ from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
 _MAX_ERRORS = 50
+_LARGE_BYTES = 2**16
+_large = (
+    threading.Lock()
+)  # a text that is read takes up to forty times its size: large ones are read one by one
 _DETAILS = {
     "extra_forbidden": "unknown name",
     "missing": "it is required",
@@ -122,6 +128,11 @@ def read_json(kind: Any, text: bytes | str, place: Place) -> Any:
     """The value of a JSON text as this type, defaults filled in."""
     if len(text) > json_text.MAX_BYTES:
         raise HttpProblem(413, "request_too_large", f"JSON may have {json_text.MAX_BYTES} bytes")
+    with _large if len(text) > _LARGE_BYTES else contextlib.nullcontext():
+        return _read_json(kind, text, place)
+
+
+def _read_json(kind: Any, text: bytes | str, place: Place) -> Any:
     try:
         value = json_text.parse(text)
     except json_text.NotJson as error:

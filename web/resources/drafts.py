@@ -1,5 +1,7 @@
 """Drafts of a tenant: finalize one, and give the images of one their tags."""
 
+from typing import IO
+
 from shared.access import audit
 from shared.access.audit import Actor
 from shared.lifecycle import closing, drafts, tagging
@@ -39,15 +41,16 @@ def finalize(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRe
     return batches.find(here, tenant, batch_id)
 
 
-def tag(here: Service, tenant: str, batch_id: str, text: bytes, actor: Actor) -> BatchRecord:
+def tag(here: Service, tenant: str, batch_id: str, text: IO[bytes], actor: Actor) -> BatchRecord:
     """Give the images of a draft the tags of a manifest, in place of those they have. Raises 404, 409 or 422."""
-    manifest = Manifest(text, here.settings.max_batch_items)
+    manifest = Manifest(text, here.settings.max_batch_items, here.blobs.spool_folder())
     batches.find(here, tenant, batch_id)
     with here.database.read() as connection:
-        tags = manifest.take_late(tagging.stored(connection, batch_id))
+        manifest.take_late(tagging.stored(connection, batch_id))
     manifest.check_taken()
     with here.database.write() as connection:
-        if not tagging.retag(connection, batch_id, tags, here.settings.draft_s):
+        tagged = tagging.retag(connection, batch_id, manifest.late(), here.settings.draft_s)
+        if tagged is None:
             raise HttpProblem(409, "wrong_state", f"{batch_id} is no draft")
-        audit.append(connection, actor, "batch.tag", tenant=tenant, object_id=batch_id, images=len(tags))
+        audit.append(connection, actor, "batch.tag", tenant=tenant, object_id=batch_id, images=tagged)
     return batches.find(here, tenant, batch_id)

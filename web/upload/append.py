@@ -15,7 +15,11 @@ from web.http.problems import HttpProblem
 from web.service import Service
 from web.upload.body import Body
 from web.upload.intake import Intake
+from web.upload.manifest import Manifest
+from web.upload.memory import ITEM_BYTES
 from web.upload.receive import check_header, receive
+
+_MOST_ITEMS = 200_000  # of a part, which are in memory until it is whole
 
 
 def append(
@@ -35,9 +39,10 @@ def append(
         raise _no_draft(batch_id)
     intake = _PartIntake(service, tenant, batch_id, reserved, store=known is None, actor=actor)
     try:
-        receive(body, intake, most)
-        if known is None and intake.commit(number):
-            return True
+        with intake.memory:
+            receive(body, intake, most)
+            if known is None and intake.commit(number):
+                return True
         if known is None:  # another request with this number was quicker
             with service.database.read() as connection:
                 known = drafts.fingerprint(connection, batch_id, number)
@@ -70,10 +75,11 @@ class _PartIntake(Intake):
 
     def _commit(self, *, seal: bool = False, **_: object) -> int:
         """Make the pack in hand durable."""
-        if self._pack == self._first_pack + drafts.PACKS:
-            raise HttpProblem(413, "request_too_large", "send fewer images in one part")
+        if self._pack == self._first_pack + drafts.PACKS or self.total > _MOST_ITEMS:
+            raise HttpProblem(413, "request_too_large", f"a part may have {_MOST_ITEMS} images: send several")
         if self._writer is not None:
             size = self._writer.size
+            self.memory.hold(ITEM_BYTES * len(self._items))  # until the part is whole
             self._writer.close()
             self._pieces.append(Piece(self._pack, size, self._items))
             self._items, self._writer = [], None
@@ -87,7 +93,7 @@ class _PartIntake(Intake):
         self._commit()
         if self.manifest is not None:
             if self._manifest_is_late:
-                self._tag_pieces()
+                self._tag_pieces(self.manifest)
             self.manifest.check_taken()
         try:
             self._write(number)
@@ -127,14 +133,14 @@ class _PartIntake(Intake):
                 items=len(items),
             )
 
-    def _tag_pieces(self) -> None:
+    def _tag_pieces(self, manifest: Manifest) -> None:
         """Give the images their tags from a manifest that came after them."""
-        assert self.manifest is not None
-        tags = self.manifest.take_late(
+        manifest.take_late(
             Stored(item.seq, item.filename, (piece.pack, item.offset), item.frame)
             for piece in self._pieces
             for item in piece.items
         )
+        tags = {seq: each for some in manifest.late() for seq, each in some.items()}
         self._pieces = [
             replace(piece, items=[replace(item, tags=tags.get(item.seq)) for item in piece.items])
             for piece in self._pieces

@@ -9,6 +9,7 @@ from shared.settings import Settings
 from web.http.problems import HttpProblem
 from web.upload import names, tar_members, zip_members
 from web.upload.members import UNSAFE, Member, Sink, Source, climbs
+from web.upload.memory import Share
 from web.upload.parsing import Unreadable
 
 _READ = 2**18
@@ -29,7 +30,7 @@ def read(file: IO[bytes], name: str, sink: Sink, max_bytes: int) -> None:
             raise HttpProblem(413, "request_too_large", f"{name} unpacks to more than {max_bytes} bytes")
 
     try:
-        for member in _members(file, sink.settings, count):
+        for member in _members(file, sink.settings, sink.memory, count):
             _take(member, sink, count)
             sink.renew()
             last = member.name
@@ -53,14 +54,16 @@ _OTHERS = {
 }
 
 
-def _members(file: IO[bytes], settings: Settings, count: Callable[[int], None]) -> Iterator[Member]:
+def _members(
+    file: IO[bytes], settings: Settings, memory: Share, count: Callable[[int], None]
+) -> Iterator[Member]:
     file.seek(0)
     head = file.read(6)
     for start, kind in _OTHERS.items():
         if head.startswith(start):
             raise Unreadable(f"{kind} archives are not read; pack as zip, tar or tar.gz")
     if head[:4] in _ZIP_STARTS:
-        return zip_members.members(file, settings.filename_encoding)
+        return zip_members.members(file, settings.filename_encoding, memory)
     return tar_members.members(file, settings.filename_encoding, count, settings.max_batch_items)
 
 

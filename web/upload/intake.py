@@ -6,10 +6,8 @@ shows in the API once it is sealed. An upload that breaks off is purged by its o
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
-from types import MappingProxyType
 from typing import Any
 
 from shared.access import audit
@@ -40,12 +38,12 @@ from web.upload.capacity import check_stored
 from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
 from web.upload.manifest import Manifest, of_frame
+from web.upload.memory import Share
 from web.upload.options import read_options
 from web.upload.skipped import Skipped
 from web.upload.terms import check_retention, terms_of
 
 _MEASURE_EVERY_S = 1.0
-_NO_TAGS: Mapping[int, Tags] = MappingProxyType({})
 
 
 class Intake:
@@ -69,6 +67,7 @@ class Intake:
     ) -> None:
         self.service, self.settings = service, service.settings
         self.batch = NewBatch(new_id("bat"), tenant, origin, traceparent)
+        self.memory = Share(service.memory, tenant)
         self.options, self.store, self.key, self._actor = options, store, key, actor
         self.draft = draft
         self.skipped = Skipped()
@@ -80,7 +79,7 @@ class Intake:
         self._progress = chunk_size.Progress(self.settings, self.settings.chunk_items)
         self.manifest: Manifest | None = None
         self.inputs_sha256 = ""  # of the tags of JSON inputs
-        self._manifest_is_late = False
+        self._manifest_is_late, self._first_in_hand = False, 0
         self._has_parts = False
         self._opened = False
         self._opened_with_options = False
@@ -207,13 +206,13 @@ class Intake:
         """Commit the last chunk and let the batch be seen; the idempotency key now answers for it."""
         if self.total == 0 and not self.draft:
             raise HttpProblem(400, "no_images", self.skipped.sentence(), errors=self.skipped.errors())
-        late = dict[int, Tags]()
         if self.manifest is not None:
-            late = self._tag_late() if self._manifest_is_late else late
+            if self._manifest_is_late:
+                self._tag_late(self.manifest)
             self.manifest.check_taken()
         # While an item is open, the worker that ends the last one completes the batch. To ask here as well would only
         # hold up the worker that is about to claim.
-        if self._commit(seal=True, late=late) == 0 and not self.draft:
+        if self._commit(seal=True) == 0 and not self.draft:
             self.service.complete(self.batch_id)
 
     def _tagged(self, file: list[ReceivedItem], tags: Tags | None) -> list[ReceivedItem]:
@@ -225,18 +224,22 @@ class Intake:
         self._has_parts = self._has_parts or tags.part_id is not None
         return [replace(item, tags=of_frame(tags, number, len(file))) for number, item in enumerate(file, 1)]
 
-    def _tag_late(self) -> dict[int, Tags]:
-        """Give the items in hand their tags from a manifest that came after them; returns those of items with rows."""
-        assert self.manifest is not None
+    def _tag_late(self, manifest: Manifest) -> None:
+        """Give the items in hand their tags from a manifest that came after them; it keeps those of items with rows."""
         held = [
             Stored(item.seq, item.filename, (self._pack, item.offset), item.frame) for item in self._items
         ]
         with self.service.database.read() as connection:
             rows = tagging.stored(connection, self.batch_id) if self._opened else iter(())
-            tags = self.manifest.take_late(chain(rows, held))
-        self._has_parts = any(each.part_id is not None for each in tags.values())
-        self._items = [replace(item, tags=tags.pop(item.seq, None)) for item in self._items]
-        return tags
+            self._has_parts = manifest.take_late(chain(rows, held))
+        self._first_in_hand = self._items[0].seq if self._items else self.total
+        tags = {seq: each for some in manifest.late(self._first_in_hand) for seq, each in some.items()}
+        self._items = [replace(item, tags=tags.get(item.seq)) for item in self._items]
+
+    def _write_late(self, connection: Any) -> None:
+        if self.manifest is not None and self._manifest_is_late:
+            for some in self.manifest.late(0, self._first_in_hand):
+                tagging.tag(connection, self.batch_id, some)
 
     def abandon(self) -> None:
         """Undo everything: the request broke off or was refused."""
@@ -248,7 +251,7 @@ class Intake:
         else:
             self.service.blobs.delete_batch(self.batch_id)
 
-    def _commit(self, *, seal: bool = False, late: Mapping[int, Tags] = _NO_TAGS) -> int:
+    def _commit(self, *, seal: bool = False) -> int:
         """Commit the pack in hand as a piece of the batch, then announce its chunk. Returns the open items at the
         seal, and 0 before it."""
         if self._writer is not None:
@@ -276,8 +279,8 @@ class Intake:
             if opening or is_released:
                 model = versions.find(connection, options.get("model"), self.batch.tenant)
                 terms = terms_of(options, model, settings, bounds.retention_s)
-            if late:
-                tagging.tag(connection, self.batch_id, late)
+            if seal:
+                self._write_late(connection)
             if opening and terms is not None:
                 sealed = uploads.open_batch(
                     connection,

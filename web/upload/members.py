@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shared.errors import ItemErrorCode
 from shared.settings import Settings
+from web.upload.memory import Share
 
 UNSAFE: ItemErrorCode = "unsafe_archive_member"
 
@@ -21,6 +22,7 @@ class Sink(Protocol):
     """The part of an intake that an archive needs."""
 
     settings: Settings
+    memory: Share
 
     def begin(self, filename: str) -> None: ...
 

@@ -12,7 +12,7 @@ from web.upload import archives, names
 from web.upload.asked import take_options
 from web.upload.body import Body, blocks
 from web.upload.intake import Intake
-from web.upload.manifest import Manifest
+from web.upload.manifest import IN_MEMORY_BYTES, Manifest
 from web.upload.multipart import MultipartScanner
 
 _MAX_FIELD = 2**20
@@ -65,7 +65,8 @@ class _Parts:
         self._intake, self._max_bytes = intake, max_bytes
         self._is_image = False
         self._name = ""
-        self._field, self._most = bytearray(), _MAX_FIELD
+        self._field = bytearray()
+        self._manifest: IO[bytes] | None = None
         self._archive: IO[bytes] | None = None
         self._archive_name = ""
         self._unchecked = 0
@@ -75,13 +76,13 @@ class _Parts:
         if self._is_image:
             self._intake.begin(names.checked(filename))
             return
-        self._name, self._field, self._most = name, bytearray(), _MAX_FIELD
+        self._name, self._field = name, bytearray()
+        spool = self._intake.service.blobs.spool_folder
         if name == "archive":
             if self._archive is not None:
                 raise _part_refused("archive", "too_many_archives", "a request holds at most one `archive`")
             self._archive_name = names.checked(filename)
-            spool = self._intake.service.blobs.spool_folder()
-            self._archive = tempfile.TemporaryFile(dir=spool)  # noqa: SIM115 - closed by close()
+            self._archive = tempfile.TemporaryFile(dir=spool())  # noqa: SIM115 - closed by close()
         elif name == "options":
             # Chunks may have started under the first options: a second part could not change them any more.
             if self._intake.options is not None:
@@ -93,7 +94,7 @@ class _Parts:
         elif name == "manifest" and self._intake.batch.origin != "predict":
             if self._intake.manifest is not None:
                 raise _part_refused("manifest", "invalid_manifest", "a request holds at most one `manifest`")
-            self._most = MAX_MANIFEST_BYTES
+            self._manifest = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(spool()))  # noqa: SIM115
         else:
             raise _part_refused(name, "unknown_part", f"unknown part {name!r}")
 
@@ -106,19 +107,28 @@ class _Parts:
             if self._unchecked > _CHECK_DISK_EVERY:  # a chunked body does not say its length at the door
                 self._unchecked = 0
                 self._intake.service.capacity.check_disk()
+        elif self._manifest is not None:
+            self._manifest.write(data)
+            if self._manifest.tell() > MAX_MANIFEST_BYTES:
+                raise self._too_large(MAX_MANIFEST_BYTES)
         else:
             self._field += data
-            if len(self._field) > self._most:
-                raise HttpProblem(413, "request_too_large", f"`{self._name}` may have {self._most} bytes")
+            if len(self._field) > _MAX_FIELD:
+                raise self._too_large(_MAX_FIELD)
+
+    def _too_large(self, most: int) -> HttpProblem:
+        return HttpProblem(413, "request_too_large", f"`{self._name}` may have {most} bytes")
 
     def end(self) -> None:
         if self._is_image:
             self._intake.end()
         elif self._name == "options":
             take_options(self._intake, bytes(self._field))
-        elif self._name == "manifest":
-            most = self._intake.settings.max_batch_items
-            self._intake.set_manifest(Manifest(bytes(self._field), most))
+        elif self._manifest is not None:
+            most, spool = self._intake.settings.max_batch_items, self._intake.service.blobs.spool_folder()
+            self._intake.set_manifest(Manifest(self._manifest, most, spool))
+            self._manifest.close()
+            self._manifest = None
         self._field = bytearray()
 
     def read_archive(self) -> None:
@@ -127,8 +137,9 @@ class _Parts:
             archives.read(self._archive, self._archive_name, self._intake, self._max_bytes)
 
     def close(self) -> None:
-        if self._archive is not None:
-            self._archive.close()
+        for spooled in (self._archive, self._manifest):
+            if spooled is not None:
+                spooled.close()
 
 
 def _part_refused(part: str, code: str, detail: str) -> HttpProblem:

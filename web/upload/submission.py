@@ -60,10 +60,11 @@ def submit(
     first = _claim(service, intake)
     intake.store = first is None
     try:
-        receive_body(body, intake)
-        if first is not None:
-            return _replay(intake, first)
-        intake.seal()
+        with intake.memory:
+            receive_body(body, intake)
+            if first is not None:
+                return _replay(intake, first)
+            intake.seal()
     except BaseException:
         if first is None:
             _undo(service, intake)

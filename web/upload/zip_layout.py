@@ -8,10 +8,12 @@ import zipfile
 from typing import IO, NamedTuple
 
 from web.http.problems import HttpProblem
+from web.upload.memory import Share
 from web.upload.parsing import Unreadable
 
-# zipfile keeps the directory and an object for each entry in memory: about 600 bytes for a short name.
+# zipfile keeps the directory and an object for each entry in memory.
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 100_000, 2**24
+_ENTRY_MEMORY = 600  # bytes of an object with a short name
 MAX_EXTRA_BYTES = 2**13  # of an entry: times, owners, and a name in UTF-8 need less than 5 kB
 _END, _END_BYTES, _MAX_COMMENT = b"PK\x05\x06", 22, 2**16
 # The zip64 record and the locator behind it.
@@ -33,10 +35,11 @@ class Directory(NamedTuple):
     is_zip64: bool
 
 
-def directory(file: IO[bytes]) -> Directory:
+def directory(file: IO[bytes], memory: Share) -> Directory:
     """The directory's place, as zipfile will find it. Bounds the directory before zipfile reads it whole.
 
-    Raises Unreadable if there is none or if anything follows it, and 413 if it is too large.
+    Raises Unreadable if there is none or if anything follows it, 413 if it is too large, and
+    503 where others hold too much memory.
     """
     length = file.seek(0, 2)
     tail_start = max(0, length - _END_BYTES - _MAX_COMMENT)
@@ -51,17 +54,19 @@ def directory(file: IO[bytes]) -> Directory:
         found = _zip64(file, found)
     if found.size > MAX_DIRECTORY_BYTES:
         raise _too_many()
+    memory.hold(2 * found.size)  # here and in zipfile
     file.seek(max(0, found.end - found.size))
-    _check_entries(file.read(found.size))
+    memory.hold(_ENTRY_MEMORY * _check_entries(file.read(found.size)))
     if tail[at + _END_BYTES + comment :].strip(b"\0") or _LOCAL in tail[at:]:
         raise Unreadable("more bytes follow its end; send each archive by itself")
     file.seek(0)
     return found
 
 
-def _check_entries(directory: bytes) -> None:
-    """Refuse a directory that is costly to read: zipfile copies the extra fields of an entry once for each field."""
-    if directory.count(_ENTRY) > MAX_MEMBERS:
+def _check_entries(directory: bytes) -> int:
+    """The number of entries. A directory that is costly to read is refused: zipfile copies the extra fields of an
+    entry once for each field."""
+    if (count := directory.count(_ENTRY)) > MAX_MEMBERS:
         raise _too_many()
     at = 0
     while directory.startswith(_ENTRY, at) and len(directory) - at >= _ENTRY_BYTES:
@@ -71,6 +76,7 @@ def _check_entries(directory: bytes) -> None:
                 f"a member has {extra} bytes of extra fields; at most {MAX_EXTRA_BYTES} are read"
             )
         at += _ENTRY_BYTES + int(name) + int(extra) + int(comment)
+    return count
 
 
 def _zip64(file: IO[bytes], plain: Directory) -> Directory:

@@ -9,6 +9,7 @@ from typing import IO
 from shared.errors import ItemErrorCode
 from web.upload import names, zip_layout
 from web.upload.members import UNSAFE, Member
+from web.upload.memory import Share
 from web.upload.parsing import edge
 
 _UTF8_FLAG, _ENCRYPTED_FLAG = 0x800, 0x1
@@ -21,12 +22,13 @@ _METHODS = {
 }
 
 
-def members(file: IO[bytes], encoding: str) -> Iterator[Member]:
+def members(file: IO[bytes], encoding: str, memory: Share) -> Iterator[Member]:
     """Every file of the archive, in the order of its directory. `encoding` is for names that are not UTF-8.
 
-    Raises Unreadable if the directory cannot be read or leaves bytes of the archive out, and 413 if it is too large.
+    Raises Unreadable if the directory cannot be read or leaves bytes of the archive out, 413 if it is too large, and
+    503 where others hold too much memory.
     """
-    found = zip_layout.directory(file)
+    found = zip_layout.directory(file, memory)
     with edge():
         archive = zipfile.ZipFile(file)
     with archive:

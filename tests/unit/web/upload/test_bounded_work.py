@@ -13,6 +13,7 @@ import pytest
 
 CHILD = """
 import io, os, resource, sys, time
+from pathlib import Path
 from shared.contract.inputs import InputsForm
 from shared.contract.options import Options
 from tests.harness.archives import Taken
@@ -30,7 +31,7 @@ class Counted(Taken):
 
 READ = {
     "archive": lambda data: archives.read(io.BytesIO(data), "archive", Counted(), 2**33),
-    "manifest": lambda data: Manifest(data, 10**6).check_taken(),
+    "manifest": lambda data: Manifest(io.BytesIO(data), 10**6, Path("/tmp")).check_taken(),
     "options": lambda data: validators.read_json(Options, data, validators.OPTIONS),
     "inputs": lambda data: validators.read_json(InputsForm, data, validators.BODY),
 }

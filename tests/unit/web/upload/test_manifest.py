@@ -1,6 +1,9 @@
 """A manifest as people write it: by hand, from a spreadsheet, from a program; each bad line is named."""
 
+import io
+import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +13,19 @@ from hypothesis import strategies as st
 from shared.contract.manifests import MANIFEST_COLUMNS, Tags
 from web.http.problems import HttpProblem
 from web.upload.manifest import Manifest, of_frame
-from web.upload.manifest_text import read_lines
+from web.upload.manifest_text import Line, read_lines
+
+LINES = b"filename,part_id\na.png,1\na.png,2\nb.png,3\ncaf\xc3\xa9.png,4\n"
+
+
+def lines_of(data: bytes, most: int) -> list[Line]:
+    ids: dict[str, int] = {}
+    return list(itertools.chain.from_iterable(read_lines(io.BytesIO(data), most, ids.setdefault)))
 
 
 def errors_of(data: bytes, most: int = 100) -> list[dict[str, Any]]:
     with pytest.raises(HttpProblem) as caught:
-        read_lines(data, most)
+        lines_of(data, most)
     assert (caught.value.status, caught.value.code) == (422, "invalid_manifest")
     return [dict(entry) for entry in caught.value.errors or []]
 
@@ -38,7 +48,7 @@ WANTED = [Tags("c-1", "4711", "top", {"camera": 2}), Tags(None, "4711", "side", 
     ],
 )
 def test_a_manifest_of_a_spreadsheet_or_a_program_is_read(data: bytes) -> None:
-    lines = read_lines(data, 2)
+    lines = lines_of(data, 2)
     assert [line.filename for line in lines] == ["a.png", "b.png"]
     assert [line.tags for line in lines] == WANTED
 
@@ -84,12 +94,12 @@ def test_a_repeated_custom_id_names_both_lines() -> None:
 
 def test_a_manifest_has_no_more_lines_than_a_batch_has_items() -> None:
     with pytest.raises(HttpProblem) as caught:
-        read_lines(b"filename\na\nb\nc\n", 2)
+        lines_of(b"filename\na\nb\nc\n", 2)
     assert caught.value.status == 413
 
 
-def test_images_of_one_name_take_its_lines_in_turn_and_the_others_are_named() -> None:
-    manifest = Manifest(b"filename,part_id\na.png,1\na.png,2\nb.png,3\ncaf\xc3\xa9.png,4\n", 9)
+def test_images_of_one_name_take_its_lines_in_turn_and_the_others_are_named(tmp_path: Path) -> None:
+    manifest = Manifest(io.BytesIO(LINES), 9, tmp_path)
     taken = [manifest.take(name) for name in ("a.png", "a.png", "a.png", "none.png", "cafe\u0301.png")]
     assert [tags and tags.part_id for tags in taken] == ["1", "2", None, None, "4"]
     with pytest.raises(HttpProblem) as caught:
@@ -108,7 +118,7 @@ def test_the_images_of_one_file_have_custom_ids_of_their_own() -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for start in (b"", b"filename,custom_id,metadata\n", b"{"):
         try:
-            lines = read_lines(start + data, 100)
+            lines = lines_of(start + data, 100)
         except HttpProblem as problem:
             assert problem.status in (413, 422)
             json.dumps(problem.errors)
