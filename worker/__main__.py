@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 from shared.broker import checks, queues
 from shared.errors import SettingsError
 from shared.logs import configure
+from shared.private_files import close_to_strangers
 from shared.settings import Settings
 
 # The queues that each role serves. Thumbnails are drawn by the role that people wait for; a heatmap takes a second,
@@ -85,6 +86,7 @@ def main() -> None:
     asked = parser.parse_args()
     try:
         settings = Settings.from_env()
+        close_to_strangers(settings.data_dir)
         checks.refuse_unusable(settings)
         if asked.role == "sweep":
             from worker.upkeep import sweep

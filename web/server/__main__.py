@@ -11,6 +11,7 @@ import uvicorn
 
 from shared.errors import SettingsError
 from shared.logs import configure
+from shared.private_files import close_to_strangers
 from shared.settings import Settings
 from web.server.access_log import AccessLog, Lines
 from web.server.bridge import Bridge, Limits
@@ -46,6 +47,7 @@ def main() -> None:
     except SettingsError as error:
         raise SystemExit(f"gonogo: {error}") from error
     configure(settings.log_level)
+    close_to_strangers(settings.data_dir)
     _raise_file_limit()
     config = uvicorn.Config(
         "",

@@ -4,6 +4,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.blobs.store import BlobStore
 from shared.errors import GonogoError
+from shared.private_files import close_to_strangers
 from shared.registry import versions
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -13,6 +14,7 @@ from shared.store.migrations import migrate
 def main() -> None:
     """Prepare the installation that the environment names."""
     settings = Settings.from_env()
+    close_to_strangers(settings.data_dir)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     migrate(database)
