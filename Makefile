@@ -19,7 +19,7 @@ help:
 	@echo "make bench        measure speed      make quality  measure the models"
 	@echo "make damage       harm image files of every format and see which are still judged"
 	@echo "make fuzz         fuzz archives, forms, options, cursors, artifacts and images, about an hour"
-	@echo "make faults       break it on purpose, 20 minutes      make faults-long  an hour"
+	@echo "make faults       break it on purpose, 30 minutes      make faults-long  an hour"
 	@echo "make clean        remove .venv, caches and the demo's images"
 
 demo: install

@@ -1,8 +1,10 @@
-"""`python -m tests.faults [PYTEST ARGUMENTS | mutants [NAME ...] | soak [MINUTES]]`."""
+"""`python -m tests.faults [PYTEST ARGUMENTS | mutants [NAME ...] | soak [MINUTES] | part NAME FILE]`."""
 
 import sys
+from pathlib import Path
 
 from tests.faults import report
+from tests.faults.parts import run_part
 
 
 def main() -> int:
@@ -14,6 +16,8 @@ def main() -> int:
         from tests.faults import soak
 
         return soak.run(minutes=float(arguments[1]) if len(arguments) > 1 else 55.0)
+    if arguments[:1] == ["part"]:
+        return run_part(arguments[1], Path(arguments[2]))
     return report.run(arguments)
 
 

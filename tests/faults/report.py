@@ -1,22 +1,21 @@
 """Runs the rows and prints what each saw: recovery next to its goal, extra inferences, the proof of the fault."""
 
-import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from tests.faults.mutants import MUTANTS, Mutant
+from tests.faults.parts import OPTIONS, Collector, Row, run_all
 from tests.faults.table import ROWS
 from tests.harness.hooks import child_environment
 from tests.harness.marked_page import put_table
 from tests.harness.processes import ROOT
 
+_HEADING = re.compile(r"_+ (?:ERROR at \w+ of )?(\w+)\S* _+")  # of a test that failed
 TABLE = ROOT / "docs" / "faults.md"
 _HEAD = (
     "| # | fault | tests | time | lost | doubled | extra inferences | back at work (reach) "
@@ -24,58 +23,23 @@ _HEAD = (
 )
 
 
-@dataclass
-class Row:
-    """Results of the tests of a row, over both databases."""
-
-    passed: int = 0
-    failed: list[str] = field(default_factory=list)
-    skipped: int = 0
-    seconds: float = 0.0
-    saw: list[dict[str, Any]] = field(default_factory=list)
-
-
-class Collector:
-    """A pytest plugin that sorts outcomes by row."""
-
-    def __init__(self) -> None:
-        self.rows: defaultdict[int, Row] = defaultdict(Row)
-        self.numbers: dict[str, list[int]] = {}
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            self.numbers[item.nodeid] = [mark.args[0] for mark in item.iter_markers("row")]
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for number in self.numbers[report.nodeid]:
-            row = self.rows[number]
-            row.seconds += report.duration
-            if report.when == "call" and report.passed:
-                row.passed += 1
-            elif report.skipped:
-                row.skipped += 1
-            elif report.failed:
-                row.failed.append(report.nodeid)
-            if report.when == "teardown":
-                row.saw += [json.loads(str(value)) for key, value in report.user_properties if key == "saw"]
-
-
 def run(arguments: list[str]) -> int:
     """All rows, or those that `arguments` pick; writes docs/faults.md where all were run."""
     started = time.monotonic()
-    collector = Collector()
-    chosen = arguments or ["tests"]
-    code = pytest.main(
-        [*chosen, "-m", "row", "-q", "--no-header", "-p", "no:cacheprovider"], plugins=[collector]
-    )
-    lines = table(collector.rows)
+    if arguments:
+        collector = Collector()
+        code = int(pytest.main([*arguments, "-m", "row", *OPTIONS], plugins=[collector]))
+        rows: dict[int, Row] = collector.rows
+    else:
+        rows, code = run_all()
+    lines = table(rows)
     minutes = (time.monotonic() - started) / 60
-    failed = sum(bool(row.failed) for row in collector.rows.values())
-    summary = f"{len(collector.rows)} rows, {failed} red, {minutes:.1f} minutes on {os.cpu_count()} cores."
+    failed = sum(bool(row.failed) for row in rows.values())
+    summary = f"{len(rows)} rows, {failed} red, {minutes:.1f} minutes on {os.cpu_count()} cores."
     sys.stdout.write("\n".join([*lines, "", summary, ""]))
     if not arguments:
         write(lines, summary)
-    return int(code)
+    return code
 
 
 def table(rows: dict[int, Row]) -> list[str]:
@@ -141,19 +105,23 @@ def _run_mutant(name: str, mutant: Mutant) -> tuple[dict[str, str], list[str]]:
         **child_environment("tests.faults.mutants:apply", FAULTS_MUTANT=name),
     }
     command = [
-        sys.executable, "-m", "pytest", *mutant.where, "-q", "-rA", "--no-header", "--tb=no", "-p", "no:cacheprovider",
-        "-k", mutant.tests,
+        sys.executable, "-m", "pytest", *mutant.where, "-q", "-rA", "--no-header", "--tb=short",
+        "-p", "no:cacheprovider", "-k", mutant.tests,
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
-    red, green = dict[str, str](), set[str]()
+    red, green, failing = dict[str, str](), set[str](), ""
     for line in done.stdout.splitlines():
         state, _, told = line.partition(" ")
-        node, _, why = told.partition(" - ")
-        test = node.partition("::")[2].partition("[")[0]
-        if state in ("FAILED", "ERROR"):
-            red.setdefault(test, why[:100])
-        elif state == "PASSED":
-            green.add(test)
+        if heading := _HEADING.fullmatch(line):
+            failing = heading[1]
+        elif state == "E" and failing:
+            red.setdefault(failing, told.strip()[:100])
+        elif state in ("PASSED", "FAILED", "ERROR"):
+            test = told.partition("::")[2].partition("[")[0].partition(" ")[0]
+            if state == "PASSED":
+                green.add(test)
+            else:
+                red.setdefault(test, "")
     return dict(sorted(red.items())), sorted(green - red.keys())
