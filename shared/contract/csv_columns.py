@@ -52,6 +52,7 @@ COLUMNS = {
     "worker": Kind.WORD,
     "device": Kind.WORD,
     "kind": Kind.WORD,
+    "network": Kind.WORD,
 }
 CSV_COLUMNS = tuple(COLUMNS)
 
@@ -77,7 +78,8 @@ def csv_line(row: ItemRecord, judges: Mapping[int, JudgeRecord], *, spreadsheet:
         f"{cell(row.error_detail)},{row.sha256 or ''},{rfc3339(row.created_at)},{rfc3339(row.finished_at) or ''},"
         f"{(row.reasons or '').replace(',', ' ')},{cell(row.part_id)},{cell(row.view)},"
         f"{_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''},{row.frame or ''},"
-        f"{raw},{low},{high},{unfamiliarity},{evidence},{cell(row.kind)}\r\n"
+        f"{raw},{low},{high},{unfamiliarity},{evidence},{cell(row.kind)},"
+        f"{(judge and judge.network) or ''}\r\n"
     )
 
 

@@ -9,7 +9,7 @@ from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.kinds import KIND
 from shared.contract.reviews import ReviewPayload
-from shared.contract.states import ItemStatus, Reason, Verdict
+from shared.contract.states import ItemStatus, Network, Reason, Verdict
 from shared.errors import ItemErrorCode
 from shared.ids import item_id
 from shared.store.records import ItemRecord, JudgeRecord
@@ -60,6 +60,10 @@ class ItemPayload(TypedDict):
     preprocessing_sha256: Annotated[str | None, About("of the rule that made the pixels")]
     worker: Annotated[str | None, About("the worker process that judged")]
     device: Annotated[str | None, About("the device on which the network ran", examples=["cpu"])]
+    network: Annotated[
+        Annotated[str, OneOf(Network)] | None,
+        About("which network judged, where the model holds a fast one and a strong one"),
+    ]
     attempts: int
     cached: bool
     timings: Timings
@@ -98,6 +102,7 @@ def item_payload(
         "preprocessing_sha256": judge and judge.preprocessing_sha256,
         "worker": judge and judge.worker,
         "device": judge and judge.device,
+        "network": judge and judge.network,
         "attempts": row.attempts,
         "cached": False,
         "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},

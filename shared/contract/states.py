@@ -72,6 +72,13 @@ class Reason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
 
 
+class Network(StrEnum):
+    """The two networks of a cascade: the fast one judges every image, the strong one those that it is unsure of."""
+
+    FAST = "fast"
+    STRONG = "strong"
+
+
 class PartRule(StrEnum):
     """How the verdicts of its views make the verdict of a part."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, insert, select
 
+from shared.contract.states import Network
 from shared.store.engine import clock
 from shared.store.records import ItemRecord, JudgeRecord
 from shared.store.tables import Judge
@@ -19,8 +20,9 @@ def register(
     engine: str,
     model_sha256: str,
     preprocessing_sha256: str,
+    network: Network | None = None,
 ) -> int:
-    """Keep a judge; returns its id."""
+    """Keep a judge; returns its id. `network` names one of the two that a cascade holds."""
     return connection.execute(
         insert(Judge)
         .values(
@@ -29,6 +31,7 @@ def register(
             engine=engine,
             model_sha256=model_sha256,
             preprocessing_sha256=preprocessing_sha256,
+            network=network,
             created_at=clock(),
         )
         .returning(Judge.id)

@@ -32,6 +32,7 @@ class Result:
     raw_score: float | None = None
     unfamiliarity: float | None = None
     kind: str | None = None
+    judge_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,9 @@ def record(
 ) -> tuple[list[Recorded], list[Claim]]:
     """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
 
-    Returns the batches as they stand now, and the claims whose lease another process has taken over meanwhile:
-    nothing is written for those. Raises AssertionError, and the transaction rolls back, where results and claimed
-    items differ.
+    `judge_id` is of the results that name none. Returns the batches as they stand now, and the claims whose lease
+    another process has taken over meanwhile: nothing is written for those. Raises AssertionError, and the transaction
+    rolls back, where results and claimed items differ.
     """
     kept, lost = [], []
     # In the order of their ids, so that no two transactions wait for each other.
@@ -150,7 +151,7 @@ def _item_row(
         "with_high": held.review_high,
         "new_unfamiliarity": result.unfamiliarity,
         "new_kind": result.kind,
-        "by_judge": judge_id,
+        "by_judge": result.judge_id or judge_id,
         "with_model": model_sha256,
         "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),
         "new_decode_ms": result.decode_ms,

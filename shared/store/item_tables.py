@@ -67,7 +67,10 @@ class Item(Base):
 
 
 class Judge(Base):
-    """A model as one worker process has loaded it: the evidence that its verdicts share. A row is never changed."""
+    """A model as one worker process has loaded it: the evidence that its verdicts share. A row is never changed.
+
+    A model that holds two networks has a judge for each; `network` names it.
+    """
 
     __tablename__ = "judges"
 
@@ -78,6 +81,7 @@ class Judge(Base):
     model_sha256: Mapped[str] = mapped_column(String(64))
     preprocessing_sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[float]
+    network: Mapped[str | None] = mapped_column(String(16))
 
 
 class Fetch(Base):

@@ -209,6 +209,7 @@ class JudgeRecord(NamedTuple):
     model_sha256: str
     preprocessing_sha256: str
     created_at: float
+    network: str | None
 
 
 class PartRecord(NamedTuple):

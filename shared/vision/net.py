@@ -2,7 +2,7 @@
 
 Each takes `images` uint8 (N, H, W, C), normalises inside, and returns three float32 tensors: `logit` (N,), positive
 for a defect; `feature` (N, F), the last layer's input, longer with `trace`; `activation` (N, h, w), the logit's sources
-by place.
+by place. A cascade returns a fourth: `strong` (N,), 1 where the strong network judged and 0 where the fast one did.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.vision.lite0 import FeatureNet
 from shared.vision.patches import PatchNet
 
-Outputs = tuple[Tensor, Tensor, Tensor]
+Outputs = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Shape:
     the mean and the maximum of each channel after each earlier block, and with 2 after the stem too, for the guard.
     `kind` "original" is the two-layer network, which takes its size from height and width alone. `kind` "features" is
     a linear layer over pretrained features at each of `sizes` (height, width), and "mean" averages it with a residual
-    network for images of 1/`shrink` of the size. `kind` "patches" compares places with a bank of `places` from good
-    images.
+    network for images of 1/`shrink` of the size; with `unsure` above 0 it is a cascade, which averages only where the
+    residual network's log odds lie nearer to 0 than that. `kind` "patches" compares places with a bank of `places`
+    from good images.
     """
 
     kind: str
@@ -51,6 +52,10 @@ class Shape:
     places: int = 0
     trace: int = 0
     unsure: float = 0.0
+
+    @property
+    def is_cascade(self) -> bool:
+        return self.kind == "mean" and self.unsure > 0
 
     def as_card(self) -> dict[str, Any]:
         """JSON-ready form; `from_card` undoes it."""
@@ -195,13 +200,16 @@ class OriginalNet(nn.Module):
 
 
 class MeanNet(nn.Module):
-    """The mean of a small network's logit and of one from pretrained features, each brought to one scale first."""
+    """The mean of a small network's logit and of one from pretrained features, each brought to one scale first.
+
+    As a cascade it asks the features only about images of which the small network is unsure.
+    """
 
     scales: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shrink = shape.shrink
+        self.shrink, self.unsure = shape.shrink, shape.unsure
         self.small = ResidualNet(small_of(shape))
         self.features = FeatureNet(shape.sizes)
         # Rows: small network, features; columns: factor and offset of the logit.
@@ -212,8 +220,20 @@ class MeanNet(nn.Module):
         if self.shrink > 1:
             fewer = F.avg_pool2d(images.permute(0, 3, 1, 2).float(), self.shrink).permute(0, 2, 3, 1)
         logit, feature, activation = self.small(fewer)
+        if self.unsure > 0:
+            logit, strong = self._again_where_unsure(images, logit)
+            return logit, feature, activation, strong
         both = torch.stack([logit, self.features(images)[0]], 1)
         return (both * self.scales[:, 0] + self.scales[:, 1]).sum(1), feature, activation
+
+    def _again_where_unsure(self, images: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
+        """Log odds, and where the features were asked. The unsure images go through the features as one batch."""
+        half = logit * self.scales[0, 0] + self.scales[0, 1]
+        odds = 2 * half
+        places = (odds.abs() < self.unsure).nonzero().squeeze(1)
+        more = self.features(images.index_select(0, places))[0] * self.scales[1, 0] + self.scales[1, 1]
+        mean = half.index_select(0, places) + more
+        return odds.scatter(0, places, mean), torch.zeros_like(odds).scatter(0, places, torch.ones_like(mean))
 
 
 def small_of(shape: Shape) -> Shape:
@@ -225,6 +245,7 @@ def small_of(shape: Shape) -> Shape:
         width=shape.width // shape.shrink,
         sizes=(),
         shrink=1,
+        unsure=0.0,
     )
 
 

@@ -47,6 +47,25 @@ def write_untrained(
     return path
 
 
+def write_cascade(path: Path, *, unsure: float, size: int = 64) -> Path:
+    """Write an untrained artifact with two networks; the strong one judges where the log odds are below `unsure`."""
+    torch.manual_seed(0)
+    shape = Shape("mean", size, size, 1, (8, 16), (1, 1), sizes=((32, 32),), shrink=2, unsure=unsure)
+    net, spec = build(shape).eval(), Preprocessing(size, size, 1)
+    write_artifact(
+        path,
+        name="cascade",
+        onnx=onnx_bytes(net, shape),
+        weights=weights_bytes(net),
+        preprocessing=spec,
+        calibration=Calibration(1.0, 0.0),
+        operating_point=OperatingPoint(0.5, 0.5, 0.5),
+        card={"network": shape.as_card(), "metrics": {}},
+        guard=open_guard(spec, features=32),
+    )
+    return path
+
+
 def open_guard(
     spec: Preprocessing, *, features: int, bound: float = 1e9, least_contrast: float = 0.0
 ) -> bytes:

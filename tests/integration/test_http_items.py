@@ -195,7 +195,15 @@ def test_a_verdict_bears_its_evidence_in_json_and_csv(app: Application, batch: d
 
 def test_an_item_that_waits_has_no_evidence(app: Application, files: dict[str, bytes]) -> None:
     item = app.get(f"/v1/batches/{app.submit(files)['id']}/items?limit=1")["data"][0]
-    names = ("raw_score", "review_band", "unfamiliarity", "preprocessing_sha256", "worker", "device")
+    names = (
+        "raw_score",
+        "review_band",
+        "unfamiliarity",
+        "preprocessing_sha256",
+        "worker",
+        "device",
+        "network",
+    )
     assert {item[name] for name in names} == {None}
     app.work()
 

@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import nn
 
-from shared.vision.graph import INPUT, OUTPUTS
+from shared.vision.graph import INPUT, OUTPUTS, STRONG
 from shared.vision.net import Shape
 
 OPSET = 17
@@ -15,6 +15,7 @@ OPSET = 17
 def onnx_bytes(net: nn.Module, shape: Shape) -> bytes:
     """The ONNX graph of a network on the CPU: uint8 images in, any number at a time; batch norms folded."""
     net = net.eval()
+    outputs = [*OUTPUTS, STRONG] if shape.is_cascade else [*OUTPUTS]
     example = torch.zeros(2, shape.height, shape.width, shape.channels, dtype=torch.uint8)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -27,7 +28,7 @@ def onnx_bytes(net: nn.Module, shape: Shape) -> bytes:
             dynamo=False,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
+            output_names=outputs,
+            dynamic_axes={name: {0: "n"} for name in (INPUT, *outputs)},
         )
     return buffer.getvalue()

@@ -111,7 +111,7 @@ def _table(rows: list[Any], judges: Judges, schema: "pyarrow.Schema") -> "pyarro
     columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
     columns["id"] = [item_id(row.batch_id, row.seq) for row in rows]
     known = [None if row.judge_id is None else judges[row.judge_id] for row in rows]
-    for name in ("preprocessing_sha256", "worker", "device"):
+    for name in ("preprocessing_sha256", "worker", "device", "network"):
         columns[name] = [None if judge is None else getattr(judge, name) for judge in known]
     for name, kind in COLUMNS.items():
         columns[name] = _values(kind, columns[name])

@@ -37,6 +37,7 @@ def decide_item(
         raw_score=_finite(prediction.logit),
         unfamiliarity=_finite(prediction.unfamiliarity),
         kind=None if prediction.unlike or verdict is Verdict.NO_DEFECT else prediction.kind,
+        judge_id=model.judges.get(prediction.network),
     )
 
 

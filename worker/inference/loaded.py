@@ -3,7 +3,8 @@
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from shared.blobs.store import BlobStore
-from shared.contract.states import Reason
+from shared.contract.states import Network, Reason
 from shared.errors import ArtifactError
 from shared.lifecycle import judges
 from shared.registry.artifact import Artifact, read_artifact
@@ -19,6 +20,7 @@ from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.tables import ModelVersion
 from shared.vision.drift import read_reference
+from shared.vision.graph import OUTPUTS
 from shared.vision.guard import Guard, read_guard
 from shared.vision.kinds import Kinds, read_kinds
 from worker.inference.engines.load import Engine, load_engine
@@ -30,23 +32,32 @@ log = logging.getLogger(__name__)
 
 class Prediction(NamedTuple):
     """A logit, and by the guard, if the model has one: why the image is unlike those of the model, and how far. `kind`
-    is the kind of defect that it would most likely be, where the model knows kinds."""
+    is the kind of defect that it would most likely be, where the model knows kinds; `network` is which of a cascade's
+    two networks judged."""
 
     logit: float
     unlike: tuple[Reason, ...] = ()
     unfamiliarity: float | None = None
     kind: str | None = None
+    network: Network | None = None
 
 
 @dataclass(frozen=True)
 class LoadedModel:
+    """`judges` are the ids of the judges, by network: of a model that is no cascade there is one, under None."""
+
     artifact: Artifact
     engine: Engine
     guard: Guard | None = None
-    judge_id: int | None = None
+    judges: Mapping[Network | None, int] = field(default_factory=dict)
     micro_batch: int = 32
     kinds: Kinds | None = None
     has_reference: bool = False  # from which drift is measured
+    cascade: bool = False
+
+    @property
+    def first_network(self) -> Network | None:
+        return Network.FAST if self.cascade else None
 
     @property
     def together(self) -> int:
@@ -59,14 +70,22 @@ class LoadedModel:
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
         """Predictions for images (N, H, W, C), N >= 1. Raises MemoryError when they do not fit."""
         pieces = [images[at : at + self.micro_batch] for at in range(0, len(images), self.micro_batch)]
-        if self.guard is None and self.kinds is None:
+        if self.guard is None and self.kinds is None and not self.cascade:
             return [Prediction(float(logit)) for piece in pieces for logit in self.engine.predict(piece)]
-        seen = [self.engine.predict_with_features(piece) for piece in pieces]
-        logits, features = (np.concatenate(parts) for parts in zip(*seen, strict=True))
         count = len(images)
+        networks: list[Network | None] = [None] * count
+        if self.cascade:
+            # The graph gathers the unsure images itself: on a CPU in batches of at most 8, which take less time an
+            # image than larger ones (docs/training.md), on a GPU in those of a micro-batch.
+            every = [self.engine.explain(piece) for piece in pieces]
+            logits, features, _, strong = (np.concatenate(parts) for parts in zip(*every, strict=True))
+            networks = [Network.STRONG if here else Network.FAST for here in strong]
+        else:
+            seen = [self.engine.predict_with_features(piece) for piece in pieces]
+            logits, features = (np.concatenate(parts) for parts in zip(*seen, strict=True))
         unlike, far = self.guard.measure(images, features) if self.guard else ([()] * count, [None] * count)
         kinds = self.kinds.likely(features) if self.kinds else [None] * count
-        return list(map(Prediction, map(float, logits), unlike, far, kinds))
+        return list(map(Prediction, map(float, logits), unlike, far, kinds, networks))
 
 
 class LoadedModels:
@@ -117,46 +136,42 @@ class LoadedModels:
             "model %s (%s) on %s, %s, %d threads",
             artifact.name, sha256, engine.device, engine.name, engine.threads,
         )  # fmt: skip
-        guard, kinds = _guard_of(artifact, engine), _kinds_of(artifact, engine)
+        spec = artifact.preprocessing
+        tried = engine.explain(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
+        width, cascade = int(tried[1].shape[1]), len(tried) > len(OUTPUTS)
+        guard, kinds = _guard_of(artifact, width), read_kinds(artifact, width)
+        networks: tuple[Network | None, ...] = tuple(Network) if cascade else (None,)
         with self._database.write() as connection:
-            judge_id = judges.register(
-                connection,
-                worker=self._worker,
-                device=engine.device,
-                engine=engine.name,
-                model_sha256=artifact.sha256,
-                preprocessing_sha256=artifact.preprocessing.sha256,
-            )
+            ids = {
+                network: judges.register(
+                    connection,
+                    worker=self._worker,
+                    device=engine.device,
+                    engine=engine.name,
+                    model_sha256=artifact.sha256,
+                    preprocessing_sha256=spec.sha256,
+                    network=network,
+                )
+                for network in networks
+            }
         return LoadedModel(
             artifact,
             engine,
             guard,
-            judge_id,
+            ids,
             self._settings.micro_batch,
             kinds,
             has_reference=read_reference(artifact.card) is not None,
+            cascade=cascade,
         )
 
 
-def _kinds_of(artifact: Artifact, engine: Engine) -> Kinds | None:
-    """The kinds that the artifact knows. Raises ArtifactError where they do not fit the engine's features."""
-    return read_kinds(artifact, _width(artifact, engine)) if artifact.kinds else None
-
-
-def _width(artifact: Artifact, engine: Engine) -> int:
-    """How many numbers the engine's feature of an image has."""
-    spec = artifact.preprocessing
-    image = np.zeros((1, spec.height, spec.width, spec.channels), np.uint8)
-    return int(engine.predict_with_features(image)[1].shape[1])
-
-
-def _guard_of(artifact: Artifact, engine: Engine) -> Guard | None:
-    """The artifact's guard, tried with the engine's features. Raises ArtifactError where the two do not fit."""
+def _guard_of(artifact: Artifact, width: int) -> Guard | None:
+    """The artifact's guard. Raises ArtifactError where it is not for features of `width` numbers."""
     data = artifact.guard()
     if data is None:
         return None
     guard = read_guard(data, artifact.preprocessing)
-    width = _width(artifact, engine)
     if width != len(guard.feature_mean):
         raise ArtifactError(
             f"{artifact.name}: the guard is for {len(guard.feature_mean)} features, not {width}"

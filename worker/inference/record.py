@@ -22,7 +22,10 @@ def record(
     began = time.perf_counter()
     with runtime.database.write() as connection:
         recorded, lost = verdicts.record(
-            connection, done, model_sha256=model.artifact.sha256, judge_id=model.judge_id
+            connection,
+            done,
+            model_sha256=model.artifact.sha256,
+            judge_id=model.judges.get(model.first_network),
         )
         if lost:
             counters.count(connection, "fenced", len(lost))

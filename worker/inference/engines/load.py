@@ -26,7 +26,8 @@ class Engine(Protocol):
         """Logits (N,) and features (N, F), which the guard looks at; as fast as `predict`."""
 
     def explain(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        """Logits (N,), features (N, F) and activation maps (N, h, w): slower, for heatmaps and drift."""
+        """Logits (N,), features (N, F) and activation maps (N, h, w); of a cascade also 1 for each image that its
+        strong network judged (N,)."""
 
 
 def load_engine(

@@ -51,7 +51,7 @@ def item_row(**changed: Any) -> Any:
     return SimpleNamespace(**{**row, **changed})
 
 
-JUDGES = {7: JudgeRecord(7, "wrk_1", "cpu", "onnxruntime", "f" * 64, "e" * 64, 1.0)}
+JUDGES = {7: JudgeRecord(7, "wrk_1", "cpu", "onnxruntime", "f" * 64, "e" * 64, 1.0, None)}
 
 
 def test_a_batch_has_exactly_the_members_of_its_type() -> None:
