@@ -88,6 +88,7 @@ def _train(options: argparse.Namespace) -> int:
             go_on=options.go_on,
             teacher=options.teacher,
             serve=options.serve,
+            images_per_second=options.images_per_second,
             unlabelled=options.unlabelled,
         ),
         test_folder=_source(options, options.test) if options.test else None,

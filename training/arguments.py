@@ -65,9 +65,16 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     )
     train.add_argument(
         "--serve",
-        choices=["auto", "small", "features", "mean"],
+        choices=["auto", "small", "cascade", "features", "mean"],
         default="auto",
-        help="the network that judges: the small one, the pretrained features or their mean; by default the best",
+        help="the network that judges: the small one, the pretrained features, their mean, or a cascade that takes the "
+        "mean where the small one is unsure; by default the best",
+    )
+    train.add_argument(
+        "--images-per-second",
+        type=_speed,
+        metavar="N",
+        help="serve no network that judges fewer images a second on one core, decoding left out",
     )
     train.add_argument(
         "--go-on",
@@ -188,6 +195,13 @@ def _share(text: str) -> float:
     """`1%` or `0.01`."""
     number = text.strip().removesuffix("%")
     return float(number) / 100 if number != text.strip() else float(number)
+
+
+def _speed(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("a number above 0 is needed")
+    return number
 
 
 def _add_words(command: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import Split, grouped_folds
-from training.fit.choice import FEATURES, SMALL, choose_served
+from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import Fitted, Progress, Say, fit, predict
 from training.network import Network, network_for, preprocessing_of
@@ -23,6 +23,7 @@ from training.options import Options
 from training.output import plots
 from training.proof.operating_point import check_promise
 from training.proof.prove import prove
+from training.proof.speed import pace_of
 from training.run_folder import begin
 from training.served import mean_net, mean_shape
 from training.teacher.features import Extractor
@@ -133,18 +134,19 @@ def _best(
     options: Options,
 ) -> tuple[nn.Module, Shape, Floats, dict[str, object]]:
     """The network that serves, with its shape, its held-out logits and the lines of the card."""
-    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve)
+    pace = pace_of(fitted.net, network.shape, every.images, extractor, options.images_per_second)
+    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve, pace)
     if choice.kind == SMALL:
-        return fitted.net, network.shape, small, choice.card
+        return fitted.net, network.shape, choice.logits, choice.card
     strong, sizes = extractor.strong, extractor.sizes
     net: nn.Module = feature_net(extractor, taught.model)
     if choice.kind == FEATURES:
         shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes)
-        return net.eval(), shape, features, choice.card
+        return net.eval(), shape, choice.logits, choice.card
     shape = mean_shape(network.shape, network.spec, strong, sizes)
-    both = np.stack([small, features], 1) * choice.scales[:, 0] + choice.scales[:, 1]
+    shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
     mean = mean_net(shape, fitted.net, net, torch.from_numpy(choice.scales))
-    return mean.eval(), shape, both.sum(1).astype(np.float32), choice.card
+    return mean.eval(), shape, choice.logits, choice.card
 
 
 def _folds(records: Sequence[Record], seed: int) -> list[Places]:

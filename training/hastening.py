@@ -29,7 +29,8 @@ from training.output.export import onnx_bytes
 from training.proof.calibrate import fit_calibration, scores
 from training.proof.evaluate import logits_of
 from training.proof.metrics import report
-from training.proof.prove import note_scoring, speed_of
+from training.proof.prove import note_scoring
+from training.proof.speed import speed_of
 
 CHANGED = 0.0005  # of the validation part: verdicts that may differ from those of the full average
 
@@ -49,8 +50,8 @@ def hasten(
     """
     artifact = read_artifact(path)
     shape = Shape.from_card(artifact.card["network"])
-    if shape.mirrors == 1:
-        raise DataError(f"{artifact.name} averages no mirrored copies")
+    if shape.mirrors == 1 or shape.kind != "residual":
+        raise DataError(f"{artifact.name} is no small network that averages mirrored copies")
     parts = parts_of(artifact, folder, progress=progress)
     train, validation, test = (_decoded(artifact, part, threads) for part in parts)
     spec = artifact.preprocessing
@@ -104,7 +105,7 @@ def hasten(
         "validation": on_validation.as_card(),
         "test": on_test.as_card(),
         "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
-        "speed": {"images_per_second": round(_speed(unproven, test), 1), "threads": 1},
+        "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
         "reference": reference_for(graph, unproven, guarded.guard, calibration, test, labels[1]),
@@ -127,12 +128,6 @@ def hasten(
     (output / "CARD.md").write_text(readable(card))
     say(f"{made.path}  sha256 {made.sha256}")
     return made
-
-
-def _speed(artifact: Artifact, images: NDArray[np.uint8]) -> float:
-    """The median over some micro-batches, which hold more and fewer unsure images."""
-    chunks = [images[start : start + 32] for start in range(0, min(len(images), 1024), 32)]
-    return float(np.median([speed_of(artifact, chunk) for chunk in chunks]))
 
 
 def least_unsure(once: NDArray[np.float32], whole: NDArray[np.float32]) -> float:

@@ -29,5 +29,8 @@ class Options:
         None  # an artifact of the same task: its last layer is kept too, and steps are smaller
     )
     teacher: bool = True  # pretrained features, where they are installed and the budget holds them
-    serve: str = "auto"  # small, features or mean
+    serve: str = "auto"  # small, cascade, features or mean
+    images_per_second: float | None = (
+        None  # of the graph on one core, which the network that serves must reach
+    )
     unlabelled: Path | None = None

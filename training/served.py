@@ -1,6 +1,6 @@
 """The network that an artifact serves, and the parts of the split in the form that it takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,10 +10,11 @@ from shared.registry.artifact import Preprocessing
 from shared.vision.net import MeanNet, Shape
 from training.data.decoded import decoded
 from training.data.splits import Split
-from training.fit.choice import FEATURES, SMALL, choose_served
+from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import predict
 from training.options import Options
+from training.proof.speed import pace_of
 from training.teacher.features import shrink_for
 from training.teacher.teach import Taught, feature_net
 
@@ -35,9 +36,12 @@ class Served:
 
 
 def served(small: Served, taught: Taught, split: Split, options: Options) -> Served:
-    """Choose among the small network, the teacher's features and the mean of both, on the validation part."""
+    """Choose among the small network, the teacher's features, their mean and a cascade, on the validation part."""
     logits = {SMALL: predict(small.net, small.validation.images), FEATURES: taught.validation}
-    choice = choose_served(logits, small.validation, options.serve)
+    pace = pace_of(
+        small.net, small.shape, small.validation.images, taught.extractor, options.images_per_second
+    )
+    choice = choose_served(logits, small.validation, options.serve, pace)
     if choice.kind == SMALL:
         return Served(
             small.net, small.shape, small.spec, small.train, small.validation, small.test, choice.card
@@ -47,6 +51,7 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
     shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes)
     if choice.kind != FEATURES:
         shape = mean_shape(small.shape, small.spec, strong, sizes)
+        shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
         net = mean_net(shape, small.net, net, torch.from_numpy(choice.scales))
     step = -(-len(split.train) // _MOST_TRAINING_IMAGES)
     train, validation, test = (

@@ -58,3 +58,23 @@ def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         cpu, TorchEngine(artifact, device="cpu", threads=1).predict(images), rtol=1e-3, atol=1e-2
     )
+
+
+def test_a_cascade_is_trained_served_and_told_in_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.teacher.lessons._LEAST_BUDGET_MIN", 0.0)
+    draw(tmp_path / "set", 14, 12)
+    arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "two"]
+    assert main([*arguments, "--budget", "0.2", "--threads", "1", "--speed", "8", "--serve", "cascade"]) == 0
+    artifact = read_artifact(tmp_path / "run" / "two.gonogo")
+    card = artifact.card
+    share = card["choice"]["cascade"]["share"]
+    assert 0 < share < 1
+    assert f"the strong one {100 * share:.1f} %" in (tmp_path / "run" / "CARD.md").read_text()
+    spec = artifact.preprocessing
+    images = np.random.default_rng(1).integers(0, 256, (6, spec.height, spec.width, 1)).astype(np.uint8)
+    cpu = load_engine(artifact, device="cpu", threads=1).explain(images)
+    for one, other in zip(cpu, TorchEngine(artifact, device="cpu").explain(images), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
+    assert len(cpu) == 4

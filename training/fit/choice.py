@@ -1,4 +1,4 @@
-"""Choose the network that serves: the small one, the pretrained features, or the mean of both."""
+"""Choose the network that serves: the small one, the pretrained features, the mean of both, or a cascade of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,51 +12,116 @@ from training.fit.part import Part
 from training.proof.calibrate import fit_calibration
 from training.proof.metrics import auroc
 
-SMALL, FEATURES, MEAN = "small", "features", "mean"
-SERVED = ("auto", SMALL, FEATURES, MEAN)
+SMALL, CASCADE, FEATURES, MEAN = "small", "cascade", "features", "mean"
+SERVED = ("auto", SMALL, CASCADE, FEATURES, MEAN)
 _RESAMPLES = 500
-_SURE = 0.9  # of the resamples must speak for a network that is many times slower
+_SURE = 0.9  # of the resamples must speak for a slower network
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
+class Pace:
+    """CPU seconds of both networks on an image, and the images a CPU second that the service must reach, if any.
+
+    Where no speed is asked, a cascade may take twice the time of the small network.
+    """
+
+    small: float
+    features: float
+    asked: float | None = None
+
+    def share(self) -> float:
+        """The most images that the features may judge in a cascade, as a share."""
+        left = self.small if self.asked is None else 1 / self.asked - self.small
+        return min(1.0, max(0.0, left / self.features))
+
+    def seconds(self, name: str, share: float) -> float:
+        """An image's seconds by a network; `share` is the cascade's."""
+        more = {SMALL: 0.0, CASCADE: share, FEATURES: 1.0, MEAN: 1.0}[name] * self.features
+        return more + (0.0 if name == FEATURES else self.small)
+
+    def holds(self, name: str, share: float) -> bool:
+        """Whether a network is as fast as was asked."""
+        return self.asked is None or self.seconds(name, share) <= 1.001 / self.asked
+
+
+@dataclass(frozen=True)
 class Choice:
-    """`kind` serves. `scales` bring the two logits to one scale: rows small, features; columns factor, offset."""
+    """`kind` serves. `scales` bring the two logits to one scale: rows small, features; columns factor, offset.
+
+    `logits` (N,) are those that the network gives for the held-out images, and `unsure` is the cascade's bound.
+    """
 
     kind: str
     scales: NDArray[np.float32]
+    logits: Floats
+    unsure: float
     card: dict[str, Any]
 
 
-def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str) -> Choice:
+def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None) -> Choice:
     """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED.
 
-    The small network serves unless another has the smaller loss in nine of ten resamples of the groups.
+    From the fastest on, a slower network takes over where it has the smaller loss in nine of ten resamples of the
+    groups. Without a `pace` there is no cascade. The small network serves where none is as fast as was asked.
     """
     fitted = {name: fit_calibration(values, held.labels, held.groups) for name, values in logits.items()}
-    scaled = {name: fitted[name].scale * values + fitted[name].offset for name, values in logits.items()}
-    scaled[MEAN] = (scaled[SMALL] + scaled[FEATURES]) / 2
-    losses = {name: _losses(values, held.labels) for name, values in scaled.items()}
-    by_group = {name: _by_group(values, held.groups) for name, values in losses.items()}
-    best = min((FEATURES, MEAN), key=lambda name: by_group[name].mean())
-    gain = by_group[SMALL] - by_group[best]
-    drawn = np.random.default_rng(0).integers(len(gain), size=(_RESAMPLES, len(gain)))
-    speaks_for = float((gain[drawn].mean(1) > 0).mean())
-    kind = wanted if wanted != "auto" else best if speaks_for >= _SURE else SMALL
-    card = {
+    odds = {name: fitted[name].scale * values + fitted[name].offset for name, values in logits.items()}
+    odds[MEAN] = (odds[SMALL] + odds[FEATURES]) / 2
+    most = pace.share() if pace else 0.0
+    unsure = _bound(odds[SMALL], most)
+    asked = np.abs(odds[SMALL]) < unsure
+    share = float(asked.mean())
+    if share > 0 and (most < 1 or wanted == CASCADE):
+        odds[CASCADE] = np.where(asked, odds[MEAN], odds[SMALL])
+    loss = {name: _by_group(_losses(values, held.labels), held.groups) for name, values in odds.items()}
+    fast_enough = [name for name in odds if pace is None or pace.holds(name, share)]
+    strong = sorted((n for n in (FEATURES, MEAN) if n in fast_enough), key=lambda name: loss[name].mean())
+    kind, steps = SMALL, []
+    for name in [n for n in (CASCADE,) if n in fast_enough] + strong[:1]:
+        speaks_for = _share_for(loss[kind] - loss[name])
+        steps.append({"name": name, "than": kind, "share_of_resamples": round(speaks_for, 3)})
+        kind = name if speaks_for >= _SURE else kind
+    # Where the asked speed leaves the strong network nothing, a cascade would be the small network.
+    kind = kind if wanted == "auto" else wanted if wanted in odds else SMALL
+    card: dict[str, Any] = {
         "served": kind,
         "asked": wanted,
-        "better_than_small": {"name": best, "share_of_resamples": round(speaks_for, 3)},
+        "asked_images_per_second": pace.asked if pace else None,
+        "better": steps,
         "candidates": {
             name: {
-                "log_loss": round(float(by_group[name].mean()), 5),
-                "auroc": round(auroc(scaled[name].astype(np.float64), held.labels), 5),
+                "log_loss": round(float(loss[name].mean()), 5),
+                "auroc": round(auroc(odds[name].astype(np.float64), held.labels), 5),
+                "accuracy": round(float(((odds[name] > 0) == (held.labels == 1)).mean()), 5),
             }
-            for name in (SMALL, FEATURES, MEAN)
+            | ({"images_per_second": round(1 / pace.seconds(name, share), 1)} if pace else {})
+            for name in (SMALL, CASCADE, FEATURES, MEAN)
+            if name in odds
         },
     }
-    return Choice(kind, _scales(fitted[SMALL], fitted[FEATURES]), card)
+    if kind == CASCADE:
+        gain = {
+            name: round(card["candidates"][CASCADE][name] - card["candidates"][SMALL][name], 5)
+            for name in ("log_loss", "auroc", "accuracy")
+        }
+        card["cascade"] = {"unsure": round(unsure, 5), "share": round(share, 4), "gain": gain}
+    given = logits[kind] if kind in logits else odds[kind].astype(np.float32)
+    return Choice(kind, _scales(fitted[SMALL], fitted[FEATURES]), given, unsure, card)
+
+
+def _bound(odds: Floats, most: float) -> float:
+    """The log odds below which the share `most` of the images lies, whatever their labels; 0 where that is none."""
+    distances = np.sort(np.abs(odds))
+    count = int(most * len(distances))
+    return float(distances[min(count, len(distances) - 1)]) if count else 0.0
+
+
+def _share_for(gain: NDArray[np.float64]) -> float:
+    """How many resamples of the groups have a gain; gain (groups,)."""
+    drawn = np.random.default_rng(0).integers(len(gain), size=(_RESAMPLES, len(gain)))
+    return float((gain[drawn].mean(1) > 0).mean())
 
 
 def _scales(small: Calibration, features: Calibration) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.output.findings import finding_lines
+from training.output.findings import choice_lines, finding_lines
 
 _BY_GROUPS = "the same for new parts, by whole groups"
 _RESAMPLED = "the same, whole groups resampled"  # in cards that were written before the interval was Wilson's
@@ -27,6 +27,7 @@ def readable(card: dict[str, Any]) -> str:
         f"- Network: {card['multiplications'] / 1e6:.1f} million multiply-adds an image, "
         f"{card['weights']:,} weights; {card['speed']['images_per_second']:.0f} images/s on one core when measured.",
         *_again_lines(card),
+        *choice_lines(card),
         f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
         f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
         f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",

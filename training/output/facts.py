@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
-from shared.vision.net import multiplications
+from shared.vision.net import multiplications, small_of
 from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import part_hash
@@ -38,7 +38,7 @@ def facts(trained: Trained) -> dict[str, Any]:
         "use": USE,
         "notice": options.notice,
         "network": trained.shape.as_card(),
-        "multiplications": multiplications(trained.shape),
+        "multiplications": _multiplications(trained),
         "weights": sum(value.numel() for value in fitted.net.parameters()),
         "preprocessing": asdict(trained.spec),
         "costs": costs_of(options),
@@ -82,6 +82,16 @@ def facts(trained: Trained) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _multiplications(trained: Trained) -> int:
+    """Of a mean image, where the strong network of a cascade judges some."""
+    whole = multiplications(trained.shape)
+    if not trained.shape.is_cascade or trained.choice is None:
+        return whole
+    small = multiplications(small_of(trained.shape))
+    share: float = trained.choice["cascade"]["share"]
+    return small + round(share * (whole - small))
 
 
 def _by_file_size(trained: Trained) -> float:

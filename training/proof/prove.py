@@ -1,7 +1,6 @@
 """Calibrate, choose the operating point, score the test part once, and write the run folder."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from training.proof.decided import PLAIN, decided
 from training.proof.findings import findings
 from training.proof.kinds import by_kind
 from training.proof.metrics import report
+from training.proof.speed import speed_of
 from training.trained import Trained
 
 LEDGER = "test-scorings.ndjson"
@@ -138,17 +138,6 @@ def _artifact(
         promise=None if rate is None else Promise(rate, confidence),
         kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
-
-
-def speed_of(artifact: Artifact, images: NDArray[np.uint8]) -> float:
-    """Images a CPU second of the graph alone on one thread, the best of five micro-batches of 32."""
-    graph, batch = Graph(artifact, threads=1), np.resize(images, (32, *images.shape[1:]))
-    best = float("inf")
-    for _ in range(6):
-        started = time.process_time()
-        graph.logits(batch)
-        best = min(best, time.process_time() - started)
-    return len(batch) / best
 
 
 def note_scoring(output: Path, test_sha256: str, accuracy: float) -> int:

@@ -25,6 +25,8 @@ SHRINK = 2  # the features see twice the side that the small network sees
 _FIRST_SIDE = 224  # the size that the pretrained network learned at
 _ENLARGE = 4  # a small image is enlarged, or the deep layers would see a point
 _CHUNK = 32
+# Of one core: 28 ms an image at 320 pixels in twos, 36 ms in batches of 32, whose maps leave the cache.
+_BATCH = 2
 
 
 def strong_preprocessing(spec: Preprocessing) -> Preprocessing:
@@ -81,8 +83,8 @@ class Extractor:
     def of(self, images: NDArray[np.uint8]) -> Floats:
         """Features of decoded images (N, H, W, C)."""
         parts = [
-            self._session.run(None, {"images": images[start : start + _CHUNK]})[0]
-            for start in range(0, len(images), _CHUNK)
+            self._session.run(None, {"images": images[start : start + _BATCH]})[0]
+            for start in range(0, len(images), _BATCH)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.net.head.in_features), np.float32)
 

@@ -1,0 +1,86 @@
+"""The choice among a small network, pretrained features, their mean, and a cascade of both."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.fit.choice import CASCADE, FEATURES, MEAN, SMALL, Choice, Pace, choose_served
+from training.fit.part import Part
+from training.output.findings import choice_lines
+
+Floats = NDArray[np.float32]
+
+
+@pytest.fixture
+def held() -> Part:
+    return Part(np.zeros((600, 1, 1, 1), np.uint8), np.arange(600) % 2, np.arange(600))
+
+
+def drawn(held: Part, small: float, features: float, seed: int = 0) -> dict[str, Floats]:
+    """Logits with so many spreads between the labels; both networks err on different images."""
+    rng, sign = np.random.default_rng(seed), 2.0 * held.labels - 1
+    return {
+        name: (far * sign + rng.normal(0, 1, len(held))).astype(np.float32)
+        for name, far in ((SMALL, small), (FEATURES, features))
+    }
+
+
+def test_a_cascade_asks_the_strong_network_about_no_more_images_than_the_asked_speed_leaves(
+    held: Part,
+) -> None:
+    for asked, most in ((None, 0.1), (500.0, 0.1), (800.0, 0.025)):
+        pace = Pace(small=0.001, features=0.01, asked=asked)
+        assert pace.share() == pytest.approx(most)
+        choice = choose_served(drawn(held, 1.5, 2.5), held, CASCADE, pace)
+        assert choice.card["cascade"]["share"] == pytest.approx(most, abs=1 / len(held))
+        speed = choice.card["candidates"][CASCADE]["images_per_second"]
+        assert speed == pytest.approx(asked or 500.0, rel=0.02)
+        changed = choice.logits != logits_of(choice, SMALL, held)
+        assert changed.mean() == pytest.approx(most, abs=1 / len(held))
+
+
+def logits_of(choice: Choice, name: str, held: Part) -> Floats:
+    """The log odds of one of the two, by the scales that the artifact gets."""
+    row = 0 if name == SMALL else 1
+    logits = drawn(held, 1.5, 2.5)[name]
+    return np.asarray(2 * (logits * choice.scales[row, 0] + choice.scales[row, 1]), np.float32)
+
+
+def test_what_the_fast_network_is_sure_of_stays_and_the_rest_gets_the_mean(held: Part) -> None:
+    choice = choose_served(drawn(held, 1.5, 2.5), held, CASCADE, Pace(0.001, 0.01))
+    small, features = (logits_of(choice, name, held) for name in (SMALL, FEATURES))
+    unsure = np.abs(small) < choice.unsure
+    np.testing.assert_allclose(choice.logits[~unsure], small[~unsure], atol=1e-5)
+    np.testing.assert_allclose(choice.logits[unsure], (small + features)[unsure] / 2, atol=1e-5)
+    assert choice.card["cascade"]["gain"]["accuracy"] > 0 > choice.card["cascade"]["gain"]["log_loss"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"), [(None, MEAN), (50.0, MEAN), (500.0, CASCADE), (990.0, SMALL), (5000.0, SMALL)]
+)
+def test_the_best_network_that_is_as_fast_as_was_asked_serves(
+    held: Part, asked: float | None, served: str
+) -> None:
+    choice = choose_served(drawn(held, 1.5, 1.6), held, "auto", Pace(0.001, 0.01, asked))
+    assert choice.kind == served, choice.card
+
+
+def test_a_strong_network_that_brings_nothing_makes_no_cascade(held: Part) -> None:
+    assert choose_served(drawn(held, 2.0, 0.0), held, "auto", Pace(0.001, 0.01, 500.0)).kind == SMALL
+
+
+def test_without_a_share_a_cascade_that_was_asked_for_is_the_small_network(held: Part) -> None:
+    choice = choose_served(drawn(held, 1.5, 2.5), held, CASCADE, Pace(0.001, 0.01, 5000.0))
+    assert (choice.kind, choice.card["asked"]) == (SMALL, CASCADE)
+
+
+def test_the_card_states_share_speed_and_gain(held: Part) -> None:
+    choice = choose_served(drawn(held, 1.5, 2.5), held, CASCADE, Pace(0.001, 0.01))
+    told = " ".join(choice_lines({"choice": choice.card}))
+    for part in (
+        "strong one 10.0 % of them",
+        "500 images/s",
+        "Gain over the fast network alone: +",
+        "the mean of both",
+    ):
+        assert part in told, told
