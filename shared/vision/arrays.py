@@ -26,8 +26,10 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(data: bytes, names: Sequence[str]) -> Arrays:
-    """The named arrays. Raises ArtifactError where one is missing, damaged, compressed or no plain array.
+def read_npz(data: bytes, names: Sequence[str], optional: Sequence[str] = ()) -> Arrays:
+    """The named arrays, and those of `optional` that are there.
+
+    Raises ArtifactError where one of `names` is missing, or one is damaged, compressed or no plain array.
 
     Compressed members are refused, since a few of their bytes may stand for any number.
     """
@@ -37,7 +39,8 @@ def read_npz(data: bytes, names: Sequence[str]) -> Arrays:
         if len(data) > _MAX_BYTES or any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ArtifactError(f"arrays must be stored uncompressed, in at most {_MAX_BYTES} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
+            there = [name for name in optional if name in archive.files]
+            return {name: archive[name] for name in (*names, *there)}
     except ArtifactError:
         raise
     except Exception as error:  # numpy raises nearly every built-in error on broken files

@@ -1,4 +1,4 @@
-"""Fit the guess of the kind of a defect: a linear layer over the features of the training part's defects."""
+"""Fit the guess of the kind of a defect: one or two layers over the features of the training part's defects."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
 
 from shared.contract.kinds import MOST_KINDS, is_kind
 from shared.vision.graph import Graph
@@ -22,6 +24,10 @@ Known = tuple[Sequence[Record], NDArray[np.uint8]]  # records and their images (
 LEAST = 10  # defects of a kind, to learn it
 _STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001)  # the penalty per example, on features of spread 1
 _ITERATIONS = 100
+_HIDDEN = (64, 256)  # numbers of the layer in between
+_STEPS, _EPOCHS, _BATCH = (600, 6000), 60, 64  # at least and at most so many steps, about so many epochs
+_RATE, _DECAY, _SMOOTHING = 2e-3, 0.05, 0.05
+_DROPPED = (0.2, 0.4)  # of the features and of the layer in between
 _CHUNK = 32
 _MOST_SLOW = 1000  # defects of a part that a slow network looks at
 
@@ -35,7 +41,7 @@ class Kinded:
 
 
 def fit_kinds(train: Known, validation: Known, test: Known, features_of: FeaturesOf) -> Kinded | None:
-    """The guess, fitted on the defects whose kind the data names; the penalty is chosen on the validation part.
+    """The guess, fitted on the defects whose kind the data names; penalty and layers are chosen on the validation part.
 
     None where fewer than two kinds have LEAST defects each, or the guess is not right more often on the validation
     part than the most frequent kind alone.
@@ -49,9 +55,9 @@ def fit_kinds(train: Known, validation: Known, test: Known, features_of: Feature
     )
     if len(held_y) == 0:
         return None
-    layers = [_fitted(x, y, len(names), strength) for strength in _STRENGTHS]
-    losses = [_loss(layer, held_x, held_y) for layer in layers]
-    best = Kinds(names, layers[int(np.argmin(losses))])
+    fitted = [Kinds(names, _fitted(x, y, len(names), strength)) for strength in _STRENGTHS]
+    fitted += [Kinds(names, *_two_layers(x, y, len(names), width)) for width in _HIDDEN]
+    best = min(fitted, key=lambda kinds: _loss(kinds, held_x, held_y))
     most = float(np.bincount(held_y).max() / len(held_y))
     if _right(best, held_x, held_y) <= most:
         return None
@@ -108,7 +114,7 @@ def _fitted(x: Floats, y: NDArray[np.int64], count: int, strength: float) -> Flo
 
     def loss() -> torch.Tensor:
         search.zero_grad()
-        entropy = torch.nn.functional.cross_entropy(inputs @ layer[:-1] + layer[-1], kinds)
+        entropy = F.cross_entropy(inputs @ layer[:-1] + layer[-1], kinds)
         total = entropy + strength / 2 * layer[:-1].square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
@@ -119,10 +125,35 @@ def _fitted(x: Floats, y: NDArray[np.int64], count: int, strength: float) -> Flo
     return np.concatenate([own, (weights[-1] - mean @ own)[None]]).astype(np.float32)
 
 
-def _loss(layer: Floats, x: Floats, y: NDArray[np.int64]) -> float:
-    logits = torch.from_numpy(x @ layer[:-1] + layer[-1])
-    return float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(y)))
+def _two_layers(x: Floats, y: NDArray[np.int64], count: int, width: int) -> tuple[Floats, Floats]:
+    """The layer (width + 1, K) and the hidden one (F + 1, width) of a small network, for features as they are."""
+    mean, spread = x.mean(0), x.std(0)
+    scale = np.where(spread > 1e-6, spread, np.inf).astype(np.float32)
+    inputs, kinds = torch.from_numpy((x - mean) / scale), torch.from_numpy(y)
+    chance = torch.random.get_rng_state()  # a training goes on with its own numbers
+    torch.manual_seed(0)
+    hidden, last = nn.Linear(x.shape[1], width), nn.Linear(width, count)
+    net = nn.Sequential(nn.Dropout(_DROPPED[0]), hidden, nn.ReLU(), nn.Dropout(_DROPPED[1]), last)
+    search = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=_DECAY)
+    steps = min(_STEPS[1], max(_STEPS[0], _EPOCHS * -(-len(x) // _BATCH)))
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(search, steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(x), (min(_BATCH, len(x)),))
+        loss = F.cross_entropy(net(inputs[chosen]), kinds[chosen], label_smoothing=_SMOOTHING)
+        search.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        search.step()
+        rate.step()
+    torch.random.set_rng_state(chance)
+    first = hidden.weight.detach().numpy().T / scale[:, None]
+    offset = hidden.bias.detach().numpy() - mean @ first
+    end = np.concatenate([last.weight.detach().numpy().T, last.bias.detach().numpy()[None]])
+    return end.astype(np.float32), np.concatenate([first, offset[None]]).astype(np.float32)
+
+
+def _loss(kinds: Kinds, x: Floats, y: NDArray[np.int64]) -> float:
+    return float(F.cross_entropy(torch.from_numpy(kinds.odds(x)), torch.from_numpy(y)))
 
 
 def _right(kinds: Kinds, x: Floats, y: NDArray[np.int64]) -> float:
-    return float(((x @ kinds.layer[:-1] + kinds.layer[-1]).argmax(axis=1) == y).mean())
+    return float((kinds.odds(x).argmax(axis=1) == y).mean())

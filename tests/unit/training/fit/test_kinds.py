@@ -58,6 +58,46 @@ def test_there_is_no_guess_where_it_would_be_no_use(counts: dict[str, int], told
         assert fitted is None or fitted.card["right_of_validation"] < 0.5
 
 
+def test_kinds_that_no_plane_parts_get_a_layer_in_between_and_the_artifact_keeps_it(
+    artifact: Path, tmp_path: Path
+) -> None:
+    """A kind lies in two opposite corners of two features, and the other in the other two."""
+
+    def corners(seed: int) -> Known:
+        rng = np.random.default_rng(seed)
+        spots = rng.integers(0, 2, (120, 2))
+        records = [
+            Record(Path(f"{place}.png"), 1, str(place), kind="odd" if one != other else "even")
+            for place, (one, other) in enumerate(spots)
+        ]
+        pixels = (40 + 160 * spots + rng.integers(-20, 20, (120, 2))).astype(np.uint8)
+        return records, pixels[:, :, None, None]
+
+    def seen(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return images[:, :, 0, 0].astype(np.float32)
+
+    fitted = fit_kinds(corners(1), corners(2), corners(3), seen)
+    assert fitted is not None and fitted.kinds.hidden is not None
+    assert fitted.card["right_of_test"] > 0.95
+    plain = read_artifact(artifact)
+    written = write_artifact(
+        tmp_path / "kinds.gonogo",
+        name=plain.name,
+        onnx=plain.onnx(),
+        weights=plain.weights(),
+        preprocessing=plain.preprocessing,
+        calibration=plain.calibration,
+        operating_point=plain.operating_point,
+        card=plain.card,
+        kinds=(fitted.kinds.names, fitted.kinds.as_bytes()),
+    )
+    again = read_kinds(written, 2)
+    features = seen(corners(3)[1])
+    assert again is not None and again.likely(features) == fitted.kinds.likely(features)
+    with pytest.raises(ArtifactError, match="features"):
+        read_kinds(written, 3)
+
+
 def test_a_kind_with_too_few_defects_is_left_out() -> None:
     counts = {"hole": 40, "crack": 40, "stain": 9}
     fitted = fit_kinds(part(counts, 1), part(counts, 2), part(counts, 3), features_of)
