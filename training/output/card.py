@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from training.output.findings import choice_lines, finding_lines
+from training.output.candidates import choice_lines
+from training.output.findings import finding_lines
 
 _BY_GROUPS = "the same for new parts, by whole groups"
 _RESAMPLED = "the same, whole groups resampled"  # in cards that were written before the interval was Wilson's

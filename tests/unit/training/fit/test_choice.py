@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from training.fit.choice import CASCADE, FEATURES, MEAN, SMALL, Choice, Pace, choose_served
 from training.fit.part import Part
-from training.output.findings import choice_lines
+from training.output.candidates import choice_lines
 
 Floats = NDArray[np.float32]
 
@@ -25,9 +25,7 @@ def drawn(held: Part, small: float, features: float, seed: int = 0) -> dict[str,
     }
 
 
-def test_a_cascade_asks_the_strong_network_about_no_more_images_than_the_asked_speed_leaves(
-    held: Part,
-) -> None:
+def test_the_strong_network_judges_as_many_images_as_the_asked_speed_leaves_time_for(held: Part) -> None:
     for asked, most in ((None, 0.1), (500.0, 0.1), (800.0, 0.025)):
         pace = Pace(small=0.001, features=0.01, asked=asked)
         assert pace.share() == pytest.approx(most)
@@ -35,15 +33,14 @@ def test_a_cascade_asks_the_strong_network_about_no_more_images_than_the_asked_s
         assert choice.card["cascade"]["share"] == pytest.approx(most, abs=1 / len(held))
         speed = choice.card["candidates"][CASCADE]["images_per_second"]
         assert speed == pytest.approx(asked or 500.0, rel=0.02)
-        changed = choice.logits != logits_of(choice, SMALL, held)
-        assert changed.mean() == pytest.approx(most, abs=1 / len(held))
+        changed = (choice.logits != logits_of(choice, SMALL, held)).mean()
+        assert changed == pytest.approx(most, abs=1 / len(held))
 
 
 def logits_of(choice: Choice, name: str, held: Part) -> Floats:
     """The log odds of one of the two, by the scales that the artifact gets."""
-    row = 0 if name == SMALL else 1
-    logits = drawn(held, 1.5, 2.5)[name]
-    return np.asarray(2 * (logits * choice.scales[row, 0] + choice.scales[row, 1]), np.float32)
+    factor, offset = choice.scales[0 if name == SMALL else 1]
+    return np.asarray(2 * (drawn(held, 1.5, 2.5)[name] * factor + offset), np.float32)
 
 
 def test_what_the_fast_network_is_sure_of_stays_and_the_rest_gets_the_mean(held: Part) -> None:
@@ -77,10 +74,5 @@ def test_without_a_share_a_cascade_that_was_asked_for_is_the_small_network(held:
 def test_the_card_states_share_speed_and_gain(held: Part) -> None:
     choice = choose_served(drawn(held, 1.5, 2.5), held, CASCADE, Pace(0.001, 0.01))
     told = " ".join(choice_lines({"choice": choice.card}))
-    for part in (
-        "strong one 10.0 % of them",
-        "500 images/s",
-        "Gain over the fast network alone: +",
-        "the mean of both",
-    ):
+    for part in ("strong one 10.0 % of them", "500 images/s", "fast network alone: +", "the mean of both"):
         assert part in told, told
