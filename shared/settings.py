@@ -179,7 +179,7 @@ class Settings:
     retention_s: float = _setting(30 * 86400.0, "seconds a finished batch and its bytes are kept")
     audit_retention_s: float = _setting(365 * 86400.0, "seconds an entry of the audit trail is kept")
     drift_window: int = _setting(
-        200, "judged images of a line that are compared with the model's test part at once", at_least=50
+        200, "judged images of a line that are compared with the model's reference at once", at_least=50
     )
     session_s: float = _setting(12 * 3600.0, "seconds after which a page asks for the key again", at_least=1)
     orphan_s: float = _setting(3600.0, "seconds after which bytes that no batch owns are removed")

@@ -46,8 +46,9 @@ def add_guard(
     ]
     say(f"fitting the guard on {len(train)} images, bounds on {len(validation)}")
     guarded = guard_for(graph, artifact, *images, seed=int(artifact.card["training"]["seed"]))
-    labels = np.array([record.label for record in test])
-    reference = reference_for(graph, artifact, guarded.guard, artifact.calibration, images[2], labels)
+    labels = np.array([record.label for record in (*validation, *test)])
+    unseen = np.concatenate(images[1:])
+    reference = reference_for(graph, artifact, guarded.guard, artifact.calibration, unseen, labels)
     card = artifact.card | {"guard": guarded.card, "reference": reference}
     written = _rewritten(artifact, output, card, guard=guarded.guard, self_test=guarded.self_test)
     say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
@@ -110,9 +111,10 @@ def add_reference(
     guard = artifact.guard()
     if guard is None:
         raise DataError(f"{artifact.name} has no guard")
-    test = parts_of(artifact, folder, test_folder, progress)[2]
-    images = decode_files([record.path for record in test], artifact.preprocessing, threads=threads)
-    labels = np.array([record.label for record in test])
+    _, validation, test = parts_of(artifact, folder, test_folder, progress)
+    unseen = [*validation, *test]
+    images = decode_files([record.path for record in unseen], artifact.preprocessing, threads=threads)
+    labels = np.array([record.label for record in unseen])
     graph = Graph(artifact, threads=threads)
     reference = reference_for(graph, artifact, guard, artifact.calibration, images, labels)
     written = _rewritten(artifact, output, artifact.card | {"reference": reference})

@@ -108,7 +108,14 @@ def hasten(
         "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
-        "reference": reference_for(graph, unproven, guarded.guard, calibration, test, labels[1]),
+        "reference": reference_for(
+            graph,
+            unproven,
+            guarded.guard,
+            calibration,
+            np.concatenate([validation, test]),
+            np.concatenate(labels),
+        ),
         "kinds": kinded.card if kinded else None,
     }
     scorings = note_scoring(output, card["data"]["test_sha256"], on_test.accuracy.value)

@@ -24,7 +24,7 @@ class DriftCounts(TypedDict):
 
 
 class DriftWindowPayload(TypedDict):
-    """Images of one line that a model version has judged, compared with the model's held-out test part."""
+    """Images of one line that a model version has judged, compared with the model's reference."""
 
     id: str
     object: Literal["drift_window"]
@@ -39,7 +39,7 @@ class DriftWindowPayload(TypedDict):
         Share, About("the distance that chance explains: without drift one window in 1,000 passes it")
     ]
     defect_share: Annotated[
-        Share, About("share of defects in the mix of test images that fits the window best")
+        Share, About("share of defects in the mix of reference images that fits the window best")
     ]
     counts: DriftCounts
 

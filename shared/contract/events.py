@@ -48,7 +48,7 @@ SUMMARIES = {
     DEFECT_DETECTED: "An item is a defect",
     REVIEW_REQUIRED: "A person must look at an item",
     ITEM_REVIEWED: "Persons have given their verdict on an item, or have taken it back: `review` is null then",
-    DRIFT_DETECTED: "The images of a line no longer look like the model's test part",
+    DRIFT_DETECTED: "The images of a line no longer look like the model's reference",
     MODEL_ACTIVATED: "A model version became the active one",
     ENDPOINT_DISABLED: "The service disabled another endpoint of the tenant",
     TEST_PING: "A test, sent on request",

@@ -161,7 +161,7 @@ def _warn(connection: Connection, row: DriftWindowRecord) -> None:
     warning: BatchWarning = {
         "code": DRIFT,
         "detail": (
-            f"a window of {row.images} images {where} does not look like the model's test part: the distance of "
+            f"a window of {row.images} images {where} does not look like the model's reference: the distance of "
             f"their {farthest} is {row.distances[farthest]:.2f}, and chance explains {row.limit:.2f}"
         ),
     }

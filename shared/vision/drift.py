@@ -1,6 +1,6 @@
 """Drift: images of a line are judged, and their scores and distances from the guard no longer look like the reference.
 
-The reference is the held-out test part of the model, good and defective parts apart. A line may make more or fewer
+The reference is images that the model was not fitted on, good and defective parts apart. A line may make more or fewer
 defects than the test part has, and that is no drift: a window of images is compared with the mix of good and defective
 parts that fits it best. The distance is that of Kolmogorov and Smirnov, the largest difference between two cumulative
 distributions, over fixed bins.
@@ -57,7 +57,7 @@ def counted(measured: Iterable[tuple[float, float]]) -> dict[str, list[int]]:
 
 @dataclass(frozen=True)
 class Reference:
-    """Counts by measure over the good and over the defective parts of the test part."""
+    """Counts by measure over good and over defective parts that the model was not fitted on."""
 
     good: Counts
     defect: Counts

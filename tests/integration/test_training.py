@@ -16,6 +16,7 @@ from PIL import Image
 
 from shared.registry.artifact import read_artifact
 from shared.vision.decision import calibrated_score, decide
+from shared.vision.drift import SCORE, UNFAMILIARITY, read_reference
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.__main__ import main
@@ -68,6 +69,10 @@ def test_it_learned_what_a_blob_is(run_folder: Path) -> None:
     card = json.loads((run_folder / "card.json").read_text())
     assert card["test"]["accuracy"]["value"] >= 0.9
     assert card["test"]["auroc"] >= 0.95
+    reference = read_reference(card)
+    assert reference is not None
+    seen = sum(reference.good[SCORE]) + sum(reference.defect[UNFAMILIARITY])
+    assert seen == card["data"]["validation"] + card["data"]["test"]
 
 
 def test_best_model_loads_with_weights_only(run_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The reference of a model: scores and distances of its held-out test part, from which drift is measured."""
+"""The reference of a model: scores and distances of images that it was not fitted on, from which drift is measured."""
 
 from typing import Any
 
@@ -36,8 +36,8 @@ def reference_for(
     images: NDArray[np.uint8],
     labels: NDArray[Any],
 ) -> dict[str, Any]:
-    """The member `reference` of a card, from the decoded images of the test part and their labels (N,), 1 for a
-    defect."""
+    """The member `reference` of a card, from decoded images (N, H, W, C) that no weight was fitted on, and their labels
+    (N,), 1 for a defect."""
     fitted = read_guard(guard, artifact.preprocessing)
     all_of_it = measured(graph, fitted, calibration, images)
     good = counted(each for each, label in zip(all_of_it, labels, strict=True) if not label)

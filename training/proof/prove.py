@@ -65,7 +65,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
-        "reference": reference_for(graph, unproven, guarded.guard, calibration, test.images, test.labels),
+        "reference": _reference(trained, graph, unproven, guarded, calibration),
         "kinds": kinded.card if kinded else None,
         "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
     }
@@ -94,6 +94,19 @@ def prove(trained: Trained, say: Say) -> Artifact:
     )
     say(f"{artifact.path}  sha256 {artifact.sha256}")
     return artifact
+
+
+def _reference(
+    trained: Trained, graph: Graph, unproven: Artifact, guarded: Guarded, calibration: Calibration
+) -> dict[str, Any] | None:
+    """From the validation and the test part, which no weight was fitted on; a cross-fitted training has none such."""
+    if trained.fold_of is not None:
+        return None
+    parts = (trained.validation, trained.test)
+    images, labels = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels")
+    )
+    return reference_for(graph, unproven, guarded.guard, calibration, images, labels)
 
 
 def _draw(

@@ -21,7 +21,7 @@ blueprint = Blueprint("drift", __name__)
 @blueprint.get("/v1/stats/drift")
 @require("read")
 @operation(
-    "List windows of images with their distance from the model's test part, newest first",
+    "List windows of images with their distance from the model's reference, newest first",
     {200: Page[DriftWindowPayload]},
     query=DriftQuery,
     problems=(400,),

@@ -21,7 +21,7 @@ from shared.contract.drift import DriftWindowPayload
 def drift(
     where: service.Where, as_json: bool, model_id: str | None, line: str | None, drifted: bool, limit: int
 ) -> None:
-    """Windows of judged images with their distance from the model's test part, the newest first."""
+    """Windows of judged images with their distance from the model's reference, the newest first."""
     filters = {"model_id": model_id, "line": line, "drifted": "true" if drifted else None}
     with service.open_client(where) as client:
         found = list(itertools.islice(client.drift(**filters, limit=min(limit, 1000)), limit))
