@@ -27,9 +27,9 @@ from training.proof.speed import pace_of
 from training.run_folder import begin
 from training.served import mean_net, mean_shape
 from training.teacher.features import Extractor
-from training.teacher.lessons import extractor_for
-from training.teacher.logistic import CrossFitted
-from training.teacher.teach import feature_net, fit_folds, with_targets
+from training.teacher.lessons import HEAD_SHARE, extractor_for
+from training.teacher.places import WIDTH
+from training.teacher.teach import FOLDS, Lesson, feature_net, fit_folds, head_epochs, with_targets
 from training.trained import Trained
 
 Floats = NDArray[np.float32]
@@ -55,7 +55,7 @@ class _Held:
     small: Floats
     features: Floats | None
     fitted: Fitted
-    taught: CrossFitted | None
+    taught: Lesson | None
 
 
 def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progress) -> Artifact:
@@ -71,13 +71,17 @@ def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progr
     every = decoded(records, spec, threads=options.threads)
     network = network_for(spec, every, looked, options, say)
     extractor = extractor_for(spec, len(records), options, say)
-    features = None if extractor is None else extractor.of_files([record.path for record in records])
+    features, epochs = None, 0
+    if extractor is not None:
+        fits = (len(folds) + 1) * (FOLDS + 1)
+        epochs = head_epochs(extractor, len(records), HEAD_SHARE * options.budget_min * 60, fits=fits)
+        features = extractor.of_files([record.path for record in records], places=epochs > 0)
     budget = (options.budget_min * 60 - (clock() - started)) / (len(folds) + 1)
 
-    def learn(places: Places, judged: Places) -> tuple[Fitted, CrossFitted | None]:
+    def learn(places: Places, judged: Places) -> tuple[Fitted, Lesson | None]:
         part, taught = _at(every, places), None
         if features is not None:
-            taught = fit_folds(features[places], [records[i] for i in places], part)
+            taught = fit_folds(features[places], [records[i] for i in places], part, epochs=epochs)
             part = with_targets(part, taught.held_out)
         fitted = fit(
             network.shape,
@@ -130,7 +134,7 @@ def _best(
     network: Network,
     extractor: Extractor,
     fitted: Fitted,
-    taught: CrossFitted,
+    taught: Lesson,
     options: Options,
 ) -> tuple[nn.Module, Shape, Floats, dict[str, object]]:
     """The network that serves, with its shape, its held-out logits and the lines of the card."""
@@ -140,10 +144,11 @@ def _best(
         return fitted.net, network.shape, choice.logits, choice.card
     strong, sizes = extractor.strong, extractor.sizes
     net: nn.Module = feature_net(extractor, taught.model)
+    places = WIDTH if taught.model.head else 0
     if choice.kind == FEATURES:
-        shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes)
+        shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes, places=places)
         return net.eval(), shape, choice.logits, choice.card
-    shape = mean_shape(network.shape, network.spec, strong, sizes)
+    shape = mean_shape(network.shape, network.spec, strong, sizes, places)
     shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
     mean = mean_net(shape, fitted.net, net, torch.from_numpy(choice.scales))
     return mean.eval(), shape, choice.logits, choice.card

@@ -16,6 +16,7 @@ from training.fit.train import predict
 from training.options import Options
 from training.proof.speed import pace_of
 from training.teacher.features import shrink_for
+from training.teacher.places import WIDTH
 from training.teacher.teach import Taught, feature_net
 
 # Images at the features' size take four times the memory: so many are enough for the guard.
@@ -48,9 +49,10 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
         )
     strong, sizes = taught.extractor.strong, taught.extractor.sizes
     net: nn.Module = feature_net(taught.extractor, taught.model)
-    shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes)
+    places = WIDTH if taught.model.head else 0
+    shape = Shape("features", strong.height, strong.width, strong.channels, sizes=sizes, places=places)
     if choice.kind != FEATURES:
-        shape = mean_shape(small.shape, small.spec, strong, sizes)
+        shape = mean_shape(small.shape, small.spec, strong, sizes, places)
         shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
         net = mean_net(shape, small.net, net, torch.from_numpy(choice.scales))
     step = -(-len(split.train) // _MOST_TRAINING_IMAGES)
@@ -62,9 +64,13 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
 
 
 def mean_shape(
-    small: Shape, spec: Preprocessing, strong: Preprocessing, sizes: tuple[tuple[int, int], ...]
+    small: Shape,
+    spec: Preprocessing,
+    strong: Preprocessing,
+    sizes: tuple[tuple[int, int], ...],
+    places: int,
 ) -> Shape:
-    """The plan of the mean of a small network for `spec` and of features at `sizes`."""
+    """The plan of the mean of a small network for `spec` and of features at `sizes`, with a head over `places`."""
     return Shape(
         "mean",
         strong.height,
@@ -77,6 +83,7 @@ def mean_shape(
         small.dropout,
         sizes,
         shrink_for(spec),
+        places,
     )
 
 

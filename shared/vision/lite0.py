@@ -25,6 +25,8 @@ _STEM, _TOP = 32, 1280
 _TAPS = {4: 40, 10: 112, 15: 320}
 _POOLED_BY_MAXIMUM = (4, 10)
 FEATURES = sum(_TAPS.values()) + _TOP + sum(_TAPS[tap] for tap in _POOLED_BY_MAXIMUM)
+PLACE_DEPTH = sum(_TAPS.values())  # a place is described by all three, in the grid of the one in the middle
+_WORST = 0.05  # of the places of an image decide
 
 
 class _Conv(nn.Conv2d):
@@ -92,28 +94,51 @@ def at_size(images: Tensor, height: int, width: int) -> Tensor:
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
 
-class FeatureNet(nn.Module):
-    """A linear layer over features that are pooled at several depths and at each of `sizes` (height, width)."""
+def worst_places(each: Tensor) -> Tensor:
+    """The mean of the highest twentieth of each row; each (N, places)."""
+    return each.topk(max(1, round(_WORST * int(each.shape[1]))), 1).values.mean(1)
 
-    def __init__(self, sizes: Sequence[tuple[int, int]]) -> None:
+
+def _places(maps: dict[int, Tensor]) -> Tensor:
+    fine, middle, deep = (maps[tap] for tap in _TAPS)
+    size = (int(middle.shape[2]), int(middle.shape[3]))
+    deep = F.interpolate(deep, size, mode="bilinear", align_corners=False)
+    return torch.cat([F.max_pool2d(fine, 2, 2, ceil_mode=True), middle, deep], 1)
+
+
+class FeatureNet(nn.Module):
+    """A linear layer over features that are pooled at several depths and at each of `sizes` (height, width).
+
+    With `places` above 0 two further layers, with so many numbers in between, judge each place of the last size, and
+    the worst places are added to the logit.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int]], places: int = 0) -> None:
         super().__init__()
-        self.sizes = list(sizes)
+        self.sizes, self.places = list(sizes), places
         self.trunk = Lite0()
         self.head = nn.Linear(FEATURES * len(self.sizes), 1)
+        if places:
+            self.look = nn.Conv2d(PLACE_DEPTH, places, 1)
+            self.point = nn.Conv2d(places, 1, 1)
 
-    def pooled(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """All features (N, FEATURES * sizes), and the top map of the last size (N, 1280, h, w)."""
-        features, top = [], torch.empty(0)
+    def seen(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pooled features (N, FEATURES * sizes), and of the last size the features of each place (N, PLACE_DEPTH, h, w)
+        and the top map (N, 1280, h', w')."""
+        features, places, top = [], torch.empty(0), torch.empty(0)
         for height, width in self.sizes:
             maps = self.trunk(at_size(images, height, width))
             features += [seen.mean((2, 3)) for seen in maps.values()]
             features += [maps[tap].amax((2, 3)) for tap in _POOLED_BY_MAXIMUM]
+            places = _places(maps)
             top = maps[max(maps)]
-        return torch.cat(features, 1), top
+        return torch.cat(features, 1), places, top
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features, top = self.pooled(images)
+        features, places, top = self.seen(images)
         logit = self.head(features).squeeze(1)
+        if self.places:
+            logit = logit + worst_places(self.point(F.relu(self.look(places))).flatten(1))
         start = FEATURES * (len(self.sizes) - 1) + sum(_TAPS.values())
         weight = self.head.weight[0, start : start + _TOP]
         activation = (top * weight.view(1, -1, 1, 1)).sum(1)

@@ -34,8 +34,8 @@ class Shape:
     `kind` "original" is the two-layer network, which takes its size from height and width alone. `kind` "features" is
     a linear layer over pretrained features at each of `sizes` (height, width), and "mean" averages it with a residual
     network for images of 1/`shrink` of the size; with `unsure` above 0 it is a cascade, which averages only where the
-    residual network's log odds lie nearer to 0 than that. `kind` "patches" compares places with a bank of `places`
-    from good images.
+    residual network's log odds lie nearer to 0 than that. In both, `places` above 0 adds a head over places with so
+    many numbers in between. `kind` "patches" compares places with a bank of `places` from good images.
     """
 
     kind: str
@@ -211,7 +211,7 @@ class MeanNet(nn.Module):
         super().__init__()
         self.shrink, self.unsure = shape.shrink, shape.unsure
         self.small = ResidualNet(small_of(shape))
-        self.features = FeatureNet(shape.sizes)
+        self.features = FeatureNet(shape.sizes, shape.places)
         # Rows: small network, features; columns: factor and offset of the logit.
         self.register_buffer("scales", torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
 
@@ -245,6 +245,7 @@ def small_of(shape: Shape) -> Shape:
         width=shape.width // shape.shrink,
         sizes=(),
         shrink=1,
+        places=0,
         unsure=0.0,
     )
 
@@ -256,7 +257,7 @@ def build(shape: Shape) -> nn.Module:
     if shape.kind == "original":
         return OriginalNet(shape)
     if shape.kind == "features":
-        return FeatureNet(shape.sizes)
+        return FeatureNet(shape.sizes, shape.places)
     if shape.kind == "mean":
         return MeanNet(shape)
     if shape.kind == "patches":

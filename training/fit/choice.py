@@ -118,6 +118,12 @@ def _bound(odds: Floats, most: float) -> float:
     return float(distances[min(count, len(distances) - 1)]) if count else 0.0
 
 
+def surely_better(one: Floats, other: Floats, held: Part) -> bool:
+    """Whether logits (N,) have the smaller loss than others in nine of ten resamples of the groups."""
+    gains = [_by_group(_losses(values, held.labels), held.groups) for values in (other, one)]
+    return _share_for(gains[0] - gains[1]) >= _SURE
+
+
 def _share_for(gain: NDArray[np.float64]) -> float:
     """How many resamples of the groups have a gain; gain (groups,)."""
     drawn = np.random.default_rng(0).integers(len(gain), size=(_RESAMPLES, len(gain)))

@@ -4,7 +4,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.registry.artifact import Preprocessing
-from shared.vision.lite0 import FeatureNet
+from shared.vision.lite0 import PLACE_DEPTH, FeatureNet
 from training.data.pixels import decode_files
 from training.fit.recipe import SMALL_SIDE
+from training.teacher.places import Seen
 from training.teacher.weights import pretrained
 
 Floats = NDArray[np.float32]
@@ -59,8 +60,9 @@ class _Pooled(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net.pooled(images)[0]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features, places, _ = self.net.seen(images)
+        return features, places.half()
 
 
 class Extractor:
@@ -82,23 +84,42 @@ class Extractor:
 
     def of(self, images: NDArray[np.uint8]) -> Floats:
         """Features of decoded images (N, H, W, C)."""
+        return self._run(images)[0]
+
+    def _run(self, images: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.float16]]:
         parts = [
-            self._session.run(None, {"images": images[start : start + _BATCH]})[0]
+            self._session.run(None, {"images": images[start : start + _BATCH]})
             for start in range(0, len(images), _BATCH)
         ]
-        return np.concatenate(parts) if parts else np.zeros((0, self.net.head.in_features), np.float32)
+        if not parts:
+            return np.zeros((0, self.net.head.in_features), np.float32), np.zeros(
+                (0, PLACE_DEPTH, 1, 1), np.float16
+            )
+        pooled, places = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return pooled, places
 
-    def of_files(self, files: Sequence[Path], progress: Callable[[int, int], None] | None = None) -> Floats:
-        """Features of files, a chunk in memory at a time. Raises DataError with the name of an unreadable one."""
-        found = np.zeros((len(files), self.net.head.in_features), np.float32)
+    def of_files(self, files: Sequence[Path], *, places: bool = False) -> Seen:
+        """Features of files, the pixels of a chunk in memory at a time; those of `places` where they are wanted.
+
+        Raises DataError with the name of an unreadable one.
+        """
+        pooled = np.zeros((len(files), self.net.head.in_features), np.float32)
+        found = None
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
-            found[start : start + len(chunk)] = self.of(
-                decode_files(chunk, self.strong, threads=self._threads)
-            )
-            if progress is not None:
-                progress(start + len(chunk), len(files))
-        return found
+            some, where = self._run(decode_files(chunk, self.strong, threads=self._threads))
+            pooled[start : start + len(chunk)] = some
+            if not places:
+                continue
+            if found is None:
+                found = np.zeros((len(files), *where.shape[1:]), np.float16)
+            found[start : start + len(chunk)] = where
+        return Seen(pooled, found)
+
+    def place_count(self) -> int:
+        """How many places an image has."""
+        height, width = self.sizes[-1]
+        return -(-height // 16) * -(-width // 16)
 
     def seconds_an_image(self) -> float:
         """CPU seconds on one image, measured on a chunk of blank ones."""
@@ -132,7 +153,7 @@ def _exported(net: FeatureNet, strong: Preprocessing) -> bytes:
             dynamo=False,
             opset_version=17,
             input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "n"}, "features": {0: "n"}},
+            output_names=["features", "places"],
+            dynamic_axes={name: {0: "n"} for name in ("images", "features", "places")},
         )
     return buffer.getvalue()

@@ -12,6 +12,7 @@ from training.teacher.teach import Taught, teach, unlabelled_files, with_targets
 from training.teacher.weights import installed
 
 _SHARE = 0.25  # of the budget, at most
+HEAD_SHARE = 0.1  # of the budget, for a head over places
 _LEAST_BUDGET_MIN = 1.0
 
 
@@ -44,7 +45,8 @@ def lessons(
     extractor = extractor_for(spec, len(split.train) + len(split.validation) + len(files), options, say)
     if extractor is None:
         return None, train
-    taught = teach(extractor, split, train)
+    taught = teach(extractor, split, train, seconds=HEAD_SHARE * options.budget_min * 60)
+    say(f"a head over places: {'taken' if taught.model.head else 'not taken'}")
     part = with_targets(train, taught.held_out)
     if options.unlabelled is not None:
         part = with_unlabelled(part, taught.extractor, taught.model, files, spec, threads=options.threads)

@@ -1,4 +1,4 @@
-"""A teacher for the small network: logistic regression on pretrained features of the training part."""
+"""A teacher for the small network: logistic regression on pretrained features, and a head over their places."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,17 +11,27 @@ from numpy.typing import NDArray
 
 from shared.errors import ItemError
 from shared.registry.artifact import Calibration, Preprocessing
-from shared.vision.lite0 import FeatureNet
+from shared.vision.lite0 import PLACE_DEPTH, FeatureNet
 from shared.vision.preprocess import decode
 from training.data.folders import image_paths
 from training.data.pixels import decode_files
 from training.data.records import Record
 from training.data.splits import Split, grouped_folds
+from training.fit.choice import surely_better
 from training.fit.part import Part
 from training.fit.steps import example_weights
 from training.proof.calibrate import scores
 from training.teacher.features import Extractor
-from training.teacher.logistic import CrossFitted, Linear, cross_fit
+from training.teacher.logistic import Linear, cross_fit
+from training.teacher.places import (
+    MOST_BYTES,
+    WIDTH,
+    Head,
+    Seen,
+    epochs_within,
+    fit_head,
+    held_out_by_places,
+)
 
 Floats = NDArray[np.float32]
 
@@ -32,40 +42,93 @@ _PLAIN = Calibration(1.0, 0.0)
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The logit of a linear layer over pooled features, and of a head over places where that is surely better."""
+
+    linear: Linear
+    head: Head | None = None
+
+    def logits(self, seen: Seen) -> Floats:
+        """(N,)."""
+        pooled = self.linear.logits(seen.pooled)
+        return pooled if self.head is None or seen.places is None else pooled + self.head.logits(seen.places)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The teacher of all examples, and for each the logit of one that has not seen its group (N,)."""
+
+    model: Teacher
+    held_out: Floats
+
+
+@dataclass(frozen=True)
 class Taught:
     """A teacher, its logits for the training part by models that had not seen each group, and for validation."""
 
     extractor: Extractor
-    model: Linear
+    model: Teacher
     held_out: Floats
     validation: Floats
 
 
-def teach(extractor: Extractor, split: Split, train: Part) -> Taught:
-    """Fit on the training part; `train` holds its labels and groups in the order of split.train."""
-    features = extractor.of_files([record.path for record in split.train])
-    fitted = fit_folds(features, split.train, train)
-    seen = extractor.of_files([record.path for record in split.validation])
-    return Taught(extractor, fitted.model, fitted.held_out, fitted.model.logits(seen))
+def teach(extractor: Extractor, split: Split, train: Part, *, seconds: float = 0.0) -> Taught:
+    """Fit on the training part; `train` holds its labels and groups in the order of split.train. A head over places
+    may take so many CPU seconds."""
+    epochs = head_epochs(extractor, len(train), seconds)
+    seen = extractor.of_files([record.path for record in split.train], places=epochs > 0)
+    fitted = fit_folds(seen, split.train, train, epochs=epochs)
+    held = extractor.of_files(
+        [record.path for record in split.validation], places=fitted.model.head is not None
+    )
+    return Taught(extractor, fitted.model, fitted.held_out, fitted.model.logits(held))
 
 
-def fit_folds(features: Floats, records: Sequence[Record], part: Part, *, seed: int = 0) -> CrossFitted:
-    """Cross-fit by folds of whole groups; features (N, F) and `part` in the order of the records."""
+def head_epochs(extractor: Extractor, images: int, seconds: float, *, fits: int = FOLDS + 1) -> int:
+    """The epochs of a head over places that are to be had in so many seconds and in memory; 0: none."""
+    places = extractor.place_count()
+    if 2 * PLACE_DEPTH * places * images > MOST_BYTES:
+        return 0
+    return epochs_within(seconds, images, places, fits)
+
+
+def fit_folds(seen: Seen, records: Sequence[Record], part: Part, *, seed: int = 0, epochs: int = 0) -> Lesson:
+    """Cross-fit by folds of whole groups; `seen` and `part` in the order of the records. With `epochs` a head over
+    places is tried, which is kept where the mean of both has the smaller loss in nine of ten resamples."""
     place_of = {record.path: place for place, record in enumerate(records)}
     folds = [
         np.array(sorted(place_of[record.path] for record in fold), np.int64)
         for fold in grouped_folds(records, FOLDS, seed=seed)
         if fold
     ]
-    return cross_fit(features, part.labels, example_weights(part), folds)
+    weights = example_weights(part)
+    pooled = cross_fit(seen.pooled, part.labels, weights, folds)
+    if seen.places is None or not epochs:
+        return Lesson(Teacher(pooled.model), pooled.held_out)
+    by_places = held_out_by_places(seen.places, part.labels, weights, folds, epochs, part.masks)
+    both = np.asarray((pooled.held_out + by_places) / 2, np.float32)
+    if not surely_better(both, pooled.held_out, part):
+        return Lesson(Teacher(pooled.model), pooled.held_out)
+    head = fit_head(seen.places, part.labels, weights, epochs, part.masks)
+    linear = pooled.model
+    halved = Linear(np.asarray(linear.weights / 2, np.float32), linear.offset / 2, linear.strength)
+    return Lesson(Teacher(halved, head.halved()), both)
 
 
-def feature_net(extractor: Extractor, model: Linear) -> FeatureNet:
+def feature_net(extractor: Extractor, model: Teacher) -> FeatureNet:
     """The network that gives the teacher's logits."""
-    net = extractor.net
+    net = FeatureNet(extractor.sizes, WIDTH if model.head else 0)
+    net.trunk = extractor.net.trunk
     with torch.no_grad():
-        net.head.weight.copy_(torch.from_numpy(model.weights)[None])
-        net.head.bias.fill_(model.offset)
+        net.head.weight.copy_(torch.from_numpy(model.linear.weights)[None])
+        net.head.bias.fill_(model.linear.offset)
+        if model.head is not None:
+            for layer, weight, bias in (
+                (net.look, model.head.look.T, model.head.look_offset),
+                (net.point, model.head.point[None], np.array([model.head.offset], np.float32)),
+            ):
+                values = {"weight": weight[:, :, None, None].copy(), "bias": bias}
+                layer.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()})
     return net.eval()
 
 
@@ -78,7 +141,7 @@ def with_targets(train: Part, held_out: Floats) -> Part:
 def with_unlabelled(
     train: Part,
     extractor: Extractor,
-    model: Linear,
+    model: Teacher,
     files: Sequence[Path],
     spec: Preprocessing,
     *,
@@ -87,7 +150,8 @@ def with_unlabelled(
     """The training part with further images, whose labels are the teacher's alone."""
     if not files:
         return train
-    word = scores(model.logits(extractor.of_files(files)), _PLAIN).astype(np.float32)
+    seen = extractor.of_files(files, places=model.head is not None)
+    word = scores(model.logits(seen), _PLAIN).astype(np.float32)
     images = decode_files(files, spec, threads=threads)
     assert train.targets is not None
     first = int(train.groups.max()) + 1

@@ -53,7 +53,7 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_extractor_and_network_give_the_same_features(extractor: Extractor) -> None:
     images = noise(3)
     with torch.inference_mode():
-        wanted = extractor.net.pooled(torch.from_numpy(images))[0].numpy()
+        wanted = extractor.net.seen(torch.from_numpy(images))[0].numpy()
     assert wanted.shape == (3, FEATURES)
     np.testing.assert_allclose(extractor.of(images), wanted, atol=1e-3)
 
