@@ -18,7 +18,8 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 WIDTH = 32  # numbers of a place between its features and its verdict
-EPOCHS, LEAST_EPOCHS = 15, 6
+EPOCHS, STEPS = 15, 150  # at least so many of both, where the time allows
+_ENOUGH = 0.4  # of these are still worth a fit
 MOST_BYTES = 1_500_000_000  # of the places of all images
 _BATCH, _RATE, _DECAY, _DROPPED, _SMOOTHING = 32, 3e-3, 0.05, 0.2, 0.06
 _FLAWED = 0.04  # share of a place's pixels that the mask names
@@ -60,8 +61,9 @@ class Head:
 
 def epochs_within(seconds: float, images: int, places: int, fits: int) -> int:
     """How many epochs `fits` fits on so many images take in so many CPU seconds; 0 where they are too few."""
-    epochs = min(EPOCHS, int(seconds / max(1, images * places * fits) / _SECONDS))
-    return epochs if epochs >= LEAST_EPOCHS else 0
+    wanted = max(EPOCHS, -(-STEPS * _BATCH // max(1, images)))
+    epochs = min(wanted, int(seconds / max(1, images * places * fits) / _SECONDS))
+    return epochs if epochs >= _ENOUGH * wanted else 0
 
 
 def fit_head(

@@ -17,19 +17,19 @@ from training.output.export import onnx_bytes
 from training.served import mean_shape
 from training.teacher.features import Extractor
 from training.teacher.logistic import Linear
-from training.teacher.places import EPOCHS, LEAST_EPOCHS, WIDTH, Seen, epochs_within, fit_head
+from training.teacher.places import EPOCHS, WIDTH, Seen, epochs_within, fit_head
 from training.teacher.teach import Teacher, feature_net, fit_folds, head_epochs
 
 
 def seen(count: int, *, flaw: float, pooled: float, seed: int = 0) -> tuple[Seen, Part]:
-    """Noise in 6 x 6 places; a defect has a flaw of this size in one of them, and pooled features tell so much."""
+    """Noise in 4 x 4 places; a defect has a flaw of this size in one of them, and pooled features tell so much."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 2
-    places = rng.normal(0, 1, (count, PLACE_DEPTH, 6, 6)).astype(np.float16)
-    masks = np.zeros((count, 24, 24, 1), np.uint8)
+    places = rng.normal(0, 1, (count, PLACE_DEPTH, 4, 4)).astype(np.float16)
+    masks = np.zeros((count, 16, 16, 1), np.uint8)
     for place in np.flatnonzero(labels):
-        row, column = rng.integers(6, size=2)
-        places[place, :12, row, column] += flaw
+        row, column = rng.integers(4, size=2)
+        places[place, :40, row, column] += flaw
         masks[place, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
     whole = rng.normal(0, 1, (count, 40)).astype(np.float32)
     whole[:, :4] += pooled * labels[:, None]
@@ -46,9 +46,9 @@ def right(logits: NDArray[np.float32], part: Part) -> float:
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_flaw_of_one_place_is_found_on_images_that_were_not_learned(masked: bool) -> None:
-    (learned, part), (other, judged) = (seen(200, flaw=3.0, pooled=0.0, seed=s) for s in (0, 1))
+    (learned, part), (other, judged) = (seen(120, flaw=3.0, pooled=0.0, seed=s) for s in (0, 1))
     assert learned.places is not None and other.places is not None
-    head = fit_head(learned.places, part.labels, np.ones(200), EPOCHS, part.masks if masked else None)
+    head = fit_head(learned.places, part.labels, np.ones(120), 50, part.masks if masked else None)
     assert right(head.logits(other.places), judged) > 0.9
 
 
@@ -56,11 +56,11 @@ def test_a_flaw_of_one_place_is_found_on_images_that_were_not_learned(masked: bo
 def test_the_head_is_kept_where_both_together_are_surely_better(
     flaw: float, pooled: float, kept: bool
 ) -> None:
-    given, part = seen(160, flaw=flaw, pooled=pooled)
-    fitted = fit_folds(given, records(160), part, epochs=EPOCHS)
+    given, part = seen(100, flaw=flaw, pooled=pooled)
+    fitted = fit_folds(given, records(100), part, epochs=50)
     assert (fitted.model.head is not None) is kept
     assert right(fitted.held_out, part) > 0.8
-    assert fit_folds(given, records(160), part).model.head is None
+    assert fit_folds(given, records(100), part).model.head is None
 
 
 def test_the_served_graph_gives_the_logits_of_the_teacher() -> None:
@@ -68,7 +68,7 @@ def test_the_served_graph_gives_the_logits_of_the_teacher() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 1)).astype(np.uint8)
     pooled, places = extractor._run(images)
     assert places.shape == (5, PLACE_DEPTH, 4, 4)
-    head = fit_head(places, np.array([0, 1, 0, 1, 0]), np.ones(5), LEAST_EPOCHS)
+    head = fit_head(places, np.array([0, 1, 0, 1, 0]), np.ones(5), 3)
     rng = np.random.default_rng(1)
     teacher = Teacher(Linear(rng.normal(0, 0.01, FEATURES).astype(np.float32), 0.3, 1.0), head)
     net = feature_net(extractor, teacher)
@@ -92,6 +92,7 @@ def test_a_mean_holds_the_head_too() -> None:
 
 def test_time_and_memory_bound_the_head() -> None:
     assert epochs_within(1e6, 1000, 400, 6) == EPOCHS
+    assert epochs_within(1e6, 40, 400, 6) == 120  # few images need many epochs for as many steps
     assert epochs_within(1.0, 1000, 400, 6) == 0
     extractor = Extractor(Preprocessing(64, 64, 1), ((64, 64),), threads=1)
     assert head_epochs(extractor, 1000, 1e6) == EPOCHS
