@@ -28,6 +28,8 @@ REQUEST_CODES = {
     "forbidden_object": "The object is in no bucket and folder that the operator has opened to your tenant. Name one "
     "that is, or ask the operator for it (GONOGO_S3_BUCKETS).",
     "idempotency_key_in_use": "An upload with this Idempotency-Key is still running. Ask again after Retry-After.",
+    "idempotency_key_not_taken": "This path keeps no Idempotency-Key, so a repeated request would act twice. Look "
+    "for the effect of the first request, then send it again without the key where there is none.",
     "idempotency_key_reused": "This Idempotency-Key has been used with other content. Use a new key.",
     "body_too_slow": "The body stopped coming for too long. Nothing was kept: send it again.",
     "incomplete_body": "The body ended before its last part. Nothing was kept: send it again.",

@@ -18,17 +18,21 @@ class NeverActive(GonogoError):
     code = "wrong_state"
 
 
-def activate(connection: Connection, model_id: str, tenant: str = INSTALLATION) -> None:
-    """Let new batches of the tenant use this version."""
+def activate(connection: Connection, model_id: str, tenant: str = INSTALLATION) -> bool:
+    """Let new batches of the tenant use this version; False where the tenant has activated it already."""
+    mine = select(ModelActivation.model_id).where(ModelActivation.tenant == tenant)
+    if connection.scalar(mine.order_by(ModelActivation.id.desc()).limit(1)) == model_id:
+        return False
     connection.execute(insert(ModelActivation).values(model_id=model_id, at=now(), tenant=tenant))
+    return True
 
 
-def roll_back(connection: Connection, model_id: str, tenant: str = INSTALLATION) -> None:
+def roll_back(connection: Connection, model_id: str, tenant: str = INSTALLATION) -> bool:
     """Activate a version again that was active before; raises NeverActive."""
     earlier = dict(history(connection, tenant))
     if active_id(connection, tenant) == model_id or model_id not in earlier:
         raise NeverActive(f"model {model_id} is active now, or was not active before: activate it instead")
-    activate(connection, model_id, tenant)
+    return activate(connection, model_id, tenant)
 
 
 def active_id(connection: Connection, tenant: str = INSTALLATION) -> str | None:

@@ -134,6 +134,7 @@ def _shown(here: Service, tenant: str, batch_id: str, tag: str, ended: bool) -> 
     "Cancel what has not begun; verdicts of chunks under way are kept",
     {200: BatchPayload},
     problems=(404, 409),
+    repeated="a batch that is cancelling, or was cancelled, stays so",
 )
 def cancel_batch(batch_id: str) -> dict[str, Any]:
     here = service()

@@ -37,6 +37,7 @@ _MANIFEST = {
     body={"multipart/form-data": AppendForm},
     problems=(400, 404, 409, 413, 415, 422, 429, 503),
     answer_headers={"Idempotent-Replayed": "`true` where the part had arrived before"},
+    repeated="a part that has arrived is not appended again",
 )
 @streams_body
 def append_items(batch_id: str, query: AppendQuery) -> Response:
@@ -74,7 +75,12 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/batches/<batch_id>/finalize")
 @require("submit")
-@operation("Close a draft to appends", {200: BatchPayload}, problems=(404, 409, 429))
+@operation(
+    "Close a draft to appends",
+    {200: BatchPayload},
+    problems=(404, 409, 429),
+    repeated="a batch that was a draft stays as it is",
+)
 def finalize_batch(batch_id: str) -> dict[str, Any]:
     here = service()
     return dict(

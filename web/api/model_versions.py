@@ -62,6 +62,7 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
         "application/zip": "the artifact, as `python -m training` wrote it",
     },
     problems=(400, 403, 413, 415, 422),
+    repeated="the same bytes are one version of a tenant",
 )
 @streams_body
 def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
@@ -108,6 +109,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     {200: ModelPayload},
     query=TenantQuery,
     problems=(403, 404, 409),
+    repeated="the version that the tenant, or the installation, has activated stays so, and no event tells of it again",
 )
 def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     return _switched(model_id, acting_tenant(query), activations.activate, "model.activate")
@@ -120,6 +122,7 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     {200: ModelPayload},
     query=TenantQuery,
     problems=(403, 404, 409),
+    repeated="an active version is answered with 409, and stays active",
 )
 def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     return _switched(model_id, acting_tenant(query), activations.roll_back, "model.rollback")
@@ -140,15 +143,16 @@ def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
 
 
 def _switched(
-    model_id: str, tenant: str, switch: Callable[[Connection, str, str], None], action: Action
+    model_id: str, tenant: str, switch: Callable[[Connection, str, str], bool], action: Action
 ) -> dict[str, Any]:
     """The version after `switch` has made it the active one; raises 404, or 409 where it cannot be used."""
     here = service()
     with here.database.write() as connection:
         _check_usable(here, _existing(connection, tenant, model_id))
-        switch(connection, model_id, tenant)
-        owed_ids = _owe_activation(connection, tenant, model_id, here.settings.public_base)
-        trail.note(connection, action, model_id, tenant=tenant)
+        owed_ids: list[str] = []
+        if switch(connection, model_id, tenant):
+            owed_ids = _owe_activation(connection, tenant, model_id, here.settings.public_base)
+            trail.note(connection, action, model_id, tenant=tenant)
     for delivery_id in owed_ids:
         here.send_delivery(delivery_id)
     return _answer(here, tenant, model_id)

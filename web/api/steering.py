@@ -21,6 +21,7 @@ blueprint = Blueprint("steering", __name__)
     "Pause what has not begun; verdicts of chunks under way are kept",
     {200: BatchPayload},
     problems=(404, 409),
+    repeated="a paused batch stays paused",
 )
 def pause_batch(batch_id: str) -> dict[str, Any]:
     here = service()
@@ -31,7 +32,12 @@ def pause_batch(batch_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/batches/<batch_id>/resume")
 @require("submit")
-@operation("Go on with a paused batch", {200: BatchPayload}, problems=(404, 409))
+@operation(
+    "Go on with a paused batch",
+    {200: BatchPayload},
+    problems=(404, 409),
+    repeated="a batch that runs stays as it is",
+)
 def resume_batch(batch_id: str) -> dict[str, Any]:
     here = service()
     return dict(
@@ -41,7 +47,12 @@ def resume_batch(batch_id: str) -> dict[str, Any]:
 
 @blueprint.post("/v1/batches/<batch_id>/retry")
 @require("submit")
-@operation("Judge the failed items of an ended batch again", {200: BatchPayload}, problems=(404, 409))
+@operation(
+    "Judge the failed items of an ended batch again",
+    {200: BatchPayload},
+    problems=(404, 409),
+    repeated="a batch that is being retried stays as it is",
+)
 def retry_batch(batch_id: str) -> dict[str, Any]:
     here = service()
     return dict(

@@ -1,4 +1,4 @@
-"""The Idempotency-Key of a request whose whole content is one JSON body."""
+"""The Idempotency-Key of a request: read, held against the content of a JSON body, or refused."""
 
 import hashlib
 import json
@@ -10,14 +10,22 @@ from flask import Request
 from shared.contract.problems import ErrorEntry
 from web.http.problems import HttpProblem
 
+HEADER = "Idempotency-Key"
 _LONGEST = 255
 
 
 def key_of(request: Request) -> str | None:
     """The request's key; raises 400 for an empty or too long one."""
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get(HEADER)
     check(key)
     return key
+
+
+def refuse(request: Request) -> None:
+    """Raise 400 where a request has a key on a path that could not keep its promise."""
+    if HEADER in request.headers:
+        detail = "this path takes no Idempotency-Key: look for the effect of the first request, then repeat it without"
+        raise _key_refused(400, "idempotency_key_not_taken", detail)
 
 
 def check(key: str | None) -> None:
@@ -43,5 +51,5 @@ def batch_deleted(batch_id: str) -> HttpProblem:
 
 
 def _key_refused(status: int, code: str, detail: str) -> HttpProblem:
-    entry = ErrorEntry(code=code, pointer="/header/Idempotency-Key", detail=detail)
+    entry = ErrorEntry(code=code, pointer=f"/header/{HEADER}", detail=detail)
     return HttpProblem(status, code, detail, errors=[entry])

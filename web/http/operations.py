@@ -9,7 +9,7 @@ from flask import request
 from typing_extensions import is_typeddict
 
 from shared.contract.queries import NoQuery
-from web.http import validators
+from web.http import idempotency, validators
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 # Bodies that a view gets as a checked dictionary; others it reads from the request itself.
@@ -22,7 +22,8 @@ class Operation:
 
     `answers` maps a status to the kind of its body: a TypedDict, a media type, several media types, or None for no
     body. `query` is a closed TypedDict. `body` maps a media type to a TypedDict, or to a sentence about the bytes.
-    `headers` are the request's, `answer_headers` those beyond the ones that a status implies.
+    `headers` are the request's, `answer_headers` those beyond the ones that a status implies. `repeated` says why a
+    POST is idempotent by itself. Any other POST honours an Idempotency-Key if its headers name one, or refuses it.
     """
 
     summary: str
@@ -32,6 +33,12 @@ class Operation:
     problems: tuple[int, ...] = ()
     headers: dict[str, str | tuple[str, dict[str, Any]]] = field(default_factory=dict)
     answer_headers: dict[str, str] = field(default_factory=dict)
+    repeated: str = ""
+
+    @property
+    def refuses_key(self) -> bool:
+        """Whether a POST with an Idempotency-Key is refused: to ignore the key would break its promise."""
+        return not self.repeated and idempotency.HEADER not in self.headers
 
 
 def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callable[[_View], _View]:
@@ -47,6 +54,8 @@ def operation(summary: str, answers: dict[int, Any], **declared: Any) -> Callabl
     def describe(view: _View) -> _View:
         @functools.wraps(view)
         def checked(**places: Any) -> Any:
+            if request.method == "POST" and described.refuses_key:
+                idempotency.refuse(request)
             query = validators.read_query(described.query, request)
             if described.query is not NoQuery:
                 places["query"] = query

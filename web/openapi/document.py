@@ -19,6 +19,7 @@ from shared.contract.events import (
 from shared.contract.problems import Problem
 from shared.contract.webhook_endpoints import EndpointEventPayload
 from web.http import cookies
+from web.http.idempotency import HEADER
 from web.http.operations import Operation
 from web.openapi.examples import add_example, examples
 from web.openapi.links import links
@@ -106,7 +107,7 @@ def _document(app: Flask) -> dict[str, Any]:
     for rule, view in rules:
         path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            made = _operation(rule, view.operation, getattr(view, "scope", None), schemas)
+            made = _operation(rule, method, view.operation, getattr(view, "scope", None), schemas)
             for status, kind in view.operation.answers.items():
                 if found := links(kind, [rule for rule, _ in rules]):
                     made["responses"][str(status)]["links"] = found
@@ -152,7 +153,9 @@ def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
                 yield kind
 
 
-def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
+def _operation(
+    rule: Rule, method: str, described: Operation, scope: str | None, schemas: Schemas
+) -> dict[str, Any]:
     tag, _, name = rule.endpoint.partition(".")
     made: dict[str, Any] = {"operationId": name, "tags": [tag], "summary": described.summary}
     parameters = [
@@ -174,6 +177,10 @@ def _operation(rule: Rule, described: Operation, scope: str | None, schemas: Sch
         content = {media: _part(kind, schemas) for media, kind in described.body.items()}
         needed = any(getattr(kind, "__required_keys__", True) for kind in described.body.values())
         made["requestBody"] = {"required": needed, "content": content}
+    if method == "POST" and described.repeated:
+        made["description"] = f"Idempotent by itself: {described.repeated}."
+    elif method == "POST" and described.refuses_key:
+        made["description"] = f"A request with an `{HEADER}` is refused: a repetition acts again."
     made["responses"] = _responses(described, scope, schemas)
     made["security"] = [{"key": [scope]}, {"session": [scope]}] if scope else []
     return made
