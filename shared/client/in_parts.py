@@ -14,7 +14,7 @@ from shared.client.errors import ApiError, OtherImages
 from shared.client.multipart import File, Multipart
 from shared.client.places import identifier
 from shared.client.transport import Progress, Transport
-from shared.contract.options import LABELS, Options
+from shared.contract.options import Options
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
@@ -132,14 +132,32 @@ def _arrived(wire: Transport, path: str, batch: Any, files: Sequence[File]) -> s
     return places
 
 
-def _check_options(draft: Any, options: Options) -> None:
-    """A draft keeps the options that it was made with. Raises OtherImages for another name, label or metadata."""
-    for option, asked in options.items():
-        if option in ("name", "metadata", *LABELS) and draft.get(option) != asked:
-            raise OtherImages(
-                f"{draft['id']} was made with {option} {draft.get(option)!r}, not {asked!r}: "
-                "resume it with the options that its sending began with, or delete it and submit again"
-            )
+def _check_options(batch: Any, options: Options) -> None:
+    """A draft keeps the options that it was made with. Raises OtherImages where another value is asked for."""
+    made = batch.get("draft", {}).get("options", {})
+    # A batch that is finalized shows some of its options, and so does a draft of a version that kept less.
+    known = made if "priority" in made else {**batch, "model": (batch.get("model") or {}).get("id")}
+    wrong = [
+        f"{option} {known.get(option)!r}, not {asked!r}"
+        for option, asked in options.items()
+        if (option in known or known is made) and not _is_as_made(option, asked, known.get(option), batch)
+    ]
+    if wrong:
+        raise OtherImages(
+            f"{batch['id']} was made with {'; '.join(wrong)}: resume it with the options that its sending began with, "
+            "or delete it and submit again"
+        )
+
+
+def _is_as_made(option: str, asked: Any, made: Any, batch: Any) -> bool:
+    """Whether the value of an option is that of the draft: a model by its id or name, a webhook without its secret."""
+    if option == "model":
+        return asked in (made, *(batch.get("model") or {}).values())
+    if isinstance(asked, dict) and option in ("webhook", "operating_point"):
+        return isinstance(made, dict) and all(
+            made.get(name) == value for name, value in asked.items() if name != "secret"
+        )
+    return bool(asked == made)
 
 
 def manifest_kind(manifest: bytes) -> str:

@@ -79,6 +79,7 @@ class DraftPayload(TypedDict):
 
     part_numbers: Annotated[list[list[int]], About("ranges of their numbers, each as first and last")]
     expires_at: Annotated[Time, About("when it is deleted, unless a part comes or it is finalized")]
+    options: Annotated[dict[str, Any], About("those it was made with, the secret of a webhook left out")]
 
 
 class BatchPayload(TypedDict):
@@ -188,15 +189,17 @@ def batch_payload(
     }
 
 
-def draft_payload(numbers: Iterable[int], expires_at: float | None) -> DraftPayload:
-    """The parts of a draft from their numbers, in rising order."""
+def draft_payload(
+    numbers: Iterable[int], expires_at: float | None, options: dict[str, Any] | None
+) -> DraftPayload:
+    """A draft from the numbers of its parts, in rising order, and from its options."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    return {"part_numbers": ranges, "expires_at": rfc3339(expires_at)}
+    return {"part_numbers": ranges, "expires_at": rfc3339(expires_at), "options": options or {}}
 
 
 def _batch_links(batch_id: str, base: str) -> dict[str, str]:

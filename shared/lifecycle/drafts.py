@@ -73,7 +73,7 @@ _FINALIZE = (
 
 
 class Kept(NamedTuple):
-    """The options of a draft that count for each image, and how many pack numbers its submission has used."""
+    """The options of a draft, as they were asked for, and how many pack numbers its submission has used."""
 
     options: dict[str, Any]
     packs: int

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import pytest
 from PIL import Image
@@ -14,6 +14,7 @@ from shared.client import ApiError, Client, Options, OtherImages
 from shared.client.transport import Answer, Transport
 from tests.harness.application import Application
 from tests.harness.cutting import CuttingProxy
+from tests.harness.forms import options_part
 
 
 class _Silent(WSGIRequestHandler):
@@ -116,6 +117,37 @@ def half_sent(here: Client, files: Files, part_bytes: int, key: str | None = Non
     return opened[0]
 
 
+# Each option with another value than half_sent() gives it.
+OTHER: dict[str, Any] = {
+    **dict.fromkeys(("name", "lot", "order", "line", "station", "operator", "model"), "another"),
+    "priority": "normal", "operating_point": {"threshold": 0.15, "review_band": [0.1, 0.2]}, "part_rule": "all_defect",
+    "expected_views": ["top"], "metadata": {"shift": "2"}, "webhook": {"url": "https://receiver.example/"},
+    "deadline": 3600, "retention": 3600, "frames": "split", "on_error": "abort",
+    "defect_rate_alert": {"share": 0.5, "after": 10},
+}  # fmt: skip
+
+
+def test_a_resume_with_the_options_of_its_draft_goes_on(
+    app: Application, port: int, images: dict[str, bytes]
+) -> None:
+    files = list(images.items())[:4]
+    secret = "whsec_" + "c2VjcmV0" * 4
+    asked = {
+        **OTHER, "model": app.model_id, "priority": "low", "frames": "refuse",
+        "webhook": {"url": "https://receiver.example/", "secret": secret},
+    }  # fmt: skip
+    made = app.post_form("/v1/batches?draft=true", options_part(asked))
+    assert made.status_code == 202, made.text
+    shown = made.get_json()["draft"]["options"]
+    assert secret not in made.text
+    assert {name: shown[name] for name in asked if name != "webhook"} == {
+        name: value for name, value in asked.items() if name != "webhook"
+    }
+    with client(app, port) as here:
+        ended = here.submit(files, cast(Options, asked), resume=made.get_json()["id"])
+    assert ended["counts"]["total"] == len(files)
+
+
 def held(here: Client, batch_id: str) -> list[tuple[str, str | None]]:
     return sorted((item["filename"], item["sha256"]) for item in here.items(batch_id))
 
@@ -143,10 +175,12 @@ def test_a_resume_ends_with_the_files_of_its_command_or_changes_nothing(
         for wrong in (other, files[1:], changed, swapped, files[:1]):
             with pytest.raises(OtherImages, match=f"{batch_id} holds .*resume it with the files"):
                 here.submit(wrong, resume=batch_id, part_bytes=eighth)
-        options: list[Options] = [{"name": "another"}, {"lot": "L-7"}, {"metadata": {"shift": "2"}}]
-        for asked in options:
-            with pytest.raises(OtherImages, match="was made with"):
-                here.submit(files, asked, resume=batch_id)
+        assert {*OTHER} == {*get_type_hints(Options)}
+        for option, value in OTHER.items():
+            with pytest.raises(OtherImages, match=f"was made with {option} .*, not "):
+                here.submit(files, cast(Options, {option: value}), resume=batch_id)
+        with pytest.raises(OtherImages, match=r"name None, not .*; priority 'low', not 'normal'"):
+            here.submit(files, {"name": "another", "priority": "normal"}, resume=batch_id)
         assert here.batch(batch_id)["status"] == "draft"
         left = held(here, batch_id)  # perhaps with the part that was under way as the sender ended
         assert len(set(left)) == len(left) < len(set(left) | set(whole)) == len(whole)

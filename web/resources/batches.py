@@ -56,7 +56,7 @@ def shown(here: Service, row: BatchRecord, base: str, at: float | None = None) -
     if row.status == BatchStatus.DRAFT:
         with here.database.read() as connection:
             numbers = drafts.arrived(connection, row.id, at)
-        payload["draft"] = draft_payload(numbers, row.upload_lease_until)
+        payload["draft"] = draft_payload(numbers, row.upload_lease_until, row.draft)
     return payload
 
 

@@ -39,7 +39,7 @@ from web.upload.fingerprint import Fingerprint
 from web.upload.image import IncomingImage
 from web.upload.manifest import Manifest, of_frame
 from web.upload.memory import Share
-from web.upload.options import read_options
+from web.upload.options import read_options, without_secret
 from web.upload.skipped import Skipped
 from web.upload.terms import check_retention, terms_of
 
@@ -325,7 +325,7 @@ class Intake:
         """The last word on a submission, in the transaction of its seal: quotas, its key, and the audit trail."""
         check_stored(bounds, sealed.stored)
         if self.draft:
-            draft = Kept({"frames": options["frames"]}, self._pack + 1)
+            draft = Kept(without_secret(options), self._pack + 1)
             uploads.keep_open(connection, sealed, draft, self.settings.draft_s)
         uploads.note_created(connection, sealed, options.get("defect_rate_alert"))
         if self.key is not None:

@@ -24,3 +24,11 @@ def makes_secret(options: Options | None) -> bool:
     """Whether the answer must show the webhook's secret, since the client sent none."""
     webhook = options.get("webhook") if options else None
     return webhook is not None and not webhook.get("secret")
+
+
+def without_secret(options: Options) -> dict[str, Any]:
+    """The options as a draft keeps and shows them."""
+    shown: dict[str, Any] = {**options}
+    if (webhook := options.get("webhook")) is not None:
+        shown["webhook"] = {name: value for name, value in webhook.items() if name != "secret"}
+    return shown
