@@ -44,6 +44,8 @@ _MODULES = {  # command → its module in commands/
     "cancel": "steering",
     "delete": "steering",
     "results": "results",
+    "items": "items",
+    "item": "items",
     "parts": "parts",
     "review": "review",
     "models": "models",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shared.cli import service
+from shared.cli.model_card import print_card
 from shared.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -73,6 +74,22 @@ def rollback(where: service.Where, as_json: bool, tenant: str | None, model: str
     """Go back to this version (its id), which was active before."""
     with service.open_client(where) as client:
         _show(client.rollback_model(model, tenant=tenant), as_json)
+
+
+@models.command()
+@click.argument("model")
+@service.options
+@service.as_json
+@_tenant
+def card(where: service.Where, as_json: bool, tenant: str | None, model: str) -> None:
+    """The card of a version (its id): its use and limits, data, operating point and rates."""
+    with service.open_client(where) as client:
+        found = client.model_card(model, tenant=tenant)
+    if as_json:
+        print_json(found)
+        return
+    print(f"{'model':<8} {model}")
+    print_card(found)
 
 
 def _show(version: ModelPayload, as_json: bool) -> None:

@@ -16,6 +16,7 @@ import click
 from shared.cli import service
 from shared.cli.batch_text import describe, follow, outcome_status, watched
 from shared.cli.commands.results import check_place, format_of, save_results
+from shared.cli.inputs_file import read_inputs
 from shared.cli.output import Progress, megabytes, print_json
 from shared.cli.skipped import Skipped
 from shared.client.errors import OtherImages
@@ -69,7 +70,7 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     epilog="Exit status: 0 accepted (with --wait: every item has its verdict); 1 refused; 2 unusable "
     "input; 3 no service; 4 items were refused or failed, or the batch did not complete.",
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH_OR_URL...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="PATH_OR_URL...", type=click.Path())
 @_texts
 @click.option(
     "--metadata", multiple=True, metavar="KEY=VALUE", help=f"{option_help('metadata')} May be repeated."
@@ -79,6 +80,12 @@ def part_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="CSV or NDJSON: filename, custom_id, part_id, view and metadata of each image.",
+)
+@click.option(
+    "--inputs",
+    "listed",
+    metavar="FILE",
+    help="Instead of paths: a JSON list of inputs (url, object or data, with tags), or one in each line; - is stdin.",
 )
 @click.option(
     "--resume", metavar="BATCH", help="Go on with a batch whose sending ended: send the files that it lacks."
@@ -125,6 +132,7 @@ def submit(
     manifest: Path | None,
     resume: str | None,
     part_mb: int | None,
+    listed: str | None,
     **asked: Any,
 ) -> int:
     """Send images (files, or folders with everything below them) or one zip or tar as one batch.
@@ -133,7 +141,7 @@ def submit(
     Images that the service fetches itself are named by URLs (http, https) or objects (s3://BUCKET/KEY).
     """
     options = _options(**asked)
-    inputs = _inputs(paths, manifest, resume, part_mb)
+    inputs = _inputs(paths, listed, manifest, resume, part_mb)
     format = format_of(output) if output is not None else ""
     if output is not None:
         check_place(output)
@@ -170,9 +178,19 @@ def submit(
 
 
 def _inputs(
-    paths: tuple[str, ...], manifest: Path | None, resume: str | None, part_mb: int | None
+    paths: tuple[str, ...],
+    listed: str | None,
+    manifest: Path | None,
+    resume: str | None,
+    part_mb: int | None,
 ) -> list[Input]:
-    """The inputs that the arguments name by URL or as objects; none where they are files."""
+    """The inputs that --inputs lists, or that the arguments name by URL or as objects; none where these are files."""
+    if listed is not None:
+        if paths or manifest or resume or part_mb:
+            raise click.UsageError("--inputs stands alone: without paths, --manifest, --resume and --part-mb")
+        return read_inputs(listed)
+    if not paths:
+        raise click.UsageError("name images, folders, an archive or URLs; or --inputs FILE")
     remote = [path for path in paths if path.lower().startswith(("http://", "https://", "s3://"))]
     if remote and (len(remote) < len(paths) or manifest or resume or part_mb):
         raise click.UsageError("URLs and objects are sent without files, --manifest, --resume and --part-mb")

@@ -80,6 +80,7 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("webhook_delivery", lambda here: here.webhook_delivery(DELIVERY)),
     ("redeliver_webhook", lambda here: here.redeliver_webhook(DELIVERY)),
     ("workers", lambda here: list(here.workers())),
+    ("drift", lambda here: list(here.drift(line="A3"))),
     ("metrics", lambda here: here.metrics()),
     ("alive", lambda here: here.alive()),
     ("ready", lambda here: here.ready()),
