@@ -20,11 +20,16 @@ fi
 mkdir -p deploy/secrets
 if [ ! -e deploy/secrets/valkey.acl ]; then
     password=$(sed -n 's/^BROKER_PASSWORD=//p' .env)
+    # The commands that the programs send, and no other; tests/integration/test_compose.py compares both ways.
+    commands="+hello +ping +info +client|setinfo +brpop +lpush +rpush +rpop +llen +del"
+    commands="$commands +sadd +smembers +hset +hget +hdel +zadd +zrem +zrange"
+    commands="$commands +set +get +watch +unwatch +multi +exec +publish +subscribe"
+    commands="$commands +evalsha +script|load +incrby +expire +ttl"
     hash=$(printf %s "$password" | openssl dgst -sha256 -r | cut -d' ' -f1)
     cat >deploy/secrets/valkey.acl <<ACL
 user default off
 user health on >health resetkeys resetchannels -@all +ping
-user gonogo on #$hash resetkeys ~gonogo:* allchannels -@all +@read +@write +@pubsub +@transaction +@connection +@scripting -@dangerous +info +time
+user gonogo on #$hash resetkeys ~gonogo:* resetchannels &gonogo:* -@all $commands
 ACL
 fi
 if [ ! -e deploy/secrets/tls.key ]; then

@@ -59,6 +59,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": 20_000,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": False,
+        # Else any client of the broker could end the workers, or let them serve other queues.
+        "worker_enable_remote_control": False,
         "event_queue_expires": 60,
         "enable_utc": True,
     }
