@@ -92,6 +92,19 @@ def scan_bomb() -> bytes:
     return data[:-2] + 2000 * scan + data[-2:]
 
 
+def hidden_members(path: Path) -> None:
+    """A zip of as many members as one may have, none of which is an image."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(99_999):
+            archive.writestr(f".a-hidden-name-{number:05}.jpg", b"")
+
+
+def wide_manifest(lines: int) -> bytes:
+    """A manifest whose metadata take thirty times their size as objects."""
+    rows = (b'%x;{"a":[%s]}\n' % (number, b",".join([b"{}"] * 100)) for number in range(lines))
+    return b"filename;metadata\n" + b"".join(rows)
+
+
 def json_blocks(size: int) -> Iterator[bytes]:
     """A JSON document of so many bytes."""
     block = b'{"url":"https://example.com/a.jpg"},' * 4096

@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,22 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.faults.hostile import BOMBS, artifact_of_zeros, huge_tile, json_blocks, scan_bomb
+from tests.faults.hostile import (
+    BOMBS,
+    artifact_of_zeros,
+    hidden_members,
+    huge_tile,
+    json_blocks,
+    scan_bomb,
+    wide_manifest,
+)
 from tests.faults.rig import Rig, rig
 from tests.harness.forms import as_form
 from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(300)
+AT_ONCE, STRANGERS, TOGETHER_MB = 32, 4000, 350
 GROWTH_MB, PREDICT_S, NEIGHBOURS_S = 150, 5.0, 30.0
 
 
@@ -149,3 +161,60 @@ def test_memory_bombs_get_their_code_and_cost_no_memory(
             ill.accepted[row] = 1
         until(lambda: not ill.unsealed(), 30, "nothing of a refused upload is left")
         ill.check(most_extra=0)
+
+
+@pytest.mark.row(40)
+def test_thirty_two_costly_bodies_of_a_kind_at_once_take_bounded_memory(
+    artifact: Path, many: Many, tmp_path: Path, report_rig: Callable[[Rig], Rig]
+) -> None:
+    """Each alone is within its bounds, and 32 of a kind would together take gigabytes."""
+    with rig(tmp_path, [artifact], processes=("web", "sweep", "bulk", "interactive")) as ill:
+        report_rig(ill)
+        image = next(iter(many(1).values()))
+        for _ in range(2):
+            predict(ill, image)
+            ill.finish(ill.submit(many(64)))
+        hidden_members(tmp_path / "zip")
+        costly = {
+            "manifests": as_form(("manifest", "m.csv", wide_manifest(6000)), ("images", "none.jpg", image)),
+            "zips": as_form(("archive", "a.zip", (tmp_path / "zip").read_bytes())),
+            "JSON": {"data": b'{"inputs":[' + b"{}," * 340_000 + b"{}]}", "content_type": "application/json"},
+        }
+        told, grown = list[str](), dict[str, float]()
+        for name, form in costly.items():
+            seen: dict[str, float] = {}
+            with growth(ill, seen), ThreadPoolExecutor(AT_ONCE) as pool:
+                codes = Counter(pool.map(lambda _, form=form: code_of(ill, form), range(AT_ONCE)))
+                waited = predict(ill, image)
+            grown[name] = seen["web"]
+            told.append(f"{AT_ONCE} {name}: {dict(codes)}, web +{seen['web']:.0f} MB")
+            assert set(codes) <= {"invalid_manifest", "no_images", "bad_request", "overloaded"}, told
+            assert waited < PREDICT_S
+        seen = {}
+        with growth(ill, seen):
+            strangers = [half_body(ill) for _ in range(STRANGERS)]
+            waited = predict(ill, image)
+            for each in strangers:
+                each.close()
+        grown["strangers"] = seen["web"]
+        told.append(f"{STRANGERS} bodies of 60 kB without a key: web +{seen['web']:.0f} MB")
+        ill.proof("; ".join(told))
+        print(told)
+        assert max(grown.values()) < TOGETHER_MB, told
+        assert waited < PREDICT_S
+        for row in ill.sealed() - set(ill.accepted):
+            ill.accepted[row] = 1
+        until(lambda: not ill.unsealed(), 30, "nothing of a refused upload is left")
+        ill.check(most_extra=0)
+
+
+def code_of(ill: Rig, form: dict[str, Any]) -> str:
+    _, _, answer = ill.stack.request("POST", "/v1/batches", form["data"], Content_Type=form["content_type"])
+    return str(json.loads(answer)["code"])
+
+
+def half_body(ill: Rig) -> socket.socket:
+    """A connection that has sent 60 of 64 kB, without a key."""
+    sock = socket.create_connection(("127.0.0.1", ill.stack.settings.port), timeout=20)
+    sock.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 65000\r\n\r\n" + bytes(60 * 2**10))
+    return sock
