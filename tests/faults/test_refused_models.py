@@ -12,6 +12,7 @@ import pytest
 from shared.registry import activations
 from tests.faults.rig import CHUNK_ITEMS, Rig, rig
 from tests.harness.forged import forge, rubbish_network, with_self_test
+from tests.harness.hooks import child_environment
 from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.timeout(170)
 _HOOK = """
 import os, pathlib, sys, time
 told = pathlib.Path({told!r})
-if "shared.registry.trial" in sys.orig_argv and told.exists():
+def install():
+    if "shared.registry.trial" not in sys.orig_argv or not told.exists():
+        return
     import onnxruntime
     what = told.read_text()
     told.rename(told.with_name(what))
@@ -39,7 +42,7 @@ def test_a_model_that_fails_its_trial_says_why_is_never_active_and_blocks_no_bat
     hook = tmp_path / "hook"
     hook.mkdir()
     told = hook / "next"
-    (hook / "sitecustomize.py").write_text(_HOOK.format(told=str(told)))
+    (hook / "trial_hook.py").write_text(_HOOK.format(told=str(told)))
     files = {
         "rubbish": forge(artifact, tmp_path / "rubbish", rubbish_network),
         "other logits": forge(artifact, tmp_path / "logits", with_self_test(lambda true: true + 1.0)),
@@ -49,8 +52,9 @@ def test_a_model_that_fails_its_trial_says_why_is_never_active_and_blocks_no_bat
     (tmp_path / "stack").mkdir()
     with rig(tmp_path / "stack", [artifact], trial_s=6.0) as ill:
         report_rig(ill)
-        path = os.pathsep.join(filter(None, [str(hook), os.environ.get("PYTHONPATH", "")]))
-        ill.restart("interactive", env={"PYTHONPATH": path})
+        hooks = child_environment("trial_hook:install")
+        hooks["PYTHONPATH"] = f"{hook}{os.pathsep}{hooks['PYTHONPATH']}"
+        ill.restart("interactive", env=hooks)
         with ill.database.read() as connection:
             active = activations.active_id(connection)
         reasons, longest = {}, 0.0

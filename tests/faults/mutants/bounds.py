@@ -27,7 +27,8 @@ def _deadline_of_bodies() -> None:
 
 def _changed(of: Any, **changed: Any) -> tuple[Any, ...]:
     """The defaults of a dataclass, some changed."""
-    return tuple({name: each.default for name, each in of.__dataclass_fields__.items()} | changed)
+    defaults = {name: each.default for name, each in of.__dataclass_fields__.items()}
+    return tuple((defaults | changed).values())
 
 
 def _parking() -> None:
