@@ -53,7 +53,7 @@ def test_the_broker_ends_and_starts_again(ill: Rig, many: Many, how: signal.Sign
 
 
 @pytest.mark.row(46)
-@pytest.mark.row(8, quick=("sqlite",))
+@pytest.mark.row(8)
 @one_kind
 def test_the_broker_is_flushed_in_the_middle_of_a_batch(ill: Rig, many: Many) -> None:
     batch_id = _under_way(ill, many, 5000 // CHUNK_ITEMS)

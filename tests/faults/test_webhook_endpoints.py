@@ -67,7 +67,7 @@ def next_tries(ill: Rig, endpoint_id: str, count: int, what: str) -> None:
     until(lambda: len(tries(ill, endpoint_id)) >= before + count, 60, what)
 
 
-@pytest.mark.row(48, quick=("sqlite",))
+@pytest.mark.row(48)
 def test_each_event_arrives_under_one_id_after_every_fault_of_the_receiver_and_deaths_of_the_worker(
     ill: Rig, many: Many
 ) -> None:

@@ -87,7 +87,7 @@ def test_killed_with_many_small_batches_in_hand(ill: Rig, many: Many) -> None:
     ill.check(most_extra=2 * len(killed) * CHUNK_ITEMS)  # there are two children
 
 
-@pytest.mark.row(3, quick=("sqlite",))
+@pytest.mark.row(3)
 def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: Many) -> None:
     env = {"FAULTS_POINTS": "kombu.transport.redis:QoS.append"}
     ill.restart("bulk", "QoS.append=kill*1", env=env)
