@@ -89,13 +89,13 @@ def test_after_a_killed_supervisor_and_after_kill_9_of_everything_the_next_start
     deep = tmp_path / ("deep-" * 20) / "data"  # its socket's name would be too long for the system
     up = start(deep).wait_ready()
     with up.client() as client:
-        batch_id = client.submit(jpegs(600))["id"]
+        batch_id = client.submit(jpegs(200))["id"]
         up.kill()
     assert wait_until_gone(deep, 10) == []
     again = start(deep).wait_ready()
     with again.client() as client:
         batch = client.wait(batch_id, timeout_s=90)
-    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 200
     again = _goes_on_after_kill_9_of_everything(start, again)
     _, socket_path = data_dirs.with_broker(Settings(data_dir=deep))
     assert socket_path is not None
@@ -108,7 +108,7 @@ def test_after_a_killed_supervisor_and_after_kill_9_of_everything_the_next_start
 
 def _goes_on_after_kill_9_of_everything(start: Start, up: Up) -> Up:
     with up.client() as client:
-        batch_id = client.submit(jpegs(600))["id"]
+        batch_id = client.submit(jpegs(200))["id"]
     running = processes_of(up.data_dir)
     for process in running:
         process.kill()
@@ -116,7 +116,7 @@ def _goes_on_after_kill_9_of_everything(start: Start, up: Up) -> Up:
     again = start(up.data_dir).wait_ready()
     with again.client() as client:
         batch = client.wait(batch_id, timeout_s=90)
-    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 600
+    assert batch["counts"]["succeeded"] == batch["counts"]["total"] == 200
     return again
 
 

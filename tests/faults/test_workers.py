@@ -18,7 +18,7 @@ SLOW_CHUNK = "worker.claimed=sleep0.3"
 
 
 @pytest.mark.row(46)
-@pytest.mark.row(1, quick=("postgresql",))
+@pytest.mark.row(1, quick=("sqlite",))
 def test_a_child_killed_in_the_middle_of_a_chunk(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep6*2")
     batch_id = ill.submit(many(5000), views=4)
