@@ -11,6 +11,7 @@ OF_A_REQUEST = {"request", "g", "session"}
 VIEWS = ("web/openapi/document.py", "web/api/", "web/http/", "web/pages/", "web/app.py")
 ON_THE_INSTALLATION = ("shared.store", "shared.blobs", "shared.cli.embedded", "shared.cli.doctor")
 COMMANDS = "shared/cli/commands/"
+PROGRAMS = ("shared", "web", "worker", "training")
 
 
 def imported(name: str) -> Iterator[tuple[str, str]]:
@@ -49,3 +50,17 @@ def test_the_architecture_names_the_commands_that_work_on_the_installation_itsel
         if f"{module}.{what}".startswith(ON_THE_INSTALLATION)
     }
     assert found == named
+
+
+def test_the_architecture_has_a_sentence_for_every_folder() -> None:
+    rows = [
+        line.split("|")[1]
+        for line in (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| `")
+    ]
+    told = {name for row in rows for name in row.replace("`", " ").split()}
+    packages = {PurePath(name).parent for name in tracked() if name.endswith("/__init__.py")}
+    folders = {path.as_posix() for path in packages if path.parts[0] in PROGRAMS and len(path.parts) == 2}
+    assert len(folders) > 25
+    missing = {path for path in folders if not {f"{path}/", f"{PurePath(path).name}/"} & told}
+    assert missing == set()

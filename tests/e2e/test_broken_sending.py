@@ -6,46 +6,11 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
-
-import pytest
 
 from tests.harness.cutting import CuttingProxy
-from tests.harness.images import jpegs
 from tests.harness.processes import ROOT, environment
-from tests.harness.service import GONOGO, Up, gonogo
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    one = Up(tmp_path_factory.mktemp("sending") / "data")
-    try:
-        yield one.wait_ready()
-    finally:
-        one.stop()
-        one.end()
-
-
-Run = Callable[..., CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(up: Up) -> Run:
-    def command(*argv: str, **extra: str) -> CompletedProcess[str]:
-        return gonogo(*argv, env={"GONOGO_URL": up.url, "GONOGO_DATA_DIR": str(up.data_dir), **extra})
-
-    return command
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "parts"
-    (made / "deeper").mkdir(parents=True)
-    for name, data in jpegs(6, seed=7):
-        (made / "deeper" / name).write_bytes(data)
-    return made
+from tests.harness.service import GONOGO, Run, Up
 
 
 def interrupted(up: Up, *argv: str, after: str) -> tuple[str, list[str]]:

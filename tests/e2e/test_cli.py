@@ -8,7 +8,6 @@ import subprocess
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,37 +17,7 @@ import pytest
 from tests.harness.image_server import ImageServer
 from tests.harness.images import jpegs
 from tests.harness.processes import ROOT, environment
-from tests.harness.service import GONOGO, Up, gonogo
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    one = Up(tmp_path_factory.mktemp("cli") / "data", GONOGO_FETCH_ALLOWED_NETWORKS="127.0.0.0/8")
-    try:
-        yield one.wait_ready()
-    finally:
-        one.stop()
-        one.end()
-
-
-Run = Callable[..., CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(up: Up) -> Run:
-    def command(*argv: str, **extra: str) -> CompletedProcess[str]:
-        return gonogo(*argv, env={"GONOGO_URL": up.url, "GONOGO_DATA_DIR": str(up.data_dir), **extra})
-
-    return command
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "parts"
-    (made / "deeper").mkdir(parents=True)
-    for name, data in jpegs(6, seed=7):
-        (made / "deeper" / name).write_bytes(data)
-    return made
+from tests.harness.service import GONOGO, Run, Up, gonogo
 
 
 def one_line(finished: CompletedProcess[str]) -> str:

@@ -1,11 +1,8 @@
 """`gonogo webhooks` against a running stack, with a receiver on loopback."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from standardwebhooks.webhooks import Webhook
 
 from shared.client import verify_webhook
@@ -13,16 +10,6 @@ from tests.harness.images import jpegs
 from tests.harness.processes import until
 from tests.harness.receivers import Receiver, status
 from tests.harness.service import Up, gonogo
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    one = Up(tmp_path / "data", GONOGO_WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8")
-    try:
-        yield one.wait_ready()
-    finally:
-        one.stop()
-        one.end()
 
 
 def test_an_endpoint_is_made_tested_repaired_and_replayed_from_the_command_line(up: Up) -> None:

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import psutil
 from shared.client.client import Client
 from tests.harness.processes import ROOT, environment, free_port, processes_of
 
+# Runs a command with these arguments and environment variables, to its end.
+Run = Callable[..., subprocess.CompletedProcess[str]]
 GONOGO = [sys.executable, "-m", "shared.cli.main"]
 
 
