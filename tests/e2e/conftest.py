@@ -1,4 +1,4 @@
-"""A stack that the files of this folder share where they need none of their own, and commands against it."""
+"""A running stack for a file of tests, and commands against it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from tests.harness.images import jpegs
 from tests.harness.service import Run, Up, gonogo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A start costs five seconds of CPU: it is made once for each process of the test run."""
+    """A stack of the file's own. A file that changes it for one test has another fixture of this name."""
     one = Up(
         tmp_path_factory.mktemp("shared") / "data",
         GONOGO_FETCH_ALLOWED_NETWORKS="127.0.0.0/8",

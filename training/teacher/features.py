@@ -84,9 +84,9 @@ class Extractor:
 
     def of(self, images: NDArray[np.uint8]) -> Floats:
         """Features of decoded images (N, H, W, C)."""
-        return self._run(images)[0]
+        return self.run(images)[0]
 
-    def _run(self, images: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.float16]]:
+    def run(self, images: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.float16]]:
         parts = [
             self._session.run(None, {"images": images[start : start + _BATCH]})
             for start in range(0, len(images), _BATCH)
@@ -107,7 +107,7 @@ class Extractor:
         found = None
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
-            some, where = self._run(decode_files(chunk, self.strong, threads=self._threads))
+            some, where = self.run(decode_files(chunk, self.strong, threads=self._threads))
             pooled[start : start + len(chunk)] = some
             if not places:
                 continue

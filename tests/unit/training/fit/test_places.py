@@ -66,7 +66,7 @@ def test_the_head_is_kept_where_both_together_are_surely_better(
 def test_the_served_graph_gives_the_logits_of_the_teacher() -> None:
     extractor = Extractor(Preprocessing(64, 64, 1), ((64, 64),), threads=1)
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 1)).astype(np.uint8)
-    pooled, places = extractor._run(images)
+    pooled, places = extractor.run(images)
     assert places.shape == (5, PLACE_DEPTH, 4, 4)
     head = fit_head(places, np.array([0, 1, 0, 1, 0]), np.ones(5), 3)
     rng = np.random.default_rng(1)
