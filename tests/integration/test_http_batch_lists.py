@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.harness.application import Application
+from tests.harness.plans import statements
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,9 @@ def test_a_poll_that_knows_the_state_gets_304_until_it_changes(
     path = f"/v1/batches/{app.submit(few)['id']}"
     first = app.call("GET", path)
     assert int(first.headers["Retry-After"]) >= 1
-    again = app.call("GET", path, If_None_Match=first.headers["ETag"])
+    with statements(app.database.engine) as asked:
+        again = app.call("GET", path, If_None_Match=first.headers["ETag"])
+    assert len(asked) == 1, asked
     assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     app.work()
     changed = app.call("GET", path, If_None_Match=first.headers["ETag"])

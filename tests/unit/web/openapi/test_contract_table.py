@@ -43,5 +43,9 @@ def test_each_named_test_exists(table: str) -> None:
     for place in named:
         file, _, name = place.partition("::")
         tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
-        tests = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+        tests = {
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        }
         assert name in tests if name else tests, place
