@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.client.calls import pages, post
+from shared.client.calls import get, pages, post
 from shared.client.places import identifier
 from shared.client.transport import Transport
 from shared.contract.states import FINISHED_BATCH
@@ -14,6 +14,7 @@ from shared.contract.states import FINISHED_BATCH
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
     from shared.contract.rescoring import RescoreAnswer, RescoringPayload
+    from shared.contract.scores import ScoresPayload
 
 
 class Batches:
@@ -96,6 +97,10 @@ class Batches:
     def rescorings(self, batch_id: str) -> list[RescoringPayload]:
         """How the batch was rescored, the newest first."""
         return list(pages(self._wire, f"/v1/batches/{identifier(batch_id)}/rescorings", {}))
+
+    def scores(self, batch_id: str) -> ScoresPayload:
+        """The scores of a finished batch in a thousand bins; ApiError 409 while it runs."""
+        return cast("ScoresPayload", get(self._wire, f"/v1/batches/{identifier(batch_id)}/scores"))
 
     def delete(self, batch_id: str) -> None:
         """Remove a batch, its items and its bytes; ApiError 409 while it runs."""

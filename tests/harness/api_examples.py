@@ -156,6 +156,7 @@ def _batches(here: Recorder) -> None:
     here.ask("follow_batch", shown="-N", headers={"Last-Event-ID": "1"}, **batch)
     here.ask("rescore_batch", json={"threshold": 0.95, "review_band": [0.9, 0.96]}, **batch)
     here.ask("list_rescorings", **batch)
+    here.ask("get_scores", **batch)
     here.ask("retry_batch", **batch)
     here.ask("cancel_batch", **batch)
     draft = {"batch_id": here.ask("submit", "?draft=true", **_form(options={"name": "shift 2"}))["id"]}

@@ -6,10 +6,11 @@ from flask import Blueprint, g
 
 from shared.contract.pages import Page, page
 from shared.contract.rescoring import RescoreAnswer, RescoreRequest, RescoringPayload
+from shared.contract.scores import ScoresPayload
 from web.http import trail
 from web.http.auth import require
 from web.http.operations import operation
-from web.resources import rescoring
+from web.resources import rescoring, scores
 from web.service import service
 
 blueprint = Blueprint("rescoring", __name__)
@@ -37,3 +38,15 @@ def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, Any]:
 )
 def list_rescorings(batch_id: str) -> dict[str, Any]:
     return dict(page(list(rescoring.history(service(), g.tenant, batch_id)), None))
+
+
+@blueprint.get("/v1/batches/<batch_id>/scores")
+@require("read")
+@operation(
+    "The scores of an ended batch in bins, counted at the first request and kept: a page computes from them what "
+    "another threshold changes",
+    {200: ScoresPayload},
+    problems=(404, 409),
+)
+def get_scores(batch_id: str) -> dict[str, Any]:
+    return dict(scores.shown(service(), g.tenant, batch_id))

@@ -23,15 +23,17 @@ from web.http.auth import sign_out as end_session
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.http.problems import HttpProblem
+from web.pages import rescoring
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
-from web.resources import batches, items, steering
+from web.resources import batches, items, scores, steering
 from web.service import service
 
 blueprint = Blueprint(
     "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
 )
 blueprint.after_request(harden)
+rescoring.add_to(blueprint)
 _TILES = 48
 _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
@@ -45,7 +47,7 @@ def _static_files_take_no_query() -> None:
 
 @blueprint.record_once
 def _install(state: Any) -> None:
-    state.app.jinja_env.filters.update(FILTERS)
+    state.app.jinja_env.filters.update(FILTERS, bars=rescoring.bars)
     state.app.jinja_env.finalize = finished
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
@@ -84,6 +86,8 @@ def batch(batch_id: str, query: BatchPageQuery) -> str:
         filters=filters,
         chosen=filters.get("verdict") or filters.get("status") or "",
         may_submit=_may("submit"),
+        may_review=_may("review"),
+        scores=scores.at_hand(here, row),
     )
 
 

@@ -2,14 +2,26 @@
 
 import itertools
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from shared.contract.operating_point import OperatingPoint
+from shared.contract.scores import BINS
 from shared.contract.states import Reason
-from shared.lifecycle import endings, parts, purging, rescoring, review_queue, reviews, steering, verdicts
+from shared.lifecycle import (
+    endings,
+    parts,
+    purging,
+    rescoring,
+    review_queue,
+    reviews,
+    score_bins,
+    steering,
+    verdicts,
+)
 from shared.lifecycle.recount import recount
 from shared.lifecycle.rescoring import Overtaken
 from shared.lifecycle.review_queue import Shares, Wanted
@@ -233,3 +245,33 @@ def test_deleting_a_batch_deletes_its_history(database: Database, model_id: str)
     with database.read() as connection:
         assert rescoring.history(connection, batch.id) == []
         assert connection.scalars(select(Delivery.id)).all() == []
+
+
+@pytest.mark.parametrize("rule", ["any_defect", "all_defect"])
+def test_the_bins_foretell_what_a_rescoring_changes(database: Database, model_id: str, rule: str) -> None:
+    batch = ended_batch(database, model_id, 7, part_rule=rule)
+    bins = score_bins.of(database, batch)
+    assert score_bins.of(database, batch) == bins, "the second reading finds the bins that are kept"
+    assert sum(plain + held for _, plain, held in bins["items"]) == batch.succeeded
+    for point in (
+        OperatingPoint(0.05, 0.05, 0.05),
+        OperatingPoint(0.8, 0.65, 0.95),
+        OperatingPoint(1.0, 0.995, 1.0),
+    ):
+        with database.write() as connection:
+            batch, _ = rescoring.rescore(connection, batch, point, None)
+        told: Counter[str] = Counter()
+        for place, plain, held in bins["items"]:
+            told[decide((place + 0.5) / BINS, point).value] += plain
+            told["review"] += held
+        assert told == Counter({name: getattr(batch, name) for name in ("defect", "no_defect", "review")}), (
+            point
+        )
+        enough = "no_defect" if rule == "all_defect" else "defect"
+        parts_told = Counter({"review": bins["review_parts"]})
+        for place, plain, held in bins["parts"]:
+            verdict = decide((place + 0.5) / BINS, point).value
+            parts_told[verdict] += plain
+            parts_told[verdict if verdict == enough else "review"] += held
+        found = {name: getattr(batch, f"{name}_parts") for name in ("defect", "no_defect", "review")}
+        assert parts_told == Counter(found), point

@@ -38,6 +38,7 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("resume", lambda here: here.resume(BATCH)),
     ("retry", lambda here: here.retry(BATCH)),
     ("rescore", lambda here: here.rescore(BATCH, threshold=0.5, dry_run=True)),
+    ("scores", lambda here: here.scores(BATCH)),
     ("rescorings", lambda here: here.rescorings(BATCH)),
     ("delete", lambda here: here.delete(BATCH)),
     ("events", lambda here: list(here.events(BATCH))),

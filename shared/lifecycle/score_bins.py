@@ -1,0 +1,106 @@
+"""The scores of an ended batch in bins, counted by the database and kept: a page then needs no look at the items.
+
+The scores of a batch change with its runs alone, so the bins of a run are counted once. They know the model's verdicts,
+not those of persons: a preview (`shared.lifecycle.rescoring.count`) knows both.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, case, cast, func, insert, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from shared.contract.scores import BINS
+from shared.contract.states import UNLIKE, PartRule
+from shared.store.engine import Database
+from shared.store.records import BatchRecord, JsonObject
+from shared.store.tables import Item, Part, ScoreBins
+
+_KEPT = select(ScoreBins.bins).where(
+    ScoreBins.batch_id == bindparam("in_batch"), ScoreBins.run == bindparam("of_run")
+)
+_IS_UNLIKE = case((or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE)), 1), else_=0)
+
+
+def _bin(score: Any, dialect: str) -> Any:
+    # A cast to a whole number cuts on SQLite and rounds on PostgreSQL.
+    place = score * BINS
+    whole = cast(place if dialect == "sqlite" else func.floor(place), Integer)
+    return case((whole >= BINS, BINS - 1), else_=whole)
+
+
+def _items(dialect: str) -> Select[Any]:
+    rows = select(_bin(Item.score, dialect).label("bin"), _IS_UNLIKE.label("held")).where(
+        Item.batch_id == bindparam("in_batch"), Item.score.is_not(None)
+    )
+    return _counted(rows)
+
+
+def _parts(dialect: str, rule: str) -> Select[Any]:
+    """The parts by the score of the view that decides, and whether another view keeps them from the other verdict."""
+    extreme: Any = func.min if rule == PartRule.ALL_DEFECT else func.max
+    judged = and_(Item.score.is_not(None), _IS_UNLIKE == 0)
+    views = (
+        select(
+            Item.part_id,
+            extreme(case((judged, Item.score))).label("score"),
+            func.max(case((judged, 0), else_=1)).label("held"),
+        )
+        .where(Item.batch_id == bindparam("in_batch"), Item.part_id.is_not(None))
+        .group_by(Item.part_id)
+        .subquery()
+    )
+    of_part = and_(Part.batch_id == bindparam("in_batch"), Part.part_id == views.c.part_id)
+    rows = select(_bin(views.c.score, dialect).label("bin"), views.c.held.label("held"))
+    return _counted(rows.join_from(views, Part, of_part).where(Part.missing_views.is_(None)))
+
+
+def _counted(rows: Select[Any]) -> Select[Any]:
+    found = rows.subquery()
+    return select(found.c.bin, found.c.held, func.count()).group_by(found.c.bin, found.c.held)
+
+
+_DIALECTS = ("sqlite", "postgresql")
+_ITEMS = {dialect: _items(dialect) for dialect in _DIALECTS}
+_PARTS = {(dialect, rule.value): _parts(dialect, rule) for dialect in _DIALECTS for rule in PartRule}
+
+
+def kept(connection: Connection, batch: BatchRecord) -> JsonObject | None:
+    """The bins of the batch's run, if they were counted before."""
+    found: JsonObject | None = connection.scalar(_KEPT, {"in_batch": batch.id, "of_run": batch.run})
+    return found
+
+
+def of(database: Database, batch: BatchRecord) -> JsonObject:
+    """The bins of an ended batch: `items` and `parts`, each as [bin, decided, held], and `review_parts`."""
+    with database.read() as connection:
+        found = kept(connection, batch)
+        if found is not None:
+            return found
+        bins = _count(connection, batch)
+    try:
+        with database.write() as connection:
+            connection.execute(insert(ScoreBins).values(batch_id=batch.id, run=batch.run, bins=bins))
+    except IntegrityError:
+        pass  # another request has kept the same bins meanwhile
+    return bins
+
+
+def _count(connection: Connection, batch: BatchRecord) -> JsonObject:
+    dialect, given = connection.dialect.name, {"in_batch": batch.id}
+    items = _rows(connection.execute(_ITEMS[dialect], given))
+    if not batch.parts:
+        return {"items": items, "parts": [], "review_parts": 0}
+    parts = _rows(connection.execute(_PARTS[dialect, batch.part_rule], given))
+    decided = [row for row in parts if row[0] >= 0]
+    return {
+        "items": items,
+        "parts": decided,
+        "review_parts": batch.parts - sum(plain + held for _, plain, held in decided),
+    }
+
+
+def _rows(counted: Any) -> list[list[int]]:
+    found: dict[int, list[int]] = {}
+    for number, held, count in counted:
+        found.setdefault(-1 if number is None else number, [0, 0])[held] += count
+    return [[number, *found[number]] for number in sorted(found)]
