@@ -71,6 +71,13 @@ def rescore(site: Site) -> TestResponse:
     return send(site, f"/v1/batches/{batch['id']}/rescore", json={"threshold": 0.55})
 
 
+def rescore_on_the_page(site: Site) -> TestResponse:
+    browser, batch = site.signed_in(), site.submit(["a.png"])
+    site.decide([("defect", 0.9, None)])
+    form = {"low": "0.1", "threshold": "0.2", "high": "0.3"}
+    return browser.post(f"/batches/{batch['id']}/rescore", data=form, headers={**ORIGIN, **NAMED})
+
+
 def draft(site: Site) -> str:
     """The path of a draft with an image, `a.png`."""
     form = {"images": (io.BytesIO(b"x"), "a.png")}
@@ -221,6 +228,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/pause": ("batch.pause", steer("pause")),
     "POST /v1/batches/<batch_id>/resume": ("batch.resume", steer("resume", "pause")),
     "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", rescore),
+    "POST /batches/<batch_id>/rescore": ("batch.rescore", rescore_on_the_page),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),
