@@ -41,6 +41,8 @@ _MODULES = {  # command → its module in commands/
     "resume": "steering",
     "retry": "steering",
     "rescore": "rescoring",
+    "rerun": "reruns",
+    "diff": "reruns",
     "cancel": "steering",
     "delete": "steering",
     "results": "results",

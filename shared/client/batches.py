@@ -13,6 +13,7 @@ from shared.contract.states import FINISHED_BATCH
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
+    from shared.contract.reruns import DiffCount, DiffEntry
     from shared.contract.rescoring import RescoreAnswer, RescoringPayload
     from shared.contract.scores import ScoresPayload
 
@@ -101,6 +102,28 @@ class Batches:
     def scores(self, batch_id: str) -> ScoresPayload:
         """The scores of a finished batch in a thousand bins; ApiError 409 while it runs."""
         return cast("ScoresPayload", get(self._wire, f"/v1/batches/{identifier(batch_id)}/scores"))
+
+    def rerun(
+        self,
+        batch_id: str,
+        *,
+        model: str,
+        operating_point: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> BatchPayload:
+        """Judge the images of a finished batch by another model version; returns the new batch."""
+        asked = {"model": model, "operating_point": operating_point, "name": name}
+        answer = post(self._wire, f"/v1/batches/{identifier(batch_id)}/rerun", asked, once=True)
+        return cast("BatchPayload", answer)
+
+    def diff(self, batch_id: str, other_id: str, **filters: Any) -> Iterator[DiffEntry]:
+        """The items that a batch and its rerun judge otherwise; `all=True`: every item."""
+        return pages(self._wire, f"/v1/batches/{identifier(batch_id)}/diff/{identifier(other_id)}", filters)
+
+    def diff_counts(self, batch_id: str, other_id: str) -> list[DiffCount]:
+        """How many items have which verdict in one batch and in the other."""
+        path = f"/v1/batches/{identifier(batch_id)}/diff/{identifier(other_id)}?limit=1"
+        return cast("list[DiffCount]", get(self._wire, path)["counts"])
 
     def delete(self, batch_id: str) -> None:
         """Remove a batch, its items and its bytes; ApiError 409 while it runs."""

@@ -92,6 +92,7 @@ class BatchPayload(TypedDict):
     model: ModelRef | None
     operating_point: OperatingPointPayload
     revision: Annotated[int, About("how often the batch has been rescored")]
+    rerun_of: Annotated[str | None, About("the batch that was submitted with these images")]
     counts: BatchCounts
     verdicts: VerdictCounts
     parts: PartCounts
@@ -149,6 +150,7 @@ def batch_payload(
         "model": model,
         "operating_point": {"threshold": row.threshold, "review_band": [row.review_low, row.review_high]},
         "revision": row.revision,
+        "rerun_of": row.rerun_of,
         "counts": {
             "total": row.total,
             "queued": row.queued,

@@ -68,6 +68,8 @@ REQUEST_CODES = {
     "malformed_multipart": "The multipart body is broken. Let a library write it: a boundary that occurs in a file "
     "is the usual cause.",
     "method_not_allowed": "The path exists, but not for this method. `Allow` names the methods that it takes.",
+    "not_comparable": "The two batches have not the same images. Compare a batch with a rerun of it, or two reruns of "
+    "one batch.",
     "no_guard": "The artifact does not know how its images look, so an image of anything gets a verdict. Make it "
     "again with `python -m training guard`, or upload it with without_guard=true.",
     "no_images": "The request holds no image. Send parts named `images`, or one `archive`; the detail says how "

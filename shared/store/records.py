@@ -137,6 +137,7 @@ class BatchRecord(NamedTuple):
     review_seq: int
     review_open: bool
     revision: int
+    rerun_of: str | None
 
 
 class ChunkRecord(NamedTuple):

@@ -188,6 +188,7 @@ class Batch(Base):
     )  # see shared.lifecycle.review_queue
     review_open: Mapped[bool] = mapped_column(default=True, server_default=true())
     revision: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was rescored
+    rerun_of: Mapped[str | None] = mapped_column(Id)  # the batch that was submitted with its images
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.

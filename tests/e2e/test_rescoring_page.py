@@ -62,13 +62,12 @@ def test_a_moved_threshold_is_previewed_applied_and_kept_in_the_history(
         counted(browser, "Images: 12 defect → no defect")
         assert not browser.find_elements(By.CSS_SELECTOR, "#bars .part.defect")
         shot(browser, "rescore")
-        # By mouse: back below all scores.
+        # By mouse: the bounds lie on each other, and the threshold takes them along, back below all scores.
         field = browser.find_element(By.CSS_SELECTOR, ".histogram")
-        middle = field.size["width"] // 2
-        drag = ActionChains(browser).move_to_element_with_offset(
-            field, int(top * field.size["width"]) + 25 - middle, 0
-        )
-        drag.click_and_hold().move_by_offset(-field.size["width"], 0).release().perform()
+        wide = field.size["width"]
+        at = round(float(slider.get_attribute("value") or 0) * wide)
+        drag = ActionChains(browser).move_to_element_with_offset(field, at - wide // 2, 0).click_and_hold()
+        drag.move_by_offset(round(0.03 * wide) - at, 0).release().perform()
         WebDriverWait(browser, 10).until(lambda _: "no change" in said(browser))
         for _ in range(int(top * 50) + 2):
             slider.send_keys(Keys.PAGE_UP)

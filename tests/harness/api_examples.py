@@ -157,6 +157,8 @@ def _batches(here: Recorder) -> None:
     here.ask("rescore_batch", json={"threshold": 0.95, "review_band": [0.9, 0.96]}, **batch)
     here.ask("list_rescorings", **batch)
     here.ask("get_scores", **batch)
+    again = here.ask("rerun_batch", json={"model": "bolts"}, **batch)
+    here.ask("diff_batches", other_id=again["id"], **batch)
     here.ask("retry_batch", **batch)
     here.ask("cancel_batch", **batch)
     draft = {"batch_id": here.ask("submit", "?draft=true", **_form(options={"name": "shift 2"}))["id"]}

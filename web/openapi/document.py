@@ -62,6 +62,7 @@ _TAGS = {
     "batches": "Submissions: the unit of completion and of webhooks.",
     "steering": "Pause a batch, go on with it, and judge its failed items again.",
     "rescoring": "Judge an ended batch by another threshold.",
+    "reruns": "Judge the images of an ended batch by another model version, and compare.",
     "drafts": "A batch that is made by several requests.",
     "events": "The changes of a batch, as they come.",
     "items": "A position in a batch, with its verdict.",

@@ -71,6 +71,12 @@ def rescore(site: Site) -> TestResponse:
     return send(site, f"/v1/batches/{batch['id']}/rescore", json={"threshold": 0.55})
 
 
+def rerun(site: Site) -> TestResponse:
+    batch = site.submit(["a.png"])
+    site.decide([("defect", 0.9, None)])
+    return send(site, f"/v1/batches/{batch['id']}/rerun", json={"model": "bolts"})
+
+
 def rescore_on_the_page(site: Site) -> TestResponse:
     browser, batch = site.signed_in(), site.submit(["a.png"])
     site.decide([("defect", 0.9, None)])
@@ -229,6 +235,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/resume": ("batch.resume", steer("resume", "pause")),
     "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", rescore),
     "POST /batches/<batch_id>/rescore": ("batch.rescore", rescore_on_the_page),
+    "POST /v1/batches/<batch_id>/rerun": ("batch.rerun", rerun),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),

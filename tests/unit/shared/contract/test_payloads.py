@@ -34,7 +34,7 @@ def batch_row(**changed: Any) -> Any:
         "guarded": True, "unfamiliar": 0, "promised": None,
         "parts": 200, "defect_parts": 20, "no_defect_parts": 171, "review_parts": 9,
         "lot": "4711", "order": None, "line": "A3", "station": None, "operator": None,
-        "pace_at": now() - 10, "pace_done": 0, "idle_s": 0.0, "revision": 0,
+        "pace_at": now() - 10, "pace_done": 0, "idle_s": 0.0, "revision": 0, "rerun_of": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
