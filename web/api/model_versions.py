@@ -1,34 +1,26 @@
 """Model versions over HTTP: list, upload, activate, roll back, card."""
 
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, request
-from sqlalchemy import Connection
 
 from shared.broker import queues
-from shared.contract.audit import Action
-from shared.contract.events import MODEL_ACTIVATED
-from shared.contract.model_versions import ModelPayload, model_payload
+from shared.contract.model_versions import ModelPayload
 from shared.contract.pages import Page, page
 from shared.contract.queries import TenantQuery, UploadModelQuery
 from shared.contract.states import ModelStatus
-from shared.registry import activations, versions
-from shared.registry.activations import INSTALLATION
+from shared.registry import versions
 from shared.registry.artifact import read_artifact
-from shared.store.engine import database_time
-from shared.store.records import ModelRecord
-from shared.webhooks import owed, receivers
 from web.http import trail
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import operation, streams_body
-from web.http.problems import HttpProblem, not_found
+from web.http.problems import HttpProblem
 from web.http.tenants import acting_tenant
-from web.service import Service, service
+from web.resources import model_versions
+from web.service import service
 from web.upload.body import blocks
 
 blueprint = Blueprint("models", __name__)
@@ -44,11 +36,7 @@ _MAX_ARTIFACT = 512 * 2**20
     problems=(403,),
 )
 def list_models(query: TenantQuery) -> dict[str, Any]:
-    tenant = acting_tenant(query)
-    with service().database.read() as connection:
-        rows = versions.listing(connection, tenant)
-        shown = _shown(connection, tenant, rows, base_url(request))
-    return dict(page(shown, None))
+    return dict(page(list(model_versions.listing(service(), acting_tenant(query), base_url(request))), None))
 
 
 @blueprint.post("/v1/models")
@@ -99,7 +87,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
             ),
         )
     here.announcer.send(queues.TRIAL, [identifier], queues.UPKEEP)
-    return _answer(here, tenant, identifier), 201
+    return dict(model_versions.shown(here, tenant, identifier, base_url(request))), 201
 
 
 @blueprint.post("/v1/models/<model_id>/activate")
@@ -112,7 +100,9 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     repeated="the version that the tenant, or the installation, has activated stays so, and no event tells of it again",
 )
 def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    return _switched(model_id, acting_tenant(query), activations.activate, "model.activate")
+    here, tenant = service(), acting_tenant(query)
+    model_versions.activate(here, tenant, model_id, trail.actor())
+    return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
 
 
 @blueprint.post("/v1/models/<model_id>/rollback")
@@ -125,7 +115,9 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     repeated="an active version is answered with 409, and stays active",
 )
 def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    return _switched(model_id, acting_tenant(query), activations.roll_back, "model.rollback")
+    here, tenant = service(), acting_tenant(query)
+    model_versions.roll_back(here, tenant, model_id, trail.actor())
+    return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
 
 
 @blueprint.get("/v1/models/<model_id>/card")
@@ -139,71 +131,4 @@ def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
 def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
-        return dict(_existing(connection, tenant, model_id).card)
-
-
-def _switched(
-    model_id: str, tenant: str, switch: Callable[[Connection, str, str], bool], action: Action
-) -> dict[str, Any]:
-    """The version after `switch` has made it the active one; raises 404, or 409 where it cannot be used."""
-    here = service()
-    with here.database.write() as connection:
-        _check_usable(here, _existing(connection, tenant, model_id))
-        owed_ids: list[str] = []
-        if switch(connection, model_id, tenant):
-            owed_ids = _owe_activation(connection, tenant, model_id, here.settings.public_base)
-            trail.note(connection, action, model_id, tenant=tenant)
-    for delivery_id in owed_ids:
-        here.send_delivery(delivery_id)
-    return _answer(here, tenant, model_id)
-
-
-def _owe_activation(connection: Connection, tenant: str, model_id: str, base: str) -> list[str]:
-    """Owe `model.activated` to the tenant's endpoints. The installation's default is an event of each tenant."""
-    tenants = receivers.tenants(connection, MODEL_ACTIVATED) if tenant == INSTALLATION else [tenant]
-    ids: list[str] = []
-    for each in tenants:
-        to = receivers.of(connection, each, MODEL_ACTIVATED)
-        if not to:
-            continue
-        at = database_time(connection)
-        [shown] = _shown(connection, each, [_existing(connection, tenant, model_id)], base)
-        ids += owed.owe(connection, to, [owed.Event(MODEL_ACTIVATED, shown, at, f"{model_id} {at}")], each)
-    return ids
-
-
-def _existing(connection: Connection, tenant: str, model_id: str) -> ModelRecord:
-    """A version that the tenant may use; raises 404. For the installation only its own will do: its default must be
-    there for every tenant."""
-    row = versions.get(connection, model_id, tenant)
-    if row is None:
-        raise not_found(f"model {model_id}")
-    return row
-
-
-def _check_usable(here: Service, model: ModelRecord) -> None:
-    """Raise 409 unless the version has passed its trial and its bytes are there and whole."""
-    if model.status != ModelStatus.READY:
-        why = f": {model.reason}" if model.reason else ""
-        raise HttpProblem(409, "model_not_ready", f"model {model.id} is {model.status}{why}")
-    path = here.blobs.artifact_path(model.sha256)
-    if not path.is_file():
-        raise HttpProblem(409, "artifact_missing", "the bytes of this version are gone")
-    read_artifact(path)
-
-
-def _answer(here: Service, tenant: str, model_id: str) -> dict[str, Any]:
-    with here.database.read() as connection:
-        row = _existing(connection, tenant, model_id)
-        [shown] = _shown(connection, tenant, [row], base_url(request))
-    return dict(shown)
-
-
-def _shown(connection: Connection, tenant: str, rows: Sequence[ModelRecord], base: str) -> list[ModelPayload]:
-    active = activations.active_id(connection, tenant)
-    activated = defaultdict(list)
-    for model_id, at in activations.history(connection, tenant):
-        activated[model_id].append(at)
-    return [
-        model_payload(row, active=row.id == active, activated=activated[row.id], base=base) for row in rows
-    ]
+        return dict(model_versions.existing(connection, tenant, model_id).card)
