@@ -24,6 +24,7 @@ blueprint = Blueprint("rescoring", __name__)
     {200: RescoreAnswer},
     body={"application/json": RescoreRequest},
     problems=(400, 404, 409, 413, 415, 422),
+    repeated="a batch that has this operating point already stays as it is, and the first rescoring to it is answered",
 )
 def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, Any]:
     return dict(rescoring.rescore(service(), g.tenant, batch_id, body, trail.actor()))
