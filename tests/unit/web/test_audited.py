@@ -59,29 +59,23 @@ def cancel_on_the_page(site: Site) -> TestResponse:
     return browser.post(f"/batches/{batch['id']}/cancel", headers={**ORIGIN, **NAMED})
 
 
+def ended(site: Site) -> str:
+    batch_id: str = site.submit(["a.png"])["id"]
+    site.decide([("defect", 0.9, None)])
+    return batch_id
+
+
 def delete(site: Site) -> TestResponse:
-    batch = site.submit(["a.png"])
-    site.decide([("defect", 0.9, None)])
-    return send(site, f"/v1/batches/{batch['id']}", method="DELETE")
+    return send(site, f"/v1/batches/{ended(site)}", method="DELETE")
 
 
-def rescore(site: Site) -> TestResponse:
-    batch = site.submit(["a.png"])
-    site.decide([("defect", 0.9, None)])
-    return send(site, f"/v1/batches/{batch['id']}/rescore", json={"threshold": 0.55})
-
-
-def rerun(site: Site) -> TestResponse:
-    batch = site.submit(["a.png"])
-    site.decide([("defect", 0.9, None)])
-    return send(site, f"/v1/batches/{batch['id']}/rerun", json={"model": "bolts"})
+def judged_again(step: str, **asked: Any) -> Callable[[Site], TestResponse]:
+    return lambda site: send(site, f"/v1/batches/{ended(site)}/{step}", json=asked)
 
 
 def rescore_on_the_page(site: Site) -> TestResponse:
-    browser, batch = site.signed_in(), site.submit(["a.png"])
-    site.decide([("defect", 0.9, None)])
     form = {"low": "0.1", "threshold": "0.2", "high": "0.3"}
-    return browser.post(f"/batches/{batch['id']}/rescore", data=form, headers={**ORIGIN, **NAMED})
+    return site.signed_in().post(f"/batches/{ended(site)}/rescore", data=form, headers={**ORIGIN, **NAMED})
 
 
 def draft(site: Site) -> str:
@@ -233,9 +227,12 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /batches/<batch_id>/cancel": ("batch.cancel", cancel_on_the_page),
     "POST /v1/batches/<batch_id>/pause": ("batch.pause", steer("pause")),
     "POST /v1/batches/<batch_id>/resume": ("batch.resume", steer("resume", "pause")),
-    "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", rescore),
-    "POST /batches/<batch_id>/rescore": ("batch.rescore", rescore_on_the_page),
-    "POST /v1/batches/<batch_id>/rerun": ("batch.rerun", rerun),
+    "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", judged_again("rescore", threshold=0.55)),
+    "POST /batches/<batch_id>/rescore": (
+        "batch.rescore",
+        rescore_on_the_page,
+    ),
+    "POST /v1/batches/<batch_id>/rerun": ("batch.rerun", judged_again("rerun", model="bolts")),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),
