@@ -60,9 +60,9 @@ def cancel_on_the_page(site: Site) -> TestResponse:
 
 
 def ended(site: Site) -> str:
-    batch_id: str = site.submit(["a.png"])["id"]
+    batch = site.submit(["a.png"])
     site.decide([("defect", 0.9, None)])
-    return batch_id
+    return str(batch["id"])
 
 
 def delete(site: Site) -> TestResponse:
@@ -74,8 +74,8 @@ def judged_again(step: str, **asked: Any) -> Callable[[Site], TestResponse]:
 
 
 def rescore_on_the_page(site: Site) -> TestResponse:
-    form = {"low": "0.1", "threshold": "0.2", "high": "0.3"}
-    return site.signed_in().post(f"/batches/{ended(site)}/rescore", data=form, headers={**ORIGIN, **NAMED})
+    form, path = {"low": "0.1", "threshold": "0.2", "high": "0.3"}, f"/batches/{ended(site)}/rescore"
+    return site.signed_in().post(path, data=form, headers={**ORIGIN, **NAMED})
 
 
 def draft(site: Site) -> str:
@@ -153,7 +153,6 @@ def new_endpoint(site: Site) -> str:
 
 
 def decided_item(site: Site) -> str:
-    """The id of an item in review."""
     batch = site.submit(["a.png"])
     site.decide([("review", 0.5, None)])
     listed = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()
@@ -166,9 +165,8 @@ def take_review(site: Site) -> TestResponse:
 
 
 def skip_review(site: Site) -> TestResponse:
-    item = decided_item(site)
-    claim = site.client.post("/v1/reviews/next", json={}, headers=site.bearer).get_json()["claim"]
-    return send(site, f"/v1/items/{item}/skip", json={"claim": claim})
+    item, asked = decided_item(site), site.client.post("/v1/reviews/next", json={}, headers=site.bearer)
+    return send(site, f"/v1/items/{item}/skip", json={"claim": asked.get_json()["claim"]})
 
 
 def give_review(site: Site) -> TestResponse:
