@@ -27,3 +27,12 @@ def test_every_path_that_a_document_names_exists(page: Path) -> None:
 def test_a_path_that_is_not_there_is_found() -> None:
     text = "see `shared/nowhere.py`, `web/api/batches.py` and [this](nowhere.md)"
     assert missing(ROOT / "README.md", text) == ["shared/nowhere.py", "nowhere.md"]
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(record.name[:4]) for record in records]
+    assert len({*numbers}) == len(numbers)
+    assert [
+        record.name for record in records if f"# {int(record.name[:4])}. " not in record.read_text()
+    ] == []
