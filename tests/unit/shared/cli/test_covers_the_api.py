@@ -17,6 +17,7 @@ from shared.registry.versions import shipped
 from tests.harness.site import made_site
 
 COMMANDS = {
+    "rerun_batch": "rerun", "diff_batches": "diff",
     "submit": "submit", "append_items": "submit", "put_manifest": "submit", "finalize_batch": "submit",
     "predict": "predict", "list_batches": "status", "get_batch": "status", "follow_batch": "watch",
     "cancel_batch": "cancel", "pause_batch": "pause", "resume_batch": "resume", "retry_batch": "retry",
@@ -38,6 +39,7 @@ COMMANDS = {
     "get_webhook_delivery": "webhooks deliveries", "redeliver_webhook": "webhooks redeliver",
 }  # fmt: skip
 NOT_BY_HAND = {
+    "get_scores": "for the histogram of a page; `gonogo rescore --dry-run` tells how many verdicts change",
     "predict_alias": "another path of /v1/predict",
     "create_session": "for browsers",
     "delete_session": "for browsers",
