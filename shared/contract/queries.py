@@ -287,6 +287,14 @@ class ItemPageQuery(TypedDict, total=False):
 
 
 @closed
+class ModelPageQuery(TypedDict, total=False):
+    """The page of a model version: a version to compare it with, and the switch to ask for once more."""
+
+    other: Annotated[str, MinLen(1), MaxLen(40)]
+    confirm: Annotated[str, OneOf(("activate", "rollback"))]
+
+
+@closed
 class BatchPageQuery(TypedDict, total=False):
     """The page of one batch."""
 

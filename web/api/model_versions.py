@@ -129,6 +129,4 @@ def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     problems=(403, 404),
 )
 def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
-    tenant = acting_tenant(query)
-    with service().database.read() as connection:
-        return dict(model_versions.existing(connection, tenant, model_id).card)
+    return dict(model_versions.card(service(), acting_tenant(query), model_id))

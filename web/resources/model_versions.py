@@ -15,7 +15,7 @@ from shared.registry import activations, versions
 from shared.registry.activations import INSTALLATION
 from shared.registry.artifact import read_artifact
 from shared.store.engine import database_time
-from shared.store.records import ModelRecord
+from shared.store.records import JsonObject, ModelRecord
 from shared.webhooks import owed, receivers
 from web.http.problems import HttpProblem, not_found
 from web.service import Service
@@ -31,6 +31,12 @@ def shown(here: Service, tenant: str, model_id: str, base: str) -> ModelPayload:
     """A version as the contract shows it; raises 404."""
     with here.database.read() as connection:
         return _shown(connection, tenant, [existing(connection, tenant, model_id)], base)[0]
+
+
+def card(here: Service, tenant: str, model_id: str) -> JsonObject:
+    """The card of a version; raises 404."""
+    with here.database.read() as connection:
+        return existing(connection, tenant, model_id).card
 
 
 def activate(here: Service, tenant: str, model_id: str, actor: Actor) -> None:

@@ -117,6 +117,11 @@ def activate(site: Site) -> TestResponse:
     return send(site, f"/v1/models/{models(site)[0]['id']}/activate")
 
 
+def activate_on_the_page(site: Site) -> TestResponse:
+    path, client = f"/models/{models(site)[0]['id']}/activate", site.signed_in()
+    return client.post(path, headers={**ORIGIN, **NAMED})
+
+
 def roll_back(site: Site) -> TestResponse:
     first, second = models(site)[0]["id"], upload(site).get_json()["id"]
     with site.service.database.write() as connection:
@@ -226,10 +231,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/pause": ("batch.pause", steer("pause")),
     "POST /v1/batches/<batch_id>/resume": ("batch.resume", steer("resume", "pause")),
     "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", judged_again("rescore", threshold=0.55)),
-    "POST /batches/<batch_id>/rescore": (
-        "batch.rescore",
-        rescore_on_the_page,
-    ),
+    "POST /batches/<batch_id>/rescore": ("batch.rescore", rescore_on_the_page),
     "POST /v1/batches/<batch_id>/rerun": ("batch.rerun", judged_again("rerun", model="bolts")),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
@@ -240,6 +242,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "DELETE /v1/items/<item_id>/review": ("review.take_back", take_review_back),
     "POST /v1/models": ("model.upload", upload),
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
+    "POST /models/<model_id>/<any(activate, rollback):step>": ("model.activate", activate_on_the_page),
     "POST /v1/models/<model_id>/rollback": ("model.rollback", roll_back),
     "POST /v1/api-keys": ("key.create", create_key),
     "POST /v1/api-keys/<key_id>/rotate": ("key.rotate", rotate_key),
@@ -287,11 +290,8 @@ def test_every_route_that_changes_something_is_tried_here(site: Site) -> None:
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
     }
     assert changing - ALIASES == set(CALLS), "a route that changes something must leave an audit entry"
-    assert {action for action, _ in CALLS.values()} | {
-        "session.refuse",
-        "audit.prune",
-        "webhook.disable",
-    } == set(ACTIONS)
+    of_the_service = {"session.refuse", "audit.prune", "webhook.disable"}
+    assert {action for action, _ in CALLS.values()} | of_the_service == set(ACTIONS)
 
 
 @pytest.mark.parametrize("route", CALLS)
