@@ -23,7 +23,7 @@ from web.http.auth import sign_out as end_session
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.http.problems import HttpProblem
-from web.pages import models, rescoring
+from web.pages import model_versions, rescoring
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
 from web.resources import batches, items, scores, steering
@@ -34,7 +34,7 @@ blueprint = Blueprint(
 )
 blueprint.after_request(harden)
 rescoring.add_to(blueprint)
-models.add_to(blueprint)
+model_versions.add_to(blueprint)
 _TILES = 48
 _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
