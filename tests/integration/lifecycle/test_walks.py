@@ -9,7 +9,7 @@ from shared.store.engine import Database
 from tests.integration.lifecycle.walk import Machine
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_no_walk_loses_or_doubles_anything(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         told_items, "PATIENCE_S", 0.0
