@@ -191,6 +191,7 @@ def test_the_original_preset_trains_the_original_network(tmp_path: Path) -> None
     assert card["data"]["split"].startswith("random 70/15/15")
 
 
+@pytest.mark.slow
 def test_the_original_preset_trains_on_a_set_that_has_masks(tmp_path: Path) -> None:
     render(tmp_path / "parts", count=16, seed=3, size=64, defect_share=0.5, masks=True)
     arguments = ["train", str(tmp_path / "parts"), "--output", str(tmp_path / "run"), "--preset", "original"]
