@@ -24,6 +24,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{_base32(uuid_utils.uuid7().int, _UNIQUE_LENGTH)}"
 
 
+def first_id(prefix: str, moment: float) -> str:
+    """The lowest id that can have been made at this time, in seconds since the epoch, or later."""
+    return f"{prefix}_{_base32(max(0, int(1000 * moment)) << 80, _UNIQUE_LENGTH)}"
+
+
 def item_id(batch_id: str, seq: int) -> str:
     """The id of the item at place `seq` (0-based, below 2**30) of a batch."""
     # Written out, which halves the cost of _base32: an export makes a hundred thousand of these ids.

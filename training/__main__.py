@@ -53,18 +53,28 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from training.data.records import DataError
+    from training.data.reviews import gather
     from training.options import Options
     from training.pipeline import train_folder
     from training.progress import Bar
     from training.proof.operating_point import Costs
 
     bar = Bar()
-    name = options.name or options.folder.stem
+    if options.folder is None and options.from_reviews is None:
+        raise DataError("name a folder of images, or say where reviews come from with --from-reviews")
+    name = options.name or (options.folder.stem if options.folder else "reviews")
+    output = options.output or Path("runs") / name
+    source = None if options.folder is None else _source(options)
+    if options.from_reviews is not None:
+        key = options.key_file.read_text().strip() if options.key_file else None
+        source = gather(options.from_reviews, output / "reviews", key=key, besides=source)
+    assert source is not None
     train_folder(
-        _source(options),
+        source,
         Options(
             name=name,
-            output=options.output or Path("runs") / name,
+            output=output,
             budget_min=_BUDGET_MIN[options.preset] if options.budget is None else options.budget,
             preset=options.preset,
             split=options.split,

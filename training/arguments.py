@@ -33,9 +33,17 @@ def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.Arg
     train.add_argument(
         "folder",
         type=Path,
+        nargs="?",
         help="folders such as defect/ and good/ below it, or a CSV with file, label, group",
     )
     _add_words(train)
+    train.add_argument(
+        "--from-reviews",
+        metavar="WHERE",
+        help="train on the images that persons reviewed, and on the folder if there is one: a service's URL, or a zip "
+        "of `gonogo review export`",
+    )
+    train.add_argument("--key-file", type=Path, help="the key of that service: DATA_DIR/admin-key")
     train.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
     train.add_argument("--name", help="of the model; the folder's name by default")
     train.add_argument(

@@ -17,6 +17,7 @@ from shared.store.records import ApiKeyRecord
 from shared.store.tallies import Tallies
 from shared.version import installed_version
 from web.api import (
+    agreement,
     api_keys,
     audit,
     batches,
@@ -48,6 +49,7 @@ from web.live.feeds import Feeds
 from web.live.waiting import WaitingRoom
 from web.live.waits import FACTS, PARKED, BlockingWaits, Parked
 from web.openapi import views as api_docs
+from web.pages import review as review_page
 from web.pages import views as pages
 from web.service import Service, service
 from web.upload.capacity import Capacity
@@ -64,6 +66,7 @@ _RESOURCES = (
     drawings,
     items,
     reviews,
+    agreement,
     parts,
     predict,
     model_versions,
@@ -78,6 +81,7 @@ _RESOURCES = (
     health,
     api_docs,
     pages,
+    review_page,
 )
 
 

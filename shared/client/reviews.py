@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.client.calls import JSON, pages, post
-from shared.client.places import identifier
+from shared.client.calls import JSON, get, pages, post
+from shared.client.places import identifier, with_query
 from shared.client.transport import Transport
 
 if TYPE_CHECKING:
+    from shared.contract.agreement import AgreementPayload
     from shared.contract.items import ItemPayload
     from shared.contract.review_tasks import ReviewTaskPayload
     from shared.contract.reviews import ReviewEntryPayload
@@ -42,6 +44,19 @@ class Reviews:
         given = {"verdict": verdict, "note": note, "claim": claim}
         path = f"/v1/items/{identifier(item_id)}/review"
         return cast("ItemPayload", post(self._wire, path, {k: v for k, v in given.items() if v is not None}))
+
+    def agreement(self, **asked: Any) -> AgreementPayload:
+        """How well the model and persons agree; `asked` is the query of GET /v1/stats/agreement."""
+        return cast("AgreementPayload", get(self._wire, with_query("/v1/stats/agreement", **asked)))
+
+    @contextlib.contextmanager
+    def review_export(self, **asked: Any) -> Iterator[Iterator[bytes]]:
+        """The reviewed images as a zip, in blocks; `asked` is the query of GET /v1/reviews/export.
+
+        The blocks raise ResultsCut where the zip breaks off.
+        """
+        with self._wire.stream(with_query("/v1/reviews/export", **asked), {"Accept": "*/*"}) as (_, blocks):
+            yield blocks
 
     def take_back_review(self, item_id: str) -> ItemPayload:
         """Take back this key's newest opinion on an item."""

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from shared.contract.audit import ACTIONS
 from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
 from shared.contract.parts import PART_STATUS
-from shared.contract.reviews import ENTRY_STATUS, SOURCES
+from shared.contract.reviews import ENTRY_STATUS, QUEUED_SOURCES, SOURCES
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
@@ -292,6 +292,41 @@ class ModelPageQuery(TypedDict, total=False):
 
     other: Annotated[str, MinLen(1), MaxLen(40)]
     confirm: Annotated[str, OneOf(("activate", "rollback"))]
+
+
+@closed
+class ReviewExportQuery(TypedDict, total=False):
+    """The reviewed images of a time."""
+
+    window: Annotated[
+        float,
+        Ge(60),
+        Le(10 * 366 * 86_400),
+        About("reviewed in so many seconds before now", default=366 * 86_400.0),
+    ]
+    batch_id: Annotated[str, MinLen(1), MaxLen(40), About("of this batch")]
+    line: Annotated[str, MinLen(1), MaxLen(200), About("of this production line exactly")]
+
+
+@closed
+class ReviewStartQuery(TypedDict, total=False):
+    """The page from which reviews begin: which items to look at."""
+
+    batch_id: Annotated[str, MaxLen(40)]
+    line: Annotated[str, MaxLen(200)]
+    source: Annotated[str, OneOf(QUEUED_SOURCES)]
+    last: Annotated[str, MaxLen(40)]
+    empty: Annotated[str, OneOf(("1",))]
+
+
+@closed
+class ReviewPageQuery(TypedDict, total=False):
+    """The page of one review: which items follow, and the item whose verdict can be taken back."""
+
+    batch_id: Annotated[str, MaxLen(40)]
+    line: Annotated[str, MaxLen(200)]
+    source: Annotated[str, OneOf(QUEUED_SOURCES)]
+    last: Annotated[str, MaxLen(40)]
 
 
 @closed

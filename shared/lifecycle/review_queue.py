@@ -195,6 +195,11 @@ _PUT_BACK = (
     )
     .values(holder=None, lease_until=None, place=clock())
 )
+_LET_GO = (
+    update(ReviewEntry)
+    .where(ReviewEntry.holder == bindparam("by_holder"), ~_OF_ENTRY)
+    .values(holder=None, lease_until=None)
+)
 _COUNTS = select(ReviewEntry.source, func.count()).where(_WAITING, _IS_FREE).group_by(ReviewEntry.source)
 
 
@@ -241,9 +246,14 @@ def again(connection: Connection, batch_id: str) -> None:
     connection.execute(_FORGET, {"in_batch": batch_id})
 
 
-def held(connection: Connection, tenant: str, holder: str, lease_s: float) -> EntryRecord | None:
-    """The entry that a holder has now, if any; its lease begins again."""
-    row = connection.execute(_RENEW, {"of_tenant": tenant, "by_holder": holder, "lease_s": lease_s}).first()
+def held(
+    connection: Connection, tenant: str, holder: str, lease_s: float, place: tuple[str, int] | None = None
+) -> EntryRecord | None:
+    """The entry that a holder has now, or has at this place, if any; its lease begins again."""
+    query, given = _RENEW, {"of_tenant": tenant, "by_holder": holder, "lease_s": lease_s}
+    if place is not None:
+        query = query.where(ReviewEntry.batch_id == place[0], ReviewEntry.seq == place[1])
+    row = connection.execute(query, given).first()
     return None if row is None else EntryRecord._make(row)
 
 
@@ -272,6 +282,11 @@ def put_back(connection: Connection, tenant: str, batch_id: str, seq: int, holde
     """Give an entry back, behind the others; False where another person has it, or none waits."""
     given = {"of_tenant": tenant, "in_batch": batch_id, "at_seq": seq, "by_holder": holder}
     return connection.execute(_PUT_BACK, given).rowcount == 1
+
+
+def let_go(connection: Connection, holder: str, but: tuple[str, int]) -> None:
+    """Free the entries that a holder has, but for one; they keep their places in the line."""
+    connection.execute(_LET_GO, {"by_holder": holder, "in_batch": but[0], "at_seq": but[1]})
 
 
 def waiting(connection: Connection, tenant: str) -> dict[str, int]:

@@ -103,11 +103,15 @@ class ClaimedByOther(GonogoError):
 
 
 class Reviewer(NamedTuple):
-    """A person, as far as the service knows: a key, its name, and the claim that this person holds."""
+    """A person, as far as the service knows: a key, its name, and the claim that this person holds.
+
+    `by_claim`: the verdict is meant for the item as it was claimed, and is late where others have reviewed it since.
+    """
 
     key_id: str
     name: str
     holder: str | None = None
+    by_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,10 @@ def give(
         return Change(found.item, found.batch, changed=False)
     if found.item.verdict is None:
         raise NotReviewable(f"the item is {found.item.status} and has no verdict to review")
+    if who.by_claim and found.entry is not None and found.entry.status == DONE:
+        raise ClaimedByOther(
+            "the claim has ended, and another person has reviewed the item: take the next one"
+        )
     now = database_time(connection)
     entry = found.entry or _new_entry(connection, found, shares, now)
     _check_holder(entry, who, now)

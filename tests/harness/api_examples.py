@@ -72,7 +72,7 @@ class Recorder:
         assert answer.status_code < 400 or operation == "readyz", (operation, answer.text)
         body = answer.get_json() if answer.is_json else answer.get_data()
         text = body[:_LONGEST_TEXT].decode(errors="replace") if isinstance(body, bytes) else None
-        if (answer.mimetype or "").startswith("image/"):
+        if (answer.mimetype or "").startswith(("image/", "application/zip")):
             text = "(bytes)"
         if operation == "metrics" and text is not None:  # its numbers are those of this process
             text = "\n".join([line for line in text.split("\n")[:-1] if line.startswith("#")])
@@ -191,6 +191,8 @@ def _reviews(here: Recorder) -> None:
     asked = {"verdict": "defect", "note": "scratch at the rim", "claim": task["claim"]}
     here.ask("review_item", json=asked, **item)
     here.ask("list_reviews", "?status=done")
+    here.ask("export_reviews", "?line=A3", shown="-o reviews.zip")
+    here.ask("get_agreement", "?window=86400&by=line")
     here.ask("take_back_review", **item)
     here.ask("skip_review", json={}, **item)
 

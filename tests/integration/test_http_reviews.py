@@ -23,13 +23,18 @@ def judged(app: Application, verdicts: list[str], **options: Any) -> dict[str, A
     line = f"line {next(LINE)}"
     files = {f"{number}.jpg": b"image %d" % number for number in range(len(verdicts))}
     batch = app.submit(files, {"line": line, "priority": "low", **options})
-    for held in claim_all(app.database, lanes=["low"]):
-        results = [Result(item.seq, verdict=verdicts[item.seq], score=0.5) for item in held.items]
-        with app.database.write() as connection:
-            recording.record(connection, [(held, results)], model_sha256="f" * 64)
-        with app.database.write() as connection:
-            endings.complete(connection, held.batch_id)
-    return {"line": line, **batch, "line_": line}
+    while claims := claim_all(app.database, lanes=["low"]):
+        for held in claims:
+            mine = held.batch_id == batch["id"]  # other tests may have left some
+            results = [
+                Result(item.seq, verdict=verdicts[item.seq] if mine else "no_defect", score=0.5)
+                for item in held.items
+            ]
+            with app.database.write() as connection:
+                recording.record(connection, [(held, results)], model_sha256="f" * 64)
+            with app.database.write() as connection:
+                endings.complete(connection, held.batch_id)
+    return {**batch, "line": line}
 
 
 def take(app: Application, line: str, **options: Any) -> Any:

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from flask import Blueprint, g
+from flask import Blueprint, Response, g
 
 from shared.contract.items import ItemPayload
 from shared.contract.pages import Page
-from shared.contract.queries import ReviewListQuery
+from shared.contract.queries import ReviewExportQuery, ReviewListQuery
 from shared.contract.review_tasks import ReviewTaskPayload
 from shared.contract.reviews import ClaimRequest, ReviewEntryPayload, ReviewRequest, SkipRequest
 from shared.lifecycle.review_queue import Wanted
 from web.http.auth import require
 from web.http.callers import caller
 from web.http.operations import operation
-from web.resources import reviews
+from web.resources import review_export, reviews
 from web.service import service
 
 blueprint = Blueprint("reviews", __name__)
@@ -30,6 +30,23 @@ _BODY = (400, 413, 415)
 )
 def list_reviews(query: ReviewListQuery) -> dict[str, Any]:
     return dict(reviews.page_of(service(), g.tenant, query))
+
+
+@blueprint.get("/v1/reviews/export")
+@require("read")
+@operation(
+    "The reviewed images as a zip for training: a folder for each label, and `images.csv` with the part as the group",
+    {200: review_export.MEDIA_TYPE},
+    query=ReviewExportQuery,
+    problems=(400,),
+    answer_headers={"Content-Disposition": "a filename"},
+)
+def export_reviews(query: ReviewExportQuery) -> Response:
+    here = service()
+    blocks = review_export.export(here.database, here.blobs, g.tenant, query)
+    response = Response(blocks, mimetype=review_export.MEDIA_TYPE)
+    response.headers["Content-Disposition"] = 'attachment; filename="reviews.zip"'
+    return response
 
 
 @blueprint.post("/v1/reviews/next")

@@ -26,7 +26,7 @@ from web.openapi.links import links
 from web.openapi.schemas import Schemas
 
 # Pages are for people; the description does not describe itself.
-UNDOCUMENTED = {"pages", "openapi"}
+UNDOCUMENTED = {"pages", "review", "openapi"}
 _PROBLEM = "application/problem+json"
 _REASONS = {
     200: "Done", 201: "Made", 202: "Accepted", 204: "Done, nothing to say", 304: "Nothing has changed",
@@ -68,6 +68,7 @@ _TAGS = {
     "items": "A position in a batch, with its verdict.",
     "drawings": "Thumbnail, whole image and heatmap of an item, drawn at the first request.",
     "reviews": "Persons' verdicts on items, and the queue of items that persons look at.",
+    "agreement": "How well the model and persons agree.",
     "parts": "All views of one part, with their common verdict.",
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",

@@ -50,6 +50,7 @@ def _static_files_take_no_query() -> None:
 def _install(state: Any) -> None:
     state.app.jinja_env.filters.update(FILTERS, bars=rescoring.bars)
     state.app.jinja_env.finalize = finished
+    state.app.jinja_env.globals["may"] = _may
     state.app.jinja_env.trim_blocks = state.app.jinja_env.lstrip_blocks = True
 
 
@@ -174,7 +175,7 @@ def _local(wanted: str | None) -> str:
 
 
 @blueprint.errorhandler(Exception)
-def _problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
+def show_problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
     """Show an error as a page; without a session, ask for a key first."""
     problem = problems.as_problem(error)
     if problem.status == 401:

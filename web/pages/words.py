@@ -8,9 +8,11 @@ from typing import Any, Literal
 from markupsafe import Markup, escape
 
 from shared.clock import now
+from shared.contract.agreement import AgreementGroup
 from shared.contract.batches import BatchPayload
 from shared.contract.notices import notices
 from shared.contract.options import LABELS
+from shared.contract.rates import RatePayload
 from shared.contract.visible import visible
 
 _STATES = {
@@ -33,6 +35,14 @@ _REASONS = {
     "low_confidence": "the score is near the threshold",
 }
 
+_SOURCES = {
+    "band": "In the review band",
+    "guard": "Flagged by the guard",
+    "audit_passed": "Audit of passed items",
+    "audit_refused": "Audit of refused items",
+    "chosen": "Chosen by a person",
+}
+
 
 def state(word: str) -> str:
     """A batch's or an item's state."""
@@ -47,6 +57,29 @@ def verdict(word: str) -> str:
 def reason(code: str) -> str:
     """Why an item needs a person."""
     return _REASONS.get(code, code.replace("_", " "))
+
+
+def source(word: str) -> str:
+    """Why an item is in the review queue."""
+    return _SOURCES.get(word, word)
+
+
+def reviewed(group: AgreementGroup) -> int:
+    """How many items of the queue persons have reviewed."""
+    counts: Any = group["reviewed"]
+    return sum(sum(persons.values()) for persons in counts.values())
+
+
+def rate(value: RatePayload) -> str:
+    """`1.2 % (0.4 to 3.1)`, with its limits in percent."""
+    limits = f"{_digits(value['low'])} to {_digits(value['high'])}"
+    if value["value"] is None:
+        return f"({limits}\u202f%)"
+    return f"{_digits(value['value'])}\u202f% ({limits})"
+
+
+def _digits(share: float) -> str:
+    return f"{100 * share:.1f}" if share >= 0.001 or share == 0 else f"{100 * share:.2g}"
 
 
 def standing(batch: BatchPayload) -> tuple[str, str]:
@@ -193,7 +226,7 @@ def _seconds(text: str) -> float:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration, "empty": empty, "moment": moment, "notes": notes, "notices": notices, "number": number,
-    "percent": percent, "reason": reason, "remaining": remaining, "shares": shares, "speed": speed,
-    "standing": standing, "state": state, "summary": summary, "ticked": ticked, "title_of": title, "took": took,
-    "undecided": undecided, "verdict": verdict,
+    "percent": percent, "rate": rate, "reason": reason, "reviewed": reviewed, "remaining": remaining,
+    "shares": shares, "speed": speed, "source": source, "standing": standing, "state": state,
+    "summary": summary, "ticked": ticked, "title_of": title, "took": took, "undecided": undecided, "verdict": verdict,
 }  # fmt: skip

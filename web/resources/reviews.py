@@ -20,7 +20,8 @@ from shared.lifecycle import judges, review_queue, reviews
 from shared.lifecycle.review_queue import Shares, Wanted
 from shared.lifecycle.reviews import Change, Reviewer
 from shared.store.engine import database_time
-from shared.store.tables import ReviewEntry
+from shared.store.records import ItemRecord
+from shared.store.tables import Item, ReviewEntry
 from shared.webhooks import owed
 from shared.webhooks.owed import Event
 from shared.webhooks.receivers import Content
@@ -30,7 +31,7 @@ from web.http.problems import HttpProblem, not_found
 from web.resources import items
 from web.service import Service
 
-_FILL_S = 0.05  # for which one request makes the queue longer at most
+_FILL_S = 0.5  # for which one request makes the queue longer at most
 _ENTRY = ReviewEntry.__table__
 
 
@@ -67,8 +68,8 @@ def _make_longer(here: Service, tenant: str, wanted: Wanted, until: float) -> bo
     """Look at items that the queue has not been made of; False where nothing is left, or the time is over."""
     with here.database.read() as connection:
         unmade = review_queue.unmade(connection, tenant, wanted)
-    for batch in unmade:
-        if time.monotonic() > until:
+    for number, batch in enumerate(unmade):
+        if number and time.monotonic() > until:
             return False
         with here.database.read() as connection:
             stop = review_queue.reach(connection, batch)
@@ -78,6 +79,42 @@ def _make_longer(here: Service, tenant: str, wanted: Wanted, until: float) -> bo
             review_queue.fill(connection, batch, stop, shares(here))
         return True
     return False
+
+
+def held(here: Service, who: Caller, item_id: str) -> EntryRecord | None:
+    """The entry of an item where this caller's browser has it; its lease begins again. Raises 404."""
+    place = _place(item_id)
+    with here.database.write() as connection:
+        return review_queue.held(
+            connection, who.tenant, who.session or "", here.settings.review_lease_s, place
+        )
+
+
+def waiting(here: Service, tenant: str) -> dict[str, int]:
+    """How many entries wait that nobody has, by source, as far as the queue is made."""
+    with here.database.read() as connection:
+        return review_queue.waiting(connection, tenant)
+
+
+def newest(here: Service, tenant: str, most: int = 10) -> list[ItemPayload]:
+    """The items that were reviewed last."""
+    rows = (
+        select(Item.__table__)
+        .join(ReviewEntry, and_(ReviewEntry.batch_id == Item.batch_id, ReviewEntry.seq == Item.seq))
+        .where(ReviewEntry.tenant == tenant, ReviewEntry.status == DONE)
+        .order_by(ReviewEntry.reviewed_at.desc())
+        .limit(most)
+    )
+    with here.database.read() as connection:
+        found = [ItemRecord._make(row) for row in connection.execute(rows)]
+        reviewed = reviews.of(connection, [(row.batch_id, row.seq) for row in found])
+        known = judges.of(connection, found)
+    return [item_payload(row, known, reviewed.get((row.batch_id, row.seq))) for row in found]
+
+
+def item_of(entry: EntryRecord) -> str:
+    """The id of an entry's item."""
+    return spelled(entry.batch_id, entry.seq)
 
 
 def task(here: Service, who: Caller, entry: EntryRecord) -> ReviewTaskPayload:
@@ -97,7 +134,7 @@ def give(
 ) -> ItemPayload:
     """Note the caller's verdict on an item; returns the item after that. Raises 404, or 409."""
     place = _place(item_id)
-    reviewer = Reviewer(who.key_id, who.name, claim or who.session)
+    reviewer = Reviewer(who.key_id, who.name, claim or who.session, by_claim=claim is not None)
     with here.database.write() as connection:
         change = reviews.give(connection, who.tenant, place, reviewer, verdict, note or None, shares(here))
         if change is None:
@@ -119,6 +156,8 @@ def take_back(here: Service, who: Caller, item_id: str) -> ItemPayload:
             raise not_found(f"item {item_id}")
         shown, deliveries = _tell(connection, change)
         if change.changed:
+            if who.session is not None:
+                review_queue.let_go(connection, who.session, place)
             _note(connection, who, "review.take_back", item_id)
     _send(here, change, deliveries)
     return shown

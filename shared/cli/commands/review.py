@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shared.cli import service
-from shared.cli.output import print_json, print_table
+from shared.cli.commands.results import check_place
+from shared.cli.output import megabytes, print_json, print_table
+from shared.contract.agreement import GROUPINGS
 from shared.contract.reviews import ENTRY_STATUS, PERSONS_VERDICTS, QUEUED_SOURCES, SOURCES, WAITING
 
 if TYPE_CHECKING:
     from shared.contract.items import ItemPayload
+    from shared.contract.rates import RatePayload
 
 _claim = click.option("--claim", metavar="CLAIM", help="As `review next` printed it.")
 
@@ -121,6 +125,69 @@ def skip(where: service.Where, as_json: bool, item: str, claim: str | None) -> N
         client.skip_review(item, claim=claim)
     if as_json:
         print_json({"skipped": item})
+
+
+@review.command()
+@click.option("--days", type=click.FloatRange(min=0.001, max=366), default=30, show_default=True)
+@click.option("--by", multiple=True, type=click.Choice(GROUPINGS), help="A row for each; may be given again.")
+@service.options
+@service.as_json
+def agreement(where: service.Where, as_json: bool, days: float, by: tuple[str, ...]) -> None:
+    """How well the model and persons agree, and the rates that the audit tells."""
+    with service.open_client(where) as client:
+        found = client.agreement(window=days * 86_400, by=list(by) or None)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            group["model"]["name"] if group["model"] else None,
+            group["line"],
+            group["day"],
+            _total(group["reviewed"]),
+            None if group["agreed"] is None else f"{group['agreed']:.1%}",
+            _rate(group["escape_rate"]),
+            _rate(group["false_reject_rate"]),
+        )
+        for group in found["groups"]
+    ]
+    print_table(["model", "line", "day", "reviewed", "agreed", "escape rate", "false-reject rate"], rows)
+
+
+@review.command()
+@click.argument("output", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--days", type=click.FloatRange(min=0.001, max=3660), default=366, show_default=True)
+@click.option("--line", help="Of this production line.")
+@click.option("--batch", "batch_id", metavar="BATCH", help="Of this batch.")
+@service.options
+@service.as_json
+def export(
+    where: service.Where, as_json: bool, output: Path, days: float, line: str | None, batch_id: str | None
+) -> None:
+    """Write the reviewed images as a zip for `gonogo train --from-reviews`."""
+    check_place(output)
+    written = output.with_name(f".{output.name}.part")
+    try:
+        with (
+            service.open_client(where) as client,
+            client.review_export(window=days * 86_400, line=line, batch_id=batch_id) as blocks,
+            written.open("wb") as file,
+        ):
+            file.writelines(blocks)
+        written.replace(output)
+    finally:
+        written.unlink(missing_ok=True)
+    size = output.stat().st_size
+    print_json({"file": str(output), "bytes": size}) if as_json else print(f"{output}: {megabytes(size)}")
+
+
+def _total(reviewed: Any) -> int:
+    return sum(sum(persons.values()) for persons in reviewed.values())
+
+
+def _rate(rate: RatePayload) -> str:
+    limits = f"{rate['low']:.2%} to {rate['high']:.2%}"
+    return limits if rate["value"] is None else f"{rate['value']:.2%} ({limits})"
 
 
 def _show(item: ItemPayload, as_json: bool) -> None:

@@ -184,6 +184,25 @@ def take_review_back(site: Site) -> TestResponse:
     return send(site, path, method="DELETE")
 
 
+def on_the_review_page(step: str) -> Callable[[Site], TestResponse]:
+    """A step of a person who works with the page of reviews, after those that come before it."""
+
+    def call(site: Site) -> TestResponse:
+        path, browser = f"/review/{decided_item(site)}", site.signed_in()
+        steps = {
+            "next": ["/review/next"],
+            "give": ["/review/next", path],
+            "skip": ["/review/next", f"{path}/skip"],
+            "undo": ["/review/next", path, f"{path}/undo"],
+        }
+        *before, last = steps[step]
+        for each in before:
+            assert browser.post(each, data={"verdict": "defect"}, headers=ORIGIN).status_code == 303
+        return browser.post(last, data={"verdict": "defect"}, headers={**ORIGIN, **NAMED})
+
+    return call
+
+
 def create_webhook(site: Site) -> TestResponse:
     return send(site, "/v1/webhook-endpoints", json={"url": "https://receiver.example/hook"})
 
@@ -240,6 +259,10 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/items/<item_id>/skip": ("review.skip", skip_review),
     "POST /v1/items/<item_id>/review": ("review.give", give_review),
     "DELETE /v1/items/<item_id>/review": ("review.take_back", take_review_back),
+    "POST /review/next": ("review.claim", on_the_review_page("next")),
+    "POST /review/<item_id>": ("review.give", on_the_review_page("give")),
+    "POST /review/<item_id>/skip": ("review.claim", on_the_review_page("skip")),  # the next one, after it
+    "POST /review/<item_id>/undo": ("review.take_back", on_the_review_page("undo")),
     "POST /v1/models": ("model.upload", upload),
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
     "POST /models/<model_id>/<any(activate, rollback):step>": ("model.activate", activate_on_the_page),

@@ -53,6 +53,8 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("parts", lambda here: list(here.parts(BATCH))),
     ("parts", lambda here: list(here.parts(part_id="SN-1"))),
     ("reviews", lambda here: list(here.reviews(status="waiting"))),
+    ("agreement", lambda here: here.agreement(by=["line"])),
+    ("review_export", lambda here: here.review_export().__enter__()),
     ("next_review", lambda here: here.next_review(line="A3")),
     ("review_item", lambda here: here.review_item(ITEM, "defect", note="a crack")),
     ("take_back_review", lambda here: here.take_back_review(ITEM)),

@@ -1,0 +1,126 @@
+"""A person reviews at the line: headless Chromium, by keyboard, and by forms alone."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
+from tests.harness.stack import Stack, running
+
+pytestmark = pytest.mark.browser
+ALL_IN_REVIEW = {"operating_point": {"threshold": 0.5, "review_band": [0.0, 1.0]}}
+SHOTS = os.environ.get("GONOGO_SCREENSHOTS")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
+    if CHROMIUM is None or DRIVER is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
+    with running(tmp_path_factory.mktemp("review"), [artifact]) as made:
+        yield made
+
+
+def press(browser: Browser, key: str) -> str:
+    """Press a key; returns the address of the page that follows."""
+    before = browser.current_url
+    browser.find_element(By.TAG_NAME, "body").send_keys(key)
+    WebDriverWait(browser, 20).until(lambda _: browser.current_url != before)
+    wait(browser, "h1")
+    return browser.current_url
+
+
+def item_of(address: str) -> str:
+    return address.split("/review/")[1].partition("?")[0]
+
+
+def test_ten_items_are_reviewed_by_keyboard_and_one_is_taken_back(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    batch_id = stack.submit(dict(list(images.items())[:12]), ALL_IN_REVIEW)["id"]
+    stack.finish(batch_id, 60)
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/review?batch_id={batch_id}")
+        shot(browser, "review-start")
+        wait(browser, ".primary").click()
+        wait(browser, "[data-key=d]")
+        drawn = "return [...document.querySelectorAll('.look img')].every((each) => each.naturalWidth > 0)"
+        WebDriverWait(browser, 30).until(lambda _: browser.execute_script(drawn))
+        shot(browser, "review")
+        given = {}
+        for number in range(10):
+            key, verdict = ("d", "defect") if number % 3 == 0 else ("n", "no_defect")
+            item = item_of(browser.current_url)
+            press(browser, key)
+            given[item] = verdict
+        assert len(given) == 10
+        last = item
+        assert item_of(press(browser, "u")) == last
+        assert stack.get(f"/v1/items/{last}")[1]["review"] is None
+        browser.find_element(By.ID, "note").send_keys("dust, no dent")  # its letters are no verdict
+        browser.find_element(By.ID, "note").send_keys(Keys.ESCAPE)
+        press(browser, "n")
+        given[last] = "no_defect"
+        browser.find_element(By.TAG_NAME, "body").send_keys(Keys.CONTROL, "z")
+        WebDriverWait(browser, 20).until(lambda _: item_of(browser.current_url) == last)
+        browser.find_element(By.ID, "note").send_keys("dust, no dent")
+        browser.find_element(By.ID, "note").send_keys(Keys.ESCAPE)
+        skipped = item_of(press(browser, "n"))
+        assert item_of(press(browser, " ")) != skipped
+        press(browser, "n")
+        assert item_of(browser.current_url) == skipped
+        assert "Nothing waits" not in browser.page_source
+        errors = [entry for entry in logged(browser, "browser") if entry["level"] == "SEVERE"]
+        assert [entry for entry in errors if "503" not in entry["message"]] == []
+    items = {item["id"]: item for item in stack.items(batch_id)}
+    reviews = {item: items[item]["review"] for item in given}
+    assert {item: review["verdict"] for item, review in reviews.items()} == given
+    assert reviews[last]["note"] == "dust, no dent"
+    assert [round["undone_at"] is None for round in reviews[last]["rounds"]] == [False, False, True]
+    assert sum(item["review"] is not None for item in items.values()) == 11
+
+
+def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:
+    batch_id = stack.submit(dict(list(images.items())[:2]), ALL_IN_REVIEW)["id"]
+    stack.finish(batch_id, 60)
+    with open_browser(tmp_path / "profile", 360, script=False) as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/review?batch_id={batch_id}")
+        wait(browser, ".primary").click()
+        for _ in range(2):
+            wait(browser, "button.verdict.defect")
+            browser.find_element(By.CSS_SELECTOR, "button.verdict.defect").click()
+        assert "Nothing waits for a review" in wait(browser, "#queue").text
+    assert [item["review"]["verdict"] for item in stack.items(batch_id)] == ["defect"] * 2
+
+
+def test_the_pages_of_reviews_fit_a_phone(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:
+    batch_id = stack.submit({"x" * 200 + ".jpg": next(iter(images.values()))}, ALL_IN_REVIEW)["id"]
+    stack.finish(batch_id, 60)
+    with open_browser(tmp_path / "profile", 360) as browser:
+        sign_in(browser, stack)
+        for css in (".primary", "[data-key=d]", "#queue"):
+            if css == ".primary":
+                browser.get(f"{stack.url}/review?batch_id={batch_id}")
+            shown = wait(browser, css)
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= 360, css
+            shot(browser, f"review-phone-{css.strip('.#[]').replace('=', '-')}")
+            if css != "#queue":
+                shown.click()
+
+
+def shot(browser: Browser, name: str) -> None:
+    """Keep an image of the page, where the person who runs the test asks for it."""
+    if SHOTS:
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        width = browser.execute_script("return window.innerWidth")
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        )
+        browser.save_screenshot(str(Path(SHOTS) / f"{name}.png"))
