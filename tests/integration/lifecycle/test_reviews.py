@@ -185,6 +185,15 @@ def test_a_later_opinion_goes_before_and_the_history_keeps_both(database: Databa
     assert [each["by"] for each in shown["rounds"]] == ["anna", "bert"]
 
 
+def test_a_claim_that_ended_overrides_no_review(database: Database, model_id: str) -> None:
+    batch_id = judged(database, model_id, ["review"])
+    give(database, batch_id, 0, BERT, "no_defect")
+    late = ANNA._replace(holder="a", by_claim=True)
+    with pytest.raises(ClaimedByOther):
+        give(database, batch_id, 0, late, "defect")
+    assert give(database, batch_id, 0, late._replace(by_claim=False), "defect") is not None
+
+
 def test_a_second_opinion_is_another_persons_and_a_third_decides(database: Database, model_id: str) -> None:
     batch_id = judged(database, model_id, ["review"])
     twice = Shares(0.0, 0.0, 1.0)

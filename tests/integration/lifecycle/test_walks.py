@@ -6,6 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from shared.lifecycle import told_items
 from shared.store.engine import Database
+from tests.integration.lifecycle.review_steps import ReviewSteps
 from tests.integration.lifecycle.walk import Machine
 
 
@@ -15,7 +16,7 @@ def test_no_walk_loses_or_doubles_anything(database: Database, monkeypatch: pyte
         told_items, "PATIENCE_S", 0.0
     )  # verdicts are told one by one, in the middle of a batch too
 
-    class Here(Machine):
+    class Here(ReviewSteps, Machine):
         pass
 
     Here.database = database
