@@ -8,7 +8,6 @@ Locks are taken in the order batch, entry.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -35,21 +34,13 @@ from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, WAITING, Entry
 from shared.contract.states import UNLIKE, ItemStatus, Verdict
 from shared.lifecycle import sampling
 from shared.lifecycle.sampling import P
+from shared.lifecycle.shares import Shares
 from shared.store.engine import clock
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 
 _BLOCK = 20_000  # positions that one fill() reads at most
 _OPEN = (ItemStatus.QUEUED, ItemStatus.PROCESSING)
 _ENTRY = ReviewEntry.__table__
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """The shares of the passed and the refused items that are audited, and of the items that get a second opinion."""
-
-    passed: float
-    refused: float
-    second: float
 
 
 class Wanted(NamedTuple):
@@ -293,13 +284,3 @@ def waiting(connection: Connection, tenant: str) -> dict[str, int]:
     """How many entries wait that nobody has, by source, as far as the queue is made."""
     rows = connection.execute(_COUNTS, {"of_tenant": tenant})
     return {str(source): int(count) for source, count in rows}
-
-
-def source_of(item: Any, shares: Shares) -> tuple[str, float] | None:
-    """Why an item is in the queue, and the chance of that; None where it is not."""
-    if item.verdict == Verdict.REVIEW:
-        reasons = (item.reasons or "").split(",")
-        return (GUARD if any(reason in reasons for reason in UNLIKE) else BAND), 1.0
-    is_passed = item.verdict == Verdict.NO_DEFECT
-    source, share = (PASSED, shares.passed) if is_passed else (REFUSED, shares.refused)
-    return (source, share) if sampling.is_sampled(item.batch_id, item.seq, share) else None

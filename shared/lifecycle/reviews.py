@@ -21,8 +21,8 @@ from shared.contract.reviews import (
     settled,
 )
 from shared.errors import GonogoError
-from shared.lifecycle import final_parts, judged, review_queue, sampling
-from shared.lifecycle.review_queue import Shares
+from shared.lifecycle import final_parts, judged, sampling
+from shared.lifecycle.shares import Shares, source_of
 from shared.store.engine import clock, database_time
 from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
@@ -261,7 +261,7 @@ def _check_holder(entry: EntryRecord, who: Reviewer, now: float) -> None:
 
 def _new_entry(connection: Connection, found: _Place, shares: Shares, now: float) -> EntryRecord:
     """The entry of an item that the queue has not come to, or that a person chose."""
-    source, share = review_queue.source_of(found.item, shares) or (CHOSEN, 1.0)
+    source, share = source_of(found.item, shares) or (CHOSEN, 1.0)
     item = found.item
     rounds = 2 if sampling.is_sampled(item.batch_id, item.seq, shares.second, "second") else 1
     entry = EntryRecord(

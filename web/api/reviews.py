@@ -13,7 +13,7 @@ from shared.lifecycle.review_queue import Wanted
 from web.http.auth import require
 from web.http.callers import caller
 from web.http.operations import operation
-from web.resources import review_export, reviews
+from web.resources import review_export, review_lists, reviews
 from web.service import service
 
 blueprint = Blueprint("reviews", __name__)
@@ -29,7 +29,7 @@ _BODY = (400, 413, 415)
     problems=(400,),
 )
 def list_reviews(query: ReviewListQuery) -> dict[str, Any]:
-    return dict(reviews.page_of(service(), g.tenant, query))
+    return dict(review_lists.page_of(service(), g.tenant, query))
 
 
 @blueprint.get("/v1/reviews/export")

@@ -16,7 +16,7 @@ from web.http.operations import takes_query
 from web.http.validators import BODY
 from web.pages import views, words
 from web.pages.security import harden
-from web.resources import agreement, items, reviews
+from web.resources import agreement, items, review_lists, reviews
 from web.service import Service, service
 
 blueprint = Blueprint("review", __name__)
@@ -34,9 +34,9 @@ def start(query: ReviewStartQuery) -> str:
     here, who = service(), caller()
     return render_template(
         "review_start.html",
-        waiting=reviews.waiting(here, who.tenant),
+        waiting=review_lists.waiting(here, who.tenant),
         figures=_figures(here, who.tenant),
-        done=reviews.newest(here, who.tenant),
+        done=review_lists.newest(here, who.tenant),
         filters=_filters(request.args),
         none_left="empty" in query,
         sources=QUEUED_SOURCES,
@@ -64,7 +64,7 @@ def item(item_id: str, query: ReviewPageQuery) -> str:
         "review.html",
         item=shown,
         entry=entry,
-        waiting=sum(reviews.waiting(here, who.tenant).values()),
+        waiting=sum(review_lists.waiting(here, who.tenant).values()),
         filters=_filters(request.args),
         last=query.get("last"),
     )

@@ -24,7 +24,7 @@ from shared.contract.reviews import BAND, CHOSEN, DONE, GUARD, PASSED, REFUSED
 from shared.contract.states import Verdict
 from shared.ids import first_id
 from shared.lifecycle import sampling
-from shared.lifecycle.review_queue import Shares
+from shared.lifecycle.shares import Shares
 from shared.store.engine import database_time
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 from web.service import Service

@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 
 from shared.contract.reviews import DONE, EntryRecord, OpinionRecord, settled
 from shared.lifecycle import review_queue, reviews
-from shared.lifecycle.review_queue import Shares, Wanted
+from shared.lifecycle.review_queue import Wanted
 from shared.lifecycle.reviews import ClaimedByOther, NotReviewable, Reviewer
+from shared.lifecycle.shares import Shares
 from shared.store.engine import Database
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 

@@ -24,8 +24,9 @@ from shared.lifecycle import (
 )
 from shared.lifecycle.recount import recount
 from shared.lifecycle.rescoring import Overtaken
-from shared.lifecycle.review_queue import Shares, Wanted
+from shared.lifecycle.review_queue import Wanted
 from shared.lifecycle.reviews import Reviewer
+from shared.lifecycle.shares import Shares
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.records import BatchRecord

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, EntryRecord
 from shared.contract.states import Reason
 from shared.lifecycle import parts, purging, review_queue, reviews, sampling, verdicts
-from shared.lifecycle.review_queue import Shares, Wanted
+from shared.lifecycle.review_queue import Wanted
 from shared.lifecycle.reviews import ClaimedByOther, NotReviewable, Reviewer
+from shared.lifecycle.shares import Shares
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
 from shared.store.tables import Batch, Item, Opinion, Part, ReviewEntry

@@ -14,8 +14,8 @@ from shared.contract.audit import ACTIONS
 from shared.contract.scopes import SCOPES
 from shared.store.tables import ApiKey
 from tests.harness.site import ORIGIN, Site
-
-NAMED = {"X-Request-Id": "the-request"}
+from tests.unit.web import audited_reviews as reviews
+from tests.unit.web.audited_reviews import NAMED, send
 
 
 def models(site: Site) -> list[dict[str, Any]]:
@@ -157,52 +157,6 @@ def new_endpoint(site: Site) -> str:
     return f"/v1/webhook-endpoints/{made.get_json()['id']}"
 
 
-def decided_item(site: Site) -> str:
-    batch = site.submit(["a.png"])
-    site.decide([("review", 0.5, None)])
-    listed = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()
-    return str(listed["data"][0]["id"])
-
-
-def take_review(site: Site) -> TestResponse:
-    decided_item(site)
-    return send(site, "/v1/reviews/next", json={})
-
-
-def skip_review(site: Site) -> TestResponse:
-    item, asked = decided_item(site), site.client.post("/v1/reviews/next", json={}, headers=site.bearer)
-    return send(site, f"/v1/items/{item}/skip", json={"claim": asked.get_json()["claim"]})
-
-
-def give_review(site: Site) -> TestResponse:
-    return send(site, f"/v1/items/{decided_item(site)}/review", json={"verdict": "defect"})
-
-
-def take_review_back(site: Site) -> TestResponse:
-    path = f"/v1/items/{decided_item(site)}/review"
-    assert site.client.post(path, json={"verdict": "defect"}, headers=site.bearer).status_code == 200
-    return send(site, path, method="DELETE")
-
-
-def on_the_review_page(step: str) -> Callable[[Site], TestResponse]:
-    """A step of a person who works with the page of reviews, after those that come before it."""
-
-    def call(site: Site) -> TestResponse:
-        path, browser = f"/review/{decided_item(site)}", site.signed_in()
-        steps = {
-            "next": ["/review/next"],
-            "give": ["/review/next", path],
-            "skip": ["/review/next", f"{path}/skip"],
-            "undo": ["/review/next", path, f"{path}/undo"],
-        }
-        *before, last = steps[step]
-        for each in before:
-            assert browser.post(each, data={"verdict": "defect"}, headers=ORIGIN).status_code == 303
-        return browser.post(last, data={"verdict": "defect"}, headers={**ORIGIN, **NAMED})
-
-    return call
-
-
 def create_webhook(site: Site) -> TestResponse:
     return send(site, "/v1/webhook-endpoints", json={"url": "https://receiver.example/hook"})
 
@@ -234,10 +188,6 @@ def sign_out_on_the_page(site: Site) -> TestResponse:
     return site.signed_in().post("/sign-out", headers={**ORIGIN, **NAMED})
 
 
-def send(site: Site, path: str, *, method: str = "POST", **given: Any) -> TestResponse:
-    return site.client.open(path, method=method, headers={**site.bearer, **NAMED}, **given)
-
-
 # Each route that changes something: the action of its entry, and a call that succeeds.
 CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches": ("batch.submit", submit),
@@ -255,14 +205,17 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),
-    "POST /v1/reviews/next": ("review.claim", take_review),
-    "POST /v1/items/<item_id>/skip": ("review.skip", skip_review),
-    "POST /v1/items/<item_id>/review": ("review.give", give_review),
-    "DELETE /v1/items/<item_id>/review": ("review.take_back", take_review_back),
-    "POST /review/next": ("review.claim", on_the_review_page("next")),
-    "POST /review/<item_id>": ("review.give", on_the_review_page("give")),
-    "POST /review/<item_id>/skip": ("review.claim", on_the_review_page("skip")),  # the next one, after it
-    "POST /review/<item_id>/undo": ("review.take_back", on_the_review_page("undo")),
+    "POST /v1/reviews/next": ("review.claim", reviews.take_review),
+    "POST /v1/items/<item_id>/skip": ("review.skip", reviews.skip_review),
+    "POST /v1/items/<item_id>/review": ("review.give", reviews.give_review),
+    "DELETE /v1/items/<item_id>/review": ("review.take_back", reviews.take_review_back),
+    "POST /review/next": ("review.claim", reviews.on_the_review_page("next")),
+    "POST /review/<item_id>": ("review.give", reviews.on_the_review_page("give")),
+    "POST /review/<item_id>/skip": (
+        "review.claim",
+        reviews.on_the_review_page("skip"),
+    ),  # the next one, after it
+    "POST /review/<item_id>/undo": ("review.take_back", reviews.on_the_review_page("undo")),
     "POST /v1/models": ("model.upload", upload),
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
     "POST /models/<model_id>/<any(activate, rollback):step>": ("model.activate", activate_on_the_page),
