@@ -1,7 +1,7 @@
 """Reviews: persons' verdicts on items, next to the model's, and the queue of items that persons look at."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from annotated_types import Len, MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -10,6 +10,7 @@ from shared.clock import rfc3339
 from shared.contract.fields import NO_CONTROL, About, OneOf, Time, closed
 from shared.contract.states import Verdict
 from shared.ids import item_id
+from shared.store.review_records import EntryRecord, OpinionRecord
 
 BAND, GUARD, PASSED, REFUSED, CHOSEN = "band", "guard", "audit_passed", "audit_refused", "chosen"
 QUEUED_SOURCES = (BAND, GUARD, PASSED, REFUSED)
@@ -27,36 +28,6 @@ _Source = Annotated[
     ),
 ]
 _PersonsVerdict = Annotated[str, OneOf(PERSONS_VERDICTS)]
-
-
-class OpinionRecord(NamedTuple):
-    id: int
-    batch_id: str
-    seq: int
-    tenant: str
-    verdict: str
-    note: str | None
-    key_id: str
-    name: str
-    at: float
-    undone_at: float | None
-
-
-class EntryRecord(NamedTuple):
-    batch_id: str
-    seq: int
-    tenant: str
-    line: str | None
-    source: str
-    share: float
-    status: str
-    place: float
-    rounds: int
-    given: int
-    holder: str | None
-    lease_until: float | None
-    verdict: str | None
-    reviewed_at: float | None
 
 
 @closed

@@ -30,12 +30,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, WAITING, EntryRecord
+from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, WAITING
 from shared.contract.states import UNLIKE, ItemStatus, Verdict
 from shared.lifecycle import sampling
 from shared.lifecycle.sampling import P
 from shared.lifecycle.shares import Shares
 from shared.store.engine import clock
+from shared.store.review_records import EntryRecord
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 
 _BLOCK = 20_000  # positions that one fill() reads at most

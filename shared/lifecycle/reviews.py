@@ -10,21 +10,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
-from shared.contract.reviews import (
-    CHOSEN,
-    DONE,
-    WAITING,
-    EntryRecord,
-    OpinionRecord,
-    ReviewPayload,
-    review_payload,
-    settled,
-)
+from shared.contract.reviews import CHOSEN, DONE, WAITING, ReviewPayload, review_payload, settled
 from shared.errors import GonogoError
 from shared.lifecycle import final_parts, judged, sampling
 from shared.lifecycle.shares import Shares, source_of
 from shared.store.engine import clock, database_time
 from shared.store.records import BatchRecord, ItemRecord
+from shared.store.review_records import EntryRecord, OpinionRecord
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 
 Reviews = dict[tuple[str, int], ReviewPayload]

@@ -7,15 +7,14 @@ is printed next to it.
 """
 
 import argparse
-import math
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from shared.contract.rates import RatePayload, Stratum, escape_rate, false_reject_rate
 from shared.lifecycle import sampling
+from training.proof.normal_limits import normal
 
-_Z = 1.959964
 _STRATA = ("no_defect", "defect", "review")
 
 
@@ -86,23 +85,6 @@ def audit(number: int, dice: random.Random, passed_share: float, refused_share: 
             good[1] / max(1, sum(good)),
         ),
     )
-
-
-def normal(wrong: Stratum, right: Sequence[Stratum]) -> tuple[float, float]:
-    """The limits that the normal distribution gives (delta method)."""
-    e, t = wrong.value(), math.fsum(each.value() for each in right)
-    if e + t == 0:
-        return 0.0, 1.0
-    variance = (t**2 * _variance(wrong) + e**2 * math.fsum(map(_variance, right))) / (e + t) ** 4
-    value = e / (e + t)
-    return max(0.0, value - _Z * math.sqrt(variance)), min(1.0, value + _Z * math.sqrt(variance))
-
-
-def _variance(of: Stratum) -> float:
-    if not of.reviewed:
-        return of.items**2 / 12
-    p = of.hits / of.reviewed
-    return of.items**2 * p * (1 - p) / of.reviewed * (1 - of.reviewed / of.items)
 
 
 def _held(audits: Sequence[Audit]) -> float:

@@ -17,8 +17,8 @@ from shared.contract.agreement import (
     AgreementPayload,
     AgreementQuery,
     ReviewedCounts,
-    SecondOpinions,
 )
+from shared.contract.kappa import compared
 from shared.contract.rates import Stratum, escape_rate, false_reject_rate
 from shared.contract.reviews import BAND, CHOSEN, DONE, GUARD, PASSED, REFUSED
 from shared.contract.states import Verdict
@@ -173,7 +173,7 @@ def _payload(here: Service, at: _Key, group: _Group) -> AgreementGroup:
         },
         "reviewed": _reviewed(group),
         "agreed": same / decided if decided else None,
-        "second_opinions": _second(group.pairs),
+        "second_opinions": compared(group.pairs),
         "escape_rate": escape_rate(passed, refused, review),
         "false_reject_rate": false_reject_rate(passed, refused, review),
     }
@@ -186,16 +186,3 @@ def _reviewed(group: _Group) -> ReviewedCounts:
     }
     made: ReviewedCounts = found
     return made
-
-
-def _second(pairs: Counter[tuple[str, str]]) -> SecondOpinions:
-    total, agreed = pairs.total(), sum(count for (one, two), count in pairs.items() if one == two)
-    if not total:
-        return {"items": 0, "agreed": 0, "kappa": None}
-
-    def said(place: int) -> float:
-        return sum(count for pair, count in pairs.items() if pair[place] == "defect") / total
-
-    chance = said(0) * said(1) + (1 - said(0)) * (1 - said(1))
-    kappa = (agreed / total - chance) / (1 - chance) if chance < 1 else None
-    return {"items": total, "agreed": agreed, "kappa": kappa}

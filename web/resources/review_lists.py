@@ -7,10 +7,11 @@ from sqlalchemy import and_, or_, select
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ReviewListQuery
-from shared.contract.reviews import DONE, EntryRecord, entry_payload
+from shared.contract.reviews import DONE, entry_payload
 from shared.lifecycle import judges, review_queue, reviews
 from shared.store.engine import database_time
 from shared.store.records import ItemRecord
+from shared.store.review_records import EntryRecord
 from shared.store.tables import Item, ReviewEntry
 from web.http.cursors import Cursors
 from web.service import Service

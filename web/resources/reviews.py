@@ -11,7 +11,6 @@ from shared.contract.audit import Action
 from shared.contract.events import ITEM_REVIEWED
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.review_tasks import ReviewTaskPayload
-from shared.contract.reviews import EntryRecord
 from shared.ids import item_id as spelled
 from shared.ids import new_id, split_item_id
 from shared.lifecycle import judges, review_queue, reviews
@@ -19,6 +18,7 @@ from shared.lifecycle.review_queue import Wanted
 from shared.lifecycle.reviews import Change, Reviewer
 from shared.lifecycle.shares import Shares
 from shared.store.engine import database_time
+from shared.store.review_records import EntryRecord
 from shared.store.tables import ReviewEntry
 from shared.webhooks import owed
 from shared.webhooks.owed import Event

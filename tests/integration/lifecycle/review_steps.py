@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from sqlalchemy import select, update
 
-from shared.contract.reviews import DONE, EntryRecord, OpinionRecord, settled
+from shared.contract.reviews import DONE, settled
 from shared.lifecycle import review_queue, reviews
 from shared.lifecycle.review_queue import Wanted
 from shared.lifecycle.reviews import ClaimedByOther, NotReviewable, Reviewer
 from shared.lifecycle.shares import Shares
 from shared.store.engine import Database
+from shared.store.review_records import EntryRecord, OpinionRecord
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 
 TENANT, SHARES = "t", Shares(0.5, 0.5, 0.3)

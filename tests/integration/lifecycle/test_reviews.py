@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, EntryRecord
+from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED
 from shared.contract.states import Reason
 from shared.lifecycle import parts, purging, review_queue, reviews, sampling, verdicts
 from shared.lifecycle.review_queue import Wanted
@@ -14,6 +14,7 @@ from shared.lifecycle.reviews import ClaimedByOther, NotReviewable, Reviewer
 from shared.lifecycle.shares import Shares
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
+from shared.store.review_records import EntryRecord
 from shared.store.tables import Batch, Item, Opinion, Part, ReviewEntry
 from tests.harness.rows import make_batch, must_claim
 
