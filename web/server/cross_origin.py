@@ -32,6 +32,7 @@ ANSWER_HEADERS = (
     "Retry-After",
     "X-Incomplete",
     "X-Request-Id",
+    "X-Revision",
 )
 _PREFLIGHT_S = 600  # for which a browser keeps the answer to a preflight
 
