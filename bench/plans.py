@@ -48,7 +48,8 @@ def filled(app: Application, items: int) -> dict[str, str]:
     item = app.get(f"/v1/batches/{large}/items?limit=1")["data"][0]["id"]
     endpoint = app.call("POST", "/v1/webhook-endpoints", json={"url": "https://receiver.example/"}).get_json()
     return {
-        "batch_id": large, "item_id": item, "model_id": app.model_id, "endpoint_id": endpoint.get("id", "none"),
+        "batch_id": large, "other_id": large,
+        "item_id": item, "model_id": app.model_id, "endpoint_id": endpoint.get("id", "none"),
         "delivery_id": new_id("whd"), "key_id": new_id("key"),
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from tests.harness.application import Application
 _NOT_ASKED = ("/thumbnail", "/events")  # they wait for a worker, or for a change
 _NO_FILTER = {"cursor", "limit", "wait", "format", "spreadsheet"}
 VALUES: Mapping[str, tuple[str, ...]] = {
+    "all": ("true",),
     "action": ("batch.cancel", "key.create,key.rotate"),
     "after": (),
     "created_after": ("2126-01-01T00:00:00Z", "2001-01-01T00:00:00Z"),
@@ -54,7 +55,8 @@ def urls(app: Application, places: Mapping[str, str]) -> Iterator[str]:
 
 def _queries(parameter: Mapping[str, Any]) -> Iterator[str]:
     name = parameter["name"]
-    choices = parameter["schema"].get("items", {}).get("enum", [])
+    schema = parameter["schema"]
+    choices = schema.get("items", schema).get("enum", [])
     for value in VALUES[name] if name in VALUES or not choices else choices:
         yield f"{name}.{value[1:]}" if value.startswith("=") else f"{name}={value}"
 

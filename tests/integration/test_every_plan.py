@@ -28,6 +28,7 @@ def places(app: Application) -> dict[str, str]:
             connection.execute(text("ANALYZE"))
     return {
         "batch_id": batch_id,
+        "other_id": batch_id,
         "item_id": app.get(f"/v1/batches/{batch_id}/items?limit=1")["data"][0]["id"],
         "model_id": app.model_id,
         "endpoint_id": made.get_json().get("id", "whe_none"),

@@ -141,6 +141,7 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
         "PUT /v1/batches/{batch_id}/manifest batch_id": drafts[:3],
         "POST /v1/batches/{batch_id}/finalize batch_id": drafts[3:],
         "item_id": [item],
+        "other_id": ended[:1],
         "key_id": made[:30],
         "POST /v1/api-keys/{key_id}/rotate key_id": made[30:],
         "model_id": [app.model_id],

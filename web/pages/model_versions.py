@@ -19,7 +19,7 @@ def add_to(blueprint: Blueprint) -> None:
     """Add these pages to the others."""
     blueprint.get("/models")(models)
     blueprint.get("/models/<model_id>")(model)
-    blueprint.post("/models/<model_id>/<any(activate, rollback):step>")(switch)
+    blueprint.post("/models/<model_id>/<any(activate, rollback):switch>")(switch)
 
 
 @require("read")
@@ -57,8 +57,8 @@ def model(model_id: str, query: ModelPageQuery) -> str:
 
 @require("admin")
 @takes_query()
-def switch(model_id: str, step: str) -> AnyResponse:
+def switch(model_id: str, switch: str) -> AnyResponse:
     """Activate a version or go back to it, and show it again."""
-    change = {"activate": model_versions.activate, "rollback": model_versions.roll_back}[step]
+    change = {"activate": model_versions.activate, "rollback": model_versions.roll_back}[switch]
     change(service(), cast(str, g.tenant), model_id, trail.actor())
     return redirect(url_for("pages.model", model_id=model_id), 303)

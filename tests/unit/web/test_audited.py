@@ -218,7 +218,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /review/<item_id>/undo": ("review.take_back", reviews.on_the_review_page("undo")),
     "POST /v1/models": ("model.upload", upload),
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
-    "POST /models/<model_id>/<any(activate, rollback):step>": ("model.activate", activate_on_the_page),
+    "POST /models/<model_id>/<any(activate, rollback):switch>": ("model.activate", activate_on_the_page),
     "POST /v1/models/<model_id>/rollback": ("model.rollback", roll_back),
     "POST /v1/api-keys": ("key.create", create_key),
     "POST /v1/api-keys/<key_id>/rotate": ("key.rotate", rotate_key),

@@ -24,7 +24,9 @@ def calls(site: Site) -> Iterator[tuple[Rule, str, str]]:
     batch = site.submit(["a.png"])
     item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()["data"][0]
     model = site.client.get("/v1/models", headers=site.bearer).get_json()["data"][0]
-    ids = {"batch_id": batch["id"], "item_id": item["id"], "model_id": model["id"], "step": "pause"}
+    ids = {"batch_id": batch["id"], "item_id": item["id"], "model_id": model["id"], "step": "pause"} | {
+        "switch": "activate"
+    }
     adapter = site.app.url_map.bind("localhost")
     for rule in site.app.url_map.iter_rules():
         places = {name: ids.get(name, "none") for name in rule.arguments} | _LEAVES.get(rule.endpoint, {})

@@ -16,7 +16,7 @@ def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> N
     batch = site.submit(["a.png"])
     item = site.client.get(f"/v1/batches/{batch['id']}/items", headers=site.bearer).get_json()["data"][0]
     key = site.client.get("/v1/api-keys", headers=site.bearer).get_json()["data"][0]
-    ids = {"batch_id": batch["id"], "item_id": item["id"], "key_id": key["id"]}
+    ids = {"batch_id": batch["id"], "other_id": batch["id"], "item_id": item["id"], "key_id": key["id"]}
     asked_url = {"url": "https://receiver.example/hook"}
     hook = site.client.post("/v1/webhook-endpoints", json=asked_url, headers=site.bearer).get_json()
     ping = site.client.post(f"/v1/webhook-endpoints/{hook['id']}/test", headers=site.bearer).get_json()
