@@ -62,7 +62,7 @@ class RescoringPayload(TypedDict):
 
 
 class RescoreAnswer(RescoringPayload):
-    """What a rescoring changes, or would change."""
+    """The changes that a rescoring makes, or would make."""
 
     dry_run: bool
     flipped_parts: Annotated[list[PartFlip], About("the first hundred of these parts, by their ids")]

@@ -81,7 +81,7 @@ def views_by_part(*, reviewed: bool) -> Select[Any]:
 
 
 def _ended(*, reviewed: bool) -> Select[Any]:
-    """Of those, the parts without a verdict."""
+    """The parts without a verdict among those of the views."""
     of_item = (Part.batch_id == Item.batch_id) & (Part.part_id == Item.part_id)
     return views_by_part(reviewed=reviewed).join(Part, of_item).where(Part.finished_at.is_(None))
 

@@ -282,6 +282,6 @@ def let_go(connection: Connection, holder: str, but: tuple[str, int]) -> None:
 
 
 def waiting(connection: Connection, tenant: str) -> dict[str, int]:
-    """How many entries wait that nobody has, by source, as far as the queue is made."""
+    """How many entries wait that no person has taken, by source, as far as the queue is made."""
     rows = connection.execute(_COUNTS, {"of_tenant": tenant})
     return {str(source): int(count) for source, count in rows}

@@ -191,7 +191,7 @@ def sends_its_commands_and_no_other(broker: int, allowed: set[str]) -> None:
         sent = looker.info("commandstats")
         return allowed - {name.removeprefix("cmdstat_") for name, each in sent.items() if each["calls"]}
 
-    # A worker looks for messages that nobody acknowledged every ten seconds.
+    # Every ten seconds a worker looks for messages that no worker has acknowledged.
     until(lambda: unused() <= SELDOM, 30, f"everything has been sent but {unused()}")
     assert [each for each in looker.acl_log() if each["username"] == "gonogo"] == []
 

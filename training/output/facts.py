@@ -85,7 +85,7 @@ def facts(trained: Trained) -> dict[str, Any]:
 
 
 def _multiplications(trained: Trained) -> int:
-    """Of a mean image, where the strong network of a cascade judges some."""
+    """For a mean image, where the strong network of a cascade judges some."""
     whole = multiplications(trained.shape)
     if not trained.shape.is_cascade or trained.choice is None:
         return whole

@@ -26,7 +26,7 @@ SHRINK = 2  # the features see twice the side that the small network sees
 _FIRST_SIDE = 224  # the size that the pretrained network learned at
 _ENLARGE = 4  # a small image is enlarged, or the deep layers would see a point
 _CHUNK = 32
-# Of one core: 28 ms an image at 320 pixels in twos, 36 ms in batches of 32, whose maps leave the cache.
+# On one core: 28 ms an image at 320 pixels in twos, 36 ms in batches of 32, whose maps leave the cache.
 _BATCH = 2
 
 

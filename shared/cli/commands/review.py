@@ -28,7 +28,7 @@ def _wanted(sources: tuple[str, ...]) -> Callable[[Any], Any]:
             click.option(
                 "--source", multiple=True, type=click.Choice(sources), help="Why it is in the queue."
             ),
-            click.option("--line", help="Of this production line."),
+            click.option("--line", help="This production line only."),
             click.option("--batch", "batch_id", metavar="BATCH", help="Of this batch."),
         ):
             command = option(command)
@@ -76,7 +76,7 @@ def list_(
 def next_(
     where: service.Where, as_json: bool, batch_id: str | None, line: str | None, source: tuple[str, ...]
 ) -> None:
-    """Take the next item: nobody else gets it for some minutes."""
+    """Take the next item: no other person gets it for some minutes."""
     with service.open_client(where) as client:
         task = client.next_review(batch_id=batch_id, line=line, source=list(source) or None)
     if as_json:

@@ -220,7 +220,7 @@ def test_taking_back_gives_the_item_to_the_same_person_and_stays_in_the_history(
     batch_id = judged(database, model_id, ["review", "no_defect"])
     fill(database)
     give(database, batch_id, 0, ANNA, "defect")
-    give(database, batch_id, 1, ANNA, "defect")  # which nobody asked for
+    give(database, batch_id, 1, ANNA, "defect")  # which no person asked for
     mine = ANNA._replace(holder="a")
     assert take_back(database, batch_id, 0, mine).changed is True  # type: ignore[union-attr]
     assert take_back(database, batch_id, 0, mine).changed is False  # type: ignore[union-attr]

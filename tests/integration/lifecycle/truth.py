@@ -71,7 +71,7 @@ def check_events(connection: Connection) -> None:
 
 
 def check_ends(connection: Connection) -> None:
-    """One completion event for each end."""
+    """Each end has a completion event."""
     owed = dict(
         connection.execute(
             select(Delivery.batch_id, func.count())
