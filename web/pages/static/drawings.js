@@ -1,14 +1,15 @@
-// A drawing that no worker has made yet is asked for again, a few times.
+// A drawing that no worker has made yet is asked for again, for two minutes: a heatmap
+// takes a worker a second, and others may have asked first.
 
-const MOST = 4;
-const PAUSE_MS = 3000;
+const MOST = 8;
+const PAUSE_MS = 3000, LONGEST_PAUSE_MS = 9000;
 const tries = new WeakMap();
 
 function askAgain(image) {
   const tried = tries.get(image) || 0;
   if (tried >= MOST) return;
   tries.set(image, tried + 1);
-  setTimeout(() => { if (image.isConnected) image.src = image.src; }, PAUSE_MS * (tried + 1));
+  setTimeout(() => { if (image.isConnected) image.src = image.src; }, Math.min(PAUSE_MS * (tried + 1), LONGEST_PAUSE_MS));
 }
 
 // Watch the images below an element, those included that come later.
