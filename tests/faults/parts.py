@@ -98,7 +98,11 @@ def run_all() -> tuple[dict[int, Row], int]:
                 worst = max(worst, process.wait())
                 sys.stdout.write((Path(name) / f"{part}.log").read_text())
                 sys.stdout.flush()
-                for number, told in json.loads((Path(name) / part).read_text()).items():
+                rows_of_part = Path(name) / part
+                if not rows_of_part.exists():  # the process of the part was killed
+                    worst = max(worst, 1)
+                    continue
+                for number, told in json.loads(rows_of_part.read_text()).items():
                     rows[int(number)].add(Row(**told))
     return dict(rows), worst
 
