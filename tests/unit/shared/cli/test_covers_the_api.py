@@ -25,6 +25,7 @@ COMMANDS = {
     "list_items": "items", "get_item": "item", "get_thumbnail": "item", "get_image": "item",
     "get_heatmap": "item", "get_results": "results", "list_batch_parts": "parts", "list_parts": "parts",
     "list_reviews": "review list", "take_next_review": "review next", "review_item": "review give",
+    "export_reviews": "review export", "get_agreement": "review agreement",
     "skip_review": "review skip", "take_back_review": "review undo",
     "list_models": "models list", "upload_model": "models upload", "activate_model": "models activate",
     "rollback_model": "models rollback", "get_card": "models card", "list_drift": "drift",
