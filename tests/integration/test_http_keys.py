@@ -58,7 +58,7 @@ def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str
     known |= {"<endpoint_id>": hook, "<delivery_id>": ping}
     # Else these would refuse the request before they look for its object.
     asked = {"replay": {"since": "2026-01-01T00:00:00Z"}, "review": {"verdict": "defect"}}
-    bodies: dict[str, dict[str, Any]] = {**asked, "rescore": {"threshold": 0.5}}
+    bodies: dict[str, Any] = {**asked, "rescore": {"threshold": 0.5}, "rerun": {"model": "mod_0"}}
     tried = 0
     for method, rule in api_rules(app):
         name = next((name for name in known if name in rule), None)
