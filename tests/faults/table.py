@@ -51,4 +51,5 @@ ROWS = {
     48: "a webhook endpoint is down, slow, redirects and comes back, while workers and sweep are killed",
     49: "processes that fetch images are killed, stand still, or are never told",
     50: "the process that tells of verdicts is killed before and after its commit",
+    51: "the web and the workers are killed while persons review",
 }
