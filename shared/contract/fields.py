@@ -69,7 +69,7 @@ class Rule:
         return {**handler(schema), **self.keywords}
 
     def _checked(self, value: Any) -> Any:
-        if (trouble := self.wrong(value)) is None:
+        if value is None or (trouble := self.wrong(value)) is None:
             return value
         if self.keywords:
             raise ValueError(trouble)

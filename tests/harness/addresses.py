@@ -59,6 +59,9 @@ class Net:
             return [(k, type, 6, "", (a, port)) for k, a in zip(kinds, chosen, strict=True)]
 
         def connect(sock: socket.socket, address: Any) -> None:
+            if isinstance(address, str):  # a Unix socket, as that of the broker
+                real_connect(sock, address)
+                return
             self.connected.append(address[0])
             if not ipaddress.ip_address(address[0]).is_loopback:
                 raise ConnectionRefusedError("nothing may leave loopback")

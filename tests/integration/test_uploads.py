@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from shared.clock import now
 from shared.contract.operating_point import OperatingPoint
+from shared.contract.states import ChunkStatus
 from shared.ids import new_id
 from shared.lifecycle import idempotency, uploads
 from shared.lifecycle.received import NewBatch, Notes, Piece, ReceivedItem, Terms
@@ -85,7 +86,8 @@ def test_a_batch_of_many_requests_grows_until_it_is_sealed(database: Database, t
     append(database, batch_id, piece(2))  # a request without an image adds nothing
     row = batch_row(database, batch_id)
     assert (row.total, row.queued, row.failed, row.bytes, row.sealed) == (5, 4, 1, 40, False)
-    assert chunks(database, batch_id) == [("queued", 0, 1, 0), ("queued", 2, 3, 1)]
+    # The refused image has a chunk that no worker claims: it is told of like those that were judged.
+    assert chunks(database, batch_id) == [("queued", 0, 1, 0), ("done", 4, 4, 0), ("queued", 2, 3, 1)]
     assert seal(database, batch_id) == uploads.Sealed(released=0, open=4)
     row = batch_row(database, batch_id)
     assert (row.sealed, row.upload_lease_until) == (True, None)
@@ -120,11 +122,13 @@ def test_held_chunks_are_cut_to_the_size_that_their_lane_wants(database: Databas
     final = Terms("interactive", terms.model_id, OperatingPoint(0.7, 0.6, 0.8), 60.0)
     assert seal(database, batch_id, final, most_items=3) == uploads.Sealed(released=6, open=14)
     cut = [("queued", 0, 2, 0), ("queued", 3, 5, 0), ("queued", 6, 6, 0)]
-    cut += [("queued", 7, 8, 1), ("queued", 10, 12, 2), ("queued", 13, 14, 2)]
+    cut += [("queued", 7, 8, 1), ("done", 9, 9, 0), ("queued", 10, 12, 2), ("queued", 13, 14, 2)]
     assert sorted(chunks(database, batch_id), key=lambda chunk: chunk[1]) == cut
     with database.read() as connection:
         line = connection.execute(
-            select(Chunk.first_seq).order_by(Chunk.place).where(Chunk.batch_id == batch_id)
+            select(Chunk.first_seq)
+            .order_by(Chunk.place)
+            .where(Chunk.batch_id == batch_id, Chunk.status != ChunkStatus.DONE)
         )
         assert list(line.scalars()) == [0, 3, 6, 7, 10, 13]
 

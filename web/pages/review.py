@@ -44,7 +44,7 @@ def start(query: ReviewStartQuery) -> str:
     )
 
 
-@blueprint.post("/review/next")
+@blueprint.post("/review")
 @require("review")
 @takes_query(NoQuery)
 def take_next() -> AnyResponse:

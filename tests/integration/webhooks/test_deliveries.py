@@ -5,7 +5,7 @@ import json
 from standardwebhooks.webhooks import Webhook
 
 from tests.harness.application import Application
-from tests.harness.endpoints import TOP, make, seen, send_due
+from tests.harness.endpoints import TOP, make, seen, send_due, switch_model
 from tests.harness.receivers import Receiver, status
 from worker.webhooks.telling import Teller
 
@@ -58,7 +58,7 @@ def test_a_delivery_is_sent_again_under_its_id_and_a_time_is_replayed(
     this, image = f"{TOP}/{made['id']}", dict(list(images.items())[:1])
     for _ in range(2):
         app.finished(image)
-    assert app.call("POST", f"/v1/models/{app.model_id}/activate").status_code == 200
+    switch_model(app)
     [first, *_] = app.get(f"{this}/deliveries?event=batch.completed&limit=1")["data"]
     again = f"/v1/webhook-deliveries/{first['id']}/redeliver"
     assert app.call("POST", again).status_code == 409, "it is pending"
@@ -90,12 +90,14 @@ def test_a_delivery_is_sent_again_under_its_id_and_a_time_is_replayed(
 
 def test_an_activated_model_is_an_event(app: Application, receiver: Receiver) -> None:
     make(app, receiver.url, events=["model.activated"])
-    activated = app.call("POST", f"/v1/models/{app.model_id}/activate").get_json()
+    activated = switch_model(app)
     assert send_due(app) == ["delivered"]
     [message] = seen(receiver)
     here = app.service.settings.public_base
     assert message["data"] == json.loads(json.dumps(activated).replace("http://localhost", here))
-    assert app.call("POST", f"/v1/models/{app.model_id}/activate?tenant=*").status_code == 200
+    again = app.call("POST", f"/v1/models/{activated['id']}/activate")
+    assert (again.status_code, send_due(app)) == (200, []), "it is the active one"
+    switch_model(app, "*")
     assert send_due(app) == ["delivered"], "the installation's default is an event of each tenant"
 
 

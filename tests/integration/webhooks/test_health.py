@@ -12,7 +12,7 @@ from shared.cli.doctor.webhooks import given_up
 from shared.contract.webhook_endpoints import DISABLE_AFTER_S
 from shared.store.tables import Attempt, Delivery, WebhookEndpoint
 from tests.harness.application import Application
-from tests.harness.endpoints import TOP, make, pass_time, seen, send_due
+from tests.harness.endpoints import TOP, make, pass_time, seen, send_due, switch_model
 from tests.harness.receivers import Receiver, status
 from worker.upkeep.site import open_site
 from worker.upkeep.steps import old_deliveries
@@ -27,7 +27,7 @@ def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
     other = make(app, other_receiver.url, events=["webhook_endpoint.disabled"])
     this = f"{TOP}/{failing['id']}"
     receiver.replies = [status(503)]
-    app.call("POST", f"/v1/models/{app.model_id}/activate")
+    switch_model(app)
     for _ in range(3):
         assert app.get(this)["warnings"] == []
         assert send_due(app) == ["retry"]
@@ -42,7 +42,7 @@ def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
     with app.database.write() as connection:
         days_ago = WebhookEndpoint.failing_since - 3 * 86_400.0
         connection.execute(update(WebhookEndpoint).values(failing_since=days_ago))
-    app.call("POST", f"/v1/models/{app.model_id}/activate")  # waits next to the one that fails
+    switch_model(app)  # waits next to the one that fails
     app.call("POST", f"{this}/test")
     assert send_due(app)[:1] in (["exhausted"], ["retry"])
     shown = app.get(this)
@@ -52,7 +52,7 @@ def test_an_endpoint_that_fails_is_warned_about_then_disabled_then_catches_up(
     assert (message["type"], message["data"]) == ("webhook_endpoint.disabled", shown)
     entries = app.get(f"/v1/audit?action=webhook.disable&object_id={failing['id']}")["data"]
     assert [entry["detail"]["reason"] for entry in entries] == ["failing"]
-    app.call("POST", f"/v1/models/{app.model_id}/activate")  # while it is disabled
+    switch_model(app)  # while it is disabled
     assert send_due(app) == []
     held = app.get(f"{this}/deliveries?status=held")["data"]
     receiver.posts.clear()
@@ -140,9 +140,9 @@ def test_a_disabled_endpoint_holds_what_waits_and_a_deleted_one_takes_it_along(
 ) -> None:
     made = make(app, receiver.url, events=["model.activated"])
     this = f"{TOP}/{made['id']}"
-    app.call("POST", f"/v1/models/{app.model_id}/activate")
+    switch_model(app)
     app.call("PATCH", this, json={"enabled": False})
-    app.call("POST", f"/v1/models/{app.model_id}/activate")  # no longer wanted
+    switch_model(app)  # no longer wanted
     assert send_due(app) == []
     assert [each["status"] for each in app.get(f"{this}/deliveries")["data"]] == ["held"]
     moved = Receiver()

@@ -49,10 +49,10 @@ def on_the_review_page(step: str) -> Callable[[Site], TestResponse]:
     def call(site: Site) -> TestResponse:
         path, browser = f"/review/{decided_item(site)}", site.signed_in()
         steps = {
-            "next": ["/review/next"],
-            "give": ["/review/next", path],
-            "skip": ["/review/next", f"{path}/skip"],
-            "undo": ["/review/next", path, f"{path}/undo"],
+            "next": ["/review"],
+            "give": ["/review", path],
+            "skip": ["/review", f"{path}/skip"],
+            "undo": ["/review", path, f"{path}/undo"],
         }
         *before, last = steps[step]
         for each in before:

@@ -209,7 +209,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/items/<item_id>/skip": ("review.skip", reviews.skip_review),
     "POST /v1/items/<item_id>/review": ("review.give", reviews.give_review),
     "DELETE /v1/items/<item_id>/review": ("review.take_back", reviews.take_review_back),
-    "POST /review/next": ("review.claim", reviews.on_the_review_page("next")),
+    "POST /review": ("review.claim", reviews.on_the_review_page("next")),
     "POST /review/<item_id>": ("review.give", reviews.on_the_review_page("give")),
     "POST /review/<item_id>/skip": (
         "review.claim",

@@ -31,12 +31,12 @@ def review_of(site: Site, item_id: str) -> Any:
 def test_a_person_works_through_the_queue_by_forms_and_takes_one_back(site: Site) -> None:
     items, browser = band(site), site.signed_in()
     assert "Begin" in browser.get("/review").text
-    place = post(browser, "/review/next")
+    place = post(browser, "/review")
     assert place == f"/review/{items[0]}"
     page = browser.get(place).text
     assert re.findall(r'data-key="(.)"', page) == ["d", "n", " "]
     assert "2 more wait" in page
-    assert post(browser, "/review/next") == place, "a browser gets the item again that it has"
+    assert post(browser, "/review") == place, "a browser gets the item again that it has"
     place = post(browser, place, verdict="defect", note=" a crack ")
     assert place == f"/review/{items[1]}?last={items[0]}"
     assert (review_of(site, items[0])["verdict"], review_of(site, items[0])["note"]) == ("defect", "a crack")
@@ -60,7 +60,7 @@ def test_a_person_works_through_the_queue_by_forms_and_takes_one_back(site: Site
 def test_the_start_shows_what_reviews_tell(site: Site) -> None:
     items, browser = band(site, 2, line="A<3>"), site.signed_in()
     assert "What reviews tell" not in browser.get("/review").text
-    post(browser, "/review/next")
+    post(browser, "/review")
     post(browser, f"/review/{items[0]}", verdict="defect")
     page = browser.get("/review").text
     assert "What reviews tell" in page
@@ -70,14 +70,14 @@ def test_the_start_shows_what_reviews_tell(site: Site) -> None:
 
 def test_two_browsers_get_two_items(site: Site) -> None:
     band(site)
-    places = {post(site.signed_in(), "/review/next") for _ in range(3)}
+    places = {post(site.signed_in(), "/review") for _ in range(3)}
     assert len(places) == 3
-    assert post(site.signed_in(), "/review/next") == "/review?empty=1"
+    assert post(site.signed_in(), "/review") == "/review?empty=1"
 
 
 def test_an_item_that_another_person_has_shows_no_verdict_buttons(site: Site) -> None:
     [item] = band(site, 1)
-    post(site.signed_in(), "/review/next")
+    post(site.signed_in(), "/review")
     other = site.signed_in()
     page = other.get(f"/review/{item}").text
     assert "You do not hold this item" in page
@@ -92,13 +92,13 @@ def test_filters_are_kept_from_page_to_page(site: Site) -> None:
     wanted, browser = band(site, 2, line="B&2"), site.signed_in()
     start = browser.get("/review?line=B%262&source=band").text
     assert 'name="line" value="B&amp;2"' in start
-    place = post(browser, "/review/next", line="B&2", source="band")
+    place = post(browser, "/review", line="B&2", source="band")
     assert place.startswith(f"/review/{wanted[0]}?")
     assert 'name="line" value="B&amp;2"' in browser.get(place).text
     place = post(browser, f"/review/{wanted[0]}", verdict="defect", line="B&2", source="band")
     place = post(browser, f"/review/{wanted[1]}", verdict="defect", line="B&2", source="band")
     assert place.startswith("/review?empty=1")
-    assert browser.post("/review/next", data={"source": "none"}, headers=ORIGIN).status_code == 400
+    assert browser.post("/review", data={"source": "none"}, headers=ORIGIN).status_code == 400
 
 
 def test_any_item_is_corrected_on_its_own_page(site: Site) -> None:
@@ -120,7 +120,7 @@ def test_any_item_is_corrected_on_its_own_page(site: Site) -> None:
 
 def test_a_wrong_verdict_and_a_foreign_page_change_nothing(site: Site) -> None:
     [item], browser = band(site, 1), site.signed_in()
-    post(browser, "/review/next")
+    post(browser, "/review")
     assert browser.post(f"/review/{item}", data={"verdict": "maybe"}, headers=ORIGIN).status_code == 400
     foreign = {"Origin": "https://evil.example"}
     assert browser.post(f"/review/{item}", data={"verdict": "defect"}, headers=foreign).status_code == 403
