@@ -30,7 +30,7 @@ class AgreementQuery(TypedDict, total=False):
     ]
 
 
-class VerdictCounts(TypedDict):
+class ItemsByVerdict(TypedDict):
     """How many items have each verdict."""
 
     defect: int
@@ -69,7 +69,7 @@ class AgreementGroup(TypedDict):
     model: ModelRef | None
     line: Annotated[str | None, About("the production line; null also for batches without one")]
     day: Annotated[str | None, About("in UTC", examples=["2026-11-24"])]
-    items: Annotated[VerdictCounts, About("by the model's verdict")]
+    items: Annotated[ItemsByVerdict, About("by the model's verdict")]
     reviewed: ReviewedCounts
     agreed: Annotated[
         float | None,

@@ -34,6 +34,11 @@ def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
 
 
+def test_a_schema_has_a_plain_name(document: dict[str, Any]) -> None:
+    """Two types of one name would get those of their modules as well."""
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+
+
 def test_every_route_is_documented_or_left_out_on_purpose(site: Site) -> None:
     for rule in site.app.url_map.iter_rules():
         documented = hasattr(site.app.view_functions[rule.endpoint], "operation")
