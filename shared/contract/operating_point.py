@@ -46,7 +46,7 @@ class OperatingPoint:
         if not self.review_low <= self.threshold <= self.review_high:
             raise InvalidOperatingPoint(
                 f"threshold {self.threshold} must lie within review_band [{self.review_low}, {self.review_high}]; "
-                "a part that is not given comes from the model"
+                "a part that is not given keeps its present value"
             )
 
     def changed(

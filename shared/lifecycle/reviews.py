@@ -154,7 +154,8 @@ def give(
         return Change(found.item, found.batch, changed=False)
     if found.item.verdict is None:
         raise NotReviewable(f"the item is {found.item.status} and has no verdict to review")
-    if who.by_claim and found.entry is not None and found.entry.status == DONE:
+    is_last = bool(mine) and mine[-1] == found.live[-1]  # a person may correct this verdict by the same claim
+    if who.by_claim and not is_last and found.entry is not None and found.entry.status == DONE:
         raise ClaimedByOther(
             "the claim has ended, and another person has reviewed the item: take the next one"
         )
@@ -248,7 +249,9 @@ def _lock(connection: Connection, tenant: str, place: tuple[str, int]) -> _Place
 
 def _check_holder(entry: EntryRecord, who: Reviewer, now: float) -> None:
     if entry.holder is not None and entry.holder != who.holder and (entry.lease_until or 0.0) > now:
-        raise ClaimedByOther("another person has this item: take the next one")
+        raise ClaimedByOther(
+            "the item is held by another claim: send that claim, take the next item, or wait until the lease has ended"
+        )
 
 
 def _new_entry(connection: Connection, found: _Place, shares: Shares, now: float) -> EntryRecord:

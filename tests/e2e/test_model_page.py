@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -14,6 +15,8 @@ from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("GONOGO_SCREENSHOTS")
+# Until the page that follows is there, an element may be of the one before.
+AWAY = (NoSuchElementException, StaleElementReferenceException)
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +37,21 @@ def test_a_version_is_uploaded_activated_and_rolled_back(stack: Stack, tmp_path:
         browser.find_element(By.CSS_SELECTOR, "#upload .primary").click()
         WebDriverWait(browser, 30).until(lambda _: "/models/mdl_" in browser.current_url)
         uploaded = browser.current_url
-        WebDriverWait(browser, 60).until(lambda _: _is(browser, "ready"))
+        WebDriverWait(browser, 60, ignored_exceptions=AWAY).until(lambda _: _is(browser, "ready"))
         assert wait(browser, "#matrix").text.count("\n") == 2
         shot(browser, "model")
         wait(browser, ".title .button.primary").click()
         wait(browser, "#confirm").click()
-        WebDriverWait(browser, 20).until(lambda _: _is(browser, "active", again=False))
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
+            lambda _: _is(browser, "active", again=False)
+        )
         browser.get(first)
         assert _is(browser, "ready", again=False)
         browser.find_element(By.LINK_TEXT, "Roll back to this version").click()
         wait(browser, "#confirm").click()
-        WebDriverWait(browser, 20).until(lambda _: _is(browser, "active", again=False))
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
+            lambda _: _is(browser, "active", again=False)
+        )
         browser.get(f"{first}?other={uploaded.rsplit('/', 1)[1]}")
         assert "rendered-parts" in wait(browser, "table").text
         shot(browser, "model-compared")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -73,10 +74,7 @@ def test_a_moved_threshold_is_previewed_applied_and_kept_in_the_history(
             slider.send_keys(Keys.PAGE_UP)
         counted(browser, "12 defect → no defect")
         browser.find_element(By.CSS_SELECTOR, "#rescore .primary").click()
-        wait(browser, "#scores[data-ready]")
-        WebDriverWait(browser, 10).until(
-            lambda _: "Rescored 1 time" in browser.find_element(By.ID, "scores").text
-        )
+        rescored(browser)
         assert "12" in browser.find_element(By.CSS_SELECTOR, ".tabs .no_defect").text
         assert len(browser.find_elements(By.CSS_SELECTOR, ".tile.no_defect")) == 12
         errors = [entry for entry in logged(browser, "browser") if entry["level"] in ("SEVERE", "WARNING")]
@@ -84,6 +82,31 @@ def test_a_moved_threshold_is_previewed_applied_and_kept_in_the_history(
     status, history = stack.get(f"/v1/batches/{batch_id}/rescorings")[:2]
     assert status == 200
     assert history["data"][0]["items"] == [{"before": "defect", "after": "no_defect", "count": 12}]
+
+
+_SWEEP = """
+const bound = (name) => document.querySelector(`#rescore [name=${name}]`);
+for (const value of arguments[0]) {
+  bound("threshold").value = value;
+  bound("threshold").dispatchEvent(new Event("input", { bubbles: true }));
+}
+return ["low", "threshold", "high"].map((name) => Number(bound(name).value));
+"""
+
+
+def test_bounds_that_the_threshold_pushed_come_back_behind_it(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    point = {"operating_point": {"threshold": 0.5, "review_band": [0.2, 0.8]}}
+    batch = stack.submit(dict(list(images.items())[:2]), point)
+    stack.finish(batch["id"])
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/batches/{batch['id']}")
+        wait(browser, "#scores[data-ready]")
+        assert browser.execute_script(_SWEEP, [0.6, 0.95]) == [0.2, 0.95, 0.95]
+        assert browser.execute_script(_SWEEP, [0.1, 0.05]) == [0.05, 0.05, 0.8]
+        assert browser.execute_script(_SWEEP, [0.5]) == [0.2, 0.5, 0.8]
 
 
 def test_the_histogram_and_its_form_need_no_script(
@@ -101,8 +124,15 @@ def test_the_histogram_and_its_form_need_no_script(
         slider = browser.find_element(By.NAME, "low")
         slider.send_keys(Keys.HOME)
         browser.find_element(By.CSS_SELECTOR, "#rescore .primary").click()
-        wait(browser, ".scores")
-        assert "Rescored 1 time" in browser.find_element(By.ID, "scores").text
+        rescored(browser)
+
+
+def rescored(browser: Browser) -> None:
+    """Wait for the page that follows: until it is there, an element may be of the one before."""
+    away = (NoSuchElementException, StaleElementReferenceException)
+    WebDriverWait(browser, 20, ignored_exceptions=away).until(
+        lambda _: "Rescored 1 time" in browser.find_element(By.ID, "scores").text
+    )
 
 
 def shot(browser: Browser, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
@@ -93,8 +94,9 @@ def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_p
         browser.get(f"{stack.url}/review?batch_id={batch_id}")
         wait(browser, ".primary").click()
         for _ in range(2):
-            wait(browser, "button.verdict.defect")
-            browser.find_element(By.CSS_SELECTOR, "button.verdict.defect").click()
+            button = wait(browser, "button.verdict.defect")
+            button.click()
+            WebDriverWait(browser, 20).until(staleness_of(button))
         assert "Nothing waits for a review" in wait(browser, "#queue").text
     assert [item["review"]["verdict"] for item in stack.items(batch_id)] == ["defect"] * 2
 

@@ -60,7 +60,10 @@ def test_a_worker_counts_the_images_that_it_judges_and_the_metrics_leave_them_ou
         {"line": "tallied-line", "model": model_id},
         {"line": "tallied-line"},
     ):  # the other has no reference
-        app.finished(some, asked)
+        batch = app.finished(some, asked)
+    # Images that are judged again do not count again.
+    app.call("POST", f"/v1/batches/{batch['id']}/rerun", json={"model": model_id})
+    app.work("low")
     app.runtime.tallies.write(app.database)
     label = f"default,{model_id},tallied-line"
     with app.database.read() as connection:

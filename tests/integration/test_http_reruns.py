@@ -99,3 +99,22 @@ def test_parts_of_a_rerun_get_their_own_verdict(app: Application, images: dict[s
     again = rerun(app, first, model=app.model_id, operating_point=point)["id"]
     app.work("low")
     assert app.get(f"/v1/batches/{again}")["parts"] == {"total": 1, "defect": 1, "no_defect": 0, "review": 0}
+
+
+def test_the_items_of_a_rerun_are_queued_for_review_where_asked_for(
+    app: Application, images: dict[str, bytes], other_model: str
+) -> None:
+    all_in_review = {"threshold": 0.5, "review_band": [0.0, 1.0]}
+    some = dict(list(images.items())[:2])
+    first = app.finished(some, {"line": "again", "operating_point": all_in_review})
+    again = rerun(app, first["id"], model=other_model, operating_point=all_in_review)
+    app.work("low")
+
+    def taken(**wanted: str) -> set[str]:
+        found = set()
+        while (answer := app.call("POST", "/v1/reviews/next", json=wanted)).status_code == 200:
+            found.add(answer.get_json()["item"]["batch_id"])
+        return found
+
+    assert taken(line="again") == {first["id"]}
+    assert taken(batch_id=again["id"]) == {again["id"]}

@@ -20,7 +20,7 @@ LINE = iter(range(10_000))
 
 def judged(app: Application, verdicts: list[str], **options: Any) -> dict[str, Any]:
     """A batch whose items have these verdicts, on a production line of its own."""
-    line = f"line {next(LINE)}"
+    line = options.pop("line", f"line {next(LINE)}")
     files = {f"{number}.jpg": b"image %d" % number for number in range(len(verdicts))}
     batch = app.submit(files, {"line": line, "priority": "low", **options})
     while claims := claim_all(app.database, lanes=["low"]):
@@ -84,6 +84,29 @@ def test_the_item_of_another_person_is_refused_until_it_is_skipped(app: Applicat
         connection.execute(update(ReviewEntry).values(lease_until=1.0))
     assert take(app, batch["line"])["claim"] != again["claim"]
     assert review(app, item, 409, claim=again["claim"])["code"] == "claimed_by_other"
+
+
+def test_skipped_items_come_back_after_those_of_older_batches(app: Application) -> None:
+    old = judged(app, ["review"])
+    judged(app, ["review", "review"], line=old["line"])
+    seen = []
+    for _ in range(3):
+        task = take(app, old["line"])
+        seen.append(task["item"]["id"])
+        skipped = app.call("POST", f"/v1/items/{seen[-1]}/skip", json={"claim": task["claim"]})
+        assert skipped.status_code == 204
+    assert len(set(seen)) == 3
+    assert take(app, old["line"])["item"]["id"] == seen[0]
+
+
+def test_a_person_corrects_a_verdict_by_the_claim_that_it_was_given_under(app: Application) -> None:
+    task = take(app, judged(app, ["review"])["line"])
+    item, claim = task["item"]["id"], task["claim"]
+    review(app, item, claim=claim)
+    corrected = review(app, item, claim=claim, verdict="no_defect")
+    assert (corrected["review"]["verdict"], len(corrected["review"]["rounds"])) == ("no_defect", 2)
+    other = app.make_key("default", "read", "review")
+    assert review(app, item, 409, claim=claim, key=other)["code"] == "claimed_by_other"
 
 
 def test_an_undone_review_is_gone_and_stays_in_the_history(app: Application) -> None:

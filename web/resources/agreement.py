@@ -35,6 +35,7 @@ _DAY = cast(Batch.created_at, BigInteger) // _DAY_S
 _WINDOW = and_(
     Batch.tenant == bindparam("of_tenant"),
     Batch.origin.in_(["batch", "predict"]),
+    Batch.rerun_of.is_(None),  # its images count with their first batch
     Batch.id >= bindparam("from_id"),
     Batch.created_at >= bindparam("since"),
 )

@@ -142,6 +142,8 @@ def put_back(here: Service, who: Caller, item_id: str, claim: str | None = None)
     """Give an item back to the queue, behind the others. Raises 404, or 409."""
     items.find(here, who.tenant, item_id)
     batch_id, seq = _place(item_id)
+    # Items that are not queued yet come before the one that is skipped.
+    _make_longer(here, who.tenant, Wanted(), time.monotonic() + _FILL_S)
     with here.database.write() as connection:
         if not review_queue.put_back(connection, who.tenant, batch_id, seq, claim or who.session or ""):
             detail = "the item does not wait in the review queue, or another person has it"

@@ -35,7 +35,8 @@ def record(
     for held, results in done:
         if held not in lost:
             runtime.tallies.add(_tallied(held, results))
-            if model.has_reference:
+            # Images that are judged again tell nothing new of the line.
+            if model.has_reference and held.rerun_of is None:
                 measured = [
                     (result.score, result.unfamiliarity) for result in results if result.score is not None
                 ]

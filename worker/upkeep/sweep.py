@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 
 import redis
 from sqlalchemy.exc import SQLAlchemyError
@@ -69,12 +68,8 @@ def heal(site: Site, step: Step, most: int) -> None:
 def run(settings: Settings) -> None:
     """Sweep until SIGTERM."""
     stop = threading.Event()
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, lambda *_: stop.set())
     sweep = Sweep(settings)
     while not stop.is_set():
         sweep.run_once()

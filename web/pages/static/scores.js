@@ -99,21 +99,25 @@ function show() {
   panel.dataset.tookMs = (performance.now() - began).toFixed(1);
 }
 
-// The bounds keep their order: the one that moves pushes the others.
+// The bounds keep their order: the one that moves pushes the others, which come back to their own places after it.
+const own = {};
+
 function move(name) {
-  const point = chosen();
+  if (!("low" in own)) Object.assign(own, present());
+  own[name] = chosen()[name];
+  const point = { ...own };
   if (name === "low") {
-    if (point.threshold < point.low) inputs.threshold.value = point.low;
-    if (point.high < point.low) inputs.high.value = point.low;
+    point.high = Math.max(own.high, own.low);
   } else if (name === "high") {
-    if (point.threshold > point.high) inputs.threshold.value = point.high;
-    if (point.low > point.high) inputs.low.value = point.high;
+    point.low = Math.min(own.low, own.high);
   } else {
     // A band of no width moves with the threshold.
-    const empty = present().low === present().high;
-    if (empty || point.low > point.threshold) inputs.low.value = point.threshold;
-    if (empty || point.high < point.threshold) inputs.high.value = point.threshold;
+    const empty = present().low === present().high && own.low === own.high;
+    point.low = empty ? own.threshold : Math.min(own.low, own.threshold);
+    point.high = empty ? own.threshold : Math.max(own.high, own.threshold);
   }
+  point.threshold = Math.min(Math.max(point.threshold, point.low), point.high);
+  for (const [each, value] of Object.entries(point)) inputs[each].value = value;
   show();
   const turn = (asked += 1);
   setTimeout(() => { if (turn === asked) count(turn); }, REST_MS);
@@ -182,7 +186,10 @@ async function begin() {
       move(name);
     });
   }
-  form.addEventListener("reset", () => setTimeout(show));
+  form.addEventListener("reset", () => {
+    for (const name of Object.keys(own)) delete own[name];
+    setTimeout(show);
+  });
   draggable(panel.querySelector(".histogram"));
   show();
   panel.dataset.ready = "true";
