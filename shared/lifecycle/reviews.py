@@ -20,6 +20,7 @@ from shared.store.review_records import EntryRecord, OpinionRecord
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
 
 Reviews = dict[tuple[str, int], ReviewPayload]
+MOST_OPINIONS = 100  # of an item: its history is shown whole
 _MANY = 500  # a statement takes a bounded number of parameters
 
 _LOCK = (
@@ -159,6 +160,8 @@ def give(
         raise ClaimedByOther(
             "the claim has ended, and another person has reviewed the item: take the next one"
         )
+    if len(found.opinions) >= MOST_OPINIONS:
+        raise NotReviewable(f"the item has {MOST_OPINIONS} opinions, and takes no more")
     now = database_time(connection)
     entry = found.entry or _new_entry(connection, found, shares, now)
     _check_holder(entry, who, now)

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from shared.lifecycle import endings
 from shared.lifecycle import verdicts as recording
+from shared.lifecycle.reviews import MOST_OPINIONS
 from shared.lifecycle.verdicts import Result
 from shared.store.tables import Delivery, ReviewEntry
 from tests.harness.application import Application
@@ -107,6 +108,15 @@ def test_a_person_corrects_a_verdict_by_the_claim_that_it_was_given_under(app: A
     assert (corrected["review"]["verdict"], len(corrected["review"]["rounds"])) == ("no_defect", 2)
     other = app.make_key("default", "read", "review")
     assert review(app, item, 409, claim=claim, key=other)["code"] == "claimed_by_other"
+
+
+def test_an_item_takes_a_bounded_number_of_opinions(app: Application) -> None:
+    task = take(app, judged(app, ["review"])["line"])
+    item = task["item"]["id"]
+    for number in range(MOST_OPINIONS):
+        review(app, item, verdict=["defect", "no_defect"][number % 2], claim=task["claim"])
+    assert review(app, item, 409, claim=task["claim"])["code"] == "wrong_state"
+    assert len(app.get(f"/v1/items/{item}")["review"]["rounds"]) == MOST_OPINIONS
 
 
 def test_an_undone_review_is_gone_and_stays_in_the_history(app: Application) -> None:
