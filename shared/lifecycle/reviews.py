@@ -155,10 +155,9 @@ def give(
         return Change(found.item, found.batch, changed=False)
     if found.item.verdict is None:
         raise NotReviewable(f"the item is {found.item.status} and has no verdict to review")
-    is_last = bool(mine) and mine[-1] == found.live[-1]  # a person may correct this verdict by the same claim
-    if who.by_claim and not is_last and found.entry is not None and found.entry.status == DONE:
+    if who.by_claim and found.entry is not None and found.entry.status == DONE:
         raise ClaimedByOther(
-            "the claim has ended, and another person has reviewed the item: take the next one"
+            "the claim has ended, and the item has been reviewed since: to change a verdict, send it without a claim"
         )
     if len(found.opinions) >= MOST_OPINIONS:
         raise NotReviewable(f"the item has {MOST_OPINIONS} opinions, and takes no more")

@@ -52,8 +52,8 @@ def test_no_opinion_is_lost_or_doubled_while_web_and_workers_die(ill: Rig, many:
 
     def reviewed() -> bool:
         if ill.stack.processes["web"].poll() is not None:
+            # It may die again before it has answered this test: the persons ask all the time.
             ill.stack.start("web", **ill.fault_env(points, **short))
-            until(ill.web_answers, 60, "the web answers")
         if len(said) == _ITEMS // 3:
             ill.restart("bulk", wait=False)
         return len({item for item, _ in said}) >= _ITEMS

@@ -100,22 +100,23 @@ def test_skipped_items_come_back_after_those_of_older_batches(app: Application) 
     assert take(app, old["line"])["item"]["id"] == seen[0]
 
 
-def test_a_person_corrects_a_verdict_by_the_claim_that_it_was_given_under(app: Application) -> None:
+def test_a_verdict_is_corrected_without_the_claim_that_has_ended(app: Application) -> None:
     task = take(app, judged(app, ["review"])["line"])
     item, claim = task["item"]["id"], task["claim"]
     review(app, item, claim=claim)
-    corrected = review(app, item, claim=claim, verdict="no_defect")
+    late = review(app, item, 409, claim=claim, verdict="no_defect")
+    assert (late["code"], "without a claim" in late["detail"]) == ("claimed_by_other", True)
+    corrected = review(app, item, verdict="no_defect")
     assert (corrected["review"]["verdict"], len(corrected["review"]["rounds"])) == ("no_defect", 2)
-    other = app.make_key("default", "read", "review")
-    assert review(app, item, 409, claim=claim, key=other)["code"] == "claimed_by_other"
 
 
 def test_an_item_takes_a_bounded_number_of_opinions(app: Application) -> None:
     task = take(app, judged(app, ["review"])["line"])
     item = task["item"]["id"]
-    for number in range(MOST_OPINIONS):
-        review(app, item, verdict=["defect", "no_defect"][number % 2], claim=task["claim"])
-    assert review(app, item, 409, claim=task["claim"])["code"] == "wrong_state"
+    review(app, item, verdict="no_defect", claim=task["claim"])
+    for number in range(MOST_OPINIONS - 1):
+        review(app, item, verdict=["defect", "no_defect"][number % 2])
+    assert review(app, item, 409, verdict="no_defect")["code"] == "wrong_state"
     assert len(app.get(f"/v1/items/{item}")["review"]["rounds"]) == MOST_OPINIONS
 
 
