@@ -22,7 +22,7 @@ _POINTS = "web.resources.reviews:_tell,web.resources.reviews:_send"
 _IN_REVIEW: dict[str, Any] = {"operating_point": {"threshold": 0.5, "review_band": [0.0, 1.0]}}
 
 
-@pytest.mark.row(51, quick=("sqlite",))
+@pytest.mark.row(51)
 def test_no_opinion_is_lost_or_doubled_while_web_and_workers_die(ill: Rig, many: Many) -> None:
     # A claim whose answer was lost returns to the queue when its lease ends.
     short = {"GONOGO_REVIEW_LEASE_S": "2", "FAULTS_POINTS": _POINTS}
