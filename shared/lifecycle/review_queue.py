@@ -115,8 +115,8 @@ _UNMADE = (
 )
 _UNMADE_OF_BATCH = _UNMADE.where(Batch.id == bindparam("in_batch"))
 # Persons have seen the images of a rerun with those of its first batch: its items are queued where asked for.
-_FIRST_TIME = Batch.rerun_of.is_(None)
-_UNMADE_OF_LINE = _UNMADE.where(_FIRST_TIME, Batch.line == bindparam("of_line"))
+_UNMADE_ONCE = _UNMADE.where(Batch.rerun_of.is_(None))
+_UNMADE_OF_LINE = _UNMADE_ONCE.where(Batch.line == bindparam("of_line"))
 _FIRST_OPEN = (
     select(Item.seq)
     .where(
@@ -199,7 +199,7 @@ _COUNTS = select(ReviewEntry.source, func.count()).where(_WAITING, _IS_FREE).gro
 
 def unmade(connection: Connection, tenant: str, wanted: Wanted, most: int = 50) -> list[_Unmade]:
     """Batches of which the queue may not hold everything yet, the newest first."""
-    query, given = _UNMADE.where(_FIRST_TIME), {"of_tenant": tenant, "most": most}
+    query, given = _UNMADE_ONCE, {"of_tenant": tenant, "most": most}
     if wanted.batch_id is not None:
         query, given = _UNMADE_OF_BATCH, {**given, "in_batch": wanted.batch_id}
     elif wanted.line is not None:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.e2e.test_model_page import AWAY
 from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
 from tests.harness.stack import Stack, running
 
@@ -128,9 +128,8 @@ def test_the_histogram_and_its_form_need_no_script(
 
 
 def rescored(browser: Browser) -> None:
-    """Wait for the page that follows: until it is there, an element may be of the one before."""
-    away = (NoSuchElementException, StaleElementReferenceException)
-    WebDriverWait(browser, 20, ignored_exceptions=away).until(
+    """Wait for the page that follows."""
+    WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
         lambda _: "Rescored 1 time" in browser.find_element(By.ID, "scores").text
     )
 

@@ -20,7 +20,7 @@ _ENTRY = ReviewEntry.__table__
 
 
 def waiting(here: Service, tenant: str) -> dict[str, int]:
-    """How many entries wait that nobody has, by source, as far as the queue is made."""
+    """How many free entries wait, by source, as far as the queue is made."""
     with here.database.read() as connection:
         return review_queue.waiting(connection, tenant)
 

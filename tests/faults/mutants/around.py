@@ -25,7 +25,7 @@ def _even_clock() -> None:
 
 
 def _standing_lease() -> None:
-    """A lease ends by its time alone, however long nobody has renewed it."""
+    """A lease ends by its time alone, however long ago it was renewed."""
     from worker.upkeep import unchanged
 
     put(unchanged.Unchanged, seconds=lambda self, name, found: dict.fromkeys(found, 0.0))

@@ -134,7 +134,7 @@ def test_two_persons_never_get_one_item_and_a_lease_that_ended_gives_it_on(
         gate.wait(30)
         while (entry := claim(database, ANNA, f"holder-{number}")) is not None:
             taken.append(entry.seq)
-            with database.write() as connection:  # hold the next one beside it
+            with database.write() as connection:  # this connection holds the next entry meanwhile
                 connection.execute(
                     ReviewEntry.__table__.update()  # type: ignore[attr-defined]
                     .where(ReviewEntry.seq == entry.seq)
