@@ -4,7 +4,12 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
+
+# A JSON object that the code passes on, or whose members each reader checks before it uses them.
+JsonObject: TypeAlias = dict[str, object]
+# A model card: training writes it, and a reader takes the members that it needs where the card has them.
+Card: TypeAlias = dict[str, Any]
 
 MAX_BYTES = 2**20
 MAX_LEVELS = 32
@@ -55,7 +60,7 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repetition(pairs: list[tuple[str, object]]) -> JsonObject:
     made = dict(pairs)
     if len(made) < len(pairs):
         seen = set[str]()
@@ -66,7 +71,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def faults(value: Any, *, levels: int = MAX_LEVELS) -> Iterator[tuple[str, str]]:
+def faults(value: object, *, levels: int = MAX_LEVELS) -> Iterator[tuple[str, str]]:
     """(JSON pointer, fault) of each string that is not text for a database, and of nesting that is too deep.
 
     A text of more than MAX_VALUES values is one fault of its own, and ends the search.
@@ -88,7 +93,7 @@ class _TooMany(Exception):
 
 # A pointer is put together where a fault is found: a name may be long, and a pointer for each of the values under a
 # name of 500 kB took 10 s.
-def _faults(value: Any, levels: int, seen: Iterator[int]) -> Iterator[tuple[tuple[object, ...], str]]:
+def _faults(value: object, levels: int, seen: Iterator[int]) -> Iterator[tuple[tuple[object, ...], str]]:
     if next(seen) > MAX_VALUES:
         raise _TooMany
     if isinstance(value, str):

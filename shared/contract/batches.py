@@ -1,16 +1,18 @@
 """A batch as the contract shows it."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NotRequired, cast
+from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from shared.clock import now, rfc3339
-from shared.contract.doubts import DRIFT, NO_GUARD, PROMISE_VOID, UNFAMILIAR_IMAGES, doubts
+from shared.contract.doubts import doubts
 from shared.contract.eta import NO_ETA, Eta, eta, no_eta
 from shared.contract.fields import About, OneOf, Time
+from shared.contract.marks import BatchWarning, Blocked
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import BatchStatus, Lane, Outcome
+from shared.json_text import JsonObject
 from shared.store.records import BatchRecord
 
 
@@ -47,39 +49,12 @@ class ModelRef(TypedDict):
     sha256: str
 
 
-BLOCKED_CODES = ("model_refused", "store_missing", "no_worker", "no_fetcher")
-
-
-class Blocked(TypedDict):
-    code: Annotated[str, OneOf(BLOCKED_CODES)]
-    detail: str
-    since: Time
-
-
-ABORTED, WEBHOOK_EXHAUSTED = "aborted_on_error", "webhook_exhausted"
-
-
-class BatchWarning(TypedDict):
-    """A fact about the batch that a person should see: a skipped file, many unfamiliar images, the model's promise that
-    they void, drift on its line, a model that does not know how its images look, the failed item that ended the batch,
-    or a webhook that its receiver did not take."""
-
-    code: Annotated[
-        str,
-        OneOf(("file_skipped", UNFAMILIAR_IMAGES, PROMISE_VOID, DRIFT, NO_GUARD, ABORTED, WEBHOOK_EXHAUSTED)),
-    ]
-    filename: NotRequired[
-        Annotated[str, About("of `file_skipped`, and of the item whose failure ended the batch")]
-    ]
-    detail: str
-
-
 class DraftPayload(TypedDict):
     """The parts of a draft that have arrived."""
 
     part_numbers: Annotated[list[list[int]], About("ranges of their numbers, each as first and last")]
     expires_at: Annotated[Time, About("when it is deleted, unless a part comes or it is finalized")]
-    options: Annotated[dict[str, Any], About("those it was made with, the secret of a webhook left out")]
+    options: Annotated[JsonObject, About("those it was made with, the secret of a webhook left out")]
 
 
 class BatchPayload(TypedDict):
@@ -123,7 +98,7 @@ class BatchPayload(TypedDict):
     station: str | None
     operator: str | None
     priority: Annotated[str, OneOf(Lane)]
-    metadata: Annotated[dict[str, Any], About("what the client sent along")]
+    metadata: Annotated[JsonObject, About("what the client sent along")]
     created_at: Time
     started_at: Time
     finished_at: Time
@@ -168,8 +143,8 @@ def batch_payload(
             "review": row.review_parts,
         },
         "skipped": row.skipped,
-        "warnings": [cast(BatchWarning, warning) for warning in (*doubts(row), *row.warnings)],
-        "blocked": _blocked(row),
+        "warnings": [*doubts(row), *row.warnings],
+        "blocked": row.blocked,
         "progress": round(done / row.total, 4) if row.total else 0.0,
         "eta": eta(row, now() if at is None else at),
         "no_eta": no_eta(row),
@@ -192,7 +167,7 @@ def batch_payload(
 
 
 def draft_payload(
-    numbers: Iterable[int], expires_at: float | None, options: dict[str, Any] | None
+    numbers: Iterable[int], expires_at: float | None, options: JsonObject | None
 ) -> DraftPayload:
     """A draft from the numbers of its parts, in rising order, and from its options."""
     ranges: list[list[int]] = []
@@ -219,8 +194,3 @@ def _batch_links(batch_id: str, base: str) -> dict[str, str]:
         "rescore": f"{this}/rescore",
         "page": f"{base}/batches/{batch_id}",
     }
-
-
-def _blocked(row: BatchRecord) -> Blocked | None:
-    why = row.blocked
-    return None if why is None else {"code": why["code"], "detail": why["detail"], "since": why["since"]}

@@ -1,17 +1,16 @@
 """The warnings of a batch about its verdicts as a whole: many unfamiliar images, a promise that they void, or a model
 without a guard."""
 
+from shared.contract.marks import NO_GUARD, PROMISE_VOID, UNFAMILIAR_IMAGES, BatchWarning
 from shared.store.records import BatchRecord
 
-UNFAMILIAR_IMAGES, PROMISE_VOID, NO_GUARD = "unfamiliar_images", "promise_void", "no_guard"
-DRIFT = "drift"  # found by the sweep, and kept in the batch
 UNFAMILIAR_SHARE = 0.05  # of the judged items; up to here they may be single accidents
 UNFAMILIAR_LEAST = 3
 
 
-def doubts(row: BatchRecord) -> list[dict[str, str]]:
+def doubts(row: BatchRecord) -> list[BatchWarning]:
     """The warnings that a batch has earned so far; they are counted with its verdicts."""
-    found = []
+    found: list[BatchWarning] = []
     if row.unfamiliar >= UNFAMILIAR_LEAST and row.unfamiliar > UNFAMILIAR_SHARE * row.succeeded:
         detail = f"{row.unfamiliar} of {row.succeeded} images are unlike those this model was trained on"
         found.append({"code": UNFAMILIAR_IMAGES, "detail": detail})

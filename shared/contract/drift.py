@@ -1,6 +1,6 @@
 """Drift windows, as the API shows them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
 from typing_extensions import TypedDict
 
@@ -46,8 +46,6 @@ class DriftWindowPayload(TypedDict):
 
 def drift_payload(row: DriftWindowRecord) -> DriftWindowPayload:
     """The public object."""
-    distances: Any = {measure: round(distance, 4) for measure, distance in row.distances.items()}
-    counts: Any = row.counts
     return {
         "id": f"dft_{row.id}",
         "object": "drift_window",
@@ -57,8 +55,12 @@ def drift_payload(row: DriftWindowRecord) -> DriftWindowPayload:
         "ended_at": rfc3339(row.ended_at),
         "images": row.images,
         "drifted": row.drifted,
-        "distances": distances,
+        "distances": _distances(row),
         "limit": round(row.limit, 4),
         "defect_share": round(row.defect_share, 4),
-        "counts": counts,
+        "counts": cast(DriftCounts, row.counts),
     }
+
+
+def _distances(row: DriftWindowRecord) -> DriftDistances:
+    return cast(DriftDistances, {measure: round(distance, 4) for measure, distance in row.distances.items()})

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen, MinLen
 
 _Type = TypeVar("_Type", bound=type)
 # NUL and the other control characters: no name needs them, and PostgreSQL stores no NUL.
@@ -129,3 +129,4 @@ Moment = Annotated[float, _Moment()]
 WHOLE = _Whole()
 NO_CONTROL = Rule(_has_control, pattern=r"^[^\u0000-\u001f\u007f]*$")
 Share = Annotated[float, Ge(0), Le(1)]
+Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]

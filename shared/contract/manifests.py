@@ -9,8 +9,7 @@ from typing import Annotated, Any, NamedTuple, Required
 from annotated_types import MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.contract.fields import About, Rule, closed
-from shared.contract.options import Label
+from shared.contract.fields import About, Label, Rule, closed
 
 MAX_ITEM_METADATA_BYTES = 4096
 MAX_MANIFEST_BYTES = 16 * 2**20

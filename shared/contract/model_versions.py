@@ -1,7 +1,7 @@
 """A model version as the contract shows it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
@@ -9,6 +9,7 @@ from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import ModelStatus
+from shared.json_text import JsonObject
 from shared.store.records import ModelRecord
 
 
@@ -26,8 +27,8 @@ class ModelPayload(TypedDict):
     ]
     guarded: Annotated[bool, About("whether it knows how its images look, and sends others to review")]
     operating_point: OperatingPointPayload
-    input: dict[str, Any]
-    metrics: dict[str, Any]
+    input: JsonObject
+    metrics: JsonObject
     created_at: Time
     links: dict[str, str]
 

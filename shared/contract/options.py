@@ -8,7 +8,7 @@ from annotated_types import Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
 
 from shared.contract.events import EVENTS, DefectRateAlert
-from shared.contract.fields import NO_CONTROL, About, OneOf, Rule, Share, closed
+from shared.contract.fields import About, Label, OneOf, Rule, Share, closed
 from shared.contract.states import Lane, PartRule
 
 MAX_METADATA_BYTES = 16_384
@@ -57,7 +57,6 @@ WebhookUrl = Annotated[
     About("http or https", examples=["https://receiver.example/gonogo"]),
 ]
 WebhookSecret = Annotated[str, Rule(wrong_secret, pattern=_SECRET_PATTERN)]
-Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]
 Duration = Annotated[float, Gt(0), Le(_TEN_YEARS_S)]
 
 

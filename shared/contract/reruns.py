@@ -5,8 +5,8 @@ from typing import Annotated, Literal, NotRequired
 from annotated_types import Ge, Le, MaxLen, MinLen
 from typing_extensions import TypedDict
 
-from shared.contract.fields import About, OneOf, closed
-from shared.contract.options import Label, OperatingPointOptions
+from shared.contract.fields import About, Label, OneOf, closed
+from shared.contract.options import OperatingPointOptions
 from shared.contract.queries import Cursor
 from shared.contract.states import ItemStatus, Lane, Verdict
 

@@ -1,7 +1,7 @@
 """A rescoring: a batch that has ended is judged by another operating point, from its stored scores."""
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Iterable
+from typing import Annotated, Literal, cast
 
 from annotated_types import Len
 from typing_extensions import TypedDict
@@ -10,6 +10,7 @@ from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Rule, Share, Time, closed
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import Verdict
+from shared.store.documents import VerdictCount
 from shared.store.rescoring_records import RescoringRecord
 
 
@@ -89,7 +90,7 @@ def rescoring_payload(row: RescoringRecord) -> RescoringPayload:
     }
 
 
-def changes(rows: Iterable[Sequence[Any]]) -> list[VerdictChange]:
+def changes(rows: Iterable[VerdictCount]) -> list[VerdictChange]:
     """Changes from rows of verdict before, verdict after and how many."""
     return [
         cast(VerdictChange, {"before": before, "after": after, "count": number})

@@ -1,16 +1,18 @@
 """Webhook endpoints: receivers of a tenant's events."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, cast
+from typing import Annotated, Literal, NotRequired, cast
 
-from annotated_types import Ge, Le, Len, MaxLen, MinLen
+from annotated_types import Ge, Le, Len, MinLen
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.events import BATCH_EVENTS, ENDPOINT_DISABLED, ENDPOINT_EVENTS, TEST_PING
-from shared.contract.fields import About, Moment, OneOf, Rule, Time, closed
-from shared.contract.options import Label, WebhookSecret, WebhookUrl
-from shared.contract.states import DeliveryStatus, DisabledReason, Verdict
+from shared.contract.fields import About, Label, Moment, OneOf, Rule, Time, closed
+from shared.contract.filters import EndpointFilters
+from shared.contract.options import WebhookSecret, WebhookUrl
+from shared.contract.states import DeliveryStatus, DisabledReason
+from shared.json_text import JsonObject
 from shared.store.records import EndpointRecord
 
 # An endpoint is disabled by the failed try that makes both true: so many failures in a row, over so long a time.
@@ -26,39 +28,9 @@ def _are_different(values: list[str]) -> str | None:
     return None if len({*values}) == len(values) else "an entry is named twice"
 
 
-def _is_plain(metadata: dict[str, Any]) -> str | None:
-    return None if all(len(key) <= 200 for key in metadata) else "a key has at most 200 characters"
-
-
 _Events = Annotated[
     list[Annotated[str, OneOf(ENDPOINT_EVENTS)]], MinLen(1), Rule(_are_different, uniqueItems=True)
 ]
-
-
-@closed
-class EndpointFilters(TypedDict, total=False):
-    """An event is sent only if its object passes each filter. Events about no batch pass all of them."""
-
-    verdict: Annotated[
-        list[Annotated[str, OneOf(Verdict)]],
-        Len(1, 3),
-        About(
-            "the item or part has one of these verdicts; the batch has such an item", examples=[["defect"]]
-        ),
-    ]
-    line: Annotated[
-        list[Label], Len(1, 100), About("the batch's production line is one of these", examples=[["A3"]])
-    ]
-    metadata: Annotated[
-        dict[str, Annotated[str, MaxLen(1000)] | float | bool],
-        Len(1, 20),
-        Rule(_is_plain),
-        About(
-            "the metadata of the item, or else of its batch, has each of these members; a number or boolean also "
-            "matches the text that spells it",
-            examples=[{"shift": "early"}],
-        ),
-    ]
 
 
 @closed
@@ -160,7 +132,7 @@ class EndpointPayload(TypedDict):
     url: str
     description: str | None
     events: list[str]
-    filters: dict[str, Any]
+    filters: Mapping[str, object]
     format: Annotated[str, OneOf(FORMATS)]
     enabled: bool
     disabled_reason: Annotated[
@@ -228,7 +200,7 @@ def _warnings(row: EndpointRecord) -> list[EndpointWarning]:
     return [{"code": ENDPOINT_FAILING, "detail": detail, "disable_at": at}]
 
 
-def columns_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(asked: Mapping[str, object]) -> JsonObject:
     """The columns of the members that a request names."""
     columns = {
         name: value for name, value in asked.items() if name in ("url", "description", "filters", "format")

@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, exists, func, null, select, update
 
 from shared.clock import now, rfc3339
+from shared.contract.marks import Blocked
 from shared.contract.states import BatchStatus
 from shared.store.engine import clock
 from shared.store.lines import is_pending
-from shared.store.records import JsonObject
 from shared.store.tables import Batch, Fetch
 
 TOLD_AFTER = 3  # hand-backs of one chunk: a worker that starts may lack a part for a moment
@@ -92,5 +92,5 @@ def unblock(connection: Connection, batch_id: str, code: str) -> None:
     )
 
 
-def _reason(code: str, detail: str) -> JsonObject:
+def _reason(code: str, detail: str) -> Blocked:
     return {"code": code, "detail": detail, "since": rfc3339(now())}

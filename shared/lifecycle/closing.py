@@ -5,8 +5,8 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 
 from sqlalchemy import Connection, select, update
 
-from shared.contract.batches import ABORTED, BatchWarning
 from shared.contract.events import CANCELLING
+from shared.contract.marks import ABORTED, BatchWarning
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
 from shared.lifecycle import events, fetches, parts
 from shared.store.engine import clock

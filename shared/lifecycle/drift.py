@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
 
-from shared.contract.batches import BatchWarning
-from shared.contract.doubts import DRIFT
 from shared.contract.drift import drift_payload
 from shared.contract.events import DRIFT_DETECTED
+from shared.contract.marks import DRIFT, BatchWarning
 from shared.lifecycle import warned
 from shared.store.engine import clock, database_time
 from shared.store.records import DriftWindowRecord, ModelRecord

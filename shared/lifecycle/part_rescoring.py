@@ -25,6 +25,7 @@ from sqlalchemy import (
 from shared.contract.states import PartReason, PartRule, Verdict
 from shared.lifecycle.judged import VERDICT
 from shared.lifecycle.parts import RECOUNT, REVIEWED
+from shared.store.documents import VerdictCount
 from shared.store.records import BatchRecord
 from shared.store.tables import Item, Part, ReviewEntry
 
@@ -128,16 +129,16 @@ _WRITE = {rule.value: _writing(rule) for rule in PartRule}
 
 
 def count(
-    connection: Connection, batch: BatchRecord, given: Mapping[str, Any]
-) -> tuple[list[list[Any]], tuple[Flip, ...]]:
+    connection: Connection, batch: BatchRecord, given: Mapping[str, object]
+) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
     """How many parts would get another verdict, as [before, after, how many], and the first hundred of them."""
-    counted = sorted(list(row) for row in connection.execute(_COUNT[batch.part_rule], given))
+    counted = sorted((row[0], row[1], row[2]) for row in connection.execute(_COUNT[batch.part_rule], given))
     if not counted:
         return [], ()
     return counted, tuple(Flip._make(row) for row in connection.execute(_NAME[batch.part_rule], given))
 
 
-def write(connection: Connection, batch: BatchRecord, given: Mapping[str, Any]) -> None:
+def write(connection: Connection, batch: BatchRecord, given: Mapping[str, object]) -> None:
     """Give the parts the verdicts of their views as they stand now. The caller holds the lock of the batch's row."""
     connection.execute(_WRITE[batch.part_rule], given)
     connection.execute(RECOUNT, {"in_batch": batch.id})

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
-from shared.contract.batches import BatchWarning
 from shared.contract.manifests import Tags
+from shared.contract.marks import BatchWarning
 from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import PartRule
 from shared.errors import ItemErrorCode
+from shared.json_text import JsonObject
+from shared.store.documents import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Terms:
     promised: float | None = None  # the largest escape rate that the model promises with this operating point
     deadline_s: float | None = None
     on_error: str = "continue"
-    webhook: dict[str, Any] | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    webhook: Webhook | None = None
+    metadata: JsonObject = field(default_factory=dict)
     name: str | None = None
     part_rule: str = PartRule.ANY_DEFECT
     expected_views: list[str] | None = None
@@ -105,5 +106,5 @@ class Notes:
     skipped: int = 0
     warnings: Sequence[BatchWarning] = ()
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> JsonObject:
         return {"skipped": self.skipped, "warnings": list(self.warnings)}

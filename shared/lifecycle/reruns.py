@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, case, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import aliased
 
+from shared.contract.reruns import DiffCount
 from shared.contract.states import ItemStatus
 from shared.lifecycle.cover import queue_runs
 from shared.store.engine import clock
-from shared.store.records import BatchRecord, JsonObject
+from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Item
 
 _KEPT = ("filename", "custom_id", "sha256", "pack", "offset", "length", "part_id", "view", "frame")
@@ -129,7 +130,7 @@ def pairs(connection: Connection, a: str, b: str, last: int, most: int, *, whole
     return [Pair._make(row) for row in connection.execute(_PAGE, given)]
 
 
-def matrix(connection: Connection, a: str, b: str) -> list[JsonObject]:
+def matrix(connection: Connection, a: str, b: str) -> list[DiffCount]:
     """How many items have which outcome in one batch and in the other."""
     rows = sorted(
         (str(before), str(after), int(count))

@@ -10,7 +10,6 @@ the compare-and-set of the batch's row fail: status, run and revision must be th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +20,7 @@ from shared.contract.states import Verdict
 from shared.lifecycle import events, part_rescoring, review_queue
 from shared.lifecycle.judged import REASONS, VERDICT
 from shared.lifecycle.part_rescoring import Flip
+from shared.store.documents import VerdictCount
 from shared.store.engine import clock
 from shared.store.records import BatchRecord
 from shared.store.rescoring_records import RescoringRecord
@@ -85,15 +85,15 @@ class Overtaken(Exception):
 class Changes:
     """How many items and parts get another verdict, each as [before, after, how many]; and the first such parts."""
 
-    items: list[list[Any]]
-    parts: list[list[Any]]
+    items: list[VerdictCount]
+    parts: list[VerdictCount]
     flips: tuple[Flip, ...] = ()
 
 
 def count(connection: Connection, batch: BatchRecord, point: OperatingPoint) -> Changes:
     """Count what another operating point would change in a batch that has ended. Writes nothing."""
     given = _parameters(batch, point)
-    items = [list(row) for row in connection.execute(_CHANGES, given)]
+    items = [(row[0], row[1], row[2]) for row in connection.execute(_CHANGES, given)]
     if not batch.parts or not items:
         return Changes(sorted(items), [])
     parts, flips = part_rescoring.count(connection, batch, given)
@@ -155,7 +155,7 @@ def _keep(
         raise Overtaken from error
 
 
-def _parameters(batch: BatchRecord, point: OperatingPoint) -> dict[str, Any]:
+def _parameters(batch: BatchRecord, point: OperatingPoint) -> dict[str, object]:
     bounds = (
         batch.threshold, batch.review_low, batch.review_high, point.threshold, point.review_low, point.review_high
     )  # fmt: skip
@@ -169,6 +169,6 @@ def _parameters(batch: BatchRecord, point: OperatingPoint) -> dict[str, Any]:
     }
 
 
-def _growth(changes: Sequence[Sequence[Any]], verdict: Verdict) -> int:
+def _growth(changes: Sequence[VerdictCount], verdict: Verdict) -> int:
     """How many more items have the verdict afterwards."""
     return sum(number * ((after == verdict) - (before == verdict)) for before, after, number in changes)

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.contract.scores import BINS
 from shared.contract.states import UNLIKE, PartRule
+from shared.store.documents import Bins
 from shared.store.engine import Database
-from shared.store.records import BatchRecord, JsonObject
+from shared.store.records import BatchRecord
 from shared.store.tables import Item, Part, ScoreBins
 
 _KEPT = select(ScoreBins.bins).where(
@@ -64,13 +65,13 @@ _ITEMS = {dialect: _items(dialect) for dialect in _DIALECTS}
 _PARTS = {(dialect, rule.value): _parts(dialect, rule) for dialect in _DIALECTS for rule in PartRule}
 
 
-def kept(connection: Connection, batch: BatchRecord) -> JsonObject | None:
+def kept(connection: Connection, batch: BatchRecord) -> Bins | None:
     """The bins of the batch's run, if they were counted before."""
-    found: JsonObject | None = connection.scalar(_KEPT, {"in_batch": batch.id, "of_run": batch.run})
+    found: Bins | None = connection.scalar(_KEPT, {"in_batch": batch.id, "of_run": batch.run})
     return found
 
 
-def of(database: Database, batch: BatchRecord) -> JsonObject:
+def of(database: Database, batch: BatchRecord) -> Bins:
     """The bins of an ended batch: `items` and `parts`, each as [bin, decided, held], and `review_parts`."""
     with database.read() as connection:
         found = kept(connection, batch)
@@ -85,7 +86,7 @@ def of(database: Database, batch: BatchRecord) -> JsonObject:
     return bins
 
 
-def _count(connection: Connection, batch: BatchRecord) -> JsonObject:
+def _count(connection: Connection, batch: BatchRecord) -> Bins:
     dialect, given = connection.dialect.name, {"in_batch": batch.id}
     items = _rows(connection.execute(_ITEMS[dialect], given))
     if not batch.parts:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
-from shared.contract.batches import BatchWarning
+from shared.contract.marks import BatchWarning
 from shared.store.tables import Batch
 
 

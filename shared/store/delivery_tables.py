@@ -3,8 +3,8 @@
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.contract.filters import EndpointFilters
 from shared.store.base import Base, Id, RowId, Word
-from shared.store.records import JsonObject
 
 
 class WebhookEndpoint(Base):
@@ -22,7 +22,7 @@ class WebhookEndpoint(Base):
     url: Mapped[str] = mapped_column(Text)
     description: Mapped[str | None] = mapped_column(String(200))
     events: Mapped[str] = mapped_column(Text)
-    filters: Mapped[JsonObject] = mapped_column(JSON)
+    filters: Mapped[EndpointFilters] = mapped_column(JSON)
     format: Mapped[str] = mapped_column(Word)
     secret: Mapped[str] = mapped_column(String(128))
     old_secret: Mapped[str | None] = mapped_column(String(128))

@@ -4,7 +4,7 @@ from sqlalchemy import JSON, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id, RowId
-from shared.store.records import JsonObject
+from shared.store.documents import Counts, Distances
 
 
 class DriftWindow(Base):
@@ -23,8 +23,8 @@ class DriftWindow(Base):
     began_at: Mapped[float | None]
     ended_at: Mapped[float]
     images: Mapped[int]
-    counts: Mapped[JsonObject] = mapped_column(JSON)
-    distances: Mapped[JsonObject] = mapped_column(JSON)
+    counts: Mapped[Counts] = mapped_column(JSON)
+    distances: Mapped[Distances] = mapped_column(JSON)
     limit: Mapped[float]
     defect_share: Mapped[float]
     drifted: Mapped[bool]

@@ -3,8 +3,8 @@
 from sqlalchemy import JSON, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.contract.marks import Blocked
 from shared.store.base import Base, Id, Word
-from shared.store.records import JsonObject
 
 
 class BatchEvent(Base):
@@ -43,7 +43,7 @@ class BatchEvent(Base):
     deadline_at: Mapped[float | None]
     retain_until: Mapped[float | None]
     upload_lease_until: Mapped[float | None]
-    blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
+    blocked: Mapped[Blocked | None] = mapped_column(JSON(none_as_null=True))
     warnings: Mapped[int]
     idle_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
     threshold: Mapped[float] = mapped_column(default=0.0, server_default="0")

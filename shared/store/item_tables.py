@@ -4,8 +4,8 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.contract.kinds import LONGEST_KIND
+from shared.json_text import JsonObject
 from shared.store.base import Base, Id, RowId, Word
-from shared.store.records import JsonObject
 
 
 class Item(Base):

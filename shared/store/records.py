@@ -4,9 +4,12 @@ Named tuples, since exports make a hundred thousand of them: a field costs some 
 SQLAlchemy's Row a microsecond. Each record has the columns of its table, in their order (tested).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-JsonObject = dict[str, Any]
+from shared.contract.filters import EndpointFilters
+from shared.contract.marks import BatchWarning, Blocked
+from shared.json_text import Card, JsonObject
+from shared.store.documents import Counts, Distances, Webhook
 
 
 class ApiKeyRecord(NamedTuple):
@@ -46,7 +49,7 @@ class ModelRecord(NamedTuple):
     threshold: float
     review_low: float
     review_high: float
-    card: JsonObject
+    card: Card
     created_at: float
     tenant: str
     status: str
@@ -65,8 +68,8 @@ class DriftWindowRecord(NamedTuple):
     began_at: float | None
     ended_at: float
     images: int
-    counts: JsonObject
-    distances: JsonObject
+    counts: Counts
+    distances: Distances
     limit: float
     defect_share: float
     drifted: bool
@@ -87,7 +90,7 @@ class BatchRecord(NamedTuple):
     review_low: float
     review_high: float
     metadata: JsonObject
-    webhook: JsonObject | None
+    webhook: Webhook | None
     on_error: str
     traceparent: str | None
     total: int
@@ -102,7 +105,7 @@ class BatchRecord(NamedTuple):
     review: int
     bytes: int
     skipped: int
-    warnings: list[JsonObject]
+    warnings: list[BatchWarning]
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -110,7 +113,7 @@ class BatchRecord(NamedTuple):
     retention_s: float
     retain_until: float | None
     name: str | None
-    blocked: JsonObject | None
+    blocked: Blocked | None
     guarded: bool
     unfamiliar: int
     run: int
@@ -252,7 +255,7 @@ class BatchEventRecord(NamedTuple):
     deadline_at: float | None
     retain_until: float | None
     upload_lease_until: float | None
-    blocked: JsonObject | None
+    blocked: Blocked | None
     warnings: int
     idle_s: float
     threshold: float
@@ -296,7 +299,7 @@ class EndpointRecord(NamedTuple):
     url: str
     description: str | None
     events: str
-    filters: JsonObject
+    filters: EndpointFilters
     format: str
     secret: str
     old_secret: str | None

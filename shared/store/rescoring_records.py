@@ -1,6 +1,8 @@
 """Rows of rescorings as frozen records; see `shared.store.records`."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from shared.store.documents import VerdictCount
 
 
 class RescoringRecord(NamedTuple):
@@ -14,5 +16,5 @@ class RescoringRecord(NamedTuple):
     threshold: float
     review_low: float
     review_high: float
-    items: list[list[Any]]
-    parts: list[list[Any]]
+    items: list[VerdictCount]
+    parts: list[VerdictCount]

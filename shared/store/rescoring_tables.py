@@ -1,11 +1,10 @@
 """The tables of rescoring; `shared.store.tables` names them with the others."""
 
-from typing import Any
-
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id
+from shared.store.documents import VerdictCount
 
 
 class Rescoring(Base):
@@ -27,7 +26,7 @@ class Rescoring(Base):
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
-    items: Mapped[list[list[Any]]] = mapped_column(JSON)
-    parts: Mapped[list[list[Any]]] = mapped_column(JSON)
+    items: Mapped[list[VerdictCount]] = mapped_column(JSON)
+    parts: Mapped[list[VerdictCount]] = mapped_column(JSON)
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -4,7 +4,7 @@ from sqlalchemy import JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.store.base import Base, Id
-from shared.store.records import JsonObject
+from shared.store.documents import Bins
 
 
 class ScoreBins(Base):
@@ -14,6 +14,6 @@ class ScoreBins(Base):
 
     batch_id: Mapped[str] = mapped_column(Id, primary_key=True)
     run: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    bins: Mapped[JsonObject] = mapped_column(JSON)
+    bins: Mapped[Bins] = mapped_column(JSON)
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -14,13 +14,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.contract.marks import BatchWarning, Blocked
+from shared.json_text import Card, JsonObject
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
+from shared.store.documents import Webhook
 from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
-from shared.store.records import JsonObject
 from shared.store.rescoring_tables import Rescoring
 from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.score_tables import ScoreBins
@@ -86,7 +88,7 @@ class ModelVersion(Base):
     threshold: Mapped[float]
     review_low: Mapped[float]
     review_high: Mapped[float]
-    card: Mapped[JsonObject] = mapped_column(JSON)
+    card: Mapped[Card] = mapped_column(JSON)
     created_at: Mapped[float]
     tenant: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(Word)
@@ -136,7 +138,7 @@ class Batch(Base):
     review_low: Mapped[float]
     review_high: Mapped[float]
     metadata_: Mapped[JsonObject] = mapped_column("metadata", JSON)
-    webhook: Mapped[JsonObject | None] = mapped_column(JSON)
+    webhook: Mapped[Webhook | None] = mapped_column(JSON)
     on_error: Mapped[str] = mapped_column(Word)
     traceparent: Mapped[str | None] = mapped_column(String(64))
     total: Mapped[int] = mapped_column(default=0)
@@ -151,7 +153,7 @@ class Batch(Base):
     review: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     skipped: Mapped[int] = mapped_column(default=0, server_default="0")
-    warnings: Mapped[list[JsonObject]] = mapped_column(JSON, default=list, server_default="[]")
+    warnings: Mapped[list[BatchWarning]] = mapped_column(JSON, default=list, server_default="[]")
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -159,7 +161,7 @@ class Batch(Base):
     retention_s: Mapped[float]
     retain_until: Mapped[float | None]
     name: Mapped[str | None] = mapped_column(String(200))
-    blocked: Mapped[JsonObject | None] = mapped_column(JSON(none_as_null=True))
+    blocked: Mapped[Blocked | None] = mapped_column(JSON(none_as_null=True))
     guarded: Mapped[bool] = mapped_column(default=False, server_default=false())
     unfamiliar: Mapped[int] = mapped_column(default=0, server_default="0")
     run: Mapped[int] = mapped_column(default=1, server_default="1")  # a retry begins the next one

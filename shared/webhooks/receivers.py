@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select, true
 
 from shared.contract.events import BATCH_EVENTS
+from shared.contract.filters import EndpointFilters
 from shared.contract.states import DisabledReason, Verdict
 from shared.store.lines import line_of, path_of
 from shared.store.records import BatchRecord, EndpointRecord
@@ -18,7 +19,7 @@ class Content(NamedTuple):
 
     verdicts: Collection[str] = ()
     line: str | None = None
-    metadata: Mapping[str, Any] = {}
+    metadata: Mapping[str, object] = {}
 
 
 class Receiver(NamedTuple):
@@ -28,7 +29,7 @@ class Receiver(NamedTuple):
     url: str
     secret: str
     line: str
-    filters: Mapping[str, Any]
+    filters: EndpointFilters
     is_held: bool
 
     def takes(self, content: Content | None) -> bool:
@@ -47,7 +48,7 @@ class Receiver(NamedTuple):
         )
 
 
-def _spelled(value: Any) -> str:
+def _spelled(value: object) -> str:
     """A text as it is, another value as JSON: the filter `4` finds the number and the text."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -103,7 +104,7 @@ def of_endpoint(row: EndpointRecord) -> Receiver:
 def batch_wants(batch: BatchRecord | None, event: str) -> bool:
     """Whether the batch's own webhook wants the event. Events other than the batch's end must be named."""
     webhook = batch.webhook if batch is not None else None
-    return bool(webhook) and event in ((webhook or {}).get("events") or BATCH_EVENTS)
+    return bool(webhook and event in (webhook.get("events") or BATCH_EVENTS))
 
 
 def _of_batch(batch: BatchRecord | None, event: str) -> list[Receiver]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
-from shared.contract.batches import WEBHOOK_EXHAUSTED
+from shared.contract.marks import WEBHOOK_EXHAUSTED
 from shared.contract.states import DeliveryStatus
 from shared.lifecycle.warned import warn
 from shared.store import tallies

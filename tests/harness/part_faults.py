@@ -52,7 +52,7 @@ def part_faults(connection: Connection) -> list[str]:
         batch, part = batches[place[0]], parts[place]
         faults += _faults_of(part, batch, views[place])
         sent = runs[place]
-        wanted = "part.completed" in ((batch.webhook or {}).get("events") or [])
+        wanted = "part.completed" in ((batch.webhook and batch.webhook.get("events")) or [])
         # A retry opens a part again, which then ends with an event of the next run.
         least = int(part.finished_at is not None)
         if wanted and not least <= sent <= batch.run - (part.finished_at is None and batch.run == 1):

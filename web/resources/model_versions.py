@@ -11,11 +11,12 @@ from shared.contract.audit import Action
 from shared.contract.events import MODEL_ACTIVATED
 from shared.contract.model_versions import ModelPayload, model_payload
 from shared.contract.states import ModelStatus
+from shared.json_text import Card
 from shared.registry import activations, versions
 from shared.registry.activations import INSTALLATION
 from shared.registry.artifact import read_artifact
 from shared.store.engine import database_time
-from shared.store.records import JsonObject, ModelRecord
+from shared.store.records import ModelRecord
 from shared.webhooks import owed, receivers
 from web.http.problems import HttpProblem, not_found
 from web.service import Service
@@ -33,7 +34,7 @@ def shown(here: Service, tenant: str, model_id: str, base: str) -> ModelPayload:
         return _shown(connection, tenant, [existing(connection, tenant, model_id)], base)[0]
 
 
-def card(here: Service, tenant: str, model_id: str) -> JsonObject:
+def card(here: Service, tenant: str, model_id: str) -> Card:
     """The card of a version; raises 404."""
     with here.database.read() as connection:
         return existing(connection, tenant, model_id).card

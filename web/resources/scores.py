@@ -2,7 +2,8 @@
 
 from shared.contract.scores import BINS, ScoresPayload
 from shared.lifecycle import score_bins
-from shared.store.records import BatchRecord, JsonObject
+from shared.store.documents import Bins
+from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.resources.batches import find
 from web.service import Service
@@ -30,7 +31,7 @@ def at_hand(here: Service, batch: BatchRecord) -> ScoresPayload | None:
     return None if bins is None else _payload(batch, bins)
 
 
-def _payload(batch: BatchRecord, bins: JsonObject) -> ScoresPayload:
+def _payload(batch: BatchRecord, bins: Bins) -> ScoresPayload:
     return {
         "object": "scores",
         "batch_id": batch.id,

@@ -1,8 +1,10 @@
 """The `options` part of a submission, checked against the contract."""
 
-from typing import Any, cast
+from typing import cast
 
 from shared.contract.options import Options
+from shared.json_text import JsonObject
+from shared.store.documents import Webhook
 from shared.webhooks.signing import new_secret
 from web.http import validators
 
@@ -12,7 +14,7 @@ def read_options(text: bytes | str = b"{}") -> Options:
     return cast(Options, validators.read_json(Options, text, validators.OPTIONS))
 
 
-def webhook_of(options: Options) -> dict[str, Any] | None:
+def webhook_of(options: Options) -> Webhook | None:
     """The receiver to store with the batch: a secret is made where the client sent none."""
     asked = options.get("webhook")
     if asked is None:
@@ -26,9 +28,9 @@ def makes_secret(options: Options | None) -> bool:
     return webhook is not None and not webhook.get("secret")
 
 
-def without_secret(options: Options) -> dict[str, Any]:
+def without_secret(options: Options) -> JsonObject:
     """The options as a draft keeps and shows them."""
-    shown: dict[str, Any] = {**options}
+    shown: JsonObject = {**options}
     if (webhook := options.get("webhook")) is not None:
         shown["webhook"] = {name: value for name, value in webhook.items() if name != "secret"}
     return shown

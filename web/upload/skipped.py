@@ -1,6 +1,6 @@
 """The files of an archive that become no item: counted, and the first of them named."""
 
-from shared.contract.batches import BatchWarning
+from shared.contract.marks import BatchWarning
 from shared.contract.problems import ErrorEntry
 from shared.lifecycle.received import Notes
 

@@ -1,9 +1,8 @@
 """Content filters: which objects a receiver takes."""
 
-from typing import Any
-
 import pytest
 
+from shared.contract.filters import EndpointFilters
 from shared.webhooks.receivers import Content, Receiver
 
 CONTENT = Content(["defect", "review"], "A3", {"shift": "early", "cell": 4, "urgent": True, "note": None})
@@ -28,7 +27,7 @@ CONTENT = Content(["defect", "review"], "A3", {"shift": "early", "cell": 4, "urg
         ({"verdict": ["review"], "line": ["A3"], "metadata": {"shift": "early", "cell": 4}}, True),
     ],
 )
-def test_every_filter_must_let_the_object_pass(filters: dict[str, Any], is_taken: bool) -> None:
+def test_every_filter_must_let_the_object_pass(filters: EndpointFilters, is_taken: bool) -> None:
     receiver = Receiver("whe_1", "", "", "line", filters, False)
     assert receiver.takes(CONTENT) is is_taken
     assert receiver.takes(None), "an event without verdict, line and metadata passes"
