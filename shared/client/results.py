@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from shared.client.calls import get, pages
+from shared.client.going_on import Cut, ResultsFile, Stream, is_running, rows
 from shared.client.places import identifier, with_query
 from shared.client.transport import Transport
 
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from shared.contract.parts import PartPayload
 
 _LINE_END = b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class ResultsFile:
-    """`incomplete`: the batch still runs, so that some items have no verdict yet. `blocks` raise ResultsCut."""
-
-    incomplete: bool
-    blocks: Iterator[bytes]
 
 
 class Results:
@@ -61,29 +53,37 @@ class Results:
         path = "/v1/parts" if batch_id is None else f"/v1/batches/{identifier(batch_id)}/parts"
         return pages(self._wire, path, {"limit": 200, **filters})
 
-    def results(self, batch_id: str, format: str = "ndjson") -> Iterator[bytes]:
-        """The result file as it is streamed: line by line (without its end) for ndjson and csv.
+    def results(self, batch_id: str, format: str = "ndjson", **asked: Any) -> Iterator[bytes]:
+        """The result file line by line, without line ends, for ndjson and csv; `asked` as for `results_file`.
 
         Raises ResultsCut where the file breaks off before its end.
         """
         rest = b""
-        with self.results_file(batch_id, format) as file:
+        with self.results_file(batch_id, format, **asked) as file:
             for block in file.blocks:
-                lines = (rest + block).split(_LINE_END)
+                lines = (rest + block).split(b"\n")
                 rest = lines.pop()
-                yield from lines
+                yield from (line.removesuffix(b"\r") for line in lines)
         if rest:
             yield rest
 
     @contextlib.contextmanager
     def results_file(
-        self, batch_id: str, format: str = "ndjson", *, spreadsheet: bool = True
+        self, batch_id: str, format: str = "ndjson", *, cut: Cut | None = None, **asked: Any
     ) -> Iterator[ResultsFile]:
-        """The result file in blocks (csv or ndjson), and whether the batch still runs.
+        """The result file in blocks, and whether the batch still runs; `asked` is the rest of the query (verdict, …).
 
-        `spreadsheet=False`: names in CSV exactly as sent, also those that a spreadsheet would run as a formula.
+        A file of rows, ndjson or csv, goes on by itself after a connection that broke: `cut(rows)` is called,
+        and no row comes twice. A parquet file ends with ResultsCut.
         """
-        plain = None if spreadsheet else False
-        path = with_query(f"/v1/batches/{identifier(batch_id)}/results", format=format, spreadsheet=plain)
-        with self._wire.stream(path, {"Accept": "*/*"}) as (answer, blocks):
-            yield ResultsFile(incomplete=answer.headers.get("X-Incomplete") == "true", blocks=blocks)
+        path = f"/v1/batches/{identifier(batch_id)}/results"
+
+        def open_(after: str | None) -> contextlib.AbstractContextManager[Stream]:
+            query = {"format": format, **asked} | ({"after": after} if after else {})
+            return self._wire.stream(with_query(path, **query), {"Accept": "*/*"})
+
+        with open_(None) as first:
+            file = ResultsFile(is_running(first[0]), first[1])
+            if format != "parquet":
+                file.blocks = rows(file, first, open_, cut)
+            yield file

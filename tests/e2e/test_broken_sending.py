@@ -1,4 +1,4 @@
-"""Commands that are interrupted, and links that break: what goes on, and how far it was."""
+"""Commands that are interrupted, and links that break: they go on, and say how far they were."""
 
 import csv
 import json
@@ -83,3 +83,25 @@ def test_a_sending_that_ends_names_the_batch_that_keeps_its_parts(
     assert (json.loads(went_on.stdout)["id"], json.loads(went_on.stdout)["counts"]["total"]) == (named[1], 8)
     rows = csv.DictReader(run("results", named[1]).stdout.splitlines())
     assert sorted(row["filename"] for row in rows) == [f"{number}.jpg" for number in range(8)]
+
+
+def test_results_whose_link_is_cut_five_times_are_whole_and_the_command_says_how_far_it_was(
+    run: Run, up: Up
+) -> None:
+    # They fail at once, which makes them quick.
+    with up.client() as client:
+        batch = client.submit(
+            [(f"{number:04d}.jpg", b"\xff\xd8\xff" + os.urandom(9)) for number in range(1200)]
+        )
+        client.wait(batch["id"], timeout_s=90)
+    for form in ("csv", "ndjson"):
+        argv = ("results", batch["id"], "--format", form)
+        with CuttingProxy(up.port, [100, 20_000, 70_000, 30_000, 50_000], answers=True) as proxy:
+            cut = run(*argv, "--url", f"http://127.0.0.1:{proxy.port}")
+            assert proxy.cut == 5
+        assert cut.returncode == 0, cut.stderr
+        assert cut.stdout == run(*argv).stdout
+        told = [int(rows) for rows in re.findall(r"going on after (\d+) items", cut.stderr)]
+        assert told == sorted(told)
+        assert 4 <= len(told) <= 5, "the first cut is of the header"
+        assert 0 < told[-1] < 1200

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts its links: each of the first links breaks after so many bytes from the client."""
+"""A TCP proxy that cuts its links: each of the first links breaks after so many bytes from one side."""
 
 import asyncio
 import contextlib
@@ -8,11 +8,12 @@ import threading
 class CuttingProxy:
     """Forwards 127.0.0.1:`port` to 127.0.0.1:`target` in a thread.
 
-    `cuts` has a number for each cut; a link that carries less is not cut, and leaves it to a later one.
+    `cuts` has a number for each cut; a link that carries less is not cut, and leaves it to a later one. Bytes of the
+    client count, or with `answers` those of the service.
     """
 
-    def __init__(self, target: int, cuts: list[int]) -> None:
-        self._target, self._left = target, list(cuts)
+    def __init__(self, target: int, cuts: list[int], *, answers: bool = False) -> None:
+        self._target, self._left, self._answers = target, list(cuts), answers
         self._loop = asyncio.new_event_loop()
         self.cut, self.port = 0, 0
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -40,15 +41,17 @@ class CuttingProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        most = self._left[0] if self._left else None
-        answers = asyncio.create_task(self._carry(there, writer, None))
+        counted, other = (there, writer), (reader, back)
+        if not self._answers:
+            counted, other = other, counted
+        uncounted = asyncio.create_task(self._carry(*other, None))
         try:
-            if await self._carry(reader, back, most):
+            if await self._carry(*counted, self._left[0] if self._left else None):
                 self.cut += 1
                 self._left.pop(0)
                 back.transport.abort()
                 writer.transport.abort()
-            await answers
+            await uncounted
         finally:
             for each in (writer, back):
                 each.close()

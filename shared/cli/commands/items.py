@@ -11,6 +11,7 @@ import click
 from shared.cli import service
 from shared.cli.commands.results import check_place
 from shared.cli.output import print_json, print_table, printable
+from shared.cli.pairs import pairs
 from shared.contract.states import ItemStatus, Verdict
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def items(where: service.Where, as_json: bool, batch: str, limit: int, **asked: 
     filters = {name: asked[name] for name in _PLAIN if asked[name] is not None}
     filters |= {name: list(asked[name]) for name in ("status", "verdict") if asked[name]}
     if asked["metadata"]:
-        filters["metadata"] = dict(_pair(pair) for pair in asked["metadata"])
+        filters["metadata"] = pairs("--metadata", asked["metadata"])
     with service.open_client(where) as client:
         found = list(itertools.islice(client.items(batch, limit=min(limit, 1000), **filters), limit))
     if as_json:
@@ -96,13 +97,6 @@ def item(where: service.Where, as_json: bool, item: str, **drawings: Path | None
         return
     shown = {name: value for name, value in found.items() if value not in (None, [], {}) and name != "object"}
     print_table(["", ""], [(name, _text(value)) for name, value in shown.items()])
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not key or not sign:
-        raise service.Usage(f"--metadata takes KEY=VALUE, not {text!r}")
-    return key, value
 
 
 def _why(item: ItemPayload) -> str:

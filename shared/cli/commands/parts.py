@@ -8,6 +8,7 @@ import click
 
 from shared.cli import service
 from shared.cli.output import print_json, print_table
+from shared.contract.parts import PART_STATUS
 from shared.contract.states import Verdict
 
 
@@ -19,6 +20,7 @@ from shared.contract.states import Verdict
 @click.option(
     "--verdict", type=click.Choice([verdict.value for verdict in Verdict]), help="This verdict only."
 )
+@click.option("--status", type=click.Choice(PART_STATUS), help="open: a view has no verdict yet.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many to list.")
 @service.options
 @service.as_json

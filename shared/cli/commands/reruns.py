@@ -27,14 +27,15 @@ def rerun(where: service.Where, as_json: bool, batch: str, model: str, name: str
 @click.command(short_help="compare a batch with its rerun")
 @click.argument("batch")
 @click.argument("other")
+@click.option("--all", "every", is_flag=True, help="The images that both judge alike, too.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list.")
 @service.options
 @service.as_json
-def diff(where: service.Where, as_json: bool, batch: str, other: str, limit: int) -> None:
+def diff(where: service.Where, as_json: bool, batch: str, other: str, every: bool, limit: int) -> None:
     """List the images that two batches judge otherwise, and how many there are of each kind."""
     with service.open_client(where) as client:
         counts = client.diff_counts(batch, other)
-        found = list(itertools.islice(client.diff(batch, other), limit))
+        found = list(itertools.islice(client.diff(batch, other, all=every or None), limit))
     if as_json:
         print_json({"counts": counts, "items": found})
         return

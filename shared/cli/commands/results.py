@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from shared.cli import service
 from shared.contract.queries import RESULT_FORMATS
+from shared.contract.states import ItemStatus, Verdict
 
 if TYPE_CHECKING:
     from shared.client.client import Client
@@ -29,6 +30,13 @@ _OTHER_FORMATS = (".json", ".xlsx", ".xls", ".tsv")  # a file of this name must 
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout."
 )
 @click.option(
+    "--status", multiple=True, type=click.Choice([each.value for each in ItemStatus]), help="May be repeated."
+)
+@click.option(
+    "--verdict", multiple=True, type=click.Choice([each.value for each in Verdict]), help="May be repeated."
+)
+@click.option("--after", metavar="ITEM", help="Only the items behind this one; CSV then has no header line.")
+@click.option(
     "--spreadsheet/--no-spreadsheet",
     default=True,
     help="Whether CSV gets a quote before names that a spreadsheet would run as a formula (it does by default).",
@@ -41,21 +49,26 @@ def results(
     batch: str,
     format: str | None,
     output: Path | None,
-    spreadsheet: bool,
+    **asked: Any,
 ) -> int:
     """Every item of a batch with its verdict.
 
-    While the batch runs, items without a verdict are in the file too, and the exit status is 4.
+    While the batch runs, items without a verdict are in the file too, and the exit status is 4. After a broken
+    connection, CSV and NDJSON go on behind the last item that came.
     """
+    query = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asked.items() if value
+    }
+    query["spreadsheet"] = asked["spreadsheet"]
     chosen = "ndjson" if as_json else format
     kind = format_of(output, chosen) if output else chosen or "csv"
     if output:
         check_place(output)
     with service.open_client(where) as client:
         if output:
-            whole = save_results(client, batch, kind, output, spreadsheet=spreadsheet)
+            whole = save_results(client, batch, kind, output, **query)
         else:
-            whole = _copy(client, batch, kind, sys.stdout.buffer, spreadsheet)
+            whole = _copy(client, batch, kind, sys.stdout.buffer, **query)
             sys.stdout.buffer.flush()
     return 0 if whole else INCOMPLETE
 
@@ -82,14 +95,12 @@ def check_place(output: Path) -> None:
         raise service.Usage(f"--output {output}: no permission to write in {folder}")
 
 
-def save_results(
-    client: Client, batch_id: str, format: str, output: Path, *, spreadsheet: bool = True
-) -> bool:
+def save_results(client: Client, batch_id: str, format: str, output: Path, **asked: Any) -> bool:
     """Stream the results into a file that appears whole or not at all; False where the batch still runs."""
     written = output.with_name(f".{output.name}.part")
     try:
         with written.open("wb") as file:
-            whole = _copy(client, batch_id, format, file, spreadsheet)
+            whole = _copy(client, batch_id, format, file, **asked)
         written.replace(output)
     except OSError as error:
         raise service.Usage(f"{output}: {error.strerror}") from error
@@ -98,8 +109,8 @@ def save_results(
     return whole
 
 
-def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, spreadsheet: bool) -> bool:
-    with client.results_file(batch_id, format, spreadsheet=spreadsheet) as found:
+def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, **asked: Any) -> bool:
+    with client.results_file(batch_id, format, cut=_cut, **asked) as found:
         for block in found.blocks:
             target.write(block)
     if found.incomplete:
@@ -107,3 +118,7 @@ def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, spreadsh
             f"{batch_id} still runs: these results are not final (gonogo watch {batch_id})", file=sys.stderr
         )
     return not found.incomplete
+
+
+def _cut(rows: int) -> None:
+    print(f"the results broke off: going on after {rows} items", file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from shared.cli.batch_text import describe, follow, outcome_status, watched
 from shared.cli.commands.results import check_place, format_of, save_results
 from shared.cli.inputs_file import read_inputs
 from shared.cli.output import Progress, megabytes, print_json
+from shared.cli.pairs import pairs
 from shared.cli.skipped import Skipped
 from shared.client.errors import OtherImages
 from shared.contract.options import FRAMES, LABELS, descriptions, wrong_secret
@@ -263,14 +264,7 @@ def _options(
     webhook_secret_file: Path | None,
     **plain: Any,
 ) -> Options:
-    noted: dict[str, Any] = {}
-    for pair in metadata:
-        key, sign, value = pair.partition("=")
-        if not sign or not key:
-            raise service.Usage(f"--metadata takes KEY=VALUE, not {pair!r}")
-        if key in noted:
-            raise service.Usage(f"--metadata names {key!r} twice")
-        noted[key] = value
+    noted = pairs("--metadata", metadata)
     options = cast("Options", {**{name: value for name, value in plain.items() if value}, **_others(others)})
     if noted:
         options["metadata"] = noted

@@ -187,6 +187,8 @@ def test(where: service.Where, as_json: bool, endpoint: str, tenant: str | None)
 @click.argument("endpoint", required=False)
 @click.option("--status", help="Only these: pending, delivered, exhausted, held; comma-separated.")
 @click.option("--event", help="Only of these events, comma-separated.")
+@click.option("--after", type=moments.moment, metavar="WHEN", help="Owed at this time or later.")
+@click.option("--before", type=moments.moment, metavar="WHEN", help="Owed before this time.")
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="How many, newest first."
 )
@@ -197,16 +199,15 @@ def deliveries(
     where: service.Where,
     as_json: bool,
     endpoint: str | None,
-    status: str | None,
-    event: str | None,
+    after: str | None,
+    before: str | None,
     limit: int,
-    tenant: str | None,
+    **asked: str | None,
 ) -> None:
     """The deliveries of an endpoint, or of the tenant, with the last answer."""
+    between = {"created_after": after, "created_before": before}
     with service.open_client(where) as client:
-        found = client.webhook_deliveries(
-            endpoint, status=status, event=event, limit=min(limit, 200), tenant=tenant
-        )
+        found = client.webhook_deliveries(endpoint, limit=min(limit, 200), **between, **asked)
         shown = [delivery for _, delivery in zip(range(limit), found, strict=False)]
     print_json(shown) if as_json else _print_deliveries(shown)
 
