@@ -85,9 +85,15 @@ class Batches:
         threshold: float | None = None,
         review_band: tuple[float, float] | None = None,
         dry_run: bool = False,
+        expected_revision: int | None = None,
     ) -> RescoreAnswer:
-        """Judge a finished batch by another operating point, from its scores; `dry_run` tells what would change."""
+        """Judge a finished batch by another operating point, from its scores; `dry_run` tells what would change.
+
+        `expected_revision`: the batch's `revision` as the caller read it; ApiError 409 where another rescoring came.
+        """
         asked: dict[str, Any] = {"dry_run": dry_run}
+        if expected_revision is not None:
+            asked["expected_revision"] = expected_revision
         if threshold is not None:
             asked["threshold"] = threshold
         if review_band is not None:

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import About, OneOf, Time
+from shared.contract.reviews import PERSONS_VERDICTS
 from shared.contract.states import ItemStatus, PartReason, Verdict
 from shared.ids import item_id
 from shared.store.records import BatchRecord, PartRecord
@@ -26,6 +27,7 @@ class View(NamedTuple):
     status: str
     verdict: str | None
     score: float | None
+    review_verdict: str | None
 
 
 class Labels(NamedTuple):
@@ -47,6 +49,10 @@ class PartView(TypedDict):
     status: Annotated[str, OneOf(ItemStatus)]
     verdict: Annotated[str, OneOf(Verdict)] | None
     score: float | None
+    review_verdict: Annotated[
+        Annotated[str, OneOf(PERSONS_VERDICTS)] | None,
+        About("a person's verdict, which counts for the part in place of `verdict`"),
+    ]
 
 
 class PartPayload(TypedDict):
@@ -107,4 +113,5 @@ def _view(row: View) -> PartView:
         "status": row.status,
         "verdict": row.verdict,
         "score": row.score,
+        "review_verdict": row.review_verdict,
     }

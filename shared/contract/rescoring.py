@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Literal, cast
 
-from annotated_types import Len
+from annotated_types import Ge, Len
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
@@ -30,6 +30,12 @@ class RescoreRequest(TypedDict, total=False):
         About("lowest and highest score that a person must look at", examples=[[0.55, 0.7]]),
     ]
     dry_run: Annotated[bool, About("true: tell what would change, and change nothing", default=False)]
+    expected_revision: Annotated[
+        Annotated[int, Ge(0)] | None,
+        About(
+            "the batch's `revision` as you read it: 409 `overtaken` where another rescoring has come since"
+        ),
+    ]
 
 
 class VerdictChange(TypedDict):

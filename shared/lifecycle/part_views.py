@@ -3,15 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, and_, bindparam, func, select
 
 from shared.contract.parts import SHOWN_VIEWS, View
+from shared.contract.reviews import DONE
 from shared.store.records import PartRecord
-from shared.store.tables import Item
+from shared.store.tables import Item, ReviewEntry
 
 _ASKED_AT_ONCE = 500  # a statement takes a bounded number of parameters
 Views = dict[tuple[str, str], list[View]]
-_SHOWN = [Item.__table__.columns[name] for name in View._fields]
+_OF_ITEM = [name for name in View._fields if name != "review_verdict"]
+_SHOWN = [Item.__table__.columns[name] for name in _OF_ITEM]
 _NUMBERED = (
     select(
         *_SHOWN,
@@ -26,7 +28,15 @@ _NUMBERED = (
 # Built once: a statement that is built for each page costs more than its run. It is asked for parts of one batch, or
 # for one part of several batches: for pairs of batch and part, SQLite would read the whole table.
 _VIEWS = (
-    select(*(_NUMBERED.c[name] for name in View._fields))
+    select(*(_NUMBERED.c[name] for name in _OF_ITEM), ReviewEntry.verdict)
+    .outerjoin(
+        ReviewEntry,
+        and_(
+            ReviewEntry.batch_id == _NUMBERED.c.batch_id,
+            ReviewEntry.seq == _NUMBERED.c.seq,
+            ReviewEntry.status == DONE,
+        ),
+    )
     .where(_NUMBERED.c.place <= SHOWN_VIEWS)
     .order_by(_NUMBERED.c.batch_id, _NUMBERED.c.seq)
 )

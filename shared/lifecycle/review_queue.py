@@ -189,11 +189,12 @@ _PUT_BACK = (
     )
     .values(holder=None, lease_until=None, place=clock())
 )
-_LET_GO = (
+_LET_ALL_GO = (
     update(ReviewEntry)
-    .where(ReviewEntry.holder == bindparam("by_holder"), ~_OF_ENTRY)
+    .where(ReviewEntry.holder == bindparam("by_holder"))
     .values(holder=None, lease_until=None)
 )
+_LET_GO = _LET_ALL_GO.where(~_OF_ENTRY)
 _COUNTS = select(ReviewEntry.source, func.count()).where(_WAITING, _IS_FREE).group_by(ReviewEntry.source)
 
 
@@ -278,9 +279,12 @@ def put_back(connection: Connection, tenant: str, batch_id: str, seq: int, holde
     return connection.execute(_PUT_BACK, given).rowcount == 1
 
 
-def let_go(connection: Connection, holder: str, but: tuple[str, int]) -> None:
+def let_go(connection: Connection, holder: str, but: tuple[str, int] | None = None) -> None:
     """Free the entries that a holder has, but for one; they keep their places in the line."""
-    connection.execute(_LET_GO, {"by_holder": holder, "in_batch": but[0], "at_seq": but[1]})
+    if but is None:
+        connection.execute(_LET_ALL_GO, {"by_holder": holder})
+    else:
+        connection.execute(_LET_GO, {"by_holder": holder, "in_batch": but[0], "at_seq": but[1]})
 
 
 def waiting(connection: Connection, tenant: str) -> dict[str, int]:

@@ -71,7 +71,9 @@ class Recorder:
         # No worker and no broker run here: /readyz says so.
         assert answer.status_code < 400 or operation == "readyz", (operation, answer.text)
         body = answer.get_json() if answer.is_json else answer.get_data()
-        text = body[:_LONGEST_TEXT].decode(errors="replace") if isinstance(body, bytes) else None
+        text = None
+        if isinstance(body, bytes):  # replaced before the cut, which may go through an id
+            text = self._plain(body.decode(errors="replace"))[:_LONGEST_TEXT]
         if (answer.mimetype or "").startswith(("image/", "application/zip")):
             text = "(bytes)"
         if operation == "metrics" and text is not None:  # its numbers are those of this process

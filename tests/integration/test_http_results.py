@@ -62,6 +62,8 @@ def test_parquet_holds_the_items_with_typed_columns(app: Application, batch: dic
     for row, item in zip(table.to_pylist(), app.results(batch["id"]), strict=True):
         error = item["error"] or {"code": None, "detail": None}
         shown = {name: item[name] for name in CSV_COLUMNS if name in item}
+        review = item["review"] or dict.fromkeys(("verdict", "by", "at", "note"))
+        shown |= {f"review_{name}": review[name] for name in ("verdict", "by", "at", "note")}
         shown["review_low"], shown["review_high"] = item["review_band"] or (None, None)
         shown |= {"error_code": error["code"], "error_detail": error["detail"], "metadata": item["metadata"]}
         shown |= {name: datetime.fromisoformat(item[name]) for name in ("created_at", "finished_at")}

@@ -3,9 +3,11 @@
 import csv
 import io
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import update
 
@@ -25,11 +27,13 @@ from training.data.reviews import gather
 LINE = iter(range(10_000))
 
 
-def judged(app: Application, count: int) -> dict[str, Any]:
+def judged(app: Application, count: int, part: str = "SN") -> dict[str, Any]:
     """A batch of images of which each two show one part, all in review; its line, and its items by file name."""
     line, files = f"export {next(LINE)}", dict(jpegs(count, seed=5))
     names = list(files)
-    manifest = "\n".join(["filename,part_id", *(f"{name},SN-{n // 2}" for n, name in enumerate(names)), ""])
+    manifest = "\n".join(
+        ["filename,part_id", *(f"{name},{part}-{n // 2}" for n, name in enumerate(names)), ""]
+    )
     parts = [
         options_part({"line": line, "priority": "low"}),
         ("manifest", "m.csv", manifest.encode()),
@@ -88,6 +92,54 @@ def test_the_export_holds_the_images_as_sent_with_label_and_part(app: Applicatio
     together = load(gather(str(zipped), tmp_path / "together", key=None, besides=Source(folder)))
     assert sorted(record.label for record in together) == [0, 0, 1, 1]
     assert all(record.path.is_file() for record in together)
+
+
+def test_a_part_that_reads_like_a_formula_is_no_formula_and_the_same_part_again(
+    app: Application, tmp_path: Path
+) -> None:
+    batch = judged(app, 2, part="=2+5")
+    for item in batch["items"].values():
+        review(app, item["id"])
+    archive = exported(app, f"batch_id={batch['id']}")
+    groups = [row["group"] for row in csv.DictReader(io.StringIO(archive.read("images.csv").decode()))]
+    assert groups == ["'=2+5-0"] * 2
+    zipped = tmp_path / "reviews.zip"
+    zipped.write_bytes(app.call("GET", f"/v1/reviews/export?batch_id={batch['id']}").data)
+    archive.extractall(tmp_path / "parts")
+    for besides in (None, Source(tmp_path / "parts")):
+        records = load(gather(str(zipped), tmp_path / "to", key=None, besides=besides))
+        assert {record.group for record in records} == {"=2+5-0"}
+    # The results of a batch as a spreadsheet saves them are a manifest of the same parts.
+    lines = csv.DictReader(io.StringIO(app.call("GET", f"/v1/batches/{batch['id']}/results?format=csv").text))
+    text = "\n".join(["filename,part_id", *(f"{line['filename']},{line['part_id']}" for line in lines)])
+    made = app.post_form(
+        "/v1/batches", ("manifest", "m.csv", text.encode()), *image_parts(batch["files"])
+    ).get_json()
+    parts = app.get(f"/v1/batches/{made['id']}/parts")["data"]
+    assert [part["part_id"] for part in parts] == ["=2+5-0"]
+
+
+def test_results_and_parts_show_the_persons_verdict_next_to_the_models(app: Application) -> None:
+    batch = judged(app, 2)
+    first, second = batch["items"].values()
+    shown = review(app, first["id"], note="=a crack")["review"]
+    text = app.call("GET", f"/v1/batches/{batch['id']}/results?format=csv").text
+    told = {line["id"]: line for line in csv.DictReader(io.StringIO(text))}
+    columns = ("verdict", "review_verdict", "review_by", "review_at", "review_note")
+    said = ("review", "defect", "test", shown["at"], "'=a crack")
+    assert [told[first["id"]][name] for name in columns] == [*said]
+    assert [told[second["id"]][name] for name in columns] == ["review", "", "", "", ""]
+    data = app.call("GET", f"/v1/batches/{batch['id']}/results?format=parquet").data
+    rows = {row["id"]: row for row in pq.read_table(io.BytesIO(data)).to_pylist()}
+    assert rows[first["id"]]["review_at"] == datetime.fromisoformat(shown["at"])
+    assert [rows[first["id"]][f"review_{name}"] for name in ("verdict", "by", "note")] == [
+        "defect", "test", "=a crack",
+    ]  # fmt: skip
+    assert rows[second["id"]]["review_verdict"] is None
+    [part] = app.get(f"/v1/batches/{batch['id']}/parts")["data"]
+    views = {view["item_id"]: (view["verdict"], view["review_verdict"]) for view in part["views"]}
+    assert part["verdict"] == "defect"
+    assert views == {first["id"]: ("review", "defect"), second["id"]: ("review", None)}
 
 
 def test_a_review_that_was_taken_back_and_another_tenants_are_not_exported(app: Application) -> None:

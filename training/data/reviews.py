@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from shared.client.client import Client
+from shared.contract.csv_cells import defused
 from training.data.load import listing
 from training.data.records import DataError, Record, Source
 
@@ -45,5 +46,12 @@ def _write(table: Path, records: list[Record]) -> None:
         for record in records:
             label = "defect" if record.label else "no_defect"
             mask = record.mask.resolve() if record.mask else ""
-            cells = (record.path.resolve(), label, record.group, record.split or "", record.kind, mask)
+            cells = (
+                record.path.resolve(),
+                label,
+                defused(record.group),
+                record.split or "",
+                record.kind,
+                mask,
+            )
             writer.writerow(cells)

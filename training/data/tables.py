@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from shared.contract.csv_cells import restored
 from training.data.folders import image_paths
 from training.data.masks import Masks
 from training.data.records import DataError, Listing, Record, Source, root_of
@@ -75,7 +76,7 @@ def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Reco
     return Record(
         _resolved(table, row["file"]),
         label,
-        row.get("group", ""),
+        restored(row.get("group", "")),  # a part's number in an exported table may begin as a formula does
         split_of(row.get("split", "")),
         row.get("sha256", "").lower(),
         kind if label else "",
@@ -85,8 +86,9 @@ def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Reco
 
 def _resolved(table: Path, text: str) -> Path:
     """Relative to the table's folder, or to the folder above it, as VisA writes it."""
-    name = text.replace("\\", "/").removeprefix("./")
-    return next((path for base in table.parents[:2] if (path := base / name).is_file()), table.parent / name)
+    names = [each.replace("\\", "/").removeprefix("./") for each in (text, restored(text))]
+    paths = (base / name for name in names for base in table.parents[:2])
+    return next((path for path in paths if path.is_file()), table.parent / names[0])
 
 
 def _look_around(found: Listing, folder: Path, *, everywhere: bool) -> None:

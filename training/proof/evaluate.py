@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.csv_cells import defused
 from shared.errors import ItemError
 from shared.registry.artifact import Artifact
 from shared.vision.decision import calibrated_score, decide
@@ -77,13 +78,17 @@ def write_results(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("file", "label", "group", "verdict", "score", "threshold", "error"))
         for record, score in zip(records, scores, strict=True):
-            label = "defect" if record.label else "no_defect"
+            named = (
+                defused(record.path.name),
+                "defect" if record.label else "no_defect",
+                defused(record.group),
+            )
             if isinstance(score, ItemError):
-                table.writerow((record.path.name, label, record.group, "", "", "", score.code))
+                table.writerow((*named, "", "", "", score.code))
                 continue
             verdict = decide(score, artifact.operating_point).value
             threshold = artifact.operating_point.threshold
-            table.writerow((record.path.name, label, record.group, verdict, repr(score), threshold, ""))
+            table.writerow((*named, verdict, repr(score), threshold, ""))
 
 
 def only_test_part(records: Sequence[Record], run: Path) -> list[Record]:

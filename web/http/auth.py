@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Response, after_this_request, g, request
+from sqlalchemy import Connection
 
 from shared.access import audit, sessions
 from shared.contract.scopes import allows
+from shared.lifecycle import review_queue
 from shared.store.records import ApiKeyRecord
 from web.http import cookies, trail
+from web.http.callers import claim_of_session, holder_of
 from web.http.problems import HttpProblem
 from web.http.rate_limits import count_request, count_wrong_key
 from web.live.waits import FACTS
@@ -116,7 +119,7 @@ def sign_in(secret: str) -> ApiKeyRecord:
     former, lasts_s = cookies.token(request), here.settings.session_s
     with here.database.write() as connection:
         if former is not None:
-            sessions.end(connection, former)
+            _end(connection, former)
         session_id, token = sessions.begin(connection, key.id, lasts_s)
         who = trail.actor(key.id)
         audit.append(connection, who, "session.begin", tenant=key.tenant, object_id=session_id)
@@ -136,7 +139,7 @@ def sign_out() -> None:
         return
     _check_origin("end this session")
     with service().database.write() as connection:
-        ended = sessions.end(connection, token)
+        ended = _end(connection, token)
         if ended is not None:
             who = trail.actor(ended.key_id)
             audit.append(connection, who, "session.end", tenant=ended.tenant, object_id=ended.id)
@@ -145,6 +148,14 @@ def sign_out() -> None:
     def take(response: Response) -> Response:
         cookies.take(response, request)
         return response
+
+
+def _end(connection: Connection, token: str) -> sessions.Ended | None:
+    """End a session; the item of the review queue that its browser holds is free for others at once."""
+    ended = sessions.end(connection, token)
+    if ended is not None:
+        review_queue.let_go(connection, holder_of(ended.key_id, claim_of_session(token)))
+    return ended
 
 
 def _check_origin(deed: str) -> None:

@@ -6,11 +6,13 @@ The footer, which holds the places of the row groups, comes last: no reader open
 import importlib.util
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.contract.csv_columns import COLUMNS, Kind
 from shared.ids import item_id
 from shared.lifecycle.judges import Judges
+from shared.lifecycle.reviews import Reviews
 from shared.store.records import BatchRecord
 from web.resources.results import Block
 
@@ -77,8 +79,8 @@ def parquet(found: Iterator[Block], batch: BatchRecord, *, incomplete: bool) -> 
     writer = ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema)
     waiting: list[Any] = []
     held = size = 0
-    for rows, judges, _ in found:
-        waiting.append(_table(rows, judges, schema))
+    for rows, judges, reviews in found:
+        waiting.append(_table(rows, judges, reviews, schema))
         held, size = held + len(rows), size + waiting[-1].nbytes
         if held >= GROUP_ROWS or size >= GROUP_BYTES:
             writer.write_table(pyarrow.concat_tables(waiting), row_group_size=held)
@@ -104,7 +106,7 @@ def _type(kind: Kind) -> "pyarrow.DataType":
     }[kind]
 
 
-def _table(rows: list[Any], judges: Judges, schema: "pyarrow.Schema") -> "pyarrow.Table":
+def _table(rows: list[Any], judges: Judges, reviews: Reviews, schema: "pyarrow.Schema") -> "pyarrow.Table":
     """A block of rows: built by columns, since Arrow takes a list of values faster than a list of rows."""
     import pyarrow
 
@@ -113,10 +115,19 @@ def _table(rows: list[Any], judges: Judges, schema: "pyarrow.Schema") -> "pyarro
     known = [None if row.judge_id is None else judges[row.judge_id] for row in rows]
     for name in ("preprocessing_sha256", "worker", "device", "network"):
         columns[name] = [None if judge is None else getattr(judge, name) for judge in known]
+    reviewed = [reviews.get((row.batch_id, row.seq)) for row in rows]
+    columns["review_verdict"] = [review and review["verdict"] for review in reviewed]
+    columns["review_by"] = [review and review["by"] for review in reviewed]
+    columns["review_note"] = [review and review["note"] for review in reviewed]
+    columns["review_at"] = [review and _seconds(review["at"]) for review in reviewed]
     for name, kind in COLUMNS.items():
         columns[name] = _values(kind, columns[name])
     arrays = [pyarrow.array(columns[field.name], field.type) for field in schema]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def _seconds(moment: str | None) -> float | None:
+    return None if moment is None else datetime.fromisoformat(moment).timestamp()
 
 
 def _values(kind: Kind, column: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from shared.access import audit
+from shared.access import audit, keys
 from shared.access.audit import Actor
 from shared.clock import rfc3339
 from shared.contract.events import RESCORED
@@ -31,13 +31,16 @@ _TRIES = 3
 def rescore(here: Service, tenant: str, batch_id: str, asked: RescoreRequest, actor: Actor) -> RescoreAnswer:
     """Rescore a batch, or with `dry_run` say what that would change. The point that it has already changes nothing.
 
-    Raises 404; 409 where the batch runs, or is rescored by others at the same time; 422 for a point that does not fit.
+    Raises 404; 409 where the batch runs, is not at the expected revision, or is rescored by others at the same time;
+    422 for a point that does not fit.
     """
     for _ in range(_TRIES):
         batch = find(here, tenant, batch_id)
         if batch.finished_at is None:
             why = f"a batch that is {batch.status} can't be rescored: wait until it has ended"
             raise HttpProblem(409, "wrong_state", why)
+        if asked.get("expected_revision") not in (None, batch.revision):
+            return _repeated(here, batch, asked)
         point = _point(batch, asked)
         if point == OperatingPoint(batch.threshold, batch.review_low, batch.review_high):
             return _unchanged(here, batch, dry_run=asked.get("dry_run", False))
@@ -89,6 +92,27 @@ def _point(batch: BatchRecord, asked: RescoreRequest) -> OperatingPoint:
     except InvalidOperatingPoint as error:
         error.pointer = "/threshold" if band is None else "/review_band"
         raise
+
+
+def _repeated(here: Service, batch: BatchRecord, asked: RescoreRequest) -> RescoreAnswer:
+    """The answer to a request whose own answer was lost: the newest rescoring is the one that it asked for.
+
+    Else raises 409 `overtaken`, which says who rescored the batch last, when, and to which point.
+    """
+    with here.database.read() as connection:
+        rows = rescoring.history(connection, batch.id)
+        names = {key.id: key.name for key in keys.list_keys(connection, batch.tenant)}
+    why = f"the batch is at revision {batch.revision}, not {asked['expected_revision']}"
+    if rows:
+        last, point = rows[0], (rows[0].threshold, rows[0].review_low, rows[0].review_high)
+        band = asked.get("review_band") or (last.old_low, last.old_high)
+        wanted = (asked.get("threshold", last.old_threshold), *band)
+        if last.revision - 1 == asked["expected_revision"] and wanted == point and not asked.get("dry_run"):
+            return _answer(rescoring_payload(last), (), dry_run=False)
+        who = f"the key “{names[last.key_id]}”" if last.key_id in names else "a key that is revoked"
+        why += f": {who} rescored it on {rfc3339(last.at)} to threshold {point[0]:g}, "
+        why += f"review {point[1]:g} to {point[2]:g}"
+    raise HttpProblem(409, "overtaken", why)
 
 
 def _unchanged(here: Service, batch: BatchRecord, *, dry_run: bool) -> RescoreAnswer:

@@ -119,5 +119,14 @@ def csv(found: Iterator[Block], *, spreadsheet: bool, header: bool) -> Iterator[
     """A line of RFC 4180 for each item; the rest of a file that was cut has no `header`."""
     if header:
         yield (",".join(CSV_COLUMNS) + "\r\n").encode()
-    for rows, known, _ in found:
-        yield "".join([csv_line(row, known, spreadsheet=spreadsheet) for row in rows]).encode()
+    for rows, known, reviewed in found:
+        lines = [
+            csv_line(
+                row,
+                known,
+                reviewed.get((row.batch_id, row.seq)) if reviewed else None,
+                spreadsheet=spreadsheet,
+            )
+            for row in rows
+        ]
+        yield "".join(lines).encode()

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, or_, select
 
 from shared.blobs.store import BlobStore
+from shared.contract.csv_cells import defused
 from shared.contract.image_files import HEAD_BYTES, image_kind
 from shared.contract.queries import ReviewExportQuery
 from shared.contract.reviews import DONE
@@ -107,7 +108,7 @@ class _Table:
         self._writer.writerow(columns)
 
     def add(self, cells: tuple[Any, ...]) -> None:
-        self._writer.writerow(cells)
+        self._writer.writerow([defused(cell) if isinstance(cell, str) else cell for cell in cells])
         self.rows += 1
 
     def text(self) -> str:

@@ -23,7 +23,7 @@ from shared.store.tables import ReviewEntry
 from shared.webhooks import owed
 from shared.webhooks.owed import Event
 from shared.webhooks.receivers import Content
-from web.http.callers import Caller
+from web.http.callers import Caller, holder_of
 from web.http.problems import HttpProblem, not_found
 from web.resources import items
 from web.service import Service
@@ -43,7 +43,7 @@ def take_next(here: Service, who: Caller, wanted: Wanted) -> EntryRecord | None:
 
     A browser gets the entry again that it has. Makes the queue longer where no entry is free.
     """
-    holder, lease_s = who.session or new_id("clm"), here.settings.review_lease_s
+    holder, lease_s = _holder(who, who.session or new_id("clm")), here.settings.review_lease_s
     until = time.monotonic() + _FILL_S
     if who.session is not None:
         with here.database.write() as connection:
@@ -83,7 +83,7 @@ def held(here: Service, who: Caller, item_id: str) -> EntryRecord | None:
     place = _place(item_id)
     with here.database.write() as connection:
         return review_queue.held(
-            connection, who.tenant, who.session or "", here.settings.review_lease_s, place
+            connection, who.tenant, _holder(who, who.session), here.settings.review_lease_s, place
         )
 
 
@@ -96,7 +96,7 @@ def task(here: Service, who: Caller, entry: EntryRecord) -> ReviewTaskPayload:
     """An entry that this caller holds, with its item."""
     return {
         "object": "review_task",
-        "claim": entry.holder or "",
+        "claim": (entry.holder or "").partition(":")[2],
         "claimed_until": rfc3339(entry.lease_until),
         "source": entry.source,
         "round": entry.given + 1,
@@ -109,7 +109,7 @@ def give(
 ) -> ItemPayload:
     """Note the caller's verdict on an item; returns the item after that. Raises 404, or 409."""
     place = _place(item_id)
-    reviewer = Reviewer(who.key_id, who.name, claim or who.session, by_claim=claim is not None)
+    reviewer = Reviewer(who.key_id, who.name, _holder(who, claim), by_claim=claim is not None)
     with here.database.write() as connection:
         change = reviews.give(connection, who.tenant, place, reviewer, verdict, note or None, shares(here))
         if change is None:
@@ -124,7 +124,7 @@ def give(
 def take_back(here: Service, who: Caller, item_id: str) -> ItemPayload:
     """Take back the caller's opinion on an item; returns the item after that. Raises 404, or 409."""
     place, lease_s = _place(item_id), here.settings.review_lease_s
-    reviewer = Reviewer(who.key_id, who.name, who.session)
+    reviewer = Reviewer(who.key_id, who.name, None if who.session is None else _holder(who, None))
     with here.database.write() as connection:
         change = reviews.take_back(connection, who.tenant, place, reviewer, lease_s)
         if change is None:
@@ -132,7 +132,7 @@ def take_back(here: Service, who: Caller, item_id: str) -> ItemPayload:
         shown, deliveries = _tell(connection, change)
         if change.changed:
             if who.session is not None:
-                review_queue.let_go(connection, who.session, place)
+                review_queue.let_go(connection, _holder(who, None), place)
             _note(connection, who, "review.take_back", item_id)
     _send(here, change, deliveries)
     return shown
@@ -145,10 +145,15 @@ def put_back(here: Service, who: Caller, item_id: str, claim: str | None = None)
     # Items that are not queued yet come before the one that is skipped.
     _make_longer(here, who.tenant, Wanted(), time.monotonic() + _FILL_S)
     with here.database.write() as connection:
-        if not review_queue.put_back(connection, who.tenant, batch_id, seq, claim or who.session or ""):
+        if not review_queue.put_back(connection, who.tenant, batch_id, seq, _holder(who, claim)):
             detail = "the item does not wait in the review queue, or another person has it"
             raise HttpProblem(409, "wrong_state", detail)
         _note(connection, who, "review.skip", item_id)
+
+
+def _holder(who: Caller, claim: str | None) -> str:
+    """The holder that a claim makes of this caller; without one, that of its browser, if it has one."""
+    return holder_of(who.key_id, claim or who.session or "")
 
 
 def _place(item_id: str) -> tuple[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple, cast
 
 from shared import json_text
+from shared.contract.csv_cells import restored
 from shared.contract.manifests import MANIFEST_COLUMNS, ManifestLine, Tags, tags_of
 from shared.contract.problems import ErrorEntry
 from web.http import validators
@@ -214,7 +215,10 @@ def _columns(cells: list[str], number: int) -> list[str]:
 def _record(columns: list[str], cells: list[str], number: int) -> dict[str, Any] | HttpProblem:
     if any(cells[len(columns) :]):
         return refused([_wrong(f"it has {len(cells)} cells, the header {len(columns)}", line=number)])
-    given: dict[str, Any] = {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
+    # A cell that `results` defused for a spreadsheet is the text again that was sent.
+    given: dict[str, Any] = {
+        column: restored(cell) for column, cell in zip(columns, cells, strict=False) if cell
+    }
     if "metadata" in given:
         given["metadata"] = _parsed(given["metadata"], "metadata", number)
         if isinstance(given["metadata"], HttpProblem):

@@ -24,6 +24,12 @@ _share = click.FloatRange(0, 1)
     "--review", type=(_share, _share), metavar="LOW HIGH", help="Lowest and highest score that go to review."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option(
+    "--revision",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Refuse where the batch is no longer at this revision.",
+)
 @click.option("--history", is_flag=True, help="Show how the batch was rescored so far.")
 @service.options
 @service.as_json
@@ -34,6 +40,7 @@ def rescore(
     threshold: float | None,
     review: tuple[float, float] | None,
     dry_run: bool,
+    revision: int | None,
     history: bool,
 ) -> None:
     """Judge a finished batch by another operating point, from its stored scores. No image is judged again."""
@@ -44,7 +51,9 @@ def rescore(
             found = client.rescorings(batch)
             print_json(found) if as_json else _print_history(found)
             return
-        answer = client.rescore(batch, threshold=threshold, review_band=review, dry_run=dry_run)
+        answer = client.rescore(
+            batch, threshold=threshold, review_band=review, dry_run=dry_run, expected_revision=revision
+        )
     print_json(answer) if as_json else print(_told(answer))
 
 

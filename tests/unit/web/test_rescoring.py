@@ -104,6 +104,22 @@ def test_a_repeated_rescoring_gives_the_first_answer(site: Site) -> None:
     assert shown(site, batch)[1] == tag
 
 
+def test_a_rescoring_that_another_overtook_is_refused_and_told_who_came_first(site: Site) -> None:
+    batch = ended(site)
+    with site.service.database.write() as connection:
+        _, ann = keys.create_key(connection, tenant="plant", name="Ann", scopes=["review"])
+    seen = shown(site, batch)[0]["revision"]
+    told = rescore(site, batch, key=ann, threshold=0.5, review_band=[0.5, 0.5], expected_revision=seen)
+    for asked in ({"threshold": 0.7}, {"threshold": 0.45, "dry_run": True}, {"review_band": [0.4, 0.5]}):
+        problem = rescore(site, batch, expect=409, expected_revision=seen, **asked)
+        assert problem["code"] == "overtaken"
+        assert "“Ann”" in problem["detail"] and "threshold 0.5, review 0.5 to 0.5" in problem["detail"]
+    # The answer was lost: the same request again is no conflict with itself.
+    assert rescore(site, batch, threshold=0.5, review_band=[0.5, 0.5], expected_revision=seen) == told
+    assert shown(site, batch)[0]["revision"] == told["revision"] == 1
+    assert rescore(site, batch, threshold=0.45, review_band=[0.4, 0.5], expected_revision=1)["revision"] == 2
+
+
 def test_the_point_of_the_first_judgement_changes_nothing(site: Site) -> None:
     batch = ended(site)
     told = rescore(site, batch, threshold=0.5)

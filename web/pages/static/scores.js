@@ -126,12 +126,21 @@ function move(name) {
 // The exact counts, and the parts by name.
 async function count(turn) {
   const point = chosen();
-  const body = { threshold: point.threshold, review_band: [point.low, point.high], dry_run: true };
+  const expected_revision = Number(form.elements.expected_revision.value);
+  const body = {
+    threshold: point.threshold, review_band: [point.low, point.high], dry_run: true, expected_revision,
+  };
   const answer = await fetch(panel.dataset.rescore, {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
-  if (!answer.ok || turn !== asked) return;
+  if (turn !== asked) return;
   const exact = await answer.json();
+  if (exact.code === "overtaken") {
+    // Another person rescored the batch meanwhile: this page shows bounds that it has no more.
+    document.getElementById("change").textContent = `${exact.detail} (reload this page).`;
+    panel.dataset.overtaken = "true";
+  }
+  if (!answer.ok) return;
   const counted = (rows) => new Map(rows.map((row) => [`${row.before}>${row.after}`, row.count]));
   const lines = [told(counted(exact.items), "Images")];
   if (scores.parts.length || exact.parts.length) lines.push(told(counted(exact.parts), "Parts"));

@@ -87,6 +87,36 @@ def test_an_item_that_another_person_has_shows_no_verdict_buttons(site: Site) ->
     assert review_of(site, item) is None
 
 
+def test_a_claim_serves_the_key_that_took_it_and_no_other(site: Site) -> None:
+    [item] = band(site, 1)
+    secrets = []
+    with site.service.database.write() as connection:
+        for name in ("Ann", "Bob"):
+            secrets.append(keys.create_key(connection, tenant="plant", name=name, scopes=["review"])[1])
+    ann, bob = ({"Authorization": f"Bearer {secret}"} for secret in secrets)
+    claim = site.client.post("/v1/reviews/next", json={}, headers=ann).get_json()["claim"]
+    given = {"verdict": "defect", "claim": claim}
+    refused = site.client.post(f"/v1/items/{item}/review", json=given, headers=bob)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "claimed_by_other")
+    skipped = site.client.post(f"/v1/items/{item}/skip", json={"claim": claim}, headers=bob)
+    assert skipped.status_code == 409
+    assert review_of(site, item) is None
+    assert site.client.post(f"/v1/items/{item}/review", json=given, headers=ann).status_code == 200
+    assert review_of(site, item)["by"] == "Ann"
+
+
+def test_who_signs_out_holds_no_item_any_more(site: Site) -> None:
+    [item] = band(site, 1)
+    leaving, waiting = site.signed_in(), site.signed_in()
+    post(leaving, "/review")
+    assert post(waiting, "/review") == "/review?empty=1"
+    post(leaving, "/sign-out")
+    assert post(waiting, "/review") == f"/review/{item}"
+    # To sign in again in the same browser ends its former session.
+    waiting.post("/v1/session", json={"key": site.key}, headers=ORIGIN)
+    assert post(site.signed_in(), "/review") == f"/review/{item}"
+
+
 def test_filters_are_kept_from_page_to_page(site: Site) -> None:
     band(site, 2, line="A1")
     wanted, browser = band(site, 2, line="B&2"), site.signed_in()

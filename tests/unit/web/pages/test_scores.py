@@ -33,6 +33,18 @@ def test_the_form_rescores_and_leads_back(site: Site) -> None:
     assert drawn.count('<rect class="part defect"') == 3
 
 
+def test_a_page_that_another_overtook_rescores_nothing_and_says_who_did(site: Site) -> None:
+    path, client = ended(site), site.signed_in()
+    field = re.search(r'name="expected_revision" value="(\d+)"', client.get(path).text)
+    assert field
+    form = {"low": "0.1", "threshold": "0.2", "high": "0.3", "expected_revision": field[1]}
+    assert client.post(f"{path}/rescore", data=form, headers=ORIGIN).status_code == 303
+    answer = client.post(f"{path}/rescore", data={**form, "threshold": "0.25"}, headers=ORIGIN)
+    assert answer.status_code == 409
+    assert "“test”" in answer.text and f'href="{path}"' in answer.text
+    assert "Rescored 1 time" in client.get(path).text
+
+
 @pytest.mark.parametrize(
     ("form", "status"),
     [
@@ -40,6 +52,7 @@ def test_the_form_rescores_and_leads_back(site: Site) -> None:
         ({"low": "0.5", "threshold": "0.9", "high": "0.6"}, 422),
         ({"low": "nan", "threshold": "0.9", "high": "0.95"}, 400),
         ({}, 400),
+        ({"low": "0.1", "threshold": "0.2", "high": "0.3", "expected_revision": "-1"}, 400),
     ],
 )
 def test_a_form_that_cannot_be_used_is_refused(site: Site, form: dict[str, str], status: int) -> None:

@@ -53,6 +53,13 @@ def test_a_manifest_of_a_spreadsheet_or_a_program_is_read(data: bytes) -> None:
     assert [line.tags for line in lines] == WANTED
 
 
+def test_a_cell_that_was_defused_for_a_spreadsheet_is_the_text_again() -> None:
+    data = b"filename,part_id,view\n'=1.png,'-5,'left'\n''=1.png,4711,it's\n"
+    lines = lines_of(data, 2)
+    assert [line.filename for line in lines] == ["=1.png", "'=1.png"]
+    assert [(line.tags.part_id, line.tags.view) for line in lines] == [("-5", "'left'"), ("4711", "it's")]
+
+
 @pytest.mark.parametrize(
     ("data", "line", "pointer", "said"),
     [
