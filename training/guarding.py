@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.json_text import Card
 from shared.registry.artifact import Artifact, read_artifact, write_artifact
 from shared.vision.graph import Graph
 from training.data.check import check
@@ -122,7 +123,7 @@ def add_reference(
     return written
 
 
-def _rewritten(artifact: Artifact, output: Path, card: dict[str, Any], **changed: Any) -> Artifact:
+def _rewritten(artifact: Artifact, output: Path, card: Card, **changed: Any) -> Artifact:
     """The artifact with another card and the `changed` parts, and both cards, in `output`."""
     layer = artifact.kinds_layer()
     kept = {

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
+from shared.json_text import Card
 from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, read_artifact, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, build, load, multiplications
@@ -66,7 +67,7 @@ def hasten(
     def written(shape: Shape, **more: Any) -> Artifact:
         net = build(shape).eval()
         net.load_state_dict(load(artifact.weights(), artifact.card).state_dict())
-        given: dict[str, Any] = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}
+        given: Card = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}
         given |= more
         return write_artifact(
             output / path.name, name=artifact.name, onnx=onnx_bytes(net, shape), weights=artifact.weights(),

@@ -1,11 +1,11 @@
 """The network that an artifact serves, and the parts of the split in the form that it takes."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
 
+from shared.json_text import Card
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import MeanNet, Shape
 from training.data.decoded import decoded
@@ -33,7 +33,7 @@ class Served:
     train: Part
     validation: Part
     test: Part
-    choice: dict[str, Any] | None
+    choice: Card | None
 
 
 def served(small: Served, taught: Taught, split: Split, options: Options) -> Served:

@@ -1,11 +1,11 @@
 """A training that has ended, and everything that led to it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.json_text import Card
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape
 from training.data.report import Report
@@ -32,7 +32,7 @@ class Trained:
     train: Part
     validation: Part
     test: Part
-    choice: dict[str, Any] | None = None
+    choice: Card | None = None
     unlabelled: int = 0
     # A cross-fitted training judges each image by the model of its fold; all three parts are the whole set then.
     held_out: NDArray[np.float32] | None = None

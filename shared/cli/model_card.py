@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared.cli.output import print_table, printable
+from shared.json_text import Card
 
 _TEXTS = ("name", "use", "limits", "costs", "made_at")
 _RATES = (
@@ -19,7 +20,7 @@ _RATES = (
 _PARTS = ("validation", "test")
 
 
-def print_card(card: dict[str, Any]) -> None:
+def print_card(card: Card) -> None:
     """Print the card; a member that the card lacks is left out. `gonogo models card --json` prints all of it."""
     for name in _TEXTS:
         if card.get(name):
@@ -37,7 +38,7 @@ def print_card(card: dict[str, Any]) -> None:
         print_table(["rate", *_PARTS], rows)
 
 
-def _rates(card: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _rates(card: Card) -> Iterator[tuple[str, ...]]:
     for name in _RATES:
         found = [(card.get(part) or {}).get(name) for part in _PARTS]
         if any(value is not None for value in found):

@@ -29,7 +29,7 @@ class Access:
         self, name: str, scopes: Iterable[str], *, expires_at: str | None = None, tenant: str | None = None
     ) -> ApiKeyPayload:
         """A new key; its `secret` is in this answer and nowhere else. `expires_at` is an RFC 3339 time."""
-        asked: dict[str, Any] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
+        asked: dict[str, object] = {"name": name, "scopes": list(scopes), "expires_at": expires_at}
         path = with_query("/v1/api-keys", tenant=tenant)
         return cast("ApiKeyPayload", post(self._wire, path, asked, once=True))
 

@@ -114,7 +114,7 @@ class Batches:
         batch_id: str,
         *,
         model: str,
-        operating_point: dict[str, Any] | None = None,
+        operating_point: dict[str, object] | None = None,
         name: str | None = None,
     ) -> BatchPayload:
         """Judge the images of a finished batch by another model version; returns the new batch."""

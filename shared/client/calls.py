@@ -17,13 +17,13 @@ def get(wire: Transport, path: str) -> Any:
     return wire.call("GET", path).json()
 
 
-def post(wire: Transport, path: str, asked: Mapping[str, Any] | None = None, *, once: bool = False) -> Any:
+def post(wire: Transport, path: str, asked: Mapping[str, object] | None = None, *, once: bool = False) -> Any:
     """The answer's JSON. `once`: sending the request twice could act twice, so a broken connection ends the call."""
     body = b"" if asked is None else json.dumps(asked).encode()
     return wire.call("POST", path, body=body, headers=JSON, repeatable=not once).json()
 
 
-def pages(wire: Transport, path: str, filters: Mapping[str, Any]) -> Iterator[Any]:
+def pages(wire: Transport, path: str, filters: Mapping[str, object]) -> Iterator[Any]:
     """The entries of a list, page after page; a filter that is None is left out."""
     query = dict(filters)
     while True:

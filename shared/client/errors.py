@@ -3,7 +3,6 @@
 import http.client
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from shared.errors import GonogoError
 
@@ -17,7 +16,7 @@ class ApiError(GonogoError):
         code: str,
         detail: str,
         *,
-        errors: list[dict[str, Any]] | None = None,
+        errors: list[dict[str, object]] | None = None,
         retry_after_s: float | None = None,
         request_id: str | None = None,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.client.errors import ResultsCut
 from shared.client.places import identifier
@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
     id: int
     type: str
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 class Events:

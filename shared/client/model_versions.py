@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import get, pages, post, read
 from shared.client.places import identifier, with_query
 from shared.client.transport import Transport
+from shared.json_text import Card
 
 if TYPE_CHECKING:
     from shared.contract.model_versions import ModelPayload
@@ -45,7 +46,7 @@ class ModelVersions:
         path = with_query(f"/v1/models/{identifier(model_id)}/rollback", tenant=tenant)
         return cast("ModelPayload", post(self._wire, path, once=True))
 
-    def model_card(self, model_id: str, *, tenant: str | None = None) -> dict[str, Any]:
+    def model_card(self, model_id: str, *, tenant: str | None = None) -> Card:
         """The card of a version: metrics, data, operating point, training."""
         path = with_query(f"/v1/models/{identifier(model_id)}/card", tenant=tenant)
         return dict(get(self._wire, path))

@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import JSON, read
 from shared.client.errors import UnusableInput
@@ -90,7 +90,7 @@ class Submissions:
         idempotency_key: str | None = None,
     ) -> BatchPayload:
         """A submission as JSON. `wait`: seconds to hold the answer until the batch has ended, at most 60."""
-        asked: dict[str, Any] = {"inputs": list(inputs), "options": options or {}}
+        asked: dict[str, object] = {"inputs": list(inputs), "options": options or {}}
         headers = {**JSON, "Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         path, body = with_query("/v1/batches", wait=wait), json.dumps(asked).encode()
         answer = self._wire.call("POST", path, body=body, headers=headers, hold_s=wait or 0.0)

@@ -6,7 +6,6 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from shared.errors import GonogoError
 from shared.webhooks.signing import sign
@@ -25,7 +24,7 @@ def verify_webhook(
     *,
     tolerance_s: float = 300.0,
     now: float | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The message of a webhook, once its signature and its time are right; raises WrongSignature.
 
     `body` is the request's body as it came, before any parsing. During a rotation a message carries two signatures, and
@@ -46,5 +45,5 @@ def verify_webhook(
         raise WrongSignature("no signature of this message was made with this secret")
     if abs((time.time() if now is None else now) - int(sent_at)) > tolerance_s:
         raise WrongSignature(f"the message is more than {tolerance_s:g} s away from this clock")
-    message: dict[str, Any] = json.loads(body)
+    message: dict[str, object] = json.loads(body)
     return message

@@ -1,7 +1,7 @@
 """An entry of the audit trail as the contract shows it."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
@@ -95,7 +95,7 @@ class AuditEntryPayload(TypedDict):
     key_id: Annotated[str | None, About("the API key that acted; null for the service and for unknown keys")]
     address: Annotated[str | None, About("the client's address; `local` for a command on the machine itself")]
     request_id: Annotated[str | None, About("as in `X-Request-Id` and in the access log")]
-    detail: Annotated[dict[str, Any], About("further facts, by the action")]
+    detail: Annotated[dict[str, object], About("further facts, by the action")]
     created_at: Time
     chain: Annotated[int, About("the chain that holds the entry")]
     number: Annotated[int, About("its place in the chain, without gaps")]

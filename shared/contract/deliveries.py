@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Len
 from typing_extensions import TypedDict
@@ -59,7 +59,7 @@ class DeliveryPayload(TypedDict):
     next_attempt_at: Annotated[Time, About("null unless it is pending")]
     created_at: Time
     finished_at: Time
-    payload: Annotated[dict[str, Any], About("the message: `type`, `timestamp` and `data`")]
+    payload: Annotated[dict[str, object], About("the message: `type`, `timestamp` and `data`")]
 
 
 def delivery_payload(row: DeliveryRecord, url: str, attempts: Sequence[AttemptRecord]) -> DeliveryPayload:

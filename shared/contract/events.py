@@ -1,7 +1,7 @@
 """Events that a client may be told about, and the body of a webhook."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Le, Lt
 from typing_extensions import TypedDict
@@ -115,6 +115,6 @@ class ModelEventPayload(TypedDict):
     data: ModelPayload
 
 
-def event_payload(kind: str, data: Mapping[str, Any], at: float) -> dict[str, Any]:
+def event_payload(kind: str, data: Mapping[str, object], at: float) -> dict[str, object]:
     """The body of a webhook; `data` is the object as GET shows it."""
     return {"type": kind, "timestamp": rfc3339(at), "data": data}

@@ -35,7 +35,7 @@ class About:
     def __init__(self, description: str = "", **keywords: Any) -> None:
         self.keywords = {"description": description, **keywords} if description else keywords
 
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, object]:
         return {**handler(schema), **self.keywords}
 
 
@@ -65,7 +65,7 @@ class Rule:
 
         return core_schema.no_info_after_validator_function(self._checked, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, object]:
         return {**handler(schema), **self.keywords}
 
     def _checked(self, value: Any) -> Any:
@@ -86,7 +86,7 @@ class _Moment:
         text = core_schema.str_schema(strict=True)
         return core_schema.no_info_after_validator_function(parse_moment, text)
 
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, object]:
         return {"type": "string", "format": "date-time"}
 
 

@@ -1,7 +1,7 @@
 """An item as the contract shows it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from typing_extensions import TypedDict
 
@@ -67,7 +67,7 @@ class ItemPayload(TypedDict):
     attempts: int
     cached: bool
     timings: Timings
-    metadata: dict[str, Any]
+    metadata: dict[str, object]
     error: ItemErrorPayload | None
     review: Annotated[ReviewPayload | None, About("the persons' verdict, where they have given one")]
     created_at: Time

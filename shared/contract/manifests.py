@@ -4,7 +4,7 @@ CSV with a header line, or NDJSON. The columns, or members, are those of Manifes
 """
 
 import json
-from typing import Annotated, Any, NamedTuple, Required
+from typing import Annotated, NamedTuple, Required
 
 from annotated_types import MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -21,13 +21,13 @@ class Tags(NamedTuple):
     custom_id: str | None = None
     part_id: str | None = None
     view: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, object] | None = None
 
 
 _NO_TAGS = Tags()
 
 
-def _is_small(metadata: dict[str, Any]) -> str | None:
+def _is_small(metadata: dict[str, object]) -> str | None:
     small = len(json.dumps(metadata)) <= MAX_ITEM_METADATA_BYTES
     return None if small else f"the metadata of an image may have {MAX_ITEM_METADATA_BYTES} bytes of JSON"
 
@@ -45,7 +45,7 @@ class TagOptions(TypedDict, total=False):
     ]
     view: Annotated[Label | None, About("from which side the image shows the part", examples=["top"])]
     metadata: Annotated[
-        Annotated[dict[str, Any], Rule(_is_small)] | None,
+        Annotated[dict[str, object], Rule(_is_small)] | None,
         About("yours, kept and shown as sent; at most 4 KB of JSON", examples=[{"camera": 2}]),
     ]
 

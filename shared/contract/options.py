@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import Annotated, Any, NotRequired, Required, get_type_hints
+from typing import Annotated, NotRequired, Required, get_type_hints
 
 from annotated_types import Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -41,7 +41,7 @@ def wrong_secret(secret: str) -> str | None:
         return wrong
 
 
-def _is_small(metadata: dict[str, Any]) -> str | None:
+def _is_small(metadata: dict[str, object]) -> str | None:
     small = len(json.dumps(metadata)) <= MAX_METADATA_BYTES
     return None if small else f"metadata may have {MAX_METADATA_BYTES} bytes of JSON"
 
@@ -125,7 +125,7 @@ class Options(TypedDict, total=False):
         About("the views of each part; a part that lacks one gets review", examples=[["top", "side"]]),
     ]
     metadata: Annotated[
-        dict[str, Any],
+        dict[str, object],
         Rule(_is_small),
         About(
             "yours, kept and shown as sent; at most 16 KB of JSON", default={}, examples=[{"shift": "early"}]

@@ -7,7 +7,6 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
@@ -203,7 +202,7 @@ def _fitting(connection: Connection, batch_id: str, lane: str, room: int, most: 
     return [chunk_id for chunk_id, items in filled if items <= room]
 
 
-def _claim_these(connection: Connection, chunks: list[int], lease: dict[str, Any]) -> list[ChunkRecord]:
+def _claim_these(connection: Connection, chunks: list[int], lease: dict[str, object]) -> list[ChunkRecord]:
     """Claim those of the chunks that no other worker has claimed or is about to claim, sorted by id, so that no two
     transactions lock items and batches in opposite orders."""
     free = connection.scalars(_LOCK, {"chunks": chunks}).all() if chunks else []

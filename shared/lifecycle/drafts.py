@@ -7,7 +7,7 @@ batch's row first and then only new rows.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, insert, null, select, update
 from sqlalchemy.exc import IntegrityError
@@ -75,7 +75,7 @@ _FINALIZE = (
 class Kept(NamedTuple):
     """The options of a draft, as they were asked for, and how many pack numbers its submission has used."""
 
-    options: dict[str, Any]
+    options: dict[str, object]
     packs: int
 
 
@@ -88,7 +88,7 @@ class Reserved(NamedTuple):
 
     first_pack: int
     lane: str
-    options: dict[str, Any]
+    options: dict[str, object]
 
 
 def keep_open(connection: Connection, batch_id: str, kept: Kept, lease_s: float) -> None:

@@ -11,7 +11,6 @@ chunks, items and the batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -79,7 +78,7 @@ class Claimed:
     stale_pack: int | None
 
     @property
-    def _key(self) -> dict[str, Any]:
+    def _key(self) -> dict[str, object]:
         return {"in_batch": self.batch_id, "at_seq": self.seq, "by_token": self.token}
 
 

@@ -1,7 +1,7 @@
 """The tags of items (shared.contract.manifests): written with an item, or later in its upload."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, null, select, update
 
@@ -44,7 +44,7 @@ _TAG = (
 )
 
 
-def columns(tags: Tags | None) -> dict[str, Any]:
+def columns(tags: Tags | None) -> dict[str, object]:
     """The tags as columns of an item's row."""
     return (tags or Tags())._asdict()
 

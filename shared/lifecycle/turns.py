@@ -69,7 +69,7 @@ def _first_place(lane: Any) -> Any:
     )
 
 
-def _placed() -> dict[str, Any]:
+def _placed() -> dict[str, object]:
     before = aliased(Chunk)
     waits = before.status.in_([ChunkStatus.QUEUED, ChunkStatus.HELD])
     place_before = (
@@ -163,7 +163,7 @@ def _next_chunk() -> Any:
 NEXT_CHUNK = _next_chunk()
 
 
-def _turn() -> dict[str, Any]:
+def _turn() -> dict[str, object]:
     own, newest = aliased(Chunk), aliased(Chunk)
     served = select(func.max(own.turn_ended)).where(
         own.lane == Chunk.lane, own.tenant == Chunk.tenant, own.turn_ended.is_not(None)

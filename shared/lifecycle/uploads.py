@@ -8,7 +8,6 @@ sealed. An upload is a claim with a lease; the sweep purges it once the lease ha
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.exc import OperationalError
@@ -236,7 +235,7 @@ def counts(pieces: Sequence[Piece]) -> dict[str, int]:
     }
 
 
-def _decided(terms: Terms, at: float) -> dict[str, Any]:
+def _decided(terms: Terms, at: float) -> dict[str, object]:
     return {
         "lane": terms.lane,
         "model_id": terms.model_id,
@@ -283,7 +282,7 @@ def add(connection: Connection, batch_id: str, piece: Piece, lane: str, *, at: f
         connection.execute(_INSERT_CHUNK, chunk)
 
 
-def _item_row(batch_id: str, pack: int, item: ReceivedItem, at: float) -> dict[str, Any]:
+def _item_row(batch_id: str, pack: int, item: ReceivedItem, at: float) -> dict[str, object]:
     code, detail = item.error or (None, None)
     return {
         "batch_id": batch_id,

@@ -5,7 +5,6 @@ Compare-and-set and the order of locks as in `shared.lifecycle.endings`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, null, update
 
@@ -137,7 +136,7 @@ def record(
 
 def _item_row(
     held: Claim, result: Result, *, model_sha256: str, judge_id: int | None, at: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "in_batch": held.batch_id,
         "at_seq": result.seq,

@@ -6,7 +6,6 @@ lease any more. Each process has a random id, since host names and process ids r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
@@ -80,7 +79,7 @@ def beat(connection: Connection, worker_id: str, progress: Progress) -> bool:
     return seen.rowcount == 1
 
 
-def _written(progress: Progress) -> dict[str, Any]:
+def _written(progress: Progress) -> dict[str, object]:
     return {
         "models": list(progress.models),
         "items": progress.items,

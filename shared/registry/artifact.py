@@ -12,14 +12,15 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from shared import json_text
 from shared.contract.kinds import MOST_KINDS, is_kind
 from shared.contract.operating_point import InvalidOperatingPoint, OperatingPoint
 from shared.errors import ArtifactError
+from shared.json_text import Card
 from shared.registry import strict
 
 FORMAT = "gonogo-artifact/1"
@@ -87,7 +88,7 @@ class Artifact:
     preprocessing: Preprocessing
     calibration: Calibration
     operating_point: OperatingPoint
-    card: dict[str, Any]
+    card: Card
     members: dict[str, str]
     promise: Promise | None = None
     kinds: tuple[str, ...] = ()
@@ -164,7 +165,7 @@ def write_artifact(
     preprocessing: Preprocessing,
     calibration: Calibration,
     operating_point: OperatingPoint,
-    card: dict[str, Any],
+    card: Card,
     curves_png: bytes | None = None,
     guard: bytes | None = None,
     self_test: bytes | None = None,
@@ -198,7 +199,7 @@ def write_artifact(
     return read_artifact(path)
 
 
-def _json(value: dict[str, Any]) -> bytes:
+def _json(value: Mapping[str, object]) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
@@ -207,14 +208,13 @@ def _file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
+def _members(manifest: dict[str, object], found: list[str]) -> dict[str, str]:
     """The sha256 of each member, after a check that the zip file holds these members once, and no others."""
     where = f"{MANIFEST}: members"
     members = strict.closed(
         manifest["members"], where, (ONNX, WEIGHTS, CARD), (CURVES, GUARD, SELF_TEST, KINDS)
     )
-    for name, digest in members.items():
-        strict.text(digest, f"{where}.{name}")
+    digests = {name: strict.text(digest, f"{where}.{name}") for name, digest in members.items()}
     for named, member in (("guard", GUARD), ("self_test", SELF_TEST)):
         entry = manifest.get(named)
         if isinstance(entry, dict):
@@ -226,10 +226,10 @@ def _members(manifest: dict[str, Any], found: list[str]) -> dict[str, str]:
             raise ArtifactError(f"{name[:100]!r} is in the zip file, but not in the manifest's members")
     if len(set(found)) < len(found):
         raise ArtifactError("the zip file holds a member twice")
-    return members
+    return digests
 
 
-def _promise(value: Any) -> Promise | None:
+def _promise(value: object) -> Promise | None:
     if value is None:
         return None
     where = f"{MANIFEST}: promise"
@@ -240,7 +240,7 @@ def _promise(value: Any) -> Promise | None:
     )
 
 
-def _kinds(value: Any, members: dict[str, str]) -> tuple[str, ...]:
+def _kinds(value: object, members: dict[str, str]) -> tuple[str, ...]:
     """The names of the kinds, in the order of the layer's columns; empty where the artifact knows none."""
     where = f"{MANIFEST}: kinds"
     if (value is None) != (KINDS not in members):
@@ -258,16 +258,17 @@ def _kinds(value: Any, members: dict[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _preprocessing(value: Any) -> Preprocessing:
+def _preprocessing(value: object) -> Preprocessing:
     where = f"{MANIFEST}: preprocessing"
     spec = strict.closed(value, where, ("width", "height", "channels"), ("full_scale", "version"))
     full_scale = spec.get("full_scale")
-    if strict.whole(spec["channels"], f"{where}.channels", 1, 3) == 2:
+    channels = strict.whole(spec["channels"], f"{where}.channels", 1, 3)
+    if channels == 2:
         raise ArtifactError(f"{where}.channels must be 1 or 3")
     return Preprocessing(
         width=strict.whole(spec["width"], f"{where}.width", 1, MAX_SIDE),
         height=strict.whole(spec["height"], f"{where}.height", 1, MAX_SIDE),
-        channels=spec["channels"],
+        channels=channels,
         full_scale=None
         if full_scale is None
         else strict.whole(full_scale, f"{where}.full_scale", 1, MAX_FULL_SCALE),
@@ -275,7 +276,7 @@ def _preprocessing(value: Any) -> Preprocessing:
     )
 
 
-def _calibration(value: Any) -> Calibration:
+def _calibration(value: object) -> Calibration:
     """A scale of 0 gives every image one score, and a negative one turns each verdict round."""
     where = f"{MANIFEST}: calibration"
     fitted = strict.closed(value, where, ("scale", "offset"))
@@ -285,12 +286,11 @@ def _calibration(value: Any) -> Calibration:
     )
 
 
-def _operating_point(value: Any) -> OperatingPoint:
+def _operating_point(value: object) -> OperatingPoint:
     where = f"{MANIFEST}: the operating point"
     point = strict.closed(value, where, ("threshold", "review_low", "review_high"))
-    for key, given in point.items():
-        strict.number(given, f"{where}'s {key}", 0, 1)
+    shares = {key: strict.number(given, f"{where}'s {key}", 0, 1) for key, given in point.items()}
     try:
-        return OperatingPoint(**point)
+        return OperatingPoint(**shares)
     except InvalidOperatingPoint as error:
         raise ArtifactError(f"{where} is unusable: {error.detail}") from error

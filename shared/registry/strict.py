@@ -10,10 +10,10 @@ import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from shared import json_text
 from shared.errors import ArtifactError
+from shared.json_text import JsonObject
 
 MAX_MEMBER_BYTES = 512 * 1024 * 1024
 MAX_JSON_BYTES = 4 * 1024 * 1024
@@ -77,7 +77,7 @@ def _same(name: str, seen: str, digest: str) -> None:
         raise ArtifactError(f"{name} is not what the manifest says: its sha256 differs")
 
 
-def read_json(archive: zipfile.ZipFile, name: str, *, levels: int) -> dict[str, Any]:
+def read_json(archive: zipfile.ZipFile, name: str, *, levels: int) -> JsonObject:
     """The JSON object in a member, at most MAX_JSON_BYTES and `levels` deep, without NaN or Infinity.
 
     Raises ArtifactError.
@@ -99,8 +99,8 @@ def read_json(archive: zipfile.ZipFile, name: str, *, levels: int) -> dict[str, 
 
 
 def closed(
-    value: Any, where: str, required: Collection[str], optional: Collection[str] = ()
-) -> dict[str, Any]:
+    value: object, where: str, required: Collection[str], optional: Collection[str] = ()
+) -> JsonObject:
     """`value`, an object with the required members and no unknown one. Raises ArtifactError."""
     if not isinstance(value, dict):
         raise ArtifactError(f"{where} is no object")
@@ -113,26 +113,26 @@ def closed(
     return value
 
 
-def number(value: Any, where: str, lowest: float, highest: float) -> float:
+def number(value: object, where: str, lowest: float, highest: float) -> float:
     """`value`, a number from `lowest` to `highest`. Raises ArtifactError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
         raise ArtifactError(f"{where} must be a number from {lowest:g} to {highest:g}, not {_shown(value)}")
     return value
 
 
-def whole(value: Any, where: str, lowest: int, highest: int) -> int:
+def whole(value: object, where: str, lowest: int, highest: int) -> int:
     """`value`, a whole number from `lowest` to `highest`. Raises ArtifactError."""
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
         raise ArtifactError(f"{where} must be a whole number from {lowest} to {highest}, not {_shown(value)}")
     return value
 
 
-def text(value: Any, where: str) -> str:
+def text(value: object, where: str) -> str:
     """`value`, a string. Raises ArtifactError."""
     if not isinstance(value, str):
         raise ArtifactError(f"{where} must be a string, not {_shown(value)}")
     return value
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return json.dumps(value)[:50]

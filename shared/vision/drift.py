@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.json_text import Card
+
 # A window without drift passes the limit at most this often, for both measures together.
 FALSE_ALARMS = 0.001
 # Lots differ a little from each other: a smaller distance is no drift, however many images show it.
@@ -62,12 +64,12 @@ class Reference:
     good: Counts
     defect: Counts
 
-    def as_card(self) -> dict[str, Any]:
+    def as_card(self) -> Card:
         """Members of the artifact's card."""
         return {"good": dict(self.good), "defect": dict(self.defect)}
 
 
-def read_reference(card: Mapping[str, Any]) -> Reference | None:
+def read_reference(card: Card) -> Reference | None:
     """The reference in a card, or None where it has none that can be read."""
     held = card.get("reference")
     if not isinstance(held, Mapping):

@@ -5,9 +5,7 @@ for a defect; `feature` (N, F), the last layer's input, longer with `trace`; `ac
 by place. A cascade returns a fourth: `strong` (N,), 1 where the strong network judged and 0 where the fast one did.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from shared.json_text import Card
 from shared.vision.lite0 import FeatureNet
 from shared.vision.patches import PatchNet
 
@@ -57,12 +56,12 @@ class Shape:
     def is_cascade(self) -> bool:
         return self.kind == "mean" and self.unsure > 0
 
-    def as_card(self) -> dict[str, Any]:
+    def as_card(self) -> Card:
         """JSON-ready form; `from_card` undoes it."""
         return asdict(self)
 
     @staticmethod
-    def from_card(entry: Mapping[str, Any]) -> "Shape":
+    def from_card(entry: Card) -> "Shape":
         """Raises TypeError or KeyError on an entry that `as_card` did not make."""
         sizes = tuple((int(height), int(width)) for height, width in entry.get("sizes", ()))
         return Shape(
@@ -282,7 +281,7 @@ def weights_bytes(net: nn.Module) -> bytes:
     return safetensors.torch.save({name: value.contiguous() for name, value in net.state_dict().items()})
 
 
-def load(weights: bytes, card: Mapping[str, Any]) -> nn.Module:
+def load(weights: bytes, card: Card) -> nn.Module:
     """The network that an artifact's card describes, with its weights, on the CPU, ready to score.
 
     Raises KeyError, TypeError, ValueError or RuntimeError if card and weights do not fit each other.

@@ -1,7 +1,6 @@
 """Deliveries that have ended and are sent again, under their own `webhook-id`s."""
 
 from collections.abc import Collection
-from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, update
 from sqlalchemy import literal_column as sql
@@ -13,7 +12,7 @@ from shared.store.tables import Attempt, Batch, Delivery, WebhookEndpoint
 from shared.webhooks.lines import to_endpoint
 
 _ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.EXHAUSTED)
-_AGAIN: dict[str, Any] = {
+_AGAIN: dict[str, object] = {
     "status": DeliveryStatus.PENDING,
     "attempts": 0,
     "due_at": clock(),

@@ -1,7 +1,8 @@
 """A message as a batch of CloudEvents 1.0 (JSON format): an event for each entry of a list, one for anything else."""
 
 import json
-from typing import Any
+
+from shared.json_text import JsonObject
 
 CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 
@@ -29,7 +30,7 @@ def as_batch(body: str, *, message_id: str, source: str) -> bytes:
     return json.dumps(events, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _subject(entry: dict[str, Any]) -> dict[str, str]:
+def _subject(entry: JsonObject) -> JsonObject:
     """The object that the event is about, where it has an id; a part goes by its `part_id`."""
     name = entry.get("id") or entry.get("part_id")
     return {"subject": name} if name else {}

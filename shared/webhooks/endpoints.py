@@ -86,7 +86,7 @@ def _first(connection: Connection, query: Any) -> EndpointRecord | None:
     return None if row is None else EndpointRecord._make(row)
 
 
-def create(connection: Connection, tenant: str, columns: Mapping[str, Any]) -> EndpointRecord | None:
+def create(connection: Connection, tenant: str, columns: Mapping[str, object]) -> EndpointRecord | None:
     """Make an endpoint; `columns` may hold a secret. None where another request has just used the same key.
 
     Raises TooManyEndpoints.
@@ -111,10 +111,10 @@ def create(connection: Connection, tenant: str, columns: Mapping[str, Any]) -> E
     return EndpointRecord._make(made)
 
 
-def change(connection: Connection, row: EndpointRecord, columns: Mapping[str, Any]) -> EndpointRecord:
+def change(connection: Connection, row: EndpointRecord, columns: Mapping[str, object]) -> EndpointRecord:
     """Change columns of an endpoint that the caller has locked. Deliveries that wait follow a new URL."""
     if "url" in columns:
-        line = line_of(row.tenant, columns["url"], row.id)
+        line = line_of(row.tenant, str(columns["url"]), row.id)
         connection.execute(update(Delivery).where(to_endpoint(row.id)).values(line=line))
     changed = update(WebhookEndpoint).where(WebhookEndpoint.id == row.id)
     return EndpointRecord._make(
@@ -141,7 +141,7 @@ def disable(connection: Connection, row: EndpointRecord, reason: DisabledReason)
 
 
 def _of_status(
-    connection: Connection, endpoint_id: str, status: DeliveryStatus, values: Mapping[str, Any]
+    connection: Connection, endpoint_id: str, status: DeliveryStatus, values: Mapping[str, object]
 ) -> None:
     theirs = update(Delivery).where(to_endpoint(endpoint_id), Delivery.status == status)
     connection.execute(theirs.values(values))
@@ -163,7 +163,11 @@ def rotate(
     """
     at = database_time(connection)
     older = row.in_grace(at)
-    values: dict[str, Any] = {"secret": secret or new_secret(), "old_secret": None, "old_secret_until": None}
+    values: dict[str, object] = {
+        "secret": secret or new_secret(),
+        "old_secret": None,
+        "old_secret_until": None,
+    }
     values |= {"older_secrets": [], "rotation_key": key, "rotation_fingerprint": fingerprint}
     if grace_s > 0:
         if len(older) >= MOST_SECRETS_IN_GRACE:

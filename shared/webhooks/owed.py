@@ -29,7 +29,7 @@ class Event(NamedTuple):
     """
 
     name: str
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     at: float
     subject: str = ""
     content: Content | None = None
@@ -77,7 +77,7 @@ def owe(
         rows += [_row(event, receiver, body, tenant, batch) for receiver in taking]
     if rows:
         connection.execute(_OWE[connection.dialect.name], rows)
-    return tuple(row["id"] for row in rows)
+    return tuple(str(row["id"]) for row in rows)
 
 
 def owe_end(connection: Connection, batch: BatchRecord, base: str = "") -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _body(event: Event) -> str:
 
 def _row(
     event: Event, receiver: Receiver, body: str, tenant: str, batch: BatchRecord | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "id": new_id("whd"),
         "tenant": tenant,

@@ -4,7 +4,7 @@ A claim moves the due time, so that a process that dies with a delivery in hand 
 sends it again under the same `webhook-id`.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -98,7 +98,7 @@ def record(
         tallies.stage("post", tried.latency_ms / 1000): tallies.Sum(1, tried.latency_ms / 1000),
         tallies.Key(tallies.TRIES, outcome): tallies.Sum(1),
     }
-    values: dict[str, Any] = {"due_at": due_at}
+    values: dict[str, object] = {"due_at": due_at}
     if outcome != "retry":
         values |= {"status": DeliveryStatus(outcome), "finished_at": due_at}
     # Its endpoint may have been disabled during the try: a delivery that arrived is not sent again.

@@ -7,7 +7,6 @@ to 255 white: uint8 until `Moves` blends pixels, a quarter of the memory to go t
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from shared.json_text import Card
 from training.fit.recipe import SMALL_SIDE
 
 _GRAIN_STEPS = 100_003  # places where a batch may lie on the field of noise
@@ -34,7 +34,7 @@ class Liberties:
     light: float = 0.15  # of contrast, and of half the range in brightness
     shade: float = 0.0  # deviation of the logarithm of a light that differs from place to place
 
-    def as_card(self) -> dict[str, Any]:
+    def as_card(self) -> Card:
         """JSON-ready form."""
         return asdict(self)
 
@@ -98,7 +98,7 @@ class Augmentation:
 class _BatchTransform(v2.Transform):  # type: ignore[misc]
     """A v2 transform whose `changed` gets the whole batch."""
 
-    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+    def transform(self, inpt: Tensor, params: Card) -> Tensor:
         return self.changed(inpt)
 
     def changed(self, batch: Tensor) -> Tensor:

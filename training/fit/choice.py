@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.json_text import Card
 from shared.registry.artifact import Calibration
 from training.fit.part import Part
 from training.proof.calibrate import fit_calibration
@@ -57,7 +57,7 @@ class Choice:
     scales: NDArray[np.float32]
     logits: Floats
     unsure: float
-    card: dict[str, Any]
+    card: Card
 
 
 def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None) -> Choice:
@@ -85,7 +85,7 @@ def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str, pace: P
         kind = name if speaks_for >= _SURE else kind
     # Where the asked speed leaves the strong network nothing, a cascade would be the small network.
     kind = kind if wanted == "auto" else wanted if wanted in odds else SMALL
-    card: dict[str, Any] = {
+    card: Card = {
         "served": kind,
         "asked": wanted,
         "asked_images_per_second": pace.asked if pace else None,

@@ -1,11 +1,11 @@
 """A guard with its self-test and the lines of its card, ready for an artifact."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.json_text import Card
 from shared.registry.artifact import Artifact
 from shared.vision.describe import VERSION
 from shared.vision.graph import Graph
@@ -23,7 +23,7 @@ class Guarded:
 
     guard: bytes
     self_test: bytes
-    card: dict[str, Any]
+    card: Card
 
 
 def guard_for(

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from shared.contract.kinds import MOST_KINDS, is_kind
+from shared.json_text import Card
 from shared.vision.graph import Graph
 from shared.vision.guard import squeezed
 from shared.vision.kinds import Kinds
@@ -37,7 +37,7 @@ class Kinded:
     """The layer as an artifact carries it, and the lines of the card."""
 
     kinds: Kinds
-    card: dict[str, Any]
+    card: Card
 
 
 def fit_kinds(train: Known, validation: Known, test: Known, features_of: FeaturesOf) -> Kinded | None:

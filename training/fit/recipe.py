@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from shared.json_text import Card
 from shared.registry.artifact import NEWEST_PREPROCESSING, Preprocessing
 from shared.vision.formats.jpeg import FAST, scaled
 from shared.vision.net import Shape, multiplications
@@ -62,7 +62,7 @@ class Plan:
     optimizer: str = "adamw"
     calibrated_loss: bool = True
 
-    def as_card(self) -> dict[str, Any]:
+    def as_card(self) -> Card:
         """JSON-ready form."""
         return asdict(self)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.json_text import Card
 from shared.registry.artifact import Artifact, Calibration
 from shared.vision.decision import calibrated_score
 from shared.vision.drift import Reference, counted
@@ -35,7 +36,7 @@ def reference_for(
     calibration: Calibration,
     images: NDArray[np.uint8],
     labels: NDArray[Any],
-) -> dict[str, Any]:
+) -> Card:
     """The member `reference` of a card, from decoded images (N, H, W, C) that no weight was fitted on, and their labels
     (N,), 1 for a defect."""
     fitted = read_guard(guard, artifact.preprocessing)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ def optimizer_for(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optim
         return torch.optim.Adam(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
     decayed = [p for p in parameters if p.ndim > 1]
     free = [p for p in parameters if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
+    groups: list[dict[str, object]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
 
 

@@ -1,6 +1,6 @@
 """The network that serves and those that it was chosen from, readable."""
 
-from typing import Any
+from shared.json_text import Card
 
 _NAMES = {
     "small": "the small network",
@@ -10,7 +10,7 @@ _NAMES = {
 }
 
 
-def choice_lines(card: dict[str, Any]) -> list[str]:
+def choice_lines(card: Card) -> list[str]:
     """Markdown on the network that serves and those it was chosen from; nothing where there was no choice."""
     choice = card.get("choice")
     if choice is None or "images_per_second" not in choice["candidates"]["small"]:

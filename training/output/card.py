@@ -1,7 +1,6 @@
 """The readable card, CARD.md, made from card.json alone, so that both say the same."""
 
-from typing import Any
-
+from shared.json_text import Card
 from training.output.candidates import choice_lines
 from training.output.findings import finding_lines
 
@@ -9,7 +8,7 @@ _BY_GROUPS = "the same for new parts, by whole groups"
 _RESAMPLED = "the same, whole groups resampled"  # in cards that were written before the interval was Wilson's
 
 
-def readable(card: dict[str, Any]) -> str:
+def readable(card: Card) -> str:
     """Markdown for a person who has to decide whether this model may judge their parts."""
     data, point, pre = card["data"], card["operating_point"], card["preprocessing"]
     colour = "grey" if pre["channels"] == 1 else "colour"
@@ -111,7 +110,7 @@ def _kind_lines(kinds: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def _again_lines(card: dict[str, Any]) -> list[str]:
+def _again_lines(card: Card) -> list[str]:
     again = card.get("scored_again")
     if again is None:
         return []
@@ -121,7 +120,7 @@ def _again_lines(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _guard_lines(card: dict[str, Any]) -> list[str]:
+def _guard_lines(card: Card) -> list[str]:
     guard = card.get("guard")
     if guard is None:
         return []
@@ -135,7 +134,7 @@ def _guard_lines(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _guess_lines(card: dict[str, Any]) -> list[str]:
+def _guess_lines(card: Card) -> list[str]:
     kinds = card.get("kinds")
     if kinds is None:
         return []
@@ -161,7 +160,7 @@ def _percent(value: float | None) -> str:
     return "none" if value is None else f"{100 * value:.2f} %"
 
 
-def _figure(figures: dict[str, Any], name: str) -> str:
+def _figure(figures: Card, name: str) -> str:
     """The calibration error has an interval, and none at all where too few images carry it."""
     low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
     return _number(figures[name]) + ("" if low is None else f" ({_number(low)} to {_number(high)})")

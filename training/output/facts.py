@@ -4,12 +4,12 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
+from shared.json_text import Card
 from shared.vision.net import multiplications, small_of
 from training.data.records import Record
 from training.data.report import Report
@@ -24,7 +24,7 @@ USE = (
 )
 
 
-def facts(trained: Trained) -> dict[str, Any]:
+def facts(trained: Trained) -> Card:
     """The part of the card that is known before the test part is scored."""
     looked, options, fitted = trained.looked, trained.options, trained.fitted
     train, test = trained.train, trained.test
@@ -109,7 +109,7 @@ def _by_file_size(trained: Trained) -> float:
     return logistic_accuracy(sizes(train), labels[0], sizes(test), labels[1])
 
 
-def known(figures: dict[str, Any], trained: Trained) -> dict[str, Any]:
+def known(figures: Card, trained: Trained) -> Card:
     """The figures of a part that its images support: without the interval for new parts where it is unknown which
     images show one part, and without a calibration error where scores are meant for another share of defects."""
     unknown = [] if trained.looked.knows_parts else ["accuracy_by_groups"]

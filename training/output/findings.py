@@ -1,9 +1,9 @@
 """The findings of a card, readable."""
 
-from typing import Any
+from shared.json_text import Card
 
 
-def finding_lines(card: dict[str, Any]) -> list[str]:
+def finding_lines(card: Card) -> list[str]:
     """Markdown; nothing for a card that was written before there were findings."""
     lines: list[str] = []
     for warning in card.get("warnings", []):

@@ -1,12 +1,12 @@
 """Figures that make a card doubtful or useful: risk over coverage, likely label errors, and shortcuts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
+from shared.json_text import Card
 
 _COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 _MOST_NAMED = 20
@@ -33,7 +33,7 @@ def risk_coverage(
 
 def likely_label_errors(
     names: Sequence[str], p: NDArray[np.float64], labels: NDArray[np.int64]
-) -> list[dict[str, Any]]:
+) -> list[Card]:
     """Images whose label a model that did not learn them contradicts, the surest contradiction first.
 
     An image is named where its chance of the other label is above one half and above those of the least certain tenth

@@ -1,11 +1,10 @@
 """The lines of a card that say where its figures hold and where to doubt them."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
+from shared.json_text import Card
 from shared.registry.artifact import Calibration
 from shared.vision.graph import Graph
 from training.proof.calibrate import scores
@@ -24,8 +23,8 @@ def findings(
     calibration: Calibration,
     point: OperatingPoint,
     p: tuple[NDArray[np.float64], NDArray[np.float64]],
-    card: dict[str, Any],
-) -> dict[str, Any]:
+    card: Card,
+) -> Card:
     """`p` are the scores of the validation and of the test part; `card` holds the figures that are known so far."""
     crossed = trained.held_out is not None
     judged = [(trained.split.test, trained.test.labels, p[1])]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from shared.errors import ItemError
+from shared.json_text import Card
 from shared.registry.artifact import read_artifact
 from training.data.check import check
 from training.data.records import Record
@@ -21,7 +21,7 @@ from training.proof.rows import row_of
 FOLDS = 5
 
 
-def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> Card:
     """Every part is judged once, by a model that never saw it; the budget is shared by the folds."""
 
     looked = check(folder)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
+from shared.json_text import Card
 from training.proof.calibrate import expected_calibration_error
 
 Z95 = 1.959963984540054
@@ -136,7 +137,7 @@ class Report:
     escapes_after_review: int
     false_rejects_after_review: int
 
-    def as_card(self) -> dict[str, Any]:
+    def as_card(self) -> Card:
         """JSON-ready; what is no number becomes None."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 

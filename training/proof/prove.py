@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
 from shared.contract.operating_point import OperatingPoint
+from shared.json_text import Card
 from shared.registry.artifact import Artifact, Calibration, Promise, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import weights_bytes
@@ -98,7 +98,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
 
 def _reference(
     trained: Trained, graph: Graph, unproven: Artifact, guarded: Guarded, calibration: Calibration
-) -> dict[str, Any] | None:
+) -> Card | None:
     """From the validation and the test part, which no weight was fitted on; a cross-fitted training has none such."""
     if trained.fold_of is not None:
         return None
@@ -129,7 +129,7 @@ def _artifact(
     weights: bytes,
     calibration: Calibration,
     point: OperatingPoint,
-    card: dict[str, Any],
+    card: Card,
     curves: bytes | None = None,
     guarded: Guarded | None = None,
     kinded: Kinded | None = None,
@@ -162,5 +162,5 @@ def note_scoring(output: Path, test_sha256: str, accuracy: float) -> int:
     return sum(json.loads(line)["test_sha256"] == test_sha256 for line in ledger.read_text().splitlines())
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: Card) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")

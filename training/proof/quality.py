@@ -9,8 +9,8 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
+from shared.json_text import Card
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.splits import grouped_folds, part_hash
@@ -72,7 +72,7 @@ def test_parts(data: Path, runs: Path, page: Path) -> None:
 
 def _measure(
     protocol: Protocol, folder: Path, output: Path, preset: str, budget: float, threads: int
-) -> dict[str, Any]:
+) -> Card:
     notice = folder / "LICENSE"
     options = Options(
         name=protocol.model or slug(protocol.name),

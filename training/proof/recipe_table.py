@@ -7,12 +7,12 @@ that a row takes a minute; the small network, where a training chooses it, is at
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from shared.json_text import Card
 from shared.registry.artifact import Preprocessing
 from training.data.check import check
 from training.data.decoded import decoded
@@ -54,7 +54,7 @@ def write_recipe_table(
     data: Path, runs: Path, page: Path, *, only: list[str], say: Callable[[str], None]
 ) -> None:
     """Measure every set that is present, print the rows, and put the table into `page`."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Card] = []
     for name in dict.fromkeys(protocol.folder for protocol in PROTOCOLS):
         if only and name not in only:
             continue
@@ -75,7 +75,7 @@ def _drawn(runs: Path) -> Path:
     return folder
 
 
-def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
     """The rows of one set: 20 a class, 10 defects to 150 good ones, and good ones alone, for each seed."""
     found = _prepared(folder)
     rows = []
@@ -146,7 +146,7 @@ def _draw(found: _Set, learn: NDArray[np.int64], wanted: dict[int, int], seed: i
     return np.sort(np.concatenate(own))
 
 
-def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> dict[str, Any]:
+def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> Card:
     part, test = found.at(chosen), found.at(judge)
     records = [found.records[i] for i in chosen]
     place_of = {record.path: place for place, record in enumerate(records)}
@@ -177,7 +177,7 @@ def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> di
     }
 
 
-def _good(found: _Set, learn: NDArray[np.int64], judge: NDArray[np.int64]) -> dict[str, Any]:
+def _good(found: _Set, learn: NDArray[np.int64], judge: NDArray[np.int64]) -> Card:
     good = learn[found.part.labels[learn] == 0]
     height, width = found.part.images.shape[1:3]
     size = (height * 4, width * 4) if max(height, width) <= recipe.SMALL_SIDE else (height, width)
@@ -196,7 +196,7 @@ def _good(found: _Set, learn: NDArray[np.int64], judge: NDArray[np.int64]) -> di
     }
 
 
-def _section(rows: Sequence[dict[str, Any]]) -> str:
+def _section(rows: Sequence[Card]) -> str:
     lines = [
         "## Few images, unequal ones, and good ones alone",
         "",

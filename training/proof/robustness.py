@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from shared.contract.operating_point import OperatingPoint
+from shared.json_text import Card
 
 Images = NDArray[np.uint8]
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -82,7 +82,7 @@ def robustness(
     *,
     most: int = MOST,
     seed: int = 0,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Card]:
     """Accuracy at the threshold, escapes, false rejects and the share of review under each change.
 
     Images (N, H, W, C) in the form that the network takes; at most `most` of them, both labels alike.

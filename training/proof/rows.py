@@ -1,9 +1,9 @@
 """A card as one row of the quality page."""
 
-from typing import Any
+from shared.json_text import Card
 
 
-def row_of(card: dict[str, Any]) -> dict[str, Any]:
+def row_of(card: Card) -> Card:
     test = card["test"]
     return {
         "pictures": card["data"]["images"],

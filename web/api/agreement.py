@@ -1,7 +1,5 @@
 """How well the model and persons agree over a window of time."""
 
-from typing import Any
-
 from flask import Blueprint, g
 
 from shared.contract.agreement import AgreementPayload, AgreementQuery
@@ -21,6 +19,6 @@ blueprint = Blueprint("agreement", __name__)
     query=AgreementQuery,
     problems=(400,),
 )
-def get_agreement(query: AgreementQuery) -> dict[str, Any]:
+def get_agreement(query: AgreementQuery) -> dict[str, object]:
     here = service()
     return dict(agreement.agreement(here, g.tenant, query, reviews.shares(here)))

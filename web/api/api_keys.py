@@ -1,7 +1,5 @@
 """API keys of a tenant: the caller's own, or the tenant that an operator names."""
 
-from typing import Any
-
 from flask import Blueprint, g
 from sqlalchemy import Connection
 
@@ -30,7 +28,7 @@ blueprint = Blueprint("api_keys", __name__)
     query=KeysQuery,
     problems=(403,),
 )
-def list_keys(query: KeysQuery) -> dict[str, Any]:
+def list_keys(query: KeysQuery) -> dict[str, object]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         rows = keys.list_keys(connection, tenant)
@@ -46,7 +44,7 @@ def list_keys(query: KeysQuery) -> dict[str, Any]:
     body={"application/json": ApiKeyRequest},
     problems=(400, 403, 413, 415, 422),
 )
-def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, Any], int]:
+def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, object], int]:
     tenant, expires_at = acting_tenant(query), body.get("expires_at")
     _check_grant(body["scopes"])
     _check_to_come(expires_at)
@@ -69,7 +67,7 @@ def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, Any], i
     body={"application/json": RotationRequest},
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def rotate_key(key_id: str, body: RotationRequest, query: KeysQuery) -> tuple[dict[str, Any], int]:
+def rotate_key(key_id: str, body: RotationRequest, query: KeysQuery) -> tuple[dict[str, object], int]:
     tenant, grace_s = acting_tenant(query), body["grace"]
     with service().database.write() as connection:
         old = keys.get_key(connection, key_id, tenant)

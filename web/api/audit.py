@@ -1,7 +1,5 @@
 """The audit trail of a tenant, or of the installation for an operator."""
 
-from typing import Any
-
 from flask import Blueprint
 from sqlalchemy import ColumnElement, select
 
@@ -28,7 +26,7 @@ blueprint = Blueprint("audit", __name__)
     query=AuditQuery,
     problems=(400, 403),
 )
-def list_audit(query: AuditQuery) -> dict[str, Any]:
+def list_audit(query: AuditQuery) -> dict[str, object]:
     tenant, limit = acting_tenant(query), query["limit"]
     cursors = Cursors("audit", tenant, query=query)
     rows = select(AuditEntry.__table__).where(*_filters(query, tenant))

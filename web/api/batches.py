@@ -1,7 +1,6 @@
 """Batches: submit, list, poll, cancel."""
 
 import re
-from typing import Any
 
 from flask import Blueprint, Response, g, json, request
 
@@ -58,7 +57,7 @@ def submit(query: SubmitQuery) -> Response:
     row = (None if wait else accepted.row) or batches.find(here, g.tenant, accepted.batch_id)
     if wait and row.finished_at is None and not query["draft"]:
         here.waiting.hold(environ, row.id, wait)
-    payload: dict[str, Any] = dict(batches.shown(here, row, base_url(request)))
+    payload = batches.shown(here, row, base_url(request))
     if accepted.shows_secret and row.webhook is not None:
         payload["webhook_secret"] = row.webhook["secret"]
     response = Response(json.dumps(payload), 202, content_type="application/json")
@@ -95,7 +94,7 @@ def _preferred_wait() -> float | None:
 @operation(
     "List batches, active ones first", {200: Page[BatchPayload]}, query=BatchListQuery, problems=(400,)
 )
-def list_batches(query: BatchListQuery) -> dict[str, Any]:
+def list_batches(query: BatchListQuery) -> dict[str, object]:
     return dict(batches.page_of(service(), g.tenant, query, base_url(request)))
 
 
@@ -136,7 +135,7 @@ def _shown(here: Service, tenant: str, batch_id: str, tag: str, ended: bool) -> 
     problems=(404, 409),
     repeated="a batch that is cancelling, or was cancelled, stays so",
 )
-def cancel_batch(batch_id: str) -> dict[str, Any]:
+def cancel_batch(batch_id: str) -> dict[str, object]:
     here = service()
     return dict(
         batches.shown(here, batches.cancel(here, g.tenant, batch_id, trail.actor()), base_url(request))

@@ -1,7 +1,6 @@
 """Drafts: append to one part by part, name its images by a manifest, finalize it."""
 
 import tempfile
-from typing import Any
 
 from flask import Blueprint, Response, g, json, request
 
@@ -60,7 +59,7 @@ def append_items(batch_id: str, query: AppendQuery) -> Response:
     problems=(400, 404, 409, 413, 415, 422),
 )
 @streams_body
-def put_manifest(batch_id: str) -> dict[str, Any]:
+def put_manifest(batch_id: str) -> dict[str, object]:
     here = service()
     check_media_type(_MANIFEST)
     batches.find(here, g.tenant, batch_id)
@@ -81,7 +80,7 @@ def put_manifest(batch_id: str) -> dict[str, Any]:
     problems=(404, 409, 429),
     repeated="a batch that was a draft stays as it is",
 )
-def finalize_batch(batch_id: str) -> dict[str, Any]:
+def finalize_batch(batch_id: str) -> dict[str, object]:
     here = service()
     return dict(
         batches.shown(here, drafts.finalize(here, g.tenant, batch_id, trail.actor()), base_url(request))

@@ -1,7 +1,5 @@
 """Drift windows: how far the images of a line lie from those that the model was tested on."""
 
-from typing import Any
-
 from flask import Blueprint, g
 from sqlalchemy import select
 
@@ -26,7 +24,7 @@ blueprint = Blueprint("drift", __name__)
     query=DriftQuery,
     problems=(400,),
 )
-def list_drift(query: DriftQuery) -> dict[str, Any]:
+def list_drift(query: DriftQuery) -> dict[str, object]:
     cursors, limit = Cursors("drift", g.tenant, query=query), query["limit"]
     rows = select(DriftWindow.__table__).where(DriftWindow.tenant == g.tenant)
     if "model_id" in query:

@@ -1,7 +1,5 @@
 """Liveness, readiness and metrics."""
 
-from typing import Any
-
 from flask import Blueprint, Response, current_app, json
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +19,7 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/livez")
 @operation("The web process answers", {200: LivenessPayload})
-def livez() -> dict[str, Any]:
+def livez() -> dict[str, object]:
     return {"status": "ok"}
 
 

@@ -1,7 +1,6 @@
 """Items: pages of a batch's items, one item, and every result as a stream."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from flask import Blueprint, Response, g, request
 
@@ -25,7 +24,7 @@ _NO_PARQUET = "this service can't write Parquet, since its extra `gonogo[parquet
 @blueprint.get("/v1/batches/<batch_id>/items")
 @require("read")
 @operation("A page of a batch's items", {200: Page[ItemPayload]}, query=ItemListQuery, problems=(400, 404))
-def list_items(batch_id: str, query: ItemListQuery) -> dict[str, Any]:
+def list_items(batch_id: str, query: ItemListQuery) -> dict[str, object]:
     here = service()
     return dict(items.page_of(here, batches.find(here, g.tenant, batch_id), query))
 
@@ -33,7 +32,7 @@ def list_items(batch_id: str, query: ItemListQuery) -> dict[str, Any]:
 @blueprint.get("/v1/items/<item_id>")
 @require("read")
 @operation("An item with its evidence", {200: ItemPayload}, problems=(404,))
-def get_item(item_id: str) -> dict[str, Any]:
+def get_item(item_id: str) -> dict[str, object]:
     return dict(items.shown(service(), g.tenant, item_id))
 
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint, request
 
@@ -35,7 +34,7 @@ _MAX_ARTIFACT = 512 * 2**20
     query=TenantQuery,
     problems=(403,),
 )
-def list_models(query: TenantQuery) -> dict[str, Any]:
+def list_models(query: TenantQuery) -> dict[str, object]:
     return dict(page(list(model_versions.listing(service(), acting_tenant(query), base_url(request))), None))
 
 
@@ -53,7 +52,7 @@ def list_models(query: TenantQuery) -> dict[str, Any]:
     repeated="the same bytes are one version of a tenant",
 )
 @streams_body
-def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
+def upload_model(query: UploadModelQuery) -> tuple[dict[str, object], int]:
     here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
@@ -99,7 +98,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, Any], int]:
     problems=(403, 404, 409),
     repeated="the version that the tenant, or the installation, has activated stays so, and no event tells of it again",
 )
-def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
+def activate_model(model_id: str, query: TenantQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     model_versions.activate(here, tenant, model_id, trail.actor())
     return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
@@ -114,7 +113,7 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
     problems=(403, 404, 409),
     repeated="an active version is answered with 409, and stays active",
 )
-def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
+def rollback_model(model_id: str, query: TenantQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     model_versions.roll_back(here, tenant, model_id, trail.actor())
     return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
@@ -124,9 +123,9 @@ def rollback_model(model_id: str, query: TenantQuery) -> dict[str, Any]:
 @require("read")
 @operation(
     "The model's card: metrics, data, operating point, training",
-    {200: dict[str, Any]},
+    {200: dict[str, object]},
     query=TenantQuery,
     problems=(403, 404),
 )
-def get_card(model_id: str, query: TenantQuery) -> dict[str, Any]:
+def get_card(model_id: str, query: TenantQuery) -> dict[str, object]:
     return dict(model_versions.card(service(), acting_tenant(query), model_id))

@@ -1,7 +1,5 @@
 """Parts: all views of one `part_id`, with their common verdict."""
 
-from typing import Any
-
 from flask import Blueprint, g
 
 from shared.contract.pages import Page
@@ -23,7 +21,7 @@ blueprint = Blueprint("parts", __name__)
     query=BatchPartsQuery,
     problems=(400, 404),
 )
-def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, Any]:
+def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, object]:
     here = service()
     return dict(parts.of_batch(here, batches.find(here, g.tenant, batch_id), query))
 
@@ -36,5 +34,5 @@ def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, Any]:
     query=PartListQuery,
     problems=(400,),
 )
-def list_parts(query: PartListQuery) -> dict[str, Any]:
+def list_parts(query: PartListQuery) -> dict[str, object]:
     return dict(parts.of_tenant(service(), g.tenant, query))

@@ -1,6 +1,6 @@
 """A tenant's quotas: what it uses and what it may; an operator sets bounds for one tenant."""
 
-from typing import Any, cast
+from typing import cast
 
 from flask import Blueprint, g
 
@@ -29,7 +29,7 @@ blueprint = Blueprint("quotas", __name__)
     query=TenantQuery,
     problems=(403,),
 )
-def show_quotas(query: TenantQuery) -> dict[str, Any]:
+def show_quotas(query: TenantQuery) -> dict[str, object]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         row = quotas.find(connection, tenant)
@@ -45,7 +45,7 @@ def show_quotas(query: TenantQuery) -> dict[str, Any]:
     body={"application/json": QuotaChange},
     problems=(400, 403, 413, 415, 422),
 )
-def set_quotas(query: TenantQuery, body: QuotaChange) -> dict[str, Any]:
+def set_quotas(query: TenantQuery, body: QuotaChange) -> dict[str, object]:
     tenant = acting_tenant(query)
     check_tenant(tenant)
     if "operator" not in g.key.scopes:

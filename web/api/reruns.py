@@ -1,7 +1,5 @@
 """Reruns: the images of an ended batch by another model version, and the diff of both."""
 
-from typing import Any
-
 from flask import Blueprint, Response, g, json, request
 
 from shared.contract.batches import BatchPayload
@@ -43,5 +41,5 @@ def rerun_batch(batch_id: str, body: RerunRequest) -> Response:
     query=DiffQuery,
     problems=(400, 404, 409),
 )
-def diff_batches(batch_id: str, other_id: str, query: DiffQuery) -> dict[str, Any]:
+def diff_batches(batch_id: str, other_id: str, query: DiffQuery) -> dict[str, object]:
     return dict(reruns.diff(service(), g.tenant, batch_id, other_id, query))

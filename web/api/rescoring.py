@@ -1,7 +1,5 @@
 """Rescoring: another operating point over the stored scores of a batch that has ended."""
 
-from typing import Any
-
 from flask import Blueprint, g
 
 from shared.contract.pages import Page, page
@@ -26,7 +24,7 @@ blueprint = Blueprint("rescoring", __name__)
     problems=(400, 404, 409, 413, 415, 422),
     repeated="a batch that has this operating point already stays as it is, and the first rescoring to it is answered",
 )
-def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, Any]:
+def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, object]:
     return dict(rescoring.rescore(service(), g.tenant, batch_id, body, trail.actor()))
 
 
@@ -37,7 +35,7 @@ def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, Any]:
     {200: Page[RescoringPayload]},
     problems=(404,),
 )
-def list_rescorings(batch_id: str) -> dict[str, Any]:
+def list_rescorings(batch_id: str) -> dict[str, object]:
     return dict(page(list(rescoring.history(service(), g.tenant, batch_id)), None))
 
 
@@ -49,5 +47,5 @@ def list_rescorings(batch_id: str) -> dict[str, Any]:
     {200: ScoresPayload},
     problems=(404, 409),
 )
-def get_scores(batch_id: str) -> dict[str, Any]:
+def get_scores(batch_id: str) -> dict[str, object]:
     return dict(scores.shown(service(), g.tenant, batch_id))

@@ -28,7 +28,7 @@ _BODY = (400, 413, 415)
     query=ReviewListQuery,
     problems=(400,),
 )
-def list_reviews(query: ReviewListQuery) -> dict[str, Any]:
+def list_reviews(query: ReviewListQuery) -> dict[str, object]:
     return dict(review_lists.page_of(service(), g.tenant, query))
 
 
@@ -71,7 +71,7 @@ def take_next_review(body: ClaimRequest) -> Any:
     body={"application/json": ReviewRequest},
     problems=(*_BODY, 404, 409),
 )
-def review_item(item_id: str, body: ReviewRequest) -> dict[str, Any]:
+def review_item(item_id: str, body: ReviewRequest) -> dict[str, object]:
     return dict(
         reviews.give(service(), caller(), item_id, body["verdict"], body.get("note"), body.get("claim"))
     )
@@ -84,7 +84,7 @@ def review_item(item_id: str, body: ReviewRequest) -> dict[str, Any]:
     {200: ItemPayload},
     problems=(404, 409),
 )
-def take_back_review(item_id: str) -> dict[str, Any]:
+def take_back_review(item_id: str) -> dict[str, object]:
     return dict(reviews.take_back(service(), caller(), item_id))
 
 

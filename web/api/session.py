@@ -1,7 +1,5 @@
 """The session of a page: a key is exchanged for a cookie, so that scripts of the page never hold the key."""
 
-from typing import Any
-
 from flask import Blueprint
 
 from shared.contract.sessions import SessionPayload, SessionRequest
@@ -18,7 +16,7 @@ blueprint = Blueprint("session", __name__)
     body={"application/json": SessionRequest, "application/x-www-form-urlencoded": SessionRequest},
     problems=(400, 401, 403, 413, 415, 429),
 )
-def create_session(body: SessionRequest) -> dict[str, Any]:
+def create_session(body: SessionRequest) -> dict[str, object]:
     key = auth.sign_in(body["key"])
     return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
 

@@ -1,7 +1,5 @@
 """Steering a batch: pause, resume, and retry of its failed items."""
 
-from typing import Any
-
 from flask import Blueprint, g, request
 
 from shared.contract.batches import BatchPayload
@@ -23,7 +21,7 @@ blueprint = Blueprint("steering", __name__)
     problems=(404, 409),
     repeated="a paused batch stays paused",
 )
-def pause_batch(batch_id: str) -> dict[str, Any]:
+def pause_batch(batch_id: str) -> dict[str, object]:
     here = service()
     return dict(
         batches.shown(here, steering.pause(here, g.tenant, batch_id, trail.actor()), base_url(request))
@@ -38,7 +36,7 @@ def pause_batch(batch_id: str) -> dict[str, Any]:
     problems=(404, 409),
     repeated="a batch that runs stays as it is",
 )
-def resume_batch(batch_id: str) -> dict[str, Any]:
+def resume_batch(batch_id: str) -> dict[str, object]:
     here = service()
     return dict(
         batches.shown(here, steering.resume(here, g.tenant, batch_id, trail.actor()), base_url(request))
@@ -53,7 +51,7 @@ def resume_batch(batch_id: str) -> dict[str, Any]:
     problems=(404, 409),
     repeated="a batch that is being retried stays as it is",
 )
-def retry_batch(batch_id: str) -> dict[str, Any]:
+def retry_batch(batch_id: str) -> dict[str, object]:
     here = service()
     return dict(
         batches.shown(here, steering.retry(here, g.tenant, batch_id, trail.actor()), base_url(request))

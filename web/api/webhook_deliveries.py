@@ -1,7 +1,5 @@
 """Deliveries to webhooks: listed with their tries, sent again; and the test message of an endpoint."""
 
-from typing import Any
-
 from flask import Blueprint
 from sqlalchemy import Connection
 
@@ -33,7 +31,7 @@ blueprint = Blueprint("webhook_deliveries", __name__)
     query=DeliveryListQuery,
     problems=(400, 403, 404),
 )
-def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> dict[str, Any]:
+def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     with here.database.read() as connection:
         if endpoints.find(connection, tenant, endpoint_id) is None:
@@ -49,14 +47,14 @@ def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> dict
     query=DeliveryListQuery,
     problems=(400, 403),
 )
-def list_webhook_deliveries(query: DeliveryListQuery) -> dict[str, Any]:
+def list_webhook_deliveries(query: DeliveryListQuery) -> dict[str, object]:
     return dict(webhooks.page_of(service(), acting_tenant(query), query))
 
 
 @blueprint.get("/v1/webhook-deliveries/<delivery_id>")
 @require("admin")
 @operation("A delivery with its tries", {200: DeliveryPayload}, query=TenantQuery, problems=(403, 404))
-def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> dict[str, Any]:
+def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> dict[str, object]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         [shown] = webhooks.shown(connection, [_existing(connection, tenant, delivery_id)])
@@ -71,7 +69,7 @@ def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> dict[str, Any]
     query=TenantQuery,
     problems=(403, 404, 409),
 )
-def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, Any]:
+def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
         row = _existing(connection, tenant, delivery_id)
@@ -95,7 +93,7 @@ def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, Any]:
     body={"application/json": ReplayRequest},
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -> dict[str, Any]:
+def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
         _enabled(connection, tenant, endpoint_id)
@@ -117,7 +115,9 @@ def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -
     query=TenantQuery,
     problems=(403, 404, 409),
 )
-def ping_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> tuple[dict[str, Any], int, dict[str, str]]:
+def ping_webhook_endpoint(
+    endpoint_id: str, query: TenantQuery
+) -> tuple[dict[str, object], int, dict[str, str]]:
     here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
         row = _enabled(connection, tenant, endpoint_id)

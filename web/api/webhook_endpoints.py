@@ -1,7 +1,5 @@
 """Webhook endpoints of a tenant: the caller's own, or the tenant that an operator names."""
 
-from typing import Any
-
 from flask import Blueprint, request
 from sqlalchemy import Connection, select
 
@@ -52,7 +50,7 @@ _ROTATION_HEADERS = {
     query=TenantQuery,
     problems=(403,),
 )
-def list_webhook_endpoints(query: TenantQuery) -> dict[str, Any]:
+def list_webhook_endpoints(query: TenantQuery) -> dict[str, object]:
     rows = select(WebhookEndpoint.__table__).where(WebhookEndpoint.tenant == acting_tenant(query))
     with service().database.read() as connection:
         at = database_time(connection)
@@ -70,7 +68,7 @@ def list_webhook_endpoints(query: TenantQuery) -> dict[str, Any]:
     headers=_HEADERS,
     problems=(400, 403, 409, 413, 415, 422),
 )
-def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[dict[str, Any], int]:
+def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[dict[str, object], int]:
     here, tenant = service(), acting_tenant(query)
     check_tenant(tenant)
     check_receiver(here, body["url"])
@@ -99,7 +97,7 @@ def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[
     query=TenantQuery,
     problems=(403, 404),
 )
-def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> dict[str, Any]:
+def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> dict[str, object]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         row = endpoints.find(connection, tenant, endpoint_id)
@@ -117,7 +115,7 @@ def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> dict[str, Any]
     body={"application/json": EndpointChange},
     problems=(400, 403, 404, 413, 415, 422),
 )
-def change_webhook_endpoint(endpoint_id: str, body: EndpointChange, query: TenantQuery) -> dict[str, Any]:
+def change_webhook_endpoint(endpoint_id: str, body: EndpointChange, query: TenantQuery) -> dict[str, object]:
     here, tenant = service(), acting_tenant(query)
     if "url" in body:
         check_receiver(here, body["url"])
@@ -163,7 +161,7 @@ def delete_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> tuple[str, 
     headers=_ROTATION_HEADERS,
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQuery) -> dict[str, Any]:
+def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQuery) -> dict[str, object]:
     tenant, grace_s = acting_tenant(query), body["grace"]
     key, fingerprint = idempotency.key_of(request), idempotency.fingerprint(body)
     with service().database.write() as connection:

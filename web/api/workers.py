@@ -1,7 +1,5 @@
 """Live workers: what they run on and what they did last."""
 
-from typing import Any
-
 from flask import Blueprint, g
 
 from shared.contract.pages import Page, page
@@ -18,7 +16,7 @@ blueprint = Blueprint("workers", __name__)
 @blueprint.get("/v1/workers")
 @require("read")
 @operation("Live inference processes", {200: Page[WorkerPayload]})
-def list_workers() -> dict[str, Any]:
+def list_workers() -> dict[str, object]:
     here = service()
     with here.database.read() as connection:
         rows = workers.alive(connection, here.settings.lease_s)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from flask import Request
 
@@ -34,7 +33,7 @@ def check(key: str | None) -> None:
         raise _key_refused(400, "invalid_idempotency_key", "Idempotency-Key has 1 to 255 characters")
 
 
-def fingerprint(body: Mapping[str, Any]) -> str:
+def fingerprint(body: Mapping[str, object]) -> str:
     """The same for two bodies with the same members, in any order."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 

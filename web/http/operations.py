@@ -29,9 +29,9 @@ class Operation:
     summary: str
     answers: dict[int, Any]
     query: Any = NoQuery
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, object] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
-    headers: dict[str, str | tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    headers: dict[str, str | tuple[str, dict[str, object]]] = field(default_factory=dict)
     answer_headers: dict[str, str] = field(default_factory=dict)
     repeated: str = ""
 

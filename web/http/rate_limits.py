@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from flask import Response
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -152,7 +152,7 @@ def _network(address: str) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
-def count_request(limits: RateLimits, key_id: str, facts: dict[str, Any]) -> None:
+def count_request(limits: RateLimits, key_id: str, facts: WSGIEnvironment) -> None:
     """Count a request of a key, once, however often its view is called; raises 429. `facts` are the request's."""
     if STANDING not in facts:
         facts[STANDING] = limits.request_of(key_id)
@@ -167,7 +167,7 @@ def count_request(limits: RateLimits, key_id: str, facts: dict[str, Any]) -> Non
         )
 
 
-def count_wrong_key(limits: RateLimits, address: str | None, facts: dict[str, Any]) -> None:
+def count_wrong_key(limits: RateLimits, address: str | None, facts: WSGIEnvironment) -> None:
     """Count a request with a wrong key for its address, once; raises 429 if there were too many."""
     if _WRONG not in facts:
         facts[_WRONG] = limits.wrong_key_of(address or "")
@@ -181,7 +181,7 @@ def count_wrong_key(limits: RateLimits, address: str | None, facts: dict[str, An
         )
 
 
-def show(limits: RateLimits, response: Response, facts: dict[str, Any]) -> None:
+def show(limits: RateLimits, response: Response, facts: WSGIEnvironment) -> None:
     """Add the fields of draft-ietf-httpapi-ratelimit-headers-10 to the answer of a request that was counted."""
     standing: Standing | None = facts.get(STANDING)
     if standing is not None:

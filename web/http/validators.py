@@ -64,13 +64,13 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 @functools.cache
-def properties(kind: Any) -> dict[str, dict[str, Any]]:
+def properties(kind: Any) -> dict[str, dict[str, object]]:
     """The JSON Schema of each member of a TypedDict."""
-    found: dict[str, dict[str, Any]] = adapter(kind).json_schema().get("properties", {})
+    found: dict[str, dict[str, object]] = adapter(kind).json_schema().get("properties", {})
     return found
 
 
-def with_defaults(kind: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(kind: Any, given: Mapping[str, object]) -> dict[str, object]:
     """The members given, and the defaults of those that are absent."""
     absent = {
         name: schema["default"]
@@ -145,12 +145,12 @@ def _read_json(kind: Any, text: bytes | str, place: Place) -> Any:
     return with_defaults(kind, check(kind, value, place))
 
 
-def read_query(kind: Any, request: Request) -> dict[str, Any]:
+def read_query(kind: Any, request: Request) -> dict[str, object]:
     """The query parameters as this type, defaults filled in. Unknown and repeated names are refused.
 
     A member that is an object is written as one parameter for each of its members: `metadata.KEY=VALUE`.
     """
-    schemas, given, errors = properties(kind), dict[str, Any](), list[ErrorEntry]()
+    schemas, given, errors = properties(kind), dict[str, object](), list[ErrorEntry]()
     groups = {name: dict[str, str]() for name, schema in schemas.items() if schema.get("type") == "object"}
     for name in _undecodable(request.query_string):
         errors.append(_entry(f"/{json_text.escaped(name)}", "its bytes are no UTF-8", QUERY))
@@ -181,7 +181,7 @@ def _undecodable(query: bytes) -> list[str]:
     return found
 
 
-def _of_text(text: str, schema: dict[str, Any]) -> Any:
+def _of_text(text: str, schema: dict[str, object]) -> Any:
     """A parameter's text as the type that its schema asks for; unchanged where it is not spelled as that."""
     kind = schema.get("type")
     if kind == "integer" and _INTEGER.fullmatch(text):
@@ -197,7 +197,7 @@ def _of_text(text: str, schema: dict[str, Any]) -> Any:
     return text
 
 
-def read_body(kind: Any, request: Request, media_types: Mapping[str, Any]) -> Any:
+def read_body(kind: Any, request: Request, media_types: Mapping[str, object]) -> Any:
     """The body, JSON or a form where `media_types` has it, as this type, defaults filled in.
 
     No body at all is an empty object where the type has no required member.

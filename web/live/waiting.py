@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from shared.broker.wake import listen
 from shared.settings import Settings
@@ -20,7 +20,7 @@ class WaitingRoom:
         self._stopping = threading.Event()
         threading.Thread(target=self._listen, name="waiting-room", daemon=True).start()
 
-    def hold(self, environ: dict[str, Any], key: str, timeout_s: float) -> None:
+    def hold(self, environ: WSGIEnvironment, key: str, timeout_s: float) -> None:
         """Park this request until the key is told, at most `timeout_s` after its first call: raises Parked.
 
         Never longer than GONOGO_MAX_WAIT_S, and a long wait ends a second early: a proxy whose read timeout is the

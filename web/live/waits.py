@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 DEADLINE, PARKED, SEQUENCE = "gonogo.deadline", "gonogo.parked", "gonogo.sequence"
 # The server asks whether the headers of a request pass, before it receives the body; and the answer that they do.
@@ -113,7 +114,7 @@ class BlockingWaits:
     def __init__(self, app: Callable[..., Iterable[bytes]], wakes: Wakes) -> None:
         self._app, self._wakes = app, wakes
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get(BRIDGED):
             return self._app(environ, start_response)
         while True:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from flask import Flask, current_app, request
 from werkzeug.routing import Rule
@@ -23,7 +22,7 @@ from web.http.idempotency import HEADER
 from web.http.operations import Operation
 from web.openapi.examples import add_example, examples
 from web.openapi.links import links
-from web.openapi.schemas import Schemas
+from web.openapi.schemas import Schema, Schemas
 
 # Pages are for people; the description does not describe itself.
 UNDOCUMENTED = {"pages", "review", "openapi"}
@@ -89,22 +88,22 @@ _INTRODUCTION = (
 )
 
 
-def document() -> dict[str, Any]:
+def document() -> Schema:
     """The whole document of the running application, made once but for its server: the prefix of a proxy."""
-    known: dict[str, Any] = current_app.extensions.setdefault("gonogo.openapi", {})
+    known: Schema = current_app.extensions.setdefault("gonogo.openapi", {})
     if not known:
         known.update(_document(current_app))
     return {**known, "servers": [{"url": request.script_root or "/"}]}
 
 
-def _document(app: Flask) -> dict[str, Any]:
-    views: dict[str, Any] = dict(app.view_functions)
+def _document(app: Flask) -> Schema:
+    views: Schema = dict(app.view_functions)
     rules = [
         (rule, views[rule.endpoint])
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
         if hasattr(views[rule.endpoint], "operation")
     ]
-    schemas, paths = Schemas(_kinds(view.operation for _, view in rules)), dict[str, dict[str, Any]]()
+    schemas, paths = Schemas(_kinds(view.operation for _, view in rules)), dict[str, Schema]()
     known = examples()
     for rule, view in rules:
         path = paths.setdefault(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), {})
@@ -145,7 +144,7 @@ def _document(app: Flask) -> dict[str, Any]:
     }
 
 
-def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
+def _kinds(operations: Iterable[Operation]) -> Iterator[object]:
     """Every type that a body, an answer or a query has."""
     yield from (Problem, *_BODIES)
     for described in operations:
@@ -155,11 +154,9 @@ def _kinds(operations: Iterable[Operation]) -> Iterator[Any]:
                 yield kind
 
 
-def _operation(
-    rule: Rule, method: str, described: Operation, scope: str | None, schemas: Schemas
-) -> dict[str, Any]:
+def _operation(rule: Rule, method: str, described: Operation, scope: str | None, schemas: Schemas) -> Schema:
     tag, _, name = rule.endpoint.partition(".")
-    made: dict[str, Any] = {"operationId": name, "tags": [tag], "summary": described.summary}
+    made: Schema = {"operationId": name, "tags": [tag], "summary": described.summary}
     parameters = [
         {"name": place, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for place in rule.arguments
@@ -188,9 +185,9 @@ def _operation(
     return made
 
 
-def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _query(name: str, schema: Schema) -> Schema:
     """A query parameter; a list is written comma-separated."""
-    made: dict[str, Any] = {
+    made: Schema = {
         "name": name,
         "in": "query",
         "description": schema.get("description", ""),
@@ -210,24 +207,24 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _header(name: str, about: str | tuple[str, dict[str, Any]]) -> dict[str, Any]:
+def _header(name: str, about: str | tuple[str, Schema]) -> Schema:
     """A request header: a sentence, or a sentence and the keywords of its schema."""
     sentence, keywords = (about, {}) if isinstance(about, str) else about
     return {"name": name, "in": "header", "description": sentence, "schema": {"type": "string", **keywords}}
 
 
-def _part(kind: Any, schemas: Schemas) -> dict[str, Any]:
+def _part(kind: object, schemas: Schemas) -> Schema:
     """A request body: a form or object by its type, bytes by a sentence."""
     if isinstance(kind, str):
         return {"schema": {"description": kind}}
-    part: dict[str, Any] = {"schema": schemas.of(kind)}
+    part: Schema = {"schema": schemas.of(kind)}
     if (example := schemas.example(kind)) is not None:
         part["example"] = example
     return part
 
 
-def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+def _responses(described: Operation, scope: str | None, schemas: Schemas) -> Schema:
+    made: Schema = {}
     for status, kind in described.answers.items():
         names = {202: ["Location", "Retry-After"], 304: ["ETag"], 503: ["Retry-After"]}.get(status, [])
         if 304 in described.answers and status == 200:
@@ -250,8 +247,8 @@ def _responses(described: Operation, scope: str | None, schemas: Schemas) -> dic
     return made
 
 
-def _response(status: int, headers: dict[str, str], content: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"description": _REASONS[status]}
+def _response(status: int, headers: dict[str, str], content: Schema) -> Schema:
+    made: Schema = {"description": _REASONS[status]}
     made["headers"] = {
         name: {"description": about, "schema": {"type": "string"}} for name, about in headers.items()
     }
@@ -261,7 +258,7 @@ def _response(status: int, headers: dict[str, str], content: dict[str, Any]) -> 
     return made
 
 
-def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
+def _content(kind: object, schemas: Schemas) -> Schema:
     if kind is None:
         return {}
     if isinstance(kind, str | tuple):
@@ -269,13 +266,13 @@ def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
     return {"application/json": {"schema": schemas.of(kind)}}
 
 
-def _bodies(schemas: Schemas) -> dict[str, Any]:
+def _bodies(schemas: Schemas) -> Schema:
     """The type of each event's body: a body's `type` says which events it tells."""
     told = {kind: schemas.properties(kind)["type"] for kind in _BODIES}
     return {event: kind for kind, type_ in told.items() for event in type_.get("enum") or [type_["const"]]}
 
 
-def _webhooks(schemas: Schemas) -> dict[str, Any]:
+def _webhooks(schemas: Schemas) -> Schema:
     """The messages that the service sends, by event."""
     headers = {
         "webhook-id": "the same over all tries of one message",

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, TypedDict
 
+from web.openapi.schemas import Schema
+
 _FILE = Path(__file__).with_name("examples.json")
 
 
@@ -22,7 +24,7 @@ def examples() -> dict[str, Example]:
     return found
 
 
-def add_example(operation: dict[str, Any], found: Example | None) -> None:
+def add_example(operation: Schema, found: Example | None) -> None:
     """Put the example of an operation into its description: the answer, and the request as a code sample."""
     if found is None:
         return

@@ -13,6 +13,7 @@ from shared.contract.model_versions import ModelPayload
 from shared.contract.pages import Page
 from shared.contract.parts import PartPayload
 from shared.contract.webhook_endpoints import EndpointPayload
+from web.openapi.schemas import Schema
 
 # The path parameter that names what an answer shows, and where the answer has its id. A list of keys has no link:
 # the first key may be the one that asks, and revoking it would lock the client out.
@@ -32,7 +33,7 @@ _IDS: dict[Any, tuple[str, str]] = {
 }
 
 
-def links(kind: Any, rules: Iterable[Rule]) -> dict[str, Any]:
+def links(kind: object, rules: Iterable[Rule]) -> Schema:
     """A link for each route whose one path parameter is the id of this kind of answer."""
     try:
         name, pointer = _IDS[kind]

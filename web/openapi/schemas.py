@@ -23,7 +23,7 @@ class _Generator(GenerateJsonSchema):
 class Schemas:
     """The schemas of a set of types; `named` holds the components that they refer to."""
 
-    def __init__(self, kinds: Iterable[Any]) -> None:
+    def __init__(self, kinds: Iterable[object]) -> None:
         inputs: list[Any] = [(kind, "validation", adapter(kind)) for kind in dict.fromkeys(kinds)]
         found, rest = TypeAdapter.json_schemas(
             inputs, ref_template=_PREFIX + "{model}", schema_generator=_Generator
@@ -32,12 +32,12 @@ class Schemas:
         definitions: dict[str, Schema] = rest.get("$defs", {})
         self.named = {_name(name): _plain(schema) for name, schema in sorted(definitions.items())}
 
-    def of(self, kind: Any) -> Schema:
+    def of(self, kind: object) -> Schema:
         """The schema of one of the types; for a TypedDict a reference to its component."""
         schema: Schema = self._found[kind]
         return schema
 
-    def properties(self, kind: Any) -> dict[str, Schema]:
+    def properties(self, kind: object) -> dict[str, Schema]:
         """The schemas of a TypedDict's members."""
         schema = self.of(kind)
         if "$ref" in schema:
@@ -45,7 +45,7 @@ class Schemas:
         members: dict[str, Schema] = schema.get("properties", {})
         return members
 
-    def example(self, kind: Any) -> dict[str, Any] | None:
+    def example(self, kind: object) -> Schema | None:
         """A request made of the first example of each member; None if a required member has none."""
         members = self.properties(kind)
         made = {name: member["examples"][0] for name, member in members.items() if "examples" in member}

@@ -1,7 +1,5 @@
 """The API's description for programs and for people, and a page for each error code."""
 
-from typing import Any
-
 from flask import Blueprint, render_template
 
 from shared.contract.problem_codes import ITEM_CODES, REQUEST_CODES, cause_and_remedy
@@ -9,6 +7,7 @@ from web.http.operations import takes_query
 from web.http.problems import not_found
 from web.openapi.document import document
 from web.openapi.examples import examples
+from web.openapi.schemas import Schema
 from web.pages.security import harden
 
 blueprint = Blueprint("openapi", __name__)
@@ -17,7 +16,7 @@ blueprint.after_request(harden)
 
 @blueprint.get("/openapi.json")
 @takes_query()
-def openapi_json() -> dict[str, Any]:
+def openapi_json() -> Schema:
     """The document for programs."""
     return document()
 

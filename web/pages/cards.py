@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from shared.json_text import Card
+
 _RATES = {
     "accuracy": "Accuracy at the threshold",
     "escape_rate": "Escapes: defects called good",
@@ -49,7 +51,7 @@ class Coverage(NamedTuple):
     y: float
 
 
-def figures(cards: Sequence[dict[str, Any]]) -> list[Figure]:
+def figures(cards: Sequence[Card]) -> list[Figure]:
     """The measures of each card on its test part, next to each other."""
     tests = [card.get("test") or card.get("metrics") or {} for card in cards]
     rows = [Figure(title, [_rate(test.get(name)) for test in tests]) for name, title in _RATES.items()]
@@ -59,7 +61,7 @@ def figures(cards: Sequence[dict[str, Any]]) -> list[Figure]:
     return [row for row in rows if any(value != "–" for value in row.values)]
 
 
-def matrix(card: dict[str, Any]) -> Matrix | None:
+def matrix(card: Card) -> Matrix | None:
     """The confusion matrix, or None where the card does not count."""
     test = card.get("test") or {}
     if not {"pictures", "defects", "escapes", "false_rejects"} <= test.keys():
@@ -73,7 +75,7 @@ def matrix(card: dict[str, Any]) -> Matrix | None:
     )
 
 
-def training_curves(card: dict[str, Any]) -> list[tuple[str, str]]:
+def training_curves(card: Card) -> list[tuple[str, str]]:
     """The losses over the epochs: (name, points of an SVG polyline in a field of 100 by 100)."""
     history = (card.get("training") or {}).get("history") or []
     names = [name for name in ("train_loss", "validation_loss") if history and name in history[0]]
@@ -90,7 +92,7 @@ def training_curves(card: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def risk_coverage(card: dict[str, Any]) -> Coverage | None:
+def risk_coverage(card: Card) -> Coverage | None:
     """Risk by coverage from the binned scores of the test part, where a wider review band takes the nearest scores."""
     test, reference, point = (
         card.get("test") or {},

@@ -1,7 +1,5 @@
 """The histogram of a batch's page, and the form that judges the batch by another operating point."""
 
-from typing import Any
-
 from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -32,7 +30,7 @@ def rescore(batch_id: str) -> AnyResponse:
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
 
-def _asked() -> dict[str, Any]:
+def _asked() -> dict[str, object]:
     """The numbers of the form; a text that is no number is refused by the check."""
     low, threshold, high = (_number(request.form.get(name, "")) for name in ("low", "threshold", "high"))
     asked: dict[str, Any] = {"threshold": threshold, "review_band": [low, high]}

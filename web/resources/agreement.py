@@ -130,7 +130,7 @@ def agreement(
 
 
 def _counted(
-    connection: Connection, given: dict[str, Any], key: Callable[..., _Key], shares: Shares
+    connection: Connection, given: dict[str, object], key: Callable[..., _Key], shares: Shares
 ) -> dict[_Key, _Group]:
     groups: defaultdict[_Key, _Group] = defaultdict(_Group)
     for model_id, line, day, *counts in connection.execute(_ITEMS, given):

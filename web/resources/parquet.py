@@ -110,7 +110,7 @@ def _table(rows: list[Any], judges: Judges, reviews: Reviews, schema: "pyarrow.S
     """A block of rows: built by columns, since Arrow takes a list of values faster than a list of rows."""
     import pyarrow
 
-    columns: dict[str, Any] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
+    columns: dict[str, object] = dict(zip(rows[0]._fields, zip(*rows, strict=True), strict=True))
     columns["id"] = [item_id(row.batch_id, row.seq) for row in rows]
     known = [None if row.judge_id is None else judges[row.judge_id] for row in rows]
     for name in ("preprocessing_sha256", "worker", "device", "network"):

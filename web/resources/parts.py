@@ -80,7 +80,7 @@ def _form(query: PartListQuery | BatchPartsQuery, cursor: Sequence[Any] | None) 
     )
 
 
-def _values(query: PartListQuery | BatchPartsQuery) -> dict[str, Any]:
+def _values(query: PartListQuery | BatchPartsQuery) -> dict[str, object]:
     """The values that a statement binds; `_form` names those that it has a place for."""
     return {name: query.get(name) for name in ("part_id", "lot", "order")} | {"most": query["limit"] + 1}
 

@@ -1,6 +1,6 @@
 """Reruns of a tenant's batches, and diffs between them."""
 
-from typing import Any, cast
+from typing import cast
 
 from shared.access import audit
 from shared.access.audit import Actor
@@ -74,7 +74,7 @@ def _copied(here: Service, source: BatchRecord, made: str, options: Options, act
 
 def _options(source: BatchRecord, asked: RerunRequest) -> Options:
     """The options of the new batch: those of the first one, but for the model and what the request names."""
-    given: dict[str, Any] = {label: getattr(source, label) for label in LABELS}
+    given: dict[str, object] = {label: getattr(source, label) for label in LABELS}
     given |= {
         "name": asked.get("name") or source.name,
         "metadata": source.metadata,

@@ -124,7 +124,7 @@ def _rows(database: Database, tenant: str, query: ReviewExportQuery) -> Iterator
         rows = rows.where(ReviewEntry.line == query["line"])
     with database.read() as connection:
         at = database_time(connection) - query["window"]
-    given: dict[str, Any] = {"of_tenant": tenant, "at": at, "after_batch": "", "after_seq": -1}
+    given: dict[str, object] = {"of_tenant": tenant, "at": at, "after_batch": "", "after_seq": -1}
     while True:
         with database.read() as connection:
             found = connection.execute(rows, given).all()

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from shared.lifecycle.received import ReceivedItem
 
@@ -18,7 +17,7 @@ class Fingerprint:
         """The next image; its name's length keeps a name from passing for a name and a hash."""
         self._hash.update(f"{len(item.filename)}:{item.filename}:{item.sha256}\n".encode())
 
-    def of(self, options: Mapping[str, Any], manifest_sha256: str = "") -> str:
+    def of(self, options: Mapping[str, object], manifest_sha256: str = "") -> str:
         """The fingerprint of the images so far with these options and this manifest."""
         whole = self._hash.copy()
         whole.update(manifest_sha256.encode())

@@ -6,7 +6,7 @@ import csv
 import io
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 from shared import json_text
 from shared.contract.csv_cells import restored
@@ -22,7 +22,7 @@ _MAX_LINE = (
 _AT_ONCE = 500  # lines that are checked by one call, which takes half the time of a call for each
 _CHARACTERS_AT_ONCE = 2**17  # of the lines of one call: a line of JSON takes thirty times its size in memory
 _parsing = threading.Lock()  # one call at a time, so that the memory of these lines is there once
-Row = tuple[int, Any, int]  # the number of a line, its value or its problem, and its characters
+Row = tuple[int, object, int]  # the number of a line, its value or its problem, and its characters
 _DELIMITERS = ",;\t"  # a spreadsheet writes the one of its country
 
 
@@ -96,7 +96,7 @@ def _checked(first: int, rows: list[Row]) -> Iterator[Line | list[ErrorEntry]]:
         yield Line(place, number, each["filename"], tags_of(each))
 
 
-def _line(index: int, number: int, given: Any) -> Line:
+def _line(index: int, number: int, given: object) -> Line:
     if isinstance(given, HttpProblem):
         raise given
     checked = cast(ManifestLine, validators.check(ManifestLine, given, _place(index)))
@@ -165,7 +165,7 @@ def _of_json(file: IO[bytes]) -> Iterator[Row]:
             yield number, _parsed(line, "it", number), len(line)
 
 
-def _parsed(text: str, what: str, number: int) -> Any:
+def _parsed(text: str, what: str, number: int) -> object:
     try:
         return json_text.parse(text)
     except json_text.NotJson as error:
@@ -212,7 +212,7 @@ def _columns(cells: list[str], number: int) -> list[str]:
     return columns
 
 
-def _record(columns: list[str], cells: list[str], number: int) -> dict[str, Any] | HttpProblem:
+def _record(columns: list[str], cells: list[str], number: int) -> dict[str, object] | HttpProblem:
     if any(cells[len(columns) :]):
         return refused([_wrong(f"it has {len(cells)} cells, the header {len(columns)}", line=number)])
     # A cell that `results` defused for a spreadsheet is the text again that was sent.
@@ -230,7 +230,7 @@ def _place(index: int) -> validators.Place:
     return validators.Place(f"/manifest/{index}", "invalid_manifest", "invalid_manifest", "the manifest")
 
 
-def _at(number: int, given: Any, entry: ErrorEntry) -> ErrorEntry:
+def _at(number: int, given: object, entry: ErrorEntry) -> ErrorEntry:
     """An error with its line, and the file name where the line has one."""
     name = given.get("filename") if isinstance(given, dict) else None
     named: ErrorEntry = {"filename": name} if isinstance(name, str) else {}

@@ -282,9 +282,9 @@ def _options(
     return options
 
 
-def _others(pairs: tuple[str, ...]) -> dict[str, Any]:
+def _others(pairs: tuple[str, ...]) -> dict[str, object]:
     """Options without a flag of their own. The service judges their values."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in _OTHERS or name in found:

@@ -124,7 +124,7 @@ def update(
     print_json(changed) if as_json else _print([changed])
 
 
-def _asked_filters(verdict: Iterable[str], line: Iterable[str], metadata: Iterable[str]) -> dict[str, Any]:
+def _asked_filters(verdict: Iterable[str], line: Iterable[str], metadata: Iterable[str]) -> dict[str, object]:
     pairs = [each.partition("=") for each in metadata]
     if wrong := [key for key, equals, _ in pairs if not equals or not key]:
         raise service.Usage(f"metadata is KEY=VALUE, not {wrong[0]!r}")

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from shared.cli.commands.results import save_results
 from shared.cli.hot_folder import moves
@@ -44,7 +43,7 @@ class Watcher:
     view_of: Callable[[str], dict[str, str]] = lambda name: {}
     as_json: bool = False
     rescan_s: float = 5.0
-    report: Callable[[dict[str, Any]], object] = lambda batch: None
+    report: Callable[[dict[str, object]], object] = lambda batch: None
     judged: int = 0
     _unsent: list[Plan] = field(default_factory=list)
     _in_flight: list[Plan] = field(default_factory=list)
@@ -204,7 +203,7 @@ class Watcher:
 
     def _options_of(self, plan: Plan) -> Options:
         metadata = {**self.options.get("metadata", {}), "hot_folder": plan.key}
-        options: dict[str, Any] = {**self.options, "metadata": metadata}
+        options: dict[str, object] = {**self.options, "metadata": metadata}
         if plan.lot is not None:
             options["lot"] = plan.lot
         return options  # type: ignore[return-value]
