@@ -6,7 +6,6 @@ Weights and operating point stay as they are; the calibration is fitted again, a
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ def hasten(
         spec = newest  # it changes no pixel of this set
     output.mkdir(parents=True, exist_ok=True)
 
-    def written(shape: Shape, **more: Any) -> Artifact:
+    def written(shape: Shape, **more: object) -> Artifact:
         net = build(shape).eval()
         net.load_state_dict(load(artifact.weights(), artifact.card).state_dict())
         given: Card = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}

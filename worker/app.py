@@ -7,7 +7,7 @@ used.
 
 import gc
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
@@ -77,12 +77,12 @@ def _start_telling() -> None:
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
-def _log(**_: Any) -> None:
+def _log(**_: object) -> None:
     configure(settings.log_level)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def _begin(**_: Any) -> None:
+def _begin(**_: object) -> None:
     configure(settings.log_level)
     # Import here, so that the first task need not wait for it.
     if settings.lanes:
@@ -96,7 +96,7 @@ def _begin(**_: Any) -> None:
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
-def _end(**_: Any) -> None:
+def _end(**_: object) -> None:
     if settings.lanes and _runtime is not None:
         _runtime.heartbeat.leave()
     if _dispatcher is not None:

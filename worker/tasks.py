@@ -20,7 +20,7 @@ def _task(name: str) -> Callable[[Callable[..., None]], Any]:
 
     def register(body: Callable[..., None]) -> Any:
         @functools.wraps(body)
-        def guarded(*args: Any) -> None:
+        def guarded(*args: object) -> None:
             try:
                 body(*args)
             except Exception as error:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -54,7 +53,7 @@ def append(
     *,
     tenant: str,
     object_id: str | None,
-    **detail: Any,
+    **detail: object,
 ) -> str:
     """Add an entry to the trail; returns its id. `tenant` is the object's, `*` for the installation.
 

@@ -5,7 +5,6 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from celery import Celery
 
@@ -53,7 +52,7 @@ def _chunk_message(lane: str) -> str:
     return json.dumps(message)
 
 
-def send(app: Celery, task: str, args: list[Any], queue: str) -> bool:
+def send(app: Celery, task: str, args: list[object], queue: str) -> bool:
     """Send one task by name; False if the broker is away."""
     try:
         app.send_task(task, args=args, queue=queue, retry=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.cli import service
 
@@ -33,7 +33,7 @@ def read_inputs(file: str) -> list[Input]:
     return cast("list[Input]", found)
 
 
-def _whole(text: str) -> Any:
+def _whole(text: str) -> object:
     """The text as one JSON document; None where it is none."""
     try:
         return json.loads(text)
@@ -41,7 +41,7 @@ def _whole(text: str) -> Any:
         return None
 
 
-def _line(file: str, number: int, line: str) -> Any:
+def _line(file: str, number: int, line: str) -> object:
     try:
         return json.loads(line)
     except ValueError as error:

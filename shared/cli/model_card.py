@@ -1,7 +1,6 @@
 """A model's card on the terminal: the facts that a person weighs before the version is activated."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from shared.cli.output import print_table, printable
 from shared.json_text import Card
@@ -45,7 +44,7 @@ def _rates(card: Card) -> Iterator[tuple[str, ...]]:
             yield (name, *(_rate(value) for value in found))
 
 
-def _rate(value: Any) -> str:
+def _rate(value: object) -> str:
     """A rate with its 95 % interval, where it has one."""
     if isinstance(value, dict):
         return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"

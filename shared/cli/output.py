@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from shared.contract.visible import visible
 
@@ -13,7 +13,7 @@ _DRAW_EVERY_S = 0.1
 _BAR = 28
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """A JSON document."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 

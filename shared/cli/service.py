@@ -60,11 +60,11 @@ class Where:
     data_dir: Path | None
 
 
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
+def options(command: Callable[..., object]) -> Callable[..., object]:
     """Add --url, --key and --data-dir to a command, which receives them as one `where`."""
 
     @functools.wraps(command)
-    def called(*, url: str | None, key: str | None, data_dir: Path | None, **rest: Any) -> Any:
+    def called(*, url: str | None, key: str | None, data_dir: Path | None, **rest: object) -> Any:
         return command(where=Where(url, key, data_dir), **rest)
 
     for option in reversed(_OPTIONS):
@@ -72,7 +72,7 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def data_dir_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def data_dir_option(help: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """--data-dir alone, for a command that does not speak to a service."""
     return click.option("--data-dir", type=click.Path(path_type=Path), help=help)
 

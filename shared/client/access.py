@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import JSON, get, pages, post
 from shared.client.places import identifier, with_query
@@ -51,7 +51,7 @@ class Access:
         """Revoke a key and end its sessions."""
         self._wire.call("DELETE", with_query(f"/v1/api-keys/{identifier(key_id)}", tenant=tenant))
 
-    def audit(self, **filters: Any) -> Iterator[AuditEntryPayload]:
+    def audit(self, **filters: object) -> Iterator[AuditEntryPayload]:
         """The audit trail, newest first; `filters` are the query of GET /v1/audit."""
         return pages(self._wire, "/v1/audit", filters)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import get, pages, post
 from shared.client.places import identifier
@@ -58,7 +58,7 @@ class Batches:
         *_, batch = self.watch(batch_id, timeout_s=timeout_s)
         return batch
 
-    def batches(self, **filters: Any) -> Iterator[BatchPayload]:
+    def batches(self, **filters: object) -> Iterator[BatchPayload]:
         """Every batch of this key's tenant, active first; filters as in the API (status, q, limit, …)."""
         return pages(self._wire, "/v1/batches", filters)
 
@@ -91,7 +91,7 @@ class Batches:
 
         `expected_revision`: the batch's `revision` as the caller read it; ApiError 409 where another rescoring came.
         """
-        asked: dict[str, Any] = {"dry_run": dry_run}
+        asked: dict[str, object] = {"dry_run": dry_run}
         if expected_revision is not None:
             asked["expected_revision"] = expected_revision
         if threshold is not None:
@@ -122,7 +122,7 @@ class Batches:
         answer = post(self._wire, f"/v1/batches/{identifier(batch_id)}/rerun", asked, once=True)
         return cast("BatchPayload", answer)
 
-    def diff(self, batch_id: str, other_id: str, **filters: Any) -> Iterator[DiffEntry]:
+    def diff(self, batch_id: str, other_id: str, **filters: object) -> Iterator[DiffEntry]:
         """The items that a batch and its rerun judge otherwise; `all=True`: every item."""
         return pages(self._wire, f"/v1/batches/{identifier(batch_id)}/diff/{identifier(other_id)}", filters)
 

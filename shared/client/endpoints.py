@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import JSON, get, pages, post
 from shared.client.places import identifier, with_query
@@ -92,7 +92,9 @@ class Endpoints:
         path = _place(endpoint_id, tenant, "/replay")
         return cast("ReplayPayload", post(self._wire, path, asked, once=True))
 
-    def webhook_deliveries(self, endpoint_id: str | None = None, **filters: Any) -> Iterator[DeliveryPayload]:
+    def webhook_deliveries(
+        self, endpoint_id: str | None = None, **filters: object
+    ) -> Iterator[DeliveryPayload]:
         """Deliveries to an endpoint, or all of the tenant, newest first; filters as in the API (status, event, …)."""
         path = _DELIVERIES if endpoint_id is None else f"{_TOP}/{identifier(endpoint_id)}/deliveries"
         return pages(self._wire, path, filters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.client.calls import pages
 from shared.client.errors import ApiError, Unreachable
@@ -23,7 +23,7 @@ class Health:
         """The live workers."""
         return pages(self._wire, "/v1/workers", {})
 
-    def drift(self, **filters: Any) -> Iterator[DriftWindowPayload]:
+    def drift(self, **filters: object) -> Iterator[DriftWindowPayload]:
         """Drift windows, newest first; `filters` are the query of GET /v1/stats/drift."""
         return pages(self._wire, "/v1/stats/drift", filters)
 

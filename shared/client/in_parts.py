@@ -15,6 +15,7 @@ from shared.client.multipart import File, Multipart
 from shared.client.places import identifier
 from shared.client.transport import Progress, Transport
 from shared.contract.options import Options
+from shared.json_text import JsonObject
 
 if TYPE_CHECKING:
     from shared.contract.batches import BatchPayload
@@ -89,7 +90,9 @@ def submit_in_parts(
     return cast("BatchPayload", batch)
 
 
-def _fill(wire: Transport, path: str, batch: Any, body: Multipart, part_bytes: int, told: Told) -> None:
+def _fill(
+    wire: Transport, path: str, batch: BatchPayload, body: Multipart, part_bytes: int, told: Told
+) -> None:
     """Send the files that the draft does not hold; afterwards it holds each file once, or this raises OtherImages."""
     files = body.files()
     used = [range(first, last + 1) for first, last in batch.get("draft", {}).get("part_numbers", [])]
@@ -117,7 +120,7 @@ def _fill(wire: Transport, path: str, batch: Any, body: Multipart, part_bytes: i
         raise OtherImages(f"{batch['id']} holds fewer images than were sent to it: it is not finalized")
 
 
-def _arrived(wire: Transport, path: str, batch: Any, files: Sequence[File]) -> set[int]:
+def _arrived(wire: Transport, path: str, batch: BatchPayload, files: Sequence[File]) -> set[int]:
     """The places of the files that the batch holds. Raises OtherImages, and ApiError 409 where it takes no more."""
     try:
         places = found(batch["id"], pages(wire, f"{path}/items", {"limit": 1000}), files)
@@ -132,11 +135,12 @@ def _arrived(wire: Transport, path: str, batch: Any, files: Sequence[File]) -> s
     return places
 
 
-def _check_options(batch: Any, options: Options) -> None:
+def _check_options(batch: BatchPayload, options: Options) -> None:
     """A draft keeps the options that it was made with. Raises OtherImages where another value is asked for."""
-    made = batch.get("draft", {}).get("options", {})
+    made: JsonObject = batch["draft"].get("options", {}) if "draft" in batch else {}
     # A batch that is finalized shows some of its options, and so does a draft of a version that kept less.
-    known = made if "priority" in made else {**batch, "model": (batch.get("model") or {}).get("id")}
+    model = batch.get("model")
+    known: JsonObject = made if "priority" in made else {**batch, "model": model and model["id"]}
     wrong = [
         f"{option} {known.get(option)!r}, not {asked!r}"
         for option, asked in options.items()
@@ -149,7 +153,7 @@ def _check_options(batch: Any, options: Options) -> None:
         )
 
 
-def _is_as_made(option: str, asked: Any, made: Any, batch: Any) -> bool:
+def _is_as_made(option: str, asked: object, made: object, batch: BatchPayload) -> bool:
     """Whether the value of an option is that of the draft: a model by its id or name, a webhook without its secret."""
     if option == "model":
         return asked in (made, *(batch.get("model") or {}).values())

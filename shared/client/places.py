@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from shared.client.errors import UnusableInput
@@ -17,7 +16,7 @@ def identifier(given: str) -> str:
     return given
 
 
-def with_query(path: str, **values: Any) -> str:
+def with_query(path: str, **values: object) -> str:
     """A path with the values that are not None: a list is comma-separated, and a mapping is `NAME.KEY=VALUE`."""
     query: dict[str, str] = {}
     for name, value in values.items():
@@ -28,7 +27,7 @@ def with_query(path: str, **values: Any) -> str:
     return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple | set | frozenset):

@@ -23,7 +23,7 @@ class Results:
 
     _wire: Transport
 
-    def items(self, batch_id: str, **filters: Any) -> Iterator[ItemPayload]:
+    def items(self, batch_id: str, **filters: object) -> Iterator[ItemPayload]:
         """Every item of a batch, page by page; filters as in the API (status, verdict, sort, limit, …)."""
         path = f"/v1/batches/{identifier(batch_id)}/items"
         return pages(self._wire, path, {"limit": 1000, **filters})
@@ -48,7 +48,7 @@ class Results:
         path = f"/v1/items/{identifier(item_id)}/{kind}"
         return self._wire.call("GET", path, headers={"Accept": media_type}, hold_s=15.0).data
 
-    def parts(self, batch_id: str | None = None, **filters: Any) -> Iterator[PartPayload]:
+    def parts(self, batch_id: str | None = None, **filters: object) -> Iterator[PartPayload]:
         """The parts of a batch, or those of all batches; filters as in the API (part_id, lot, order, verdict, …)."""
         path = "/v1/parts" if batch_id is None else f"/v1/batches/{identifier(batch_id)}/parts"
         return pages(self._wire, path, {"limit": 200, **filters})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from shared.client.calls import JSON, get, pages, post
 from shared.client.places import identifier, with_query
@@ -23,11 +23,11 @@ class Reviews:
 
     _wire: Transport
 
-    def reviews(self, **filters: Any) -> Iterator[ReviewEntryPayload]:
+    def reviews(self, **filters: object) -> Iterator[ReviewEntryPayload]:
         """Entries of the queue; `filters` are the query of GET /v1/reviews."""
         return pages(self._wire, "/v1/reviews", filters)
 
-    def next_review(self, **wanted: Any) -> ReviewTaskPayload | None:
+    def next_review(self, **wanted: object) -> ReviewTaskPayload | None:
         """The next item of the queue, held for this caller; None where none waits.
 
         `wanted` are members of the body of POST /v1/reviews/next. Where the connection breaks, the item of a lost
@@ -45,12 +45,12 @@ class Reviews:
         path = f"/v1/items/{identifier(item_id)}/review"
         return cast("ItemPayload", post(self._wire, path, {k: v for k, v in given.items() if v is not None}))
 
-    def agreement(self, **asked: Any) -> AgreementPayload:
+    def agreement(self, **asked: object) -> AgreementPayload:
         """How well the model and persons agree; `asked` is the query of GET /v1/stats/agreement."""
         return cast("AgreementPayload", get(self._wire, with_query("/v1/stats/agreement", **asked)))
 
     @contextlib.contextmanager
-    def review_export(self, **asked: Any) -> Iterator[Iterator[bytes]]:
+    def review_export(self, **asked: object) -> Iterator[Iterator[bytes]]:
         """The reviewed images as a zip, in blocks; `asked` is the query of GET /v1/reviews/export.
 
         The blocks raise ResultsCut where the zip breaks off.
@@ -69,5 +69,5 @@ class Reviews:
         self._wire.call("POST", path, body=_json({"claim": claim} if claim else {}), headers=JSON)
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     return json.dumps(value).encode()

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from typing import Annotated, Any, NotRequired
+from collections.abc import Mapping
+from typing import Annotated, NotRequired
 
 from annotated_types import MaxLen, MinLen
 from typing_extensions import TypedDict
@@ -44,7 +45,7 @@ def _is_object(text: str) -> str | None:
     return None if re.fullmatch(_OBJECT, text) else "an object is s3://BUCKET/KEY"
 
 
-def _has_one_source(given: Any) -> str | None:
+def _has_one_source(given: Mapping[str, object]) -> str | None:
     named = [name for name in SOURCES if name in given]
     return None if len(named) == 1 else f"an input has one of {', '.join(SOURCES)}"
 

@@ -38,9 +38,9 @@ REASONS: ColumnElement[Any] = case(
 class Point(NamedTuple):
     """An operating point whose parts are columns or values."""
 
-    threshold: Any
-    review_low: Any
-    review_high: Any
+    threshold: object
+    review_low: object
+    review_high: object
 
 
 _OF_BATCH = Point(Batch.threshold, Batch.review_low, Batch.review_high)

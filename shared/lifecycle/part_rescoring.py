@@ -45,7 +45,7 @@ class Flip(NamedTuple):
     after: str
 
 
-def _views(verdict: Any) -> CTE:
+def _views(verdict: object) -> CTE:
     """The parts with a view that may change, and how many of their views have each verdict."""
     final = func.coalesce(ReviewEntry.verdict, verdict)  # a person's goes before the model's
     of = {each: func.sum(case((final == each, 1), else_=0)) for each in Verdict}

@@ -4,9 +4,22 @@ The packs are linked and not copied: the file system keeps the bytes until the l
 rows are copied by the database, each in its place, so that a diff compares place with place.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, case, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from shared.contract.reruns import DiffCount
@@ -88,7 +101,7 @@ def root(batch: BatchRecord) -> str:
 _A, _B = aliased(Item), aliased(Item)
 
 
-def _state(item: Any) -> Any:
+def _state(item: type[Item]) -> ColumnElement[str]:
     """The verdict of an item, or how it ended without one."""
     return func.coalesce(item.verdict, item.status)
 

@@ -8,6 +8,7 @@ Locks are taken in the order batch, entry.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -102,7 +103,7 @@ _CANDIDATES = _OF_ITEM.where(
 )
 
 
-def _adding(dialect: Any) -> Any:
+def _adding(dialect: ModuleType) -> Any:
     return dialect.insert(ReviewEntry).from_select(_COLUMNS, _CANDIDATES).on_conflict_do_nothing()
 
 

@@ -6,7 +6,6 @@ A message is full, or its first verdict has waited for `PATIENCE_S`, or the batc
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 from sqlalchemy import Connection, Integer, and_, bindparam, cast, insert, literal, select, update
 from sqlalchemy.orm import aliased
@@ -154,7 +153,7 @@ def _owe(
             wanted = [item for item in group if receiver.takes(_content(batch, item))]
             if wanted:
                 at = max(item.finished_at or 0.0 for item in wanted)
-                data: Any = page([item_payload(item, known) for item in wanted], None)
+                data = {**page([item_payload(item, known) for item in wanted], None)}
                 messages.append(Event(ITEMS_COMPLETED, data, at, item_id(batch.id, group[0].seq)))
         deliveries += owed.owe(connection, [receiver], messages, batch.tenant, batch)
     for name, verdict in _OF_VERDICT.items():

@@ -3,19 +3,20 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ArtifactError
 
-Arrays = dict[str, NDArray[Any]]
+Array: TypeAlias = NDArray[Any]  # of any numbers
+Arrays: TypeAlias = dict[str, Array]
 _MAX_BYTES = 64 * 2**20
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Like numpy.savez, but with fixed times: the same arrays give the same bytes, and so the same sha256."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

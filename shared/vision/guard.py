@@ -8,7 +8,6 @@ spread on the validation part, and the largest must stay within the bound.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from shared.contract.states import Reason
 from shared.errors import ArtifactError
 from shared.registry.artifact import Preprocessing
-from shared.vision.arrays import npz_bytes, read_npz
+from shared.vision.arrays import Array, Arrays, npz_bytes, read_npz
 from shared.vision.describe import CONTRAST, VERSION, describe
 from shared.vision.sketch import sketch
 from shared.vision.survey import survey
@@ -52,7 +51,7 @@ class Guard:
     bound: Floats  # ()
     least_contrast: Floats  # (), grey levels; an image with less is blank
 
-    def coordinates(self, images: NDArray[np.uint8], features: NDArray[Any]) -> tuple[Floats, Floats]:
+    def coordinates(self, images: NDArray[np.uint8], features: Array) -> tuple[Floats, Floats]:
         """Coordinates (N, D) of images (N, H, W, C) with features (N, F), and their contrast (N,) in grey levels."""
         statistics, samples = DESCRIPTIONS[int(self.version)](images)
         layout, layout_left = _along(samples, self.sample_mean, self.sample_axes, self.sample_spread)
@@ -73,12 +72,12 @@ class Guard:
         joint = np.sqrt(np.vecdot(white, white))
         return np.concatenate([joint[:, None], coordinates[:, -2:], stranger], axis=1)
 
-    def judge(self, images: NDArray[np.uint8], features: NDArray[Any]) -> list[tuple[Reason, ...]]:
+    def judge(self, images: NDArray[np.uint8], features: Array) -> list[tuple[Reason, ...]]:
         """For each image why it is unlike the training part; empty for one that is like it."""
         return self.measure(images, features)[0]
 
     def measure(
-        self, images: NDArray[np.uint8], features: NDArray[Any]
+        self, images: NDArray[np.uint8], features: Array
     ) -> tuple[list[tuple[Reason, ...]], list[float]]:
         """The reasons of `judge`, and the largest distance of each image in bounds: over 1 it lies outside."""
         coordinates, contrast = self.coordinates(images, features)
@@ -97,13 +96,13 @@ class Guard:
         """An npz archive, the same bytes for the same guard; `read_guard` reads it back."""
         return npz_bytes(self.arrays())
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The parameters as they are stored: matrices in half precision."""
         named = {field.name: np.asarray(getattr(self, field.name), np.float32) for field in fields(self)}
         return {name: array.astype(np.float16) if array.ndim == 2 else array for name, array in named.items()}
 
 
-def squeezed(features: NDArray[Any]) -> Floats:
+def squeezed(features: Array) -> Floats:
     """Features after a logarithm: their largest values would else decide alone."""
     return np.log1p(np.maximum(np.asarray(features, np.float32), np.float32(0)))
 
@@ -117,7 +116,7 @@ def _along(values: Floats, mean: Floats, axes: Floats, spread: Floats) -> tuple[
     return np.asarray(along / spread, np.float32), np.asarray(np.log(left), np.float32)
 
 
-def guard_of(arrays: Mapping[str, NDArray[Any]]) -> Guard:
+def guard_of(arrays: Mapping[str, Array]) -> Guard:
     """A guard that computes with exactly the numbers that are stored. Raises KeyError or ValueError."""
     named = {field.name: np.array(arrays[field.name], np.float32, order="C") for field in fields(Guard)}
     if not all(bool(np.isfinite(array).all()) for array in named.values()):

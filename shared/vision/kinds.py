@@ -4,14 +4,13 @@ A guess next to the verdict, which it never moves. The artifact holds the layers
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import ArtifactError
 from shared.registry.artifact import Artifact
-from shared.vision.arrays import npz_bytes, read_npz
+from shared.vision.arrays import Array, npz_bytes, read_npz
 from shared.vision.guard import squeezed
 
 Floats = NDArray[np.float32]
@@ -26,7 +25,7 @@ class Kinds:
     layer: Floats
     hidden: Floats | None = None
 
-    def likely(self, features: NDArray[Any]) -> list[str]:
+    def likely(self, features: Array) -> list[str]:
         """The most likely kind of each image, from its feature (N, F)."""
         return [self.names[place] for place in self.odds(squeezed(features)).argmax(axis=1)]
 

@@ -5,10 +5,11 @@ and costs nothing more. The artifact's guard holds the bounds, so a change here 
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.vision.arrays import Array
 
 Floats = NDArray[np.float32]
 _WHOLE, _PIXELS = 1024, 256  # images up to the first are the sample, else at most the second of their pixels
@@ -45,7 +46,7 @@ def levels_of(grey: Floats) -> tuple[Floats, Floats]:
     return np.concatenate([levels, np.log(more)], axis=1, dtype=np.float32), sample
 
 
-def colours(pixels: NDArray[Any]) -> Floats:
+def colours(pixels: Array) -> Floats:
     """Means of red less green and of green less blue, and the logarithms of their mean sizes, of pixels (N, n, 3)."""
     apart = np.diff(pixels.astype(np.float32), axis=2)
     return np.concatenate([apart.mean(axis=1), np.log(np.abs(apart).mean(axis=1) + 0.5)], axis=1)

@@ -7,7 +7,7 @@ other.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, null, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, null, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared.contract.states import DeliveryStatus, DisabledReason
@@ -81,7 +81,7 @@ def ill(connection: Connection, for_s: float) -> list[EndpointRecord]:
     return [EndpointRecord._make(row) for row in rows]
 
 
-def _first(connection: Connection, query: Any) -> EndpointRecord | None:
+def _first(connection: Connection, query: Select[Any]) -> EndpointRecord | None:
     row = connection.execute(query).first()
     return None if row is None else EndpointRecord._make(row)
 

@@ -5,7 +5,8 @@ Owing an event twice inserts nothing the second time: a unique key holds batch, 
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,7 +36,7 @@ class Event(NamedTuple):
     content: Content | None = None
 
 
-def _statement(dialect: Any) -> Insert:
+def _statement(dialect: ModuleType) -> Insert:
     statement = dialect.insert(Delivery).values(due_at=clock(), created_at=clock())
     ignoring: Insert = statement.on_conflict_do_nothing(
         index_elements=["batch_id", "event", "subject", "url", "endpoint_id", "run"]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select, true
 
@@ -63,11 +63,11 @@ def content_of(batch: BatchRecord) -> Content:
 _IS_OWED = or_(WebhookEndpoint.enabled == true(), WebhookEndpoint.disabled_reason == DisabledReason.FAILING)
 
 
-def _wants(event: Any) -> ColumnElement[bool]:
+def _wants(event: object) -> ColumnElement[bool]:
     return WebhookEndpoint.events.contains(event, autoescape=False)
 
 
-def listening(tenant: Any, *events: str) -> ColumnElement[bool]:
+def listening(tenant: object, *events: str) -> ColumnElement[bool]:
     """Whether an endpoint of the tenant wants one of the events: a condition for a statement that is sent anyway.
 
     `tenant` is a column or a value.

@@ -1,12 +1,11 @@
 """The reference of a model: scores and distances of images that it was not fitted on, from which drift is measured."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.json_text import Card
 from shared.registry.artifact import Artifact, Calibration
+from shared.vision.arrays import Array
 from shared.vision.decision import calibrated_score
 from shared.vision.drift import Reference, counted
 from shared.vision.graph import Graph
@@ -35,7 +34,7 @@ def reference_for(
     guard: bytes,
     calibration: Calibration,
     images: NDArray[np.uint8],
-    labels: NDArray[Any],
+    labels: Array,
 ) -> Card:
     """The member `reference` of a card, from decoded images (N, H, W, C) that no weight was fitted on, and their labels
     (N,), 1 for a defect."""

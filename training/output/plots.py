@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +13,9 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 
 from training.proof.metrics import precision_recall
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TRAIN, _VALIDATION = "#4477aa", "#cc6677"
 _TILE = 150
@@ -119,7 +122,7 @@ def worst_mistakes(
     sheet.save(path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -19,6 +19,6 @@ blueprint = Blueprint("agreement", __name__)
     query=AgreementQuery,
     problems=(400,),
 )
-def get_agreement(query: AgreementQuery) -> dict[str, object]:
+def get_agreement(query: AgreementQuery) -> AgreementPayload:
     here = service()
-    return dict(agreement.agreement(here, g.tenant, query, reviews.shares(here)))
+    return agreement.agreement(here, g.tenant, query, reviews.shares(here))

@@ -28,11 +28,11 @@ blueprint = Blueprint("api_keys", __name__)
     query=KeysQuery,
     problems=(403,),
 )
-def list_keys(query: KeysQuery) -> dict[str, object]:
+def list_keys(query: KeysQuery) -> Page[ApiKeyPayload]:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         rows = keys.list_keys(connection, tenant)
-    return dict(page([key_payload(row) for row in rows], None))
+    return page([key_payload(row) for row in rows], None)
 
 
 @blueprint.post("/v1/api-keys")
@@ -44,7 +44,7 @@ def list_keys(query: KeysQuery) -> dict[str, object]:
     body={"application/json": ApiKeyRequest},
     problems=(400, 403, 413, 415, 422),
 )
-def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, object], int]:
+def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[ApiKeyPayload, int]:
     tenant, expires_at = acting_tenant(query), body.get("expires_at")
     _check_grant(body["scopes"])
     _check_to_come(expires_at)
@@ -55,7 +55,7 @@ def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, object]
         made = _made(connection, identifier)
         trail.note(connection, "key.create", made.id, tenant=tenant, name=made.name, scopes=made.scopes,
                    expires_at=rfc3339(expires_at))  # fmt: skip
-    return dict(key_payload(made, secret)), 201
+    return key_payload(made, secret), 201
 
 
 @blueprint.post("/v1/api-keys/<key_id>/rotate")
@@ -67,7 +67,7 @@ def create_key(body: ApiKeyRequest, query: KeysQuery) -> tuple[dict[str, object]
     body={"application/json": RotationRequest},
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def rotate_key(key_id: str, body: RotationRequest, query: KeysQuery) -> tuple[dict[str, object], int]:
+def rotate_key(key_id: str, body: RotationRequest, query: KeysQuery) -> tuple[ApiKeyPayload, int]:
     tenant, grace_s = acting_tenant(query), body["grace"]
     with service().database.write() as connection:
         old = keys.get_key(connection, key_id, tenant)
@@ -80,7 +80,7 @@ def rotate_key(key_id: str, body: RotationRequest, query: KeysQuery) -> tuple[di
         made = _made(connection, identifier)
         trail.note(connection, "key.rotate", old.id, tenant=old.tenant, replaced_by=made.id, grace=grace_s)
     service().known_keys.forget()
-    return dict(key_payload(made, secret)), 201
+    return key_payload(made, secret), 201
 
 
 @blueprint.delete("/v1/api-keys/<key_id>")

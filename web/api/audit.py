@@ -26,7 +26,7 @@ blueprint = Blueprint("audit", __name__)
     query=AuditQuery,
     problems=(400, 403),
 )
-def list_audit(query: AuditQuery) -> dict[str, object]:
+def list_audit(query: AuditQuery) -> Page[AuditEntryPayload]:
     tenant, limit = acting_tenant(query), query["limit"]
     cursors = Cursors("audit", tenant, query=query)
     rows = select(AuditEntry.__table__).where(*_filters(query, tenant))
@@ -36,7 +36,7 @@ def list_audit(query: AuditQuery) -> dict[str, object]:
         found = connection.execute(rows.order_by(AuditEntry.id.desc()).limit(limit + 1)).all()
     records = [AuditRecord._make(row) for row in found[:limit]]
     following = cursors.encode(records[-1].id) if len(found) > limit else None
-    return dict(page([audit_payload(record) for record in records], following))
+    return page([audit_payload(record) for record in records], following)
 
 
 def _filters(query: AuditQuery, tenant: str) -> list[ColumnElement[bool]]:

@@ -94,8 +94,8 @@ def _preferred_wait() -> float | None:
 @operation(
     "List batches, active ones first", {200: Page[BatchPayload]}, query=BatchListQuery, problems=(400,)
 )
-def list_batches(query: BatchListQuery) -> dict[str, object]:
-    return dict(batches.page_of(service(), g.tenant, query, base_url(request)))
+def list_batches(query: BatchListQuery) -> Page[BatchPayload]:
+    return batches.page_of(service(), g.tenant, query, base_url(request))
 
 
 @blueprint.get("/v1/batches/<batch_id>")
@@ -135,11 +135,9 @@ def _shown(here: Service, tenant: str, batch_id: str, tag: str, ended: bool) -> 
     problems=(404, 409),
     repeated="a batch that is cancelling, or was cancelled, stays so",
 )
-def cancel_batch(batch_id: str) -> dict[str, object]:
+def cancel_batch(batch_id: str) -> BatchPayload:
     here = service()
-    return dict(
-        batches.shown(here, batches.cancel(here, g.tenant, batch_id, trail.actor()), base_url(request))
-    )
+    return batches.shown(here, batches.cancel(here, g.tenant, batch_id, trail.actor()), base_url(request))
 
 
 @blueprint.delete("/v1/batches/<batch_id>")

@@ -59,7 +59,7 @@ def append_items(batch_id: str, query: AppendQuery) -> Response:
     problems=(400, 404, 409, 413, 415, 422),
 )
 @streams_body
-def put_manifest(batch_id: str) -> dict[str, object]:
+def put_manifest(batch_id: str) -> BatchPayload:
     here = service()
     check_media_type(_MANIFEST)
     batches.find(here, g.tenant, batch_id)
@@ -69,7 +69,7 @@ def put_manifest(batch_id: str) -> dict[str, object]:
             if text.tell() > MAX_MANIFEST_BYTES:
                 raise HttpProblem(413, "request_too_large", f"a manifest may have {MAX_MANIFEST_BYTES} bytes")
         row = drafts.tag(here, g.tenant, batch_id, text, trail.actor())
-    return dict(batches.shown(here, row, base_url(request)))
+    return batches.shown(here, row, base_url(request))
 
 
 @blueprint.post("/v1/batches/<batch_id>/finalize")
@@ -80,8 +80,6 @@ def put_manifest(batch_id: str) -> dict[str, object]:
     problems=(404, 409, 429),
     repeated="a batch that was a draft stays as it is",
 )
-def finalize_batch(batch_id: str) -> dict[str, object]:
+def finalize_batch(batch_id: str) -> BatchPayload:
     here = service()
-    return dict(
-        batches.shown(here, drafts.finalize(here, g.tenant, batch_id, trail.actor()), base_url(request))
-    )
+    return batches.shown(here, drafts.finalize(here, g.tenant, batch_id, trail.actor()), base_url(request))

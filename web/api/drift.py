@@ -24,7 +24,7 @@ blueprint = Blueprint("drift", __name__)
     query=DriftQuery,
     problems=(400,),
 )
-def list_drift(query: DriftQuery) -> dict[str, object]:
+def list_drift(query: DriftQuery) -> Page[DriftWindowPayload]:
     cursors, limit = Cursors("drift", g.tenant, query=query), query["limit"]
     rows = select(DriftWindow.__table__).where(DriftWindow.tenant == g.tenant)
     if "model_id" in query:
@@ -39,4 +39,4 @@ def list_drift(query: DriftQuery) -> dict[str, object]:
         found = connection.execute(rows.order_by(DriftWindow.id.desc()).limit(limit + 1)).all()
     records = [DriftWindowRecord._make(row) for row in found[:limit]]
     following = cursors.encode(records[-1].id) if len(found) > limit else None
-    return dict(page([drift_payload(record) for record in records], following))
+    return page([drift_payload(record) for record in records], following)

@@ -19,7 +19,7 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/livez")
 @operation("The web process answers", {200: LivenessPayload})
-def livez() -> dict[str, object]:
+def livez() -> LivenessPayload:
     return {"status": "ok"}
 
 

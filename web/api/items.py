@@ -24,16 +24,16 @@ _NO_PARQUET = "this service can't write Parquet, since its extra `gonogo[parquet
 @blueprint.get("/v1/batches/<batch_id>/items")
 @require("read")
 @operation("A page of a batch's items", {200: Page[ItemPayload]}, query=ItemListQuery, problems=(400, 404))
-def list_items(batch_id: str, query: ItemListQuery) -> dict[str, object]:
+def list_items(batch_id: str, query: ItemListQuery) -> Page[ItemPayload]:
     here = service()
-    return dict(items.page_of(here, batches.find(here, g.tenant, batch_id), query))
+    return items.page_of(here, batches.find(here, g.tenant, batch_id), query)
 
 
 @blueprint.get("/v1/items/<item_id>")
 @require("read")
 @operation("An item with its evidence", {200: ItemPayload}, problems=(404,))
-def get_item(item_id: str) -> dict[str, object]:
-    return dict(items.shown(service(), g.tenant, item_id))
+def get_item(item_id: str) -> ItemPayload:
+    return items.shown(service(), g.tenant, item_id)
 
 
 @blueprint.get("/v1/batches/<batch_id>/results")

@@ -34,8 +34,8 @@ _MAX_ARTIFACT = 512 * 2**20
     query=TenantQuery,
     problems=(403,),
 )
-def list_models(query: TenantQuery) -> dict[str, object]:
-    return dict(page(list(model_versions.listing(service(), acting_tenant(query), base_url(request))), None))
+def list_models(query: TenantQuery) -> Page[ModelPayload]:
+    return page(list(model_versions.listing(service(), acting_tenant(query), base_url(request))), None)
 
 
 @blueprint.post("/v1/models")
@@ -52,7 +52,7 @@ def list_models(query: TenantQuery) -> dict[str, object]:
     repeated="the same bytes are one version of a tenant",
 )
 @streams_body
-def upload_model(query: UploadModelQuery) -> tuple[dict[str, object], int]:
+def upload_model(query: UploadModelQuery) -> tuple[ModelPayload, int]:
     here, tenant = service(), acting_tenant(query)
     if request.mimetype not in ("application/octet-stream", "application/zip"):
         raise HttpProblem(415, "unsupported_media_type", "send the artifact itself, application/octet-stream")
@@ -86,7 +86,7 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, object], int]:
             ),
         )
     here.announcer.send(queues.TRIAL, [identifier], queues.UPKEEP)
-    return dict(model_versions.shown(here, tenant, identifier, base_url(request))), 201
+    return model_versions.shown(here, tenant, identifier, base_url(request)), 201
 
 
 @blueprint.post("/v1/models/<model_id>/activate")
@@ -98,10 +98,10 @@ def upload_model(query: UploadModelQuery) -> tuple[dict[str, object], int]:
     problems=(403, 404, 409),
     repeated="the version that the tenant, or the installation, has activated stays so, and no event tells of it again",
 )
-def activate_model(model_id: str, query: TenantQuery) -> dict[str, object]:
+def activate_model(model_id: str, query: TenantQuery) -> ModelPayload:
     here, tenant = service(), acting_tenant(query)
     model_versions.activate(here, tenant, model_id, trail.actor())
-    return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
+    return model_versions.shown(here, tenant, model_id, base_url(request))
 
 
 @blueprint.post("/v1/models/<model_id>/rollback")
@@ -113,10 +113,10 @@ def activate_model(model_id: str, query: TenantQuery) -> dict[str, object]:
     problems=(403, 404, 409),
     repeated="an active version is answered with 409, and stays active",
 )
-def rollback_model(model_id: str, query: TenantQuery) -> dict[str, object]:
+def rollback_model(model_id: str, query: TenantQuery) -> ModelPayload:
     here, tenant = service(), acting_tenant(query)
     model_versions.roll_back(here, tenant, model_id, trail.actor())
-    return dict(model_versions.shown(here, tenant, model_id, base_url(request)))
+    return model_versions.shown(here, tenant, model_id, base_url(request))
 
 
 @blueprint.get("/v1/models/<model_id>/card")

@@ -21,9 +21,9 @@ blueprint = Blueprint("parts", __name__)
     query=BatchPartsQuery,
     problems=(400, 404),
 )
-def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, object]:
+def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> Page[PartPayload]:
     here = service()
-    return dict(parts.of_batch(here, batches.find(here, g.tenant, batch_id), query))
+    return parts.of_batch(here, batches.find(here, g.tenant, batch_id), query)
 
 
 @blueprint.get("/v1/parts")
@@ -34,5 +34,5 @@ def list_batch_parts(batch_id: str, query: BatchPartsQuery) -> dict[str, object]
     query=PartListQuery,
     problems=(400,),
 )
-def list_parts(query: PartListQuery) -> dict[str, object]:
-    return dict(parts.of_tenant(service(), g.tenant, query))
+def list_parts(query: PartListQuery) -> Page[PartPayload]:
+    return parts.of_tenant(service(), g.tenant, query)

@@ -29,11 +29,11 @@ blueprint = Blueprint("quotas", __name__)
     query=TenantQuery,
     problems=(403,),
 )
-def show_quotas(query: TenantQuery) -> dict[str, object]:
+def show_quotas(query: TenantQuery) -> QuotasPayload:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         row = quotas.find(connection, tenant)
-    return dict(_payload(row))
+    return _payload(row)
 
 
 @blueprint.patch("/v1/quotas")
@@ -45,7 +45,7 @@ def show_quotas(query: TenantQuery) -> dict[str, object]:
     body={"application/json": QuotaChange},
     problems=(400, 403, 413, 415, 422),
 )
-def set_quotas(query: TenantQuery, body: QuotaChange) -> dict[str, object]:
+def set_quotas(query: TenantQuery, body: QuotaChange) -> QuotasPayload:
     tenant = acting_tenant(query)
     check_tenant(tenant)
     if "operator" not in g.key.scopes:
@@ -53,7 +53,7 @@ def set_quotas(query: TenantQuery, body: QuotaChange) -> dict[str, object]:
     with service().database.write() as connection:
         row = quotas.set_bounds(connection, tenant, cast("dict[str, float | None]", body))
         trail.note(connection, "quota.set", tenant, tenant=tenant, changed={**body})
-    return dict(_payload(row))
+    return _payload(row)
 
 
 def _payload(row: QuotaRecord) -> QuotasPayload:

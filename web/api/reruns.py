@@ -41,5 +41,5 @@ def rerun_batch(batch_id: str, body: RerunRequest) -> Response:
     query=DiffQuery,
     problems=(400, 404, 409),
 )
-def diff_batches(batch_id: str, other_id: str, query: DiffQuery) -> dict[str, object]:
-    return dict(reruns.diff(service(), g.tenant, batch_id, other_id, query))
+def diff_batches(batch_id: str, other_id: str, query: DiffQuery) -> DiffPayload:
+    return reruns.diff(service(), g.tenant, batch_id, other_id, query)

@@ -24,8 +24,8 @@ blueprint = Blueprint("rescoring", __name__)
     problems=(400, 404, 409, 413, 415, 422),
     repeated="a batch that has this operating point already stays as it is, and the first rescoring to it is answered",
 )
-def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, object]:
-    return dict(rescoring.rescore(service(), g.tenant, batch_id, body, trail.actor()))
+def rescore_batch(batch_id: str, body: RescoreRequest) -> RescoreAnswer:
+    return rescoring.rescore(service(), g.tenant, batch_id, body, trail.actor())
 
 
 @blueprint.get("/v1/batches/<batch_id>/rescorings")
@@ -35,8 +35,8 @@ def rescore_batch(batch_id: str, body: RescoreRequest) -> dict[str, object]:
     {200: Page[RescoringPayload]},
     problems=(404,),
 )
-def list_rescorings(batch_id: str) -> dict[str, object]:
-    return dict(page(list(rescoring.history(service(), g.tenant, batch_id)), None))
+def list_rescorings(batch_id: str) -> Page[RescoringPayload]:
+    return page(list(rescoring.history(service(), g.tenant, batch_id)), None)
 
 
 @blueprint.get("/v1/batches/<batch_id>/scores")
@@ -47,5 +47,5 @@ def list_rescorings(batch_id: str) -> dict[str, object]:
     {200: ScoresPayload},
     problems=(404, 409),
 )
-def get_scores(batch_id: str) -> dict[str, object]:
-    return dict(scores.shown(service(), g.tenant, batch_id))
+def get_scores(batch_id: str) -> ScoresPayload:
+    return scores.shown(service(), g.tenant, batch_id)

@@ -28,8 +28,8 @@ _BODY = (400, 413, 415)
     query=ReviewListQuery,
     problems=(400,),
 )
-def list_reviews(query: ReviewListQuery) -> dict[str, object]:
-    return dict(review_lists.page_of(service(), g.tenant, query))
+def list_reviews(query: ReviewListQuery) -> Page[ReviewEntryPayload]:
+    return review_lists.page_of(service(), g.tenant, query)
 
 
 @blueprint.get("/v1/reviews/export")
@@ -71,10 +71,8 @@ def take_next_review(body: ClaimRequest) -> Any:
     body={"application/json": ReviewRequest},
     problems=(*_BODY, 404, 409),
 )
-def review_item(item_id: str, body: ReviewRequest) -> dict[str, object]:
-    return dict(
-        reviews.give(service(), caller(), item_id, body["verdict"], body.get("note"), body.get("claim"))
-    )
+def review_item(item_id: str, body: ReviewRequest) -> ItemPayload:
+    return reviews.give(service(), caller(), item_id, body["verdict"], body.get("note"), body.get("claim"))
 
 
 @blueprint.delete("/v1/items/<item_id>/review")
@@ -84,8 +82,8 @@ def review_item(item_id: str, body: ReviewRequest) -> dict[str, object]:
     {200: ItemPayload},
     problems=(404, 409),
 )
-def take_back_review(item_id: str) -> dict[str, object]:
-    return dict(reviews.take_back(service(), caller(), item_id))
+def take_back_review(item_id: str) -> ItemPayload:
+    return reviews.take_back(service(), caller(), item_id)
 
 
 @blueprint.post("/v1/items/<item_id>/skip")

@@ -16,7 +16,7 @@ blueprint = Blueprint("session", __name__)
     body={"application/json": SessionRequest, "application/x-www-form-urlencoded": SessionRequest},
     problems=(400, 401, 403, 413, 415, 429),
 )
-def create_session(body: SessionRequest) -> dict[str, object]:
+def create_session(body: SessionRequest) -> SessionPayload:
     key = auth.sign_in(body["key"])
     return {"object": "session", "tenant": key.tenant, "scopes": key.scopes}
 

@@ -21,11 +21,9 @@ blueprint = Blueprint("steering", __name__)
     problems=(404, 409),
     repeated="a paused batch stays paused",
 )
-def pause_batch(batch_id: str) -> dict[str, object]:
+def pause_batch(batch_id: str) -> BatchPayload:
     here = service()
-    return dict(
-        batches.shown(here, steering.pause(here, g.tenant, batch_id, trail.actor()), base_url(request))
-    )
+    return batches.shown(here, steering.pause(here, g.tenant, batch_id, trail.actor()), base_url(request))
 
 
 @blueprint.post("/v1/batches/<batch_id>/resume")
@@ -36,11 +34,9 @@ def pause_batch(batch_id: str) -> dict[str, object]:
     problems=(404, 409),
     repeated="a batch that runs stays as it is",
 )
-def resume_batch(batch_id: str) -> dict[str, object]:
+def resume_batch(batch_id: str) -> BatchPayload:
     here = service()
-    return dict(
-        batches.shown(here, steering.resume(here, g.tenant, batch_id, trail.actor()), base_url(request))
-    )
+    return batches.shown(here, steering.resume(here, g.tenant, batch_id, trail.actor()), base_url(request))
 
 
 @blueprint.post("/v1/batches/<batch_id>/retry")
@@ -51,8 +47,6 @@ def resume_batch(batch_id: str) -> dict[str, object]:
     problems=(404, 409),
     repeated="a batch that is being retried stays as it is",
 )
-def retry_batch(batch_id: str) -> dict[str, object]:
+def retry_batch(batch_id: str) -> BatchPayload:
     here = service()
-    return dict(
-        batches.shown(here, steering.retry(here, g.tenant, batch_id, trail.actor()), base_url(request))
-    )
+    return batches.shown(here, steering.retry(here, g.tenant, batch_id, trail.actor()), base_url(request))

@@ -31,12 +31,12 @@ blueprint = Blueprint("webhook_deliveries", __name__)
     query=DeliveryListQuery,
     problems=(400, 403, 404),
 )
-def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> dict[str, object]:
+def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> Page[DeliveryPayload]:
     here, tenant = service(), acting_tenant(query)
     with here.database.read() as connection:
         if endpoints.find(connection, tenant, endpoint_id) is None:
             raise not_found(f"webhook endpoint {endpoint_id}")
-    return dict(webhooks.page_of(here, tenant, query, endpoint_id))
+    return webhooks.page_of(here, tenant, query, endpoint_id)
 
 
 @blueprint.get("/v1/webhook-deliveries")
@@ -47,18 +47,18 @@ def list_endpoint_deliveries(endpoint_id: str, query: DeliveryListQuery) -> dict
     query=DeliveryListQuery,
     problems=(400, 403),
 )
-def list_webhook_deliveries(query: DeliveryListQuery) -> dict[str, object]:
-    return dict(webhooks.page_of(service(), acting_tenant(query), query))
+def list_webhook_deliveries(query: DeliveryListQuery) -> Page[DeliveryPayload]:
+    return webhooks.page_of(service(), acting_tenant(query), query)
 
 
 @blueprint.get("/v1/webhook-deliveries/<delivery_id>")
 @require("admin")
 @operation("A delivery with its tries", {200: DeliveryPayload}, query=TenantQuery, problems=(403, 404))
-def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> dict[str, object]:
+def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> DeliveryPayload:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         [shown] = webhooks.shown(connection, [_existing(connection, tenant, delivery_id)])
-    return dict(shown)
+    return shown
 
 
 @blueprint.post("/v1/webhook-deliveries/<delivery_id>/redeliver")
@@ -69,7 +69,7 @@ def get_webhook_delivery(delivery_id: str, query: TenantQuery) -> dict[str, obje
     query=TenantQuery,
     problems=(403, 404, 409),
 )
-def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, object]:
+def redeliver_webhook(delivery_id: str, query: TenantQuery) -> DeliveryPayload:
     here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
         row = _existing(connection, tenant, delivery_id)
@@ -81,7 +81,7 @@ def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, object]
         [shown] = webhooks.shown(connection, [sent])
         trail.note(connection, "webhook.redeliver", delivery_id, tenant=tenant)
     here.send_delivery(delivery_id)
-    return dict(shown)
+    return shown
 
 
 @blueprint.post("/v1/webhook-endpoints/<endpoint_id>/replay")
@@ -93,7 +93,7 @@ def redeliver_webhook(delivery_id: str, query: TenantQuery) -> dict[str, object]
     body={"application/json": ReplayRequest},
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -> dict[str, object]:
+def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -> ReplayPayload:
     here, tenant = service(), acting_tenant(query)
     with here.database.write() as connection:
         _enabled(connection, tenant, endpoint_id)
@@ -104,7 +104,7 @@ def replay_webhooks(endpoint_id: str, body: ReplayRequest, query: TenantQuery) -
         trail.note(connection, "webhook.replay", endpoint_id, tenant=tenant, deliveries=len(sent))
     if sent:
         here.send_delivery(sent[0])
-    return dict(ReplayPayload(object="webhook_replay", endpoint_id=endpoint_id, deliveries=len(sent)))
+    return ReplayPayload(object="webhook_replay", endpoint_id=endpoint_id, deliveries=len(sent))
 
 
 @blueprint.post("/v1/webhook-endpoints/<endpoint_id>/test")

@@ -50,12 +50,12 @@ _ROTATION_HEADERS = {
     query=TenantQuery,
     problems=(403,),
 )
-def list_webhook_endpoints(query: TenantQuery) -> dict[str, object]:
+def list_webhook_endpoints(query: TenantQuery) -> Page[EndpointPayload]:
     rows = select(WebhookEndpoint.__table__).where(WebhookEndpoint.tenant == acting_tenant(query))
     with service().database.read() as connection:
         at = database_time(connection)
         found = connection.execute(rows.order_by(WebhookEndpoint.id)).all()
-    return dict(page([endpoint_payload(EndpointRecord._make(row), at) for row in found], None))
+    return page([endpoint_payload(EndpointRecord._make(row), at) for row in found], None)
 
 
 @blueprint.post("/v1/webhook-endpoints")
@@ -68,7 +68,7 @@ def list_webhook_endpoints(query: TenantQuery) -> dict[str, object]:
     headers=_HEADERS,
     problems=(400, 403, 409, 413, 415, 422),
 )
-def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[dict[str, object], int]:
+def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[EndpointPayload, int]:
     here, tenant = service(), acting_tenant(query)
     check_tenant(tenant)
     check_receiver(here, body["url"])
@@ -86,7 +86,7 @@ def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[
         at = database_time(connection)
     if row is None or row.fingerprint != fingerprint:
         raise idempotency.reused()
-    return dict(endpoint_payload(row, at, row.secret)), 201
+    return endpoint_payload(row, at, row.secret), 201
 
 
 @blueprint.get("/v1/webhook-endpoints/<endpoint_id>")
@@ -97,13 +97,13 @@ def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[
     query=TenantQuery,
     problems=(403, 404),
 )
-def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> dict[str, object]:
+def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> EndpointPayload:
     tenant = acting_tenant(query)
     with service().database.read() as connection:
         row = endpoints.find(connection, tenant, endpoint_id)
         if row is None:
             raise not_found(f"webhook endpoint {endpoint_id}")
-        return dict(endpoint_payload(row, database_time(connection)))
+        return endpoint_payload(row, database_time(connection))
 
 
 @blueprint.patch("/v1/webhook-endpoints/<endpoint_id>")
@@ -115,7 +115,7 @@ def get_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> dict[str, obje
     body={"application/json": EndpointChange},
     problems=(400, 403, 404, 413, 415, 422),
 )
-def change_webhook_endpoint(endpoint_id: str, body: EndpointChange, query: TenantQuery) -> dict[str, object]:
+def change_webhook_endpoint(endpoint_id: str, body: EndpointChange, query: TenantQuery) -> EndpointPayload:
     here, tenant = service(), acting_tenant(query)
     if "url" in body:
         check_receiver(here, body["url"])
@@ -134,7 +134,7 @@ def change_webhook_endpoint(endpoint_id: str, body: EndpointChange, query: Tenan
         trail.note(connection, "webhook.change", row.id, tenant=tenant, changed={**body})
     if row.enabled and not was_enabled:
         here.send_delivery(row.id)  # its held deliveries are due: any message makes the workers look
-    return dict(endpoint_payload(row, at))
+    return endpoint_payload(row, at)
 
 
 @blueprint.delete("/v1/webhook-endpoints/<endpoint_id>")
@@ -161,7 +161,7 @@ def delete_webhook_endpoint(endpoint_id: str, query: TenantQuery) -> tuple[str, 
     headers=_ROTATION_HEADERS,
     problems=(400, 403, 404, 409, 413, 415, 422),
 )
-def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQuery) -> dict[str, object]:
+def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQuery) -> EndpointPayload:
     tenant, grace_s = acting_tenant(query), body["grace"]
     key, fingerprint = idempotency.key_of(request), idempotency.fingerprint(body)
     with service().database.write() as connection:
@@ -174,7 +174,7 @@ def rotate_webhook_secret(endpoint_id: str, body: SecretRotation, query: TenantQ
         elif row.rotation_fingerprint != fingerprint:
             raise idempotency.reused()
         at = database_time(connection)
-    return dict(endpoint_payload(row, at, row.secret))
+    return endpoint_payload(row, at, row.secret)
 
 
 def _locked(connection: Connection, tenant: str, endpoint_id: str) -> EndpointRecord:

@@ -16,11 +16,11 @@ blueprint = Blueprint("workers", __name__)
 @blueprint.get("/v1/workers")
 @require("read")
 @operation("Live inference processes", {200: Page[WorkerPayload]})
-def list_workers() -> dict[str, object]:
+def list_workers() -> Page[WorkerPayload]:
     here = service()
     with here.database.read() as connection:
         rows = workers.alive(connection, here.settings.lease_s)
         usable = {model.id for model in versions.listing(connection, g.tenant)}
     # A worker serves all tenants; the models of the others are none of the caller's business.
     mine = [row._replace(models=[model for model in row.models if model in usable]) for row in rows]
-    return dict(page([worker_payload(row) for row in mine], None))
+    return page([worker_payload(row) for row in mine], None)

@@ -20,7 +20,7 @@ from web.live.waits import FACTS
 from web.server.front import HOST_SENT
 from web.service import service
 
-_View = TypeVar("_View", bound=Callable[..., Any])
+_View = TypeVar("_View", bound=Callable[..., object])
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _FOREIGN = "a page of another origin may not"
 _BEHIND_A_PROXY = " (behind a proxy, the operator sets GONOGO_PUBLIC_URL)"
@@ -34,7 +34,7 @@ def require(scope: str, *, unless: str | None = None) -> Callable[[_View], _View
 
     def guard(view: _View) -> _View:
         @functools.wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
+        def guarded(*args: object, **kwargs: object) -> Any:
             if unless is None or unless not in request.environ:
                 admit(scope)
             return view(*args, **kwargs)

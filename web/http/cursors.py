@@ -26,7 +26,7 @@ class Cursors:
         self._binding = hashlib.sha256(text.encode()).hexdigest()[:8]
         self._given = query.get("cursor")
 
-    def encode(self, *values: Any) -> str:
+    def encode(self, *values: object) -> str:
         """The cursor after a row with these sort values."""
         text = json.dumps([self._binding, *values], ensure_ascii=False)
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -1,7 +1,5 @@
 """Audit entries of a request: the caller is its key, its address and its id."""
 
-from typing import Any
-
 from flask import g, request
 from sqlalchemy import Connection
 
@@ -19,6 +17,6 @@ def actor(key_id: str | None = None) -> Actor:
     return Actor(key_id, request.remote_addr, g.get("request_id"))
 
 
-def note(connection: Connection, action: Action, object_id: str, *, tenant: str, **detail: Any) -> None:
+def note(connection: Connection, action: Action, object_id: str, *, tenant: str, **detail: object) -> None:
     """Add the entry of an action of this request. Call it last in the transaction of the change."""
     audit.append(connection, actor(), action, tenant=tenant, object_id=object_id, **detail)

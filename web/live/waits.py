@@ -130,7 +130,7 @@ class BlockingWaits:
                 close()
             self._wait(parked, environ[SEQUENCE])
 
-    def _stream(self, body: Iterable[Any]) -> Iterable[bytes]:
+    def _stream(self, body: Iterable[object]) -> Iterable[bytes]:
         if isinstance(body, list):
             return body
         return _Unparked(body, self._wait, self._wakes)
@@ -148,7 +148,7 @@ class BlockingWaits:
 class _Unparked:
     """A streamed body whose waits are sat out in the thread that reads it."""
 
-    def __init__(self, body: Iterable[Any], wait: Callable[[Parked, int], None], wakes: Wakes) -> None:
+    def __init__(self, body: Iterable[object], wait: Callable[[Parked, int], None], wakes: Wakes) -> None:
         self._body, self._blocks, self._wait, self._wakes = body, iter(body), wait, wakes
 
     def __iter__(self) -> "_Unparked":

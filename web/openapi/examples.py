@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from web.openapi.schemas import Schema
 
@@ -15,7 +15,7 @@ class Example(TypedDict):
     request: str
     status: int
     headers: dict[str, str]
-    body: Any
+    body: object
 
 
 def examples() -> dict[str, Example]:

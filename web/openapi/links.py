@@ -1,7 +1,6 @@
 """Links of the document: the operations that take the id which an answer gives."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from werkzeug.routing import Rule
 
@@ -17,7 +16,7 @@ from web.openapi.schemas import Schema
 
 # The path parameter that names what an answer shows, and where the answer has its id. A list of keys has no link:
 # the first key may be the one that asks, and revoking it would lock the client out.
-_IDS: dict[Any, tuple[str, str]] = {
+_IDS: dict[object, tuple[str, str]] = {
     BatchPayload: ("batch_id", "/id"),
     Page[BatchPayload]: ("batch_id", "/data/0/id"),
     ItemPayload: ("item_id", "/id"),

@@ -52,7 +52,7 @@ class Schemas:
         return made if set(getattr(kind, "__required_keys__", ())) <= made.keys() else None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A schema without pydantic's titles, and with the components' own names."""
     if isinstance(value, list):
         return [_plain(entry) for entry in value]

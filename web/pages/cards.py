@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.json_text import Card
 
@@ -123,13 +123,13 @@ def _log_odds(share: float) -> float:
     return math.log(share / (1 - share))
 
 
-def _rate(value: Any) -> str:
+def _rate(value: object) -> str:
     if not isinstance(value, dict) or "value" not in value:
         return _plain(value)
     return f"{100 * value['value']:.2f} % ({100 * value['low']:.2f} to {100 * value['high']:.2f})"
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if not isinstance(value, int | float):
         return "–"
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else f"{value:.4g}"

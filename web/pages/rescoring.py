@@ -33,7 +33,7 @@ def rescore(batch_id: str) -> AnyResponse:
 def _asked() -> dict[str, object]:
     """The numbers of the form; a text that is no number is refused by the check."""
     low, threshold, high = (_number(request.form.get(name, "")) for name in ("low", "threshold", "high"))
-    asked: dict[str, Any] = {"threshold": threshold, "review_band": [low, high]}
+    asked: dict[str, object] = {"threshold": threshold, "review_band": [low, high]}
     if revision := request.form.get("expected_revision"):
         asked["expected_revision"] = int(revision) if revision.isdecimal() else revision
     return asked

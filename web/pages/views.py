@@ -1,9 +1,10 @@
 """The pages: sign in, the list of batches, and one batch with the highest scores first."""
 
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -47,7 +48,7 @@ def _static_files_take_no_query() -> None:
 
 
 @blueprint.record_once
-def _install(state: Any) -> None:
+def _install(state: BlueprintSetupState) -> None:
     state.app.jinja_env.filters.update(FILTERS, bars=rescoring.bars)
     state.app.jinja_env.finalize = finished
     state.app.jinja_env.globals["may"] = _may

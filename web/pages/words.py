@@ -212,7 +212,7 @@ def ticked(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
-def finished(value: Any) -> Any:
+def finished(value: object) -> object:
     """Each value on its way into a page: text that a client sent cannot turn the order of its characters.
 
     Markup passes as it is: its parts went through here before.
@@ -224,7 +224,7 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     "duration": duration, "empty": empty, "moment": moment, "notes": notes, "notices": notices, "number": number,
     "percent": percent, "rate": rate, "reason": reason, "reviewed": reviewed, "remaining": remaining,
     "shares": shares, "speed": speed, "source": source, "standing": standing, "state": state,

@@ -108,9 +108,9 @@ def _fetch(connection: Connection, rows: Select[Any], limit: int) -> list[BatchR
     return [BatchRecord._make(row) for row in connection.execute(rows.limit(limit))]
 
 
-def _filters(query: BatchListQuery) -> list[Any]:
+def _filters(query: BatchListQuery) -> list[ColumnElement[bool]]:
     labels = {label: value for label, value in query.items() if label in LABELS}
-    filters: list[Any] = [getattr(Batch, label) == value for label, value in labels.items()]
+    filters: list[ColumnElement[bool]] = [getattr(Batch, label) == value for label, value in labels.items()]
     filters += noted(Batch.metadata_, query.get("metadata", {}))
     if "q" in query:
         filters.append(Batch.name.icontains(query["q"], autoescape=True))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, case, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select
 
 from shared.contract.items import ItemPayload, item_payload
 from shared.contract.pages import ListPayload, page
@@ -72,9 +72,9 @@ def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayl
     return _by_score(here, batch, rows, cursors, query)
 
 
-def of_state(query: ItemListQuery | ResultsQuery) -> list[Any]:
+def of_state(query: ItemListQuery | ResultsQuery) -> list[ColumnElement[bool]]:
     """The conditions of the filters `status` and `verdict`."""
-    filters: list[Any] = []
+    filters: list[ColumnElement[bool]] = []
     if "status" in query:
         filters.append(Item.status.in_(query["status"]))
     if "verdict" in query:
@@ -82,7 +82,7 @@ def of_state(query: ItemListQuery | ResultsQuery) -> list[Any]:
     return filters
 
 
-def _filters(query: ItemListQuery) -> list[Any]:
+def _filters(query: ItemListQuery) -> list[ColumnElement[bool]]:
     filters = of_state(query)
     if "min_score" in query:
         filters.append(Item.score >= query["min_score"])

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Buffer
+
 from shared.contract.csv_columns import COLUMNS, Kind
 from shared.ids import item_id
 from shared.lifecycle.judges import Judges
@@ -40,7 +42,7 @@ class _Sink:
         self._parts: list[bytes] = []
         self._written = 0
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer) -> int:
         part = bytes(data)
         self._parts.append(part)
         self._written += len(part)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.contract.pages import ListPayload, page
 from shared.contract.parts import Labels, PartPayload, labels_of, part_payload
@@ -68,7 +69,7 @@ def _statement(build: Callable[[_Form], Select[Any]], form: _Form) -> Select[Any
     return build(form)
 
 
-def _form(query: PartListQuery | BatchPartsQuery, cursor: Sequence[Any] | None) -> _Form:
+def _form(query: PartListQuery | BatchPartsQuery, cursor: Sequence[object] | None) -> _Form:
     statuses = {*query.get("status", ())}
     return _Form(
         part_id="part_id" in query,
@@ -113,7 +114,9 @@ def _by_batch(form: _Form) -> Select[Any]:
     return _go_on(rows, form, Batch.id).order_by(Batch.id.desc(), Part.part_id)
 
 
-def _go_on(rows: Select[Any], form: _Form, ordered_by: Any) -> Select[Any]:
+def _go_on(
+    rows: Select[Any], form: _Form, ordered_by: ColumnElement[str] | InstrumentedAttribute[str]
+) -> Select[Any]:
     """Behind the last row of the page before. Names the column that orders: no planner carries a bound over a join."""
     if form.goes_on:
         rows = rows.where(or_(Part.batch_id < bindparam("at"), Part.part_id > bindparam("after")))
@@ -126,8 +129,8 @@ def _labels(form: _Form) -> list[ColumnElement[bool]]:
     return [column == bindparam(name) for name, column in columns.items() if getattr(form, name)]
 
 
-def _filters(form: _Form) -> list[Any]:
-    filters: list[Any] = []
+def _filters(form: _Form) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
     if form.part_id:
         filters.append(Part.part_id == bindparam("part_id"))
     if form.verdicts:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, or_, select
+from typing_extensions import Buffer
 
 from shared.blobs.store import BlobStore
 from shared.contract.csv_cells import defused
@@ -62,7 +63,7 @@ class _Sink:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Buffer) -> int:
         part = bytes(data)
         self._parts.append(part)
         return len(part)

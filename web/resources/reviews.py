@@ -1,7 +1,6 @@
 """Reviews of a tenant: the next item of the queue, opinions, and lists. The API and the pages share these functions."""
 
 import time
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -163,7 +162,7 @@ def _place(item_id: str) -> tuple[str, int]:
     return place
 
 
-def _note(connection: Connection, who: Caller, action: Action, item_id: str, **detail: Any) -> None:
+def _note(connection: Connection, who: Caller, action: Action, item_id: str, **detail: object) -> None:
     audit.append(connection, who.actor, action, tenant=who.tenant, object_id=item_id, **detail)
 
 

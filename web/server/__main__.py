@@ -5,7 +5,9 @@ import logging
 import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from socket import socket
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from shared.logs import configure
 from shared.private_files import close_to_strangers
 from shared.settings import Settings
 from web.server.access_log import AccessLog, Lines
+from web.server.asgi import App
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
 from web.server.cross_origin import CrossOrigin
@@ -21,6 +24,8 @@ from web.server.front import Front
 from web.server.metrics_address import MetricsAddress
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from web.service import Service
 
 _STARTUP_FAILED = 3
@@ -34,7 +39,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
-    async def shutdown(self, sockets: Any = None) -> None:
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
         self._service.waiting.wakes.stop()
         await super().shutdown(sockets)
         self._service.stop()
@@ -74,7 +79,7 @@ def main() -> None:
     limits, front = Limits(threads=settings.web_threads), Front.of(settings)
     bridge = Bridge(app, service.waiting.wakes, streams_body(app), limits, front)
     origins = settings.origins
-    served: Any = CrossOrigin(bridge, origins) if origins else bridge
+    served: App = CrossOrigin(bridge, origins) if origins else bridge
     served = served if settings.metrics_at is None else MetricsAddress(served, settings.metrics_at[1])
     lines = _lines(settings.access_log)
     config.app = served if lines is None else AccessLog(served, lines)
@@ -99,7 +104,7 @@ def _lines(target: str) -> Lines | None:
         raise SystemExit(_STARTUP_FAILED) from error
 
 
-def streams_body(app: Any) -> Any:
+def streams_body(app: "Flask") -> Callable[[str, str], bool]:
     """Whether the view of a method and path reads its body as it arrives, by the routes of the application."""
     routes = app.url_map.bind("localhost")
 

@@ -12,21 +12,19 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from shared.clock import rfc3339
 from web.live.waits import FACTS
+from web.server.asgi import App, Message, Receive, Scope, Send
 
 _WAITING_LINES = 10_000
 _LINES_AT_ONCE = 1000
 _STOP_S = 5.0
 _WARN_EVERY_S = 60.0
 log = logging.getLogger(__name__)
-_App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 class Lines:
@@ -90,16 +88,16 @@ def _private(path: str, flags: int) -> int:
 class AccessLog:
     """An ASGI application around another one: counts an answer's bytes and notes the request when it has ended."""
 
-    def __init__(self, app: _App, lines: Lines) -> None:
+    def __init__(self, app: App, lines: Lines) -> None:
         self._app, self._lines = app, lines
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, at = time.perf_counter(), time.time()
-        facts: dict[str, Any] = {}
+        facts: dict[str, object] = {}
         scope[FACTS] = facts
         status = sent = 0
 
-        async def counting(message: dict[str, Any]) -> None:
+        async def counting(message: Message) -> None:
             nonlocal status, sent
             await send(message)
             if message["type"] == "http.response.start":

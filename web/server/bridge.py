@@ -9,14 +9,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from wsgiref.types import WSGIEnvironment
 
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.answers import Answer
+from web.server.asgi import Message, Receive, Scope, Send
 from web.server.bodies import BodyBroken, BodyPipe, ClientGone
 from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
@@ -25,10 +27,7 @@ from web.server.receiving import Held, Room, blocks
 from web.server.refusals import Refusal, refuse
 from web.server.slots import Slots, Transfer, Turns
 
-Environ = dict[str, Any]
-WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[Any]]
-_Receive = Callable[[], Awaitable[dict[str, Any]]]
-_Send = Callable[[dict[str, Any]], Awaitable[None]]
+WsgiApp = Callable[[WSGIEnvironment, Callable[..., Any]], Iterable[Any]]
 log = logging.getLogger(__name__)
 
 PROMPT_BYTES = 2**16  # a larger body is asked for once the headers have passed the checks that need no body
@@ -91,7 +90,7 @@ class Bridge:
         self._turns = Turns(LOOKS_AT_ONCE)
         self._room = Room(limits.held_bytes, limits.slot_quiet_s)
 
-    async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", scope["type"]
         try:
             await self._serve(scope, receive, send)
@@ -100,7 +99,7 @@ class Bridge:
         except (BodyBroken, ClientGone):
             _cut(scope)
 
-    async def _serve(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         check_framing(scope)
         self._front.place(scope)
         length = content_length(scope)
@@ -127,7 +126,7 @@ class Bridge:
                 body = await self._whole_body(scope["gonogo.protocol"], receive, held)
             await self._call_until_answered(scope, environ_of(scope, BytesIO(body)), send)
 
-    async def _serve_export(self, scope: dict[str, Any], send: _Send) -> None:
+    async def _serve_export(self, scope: Scope, send: Send) -> None:
         """A stream of results: its place is taken before its view runs, and a few threads compute all of them."""
         transfer = Transfer(scope["gonogo.protocol"].abort)
         await self._streams_out.take(transfer)
@@ -141,14 +140,14 @@ class Bridge:
         finally:
             self._streams_out.leave(transfer)
 
-    async def _precheck(self, scope: dict[str, Any]) -> Answer | None:
+    async def _precheck(self, scope: Scope) -> Answer | None:
         """The answer to a request that its headers alone refuse, before its client has sent a body; else None."""
         environ = environ_of(scope, BytesIO(b""))
         environ[PRECHECK] = True
         answer = await self._call(self._threads, environ)
         return None if environ.get(PASSED) else answer
 
-    async def _whole_body(self, protocol: Any, receive: _Receive, held: Held) -> bytes:
+    async def _whole_body(self, protocol: Any, receive: Receive, held: Held) -> bytes:
         body = bytearray()
         async for block in blocks(protocol, receive, self._limits.quiet_s):
             held.add(len(block))
@@ -160,7 +159,7 @@ class Bridge:
         held.keep()
         return bytes(body)
 
-    async def _call_until_answered(self, scope: dict[str, Any], environ: Environ, send: _Send) -> None:
+    async def _call_until_answered(self, scope: Scope, environ: WSGIEnvironment, send: Send) -> None:
         """Call the view, wait where it asks for that, and call it again."""
         pool = self._health_threads if scope["path"] in HEALTH else self._threads
         answer = await self._call(pool, environ)
@@ -170,7 +169,7 @@ class Bridge:
                 answer = await self._call(pool, environ)
         await self._write(scope, send, answer)
 
-    async def _call(self, pool: ThreadPoolExecutor, environ: Environ) -> Answer:
+    async def _call(self, pool: ThreadPoolExecutor, environ: WSGIEnvironment) -> Answer:
         """Call the view in a thread. Raises Refusal where too many requests wait for one."""
         if self._queued >= self._limits.threads + self._limits.queued_requests:
             raise Refusal(503, "overloaded", "too many requests at once", retry_after_s=1)
@@ -180,7 +179,7 @@ class Bridge:
         finally:
             self._queued -= 1
 
-    def _run(self, environ: Environ) -> Answer:
+    def _run(self, environ: WSGIEnvironment) -> Answer:
         environ[SEQUENCE], environ[BRIDGED] = self._wakes.sequence, True
         begun: list[tuple[str, list[tuple[str, str]]]] = []
         body = self._app(environ, lambda status, headers, *_: begun.append((status, headers)))
@@ -215,7 +214,7 @@ class Bridge:
             self._wakes.discard(parked.key, wake)
 
     async def _write(
-        self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer | None = None
+        self, scope: Scope, send: Send, answer: Answer, transfer: Transfer | None = None
     ) -> None:
         """Send an answer; a stream is read block by block, each in a thread, as fast as the client takes it.
 
@@ -246,7 +245,7 @@ class Bridge:
                 await asyncio.get_running_loop().run_in_executor(pool, close)
 
     async def _stream(
-        self, scope: dict[str, Any], send: _Send, answer: Answer, transfer: Transfer, pool: ThreadPoolExecutor
+        self, scope: Scope, send: Send, answer: Answer, transfer: Transfer, pool: ThreadPoolExecutor
     ) -> None:
         loop, computed, since = asyncio.get_running_loop(), iter(answer.body), self._wakes.sequence
         while True:
@@ -269,10 +268,10 @@ class Bridge:
             since = self._wakes.sequence
         await send({"type": "http.response.body", "body": b""})
 
-    def _bounded(self, send: _Send) -> _Send:
+    def _bounded(self, send: Send) -> Send:
         """`send` that gives a client up which does not read."""
 
-        async def bounded(message: dict[str, Any]) -> None:
+        async def bounded(message: Message) -> None:
             try:
                 async with asyncio.timeout(self._limits.write_s):
                     await send(message)
@@ -281,7 +280,7 @@ class Bridge:
 
         return bounded
 
-    async def _serve_upload(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _serve_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A body that its view reads as it arrives. The thread begins once WHOLE_BYTES have come, or all of it."""
         coming = blocks(scope["gonogo.protocol"], receive, self._limits.quiet_s)
         first, whole = bytearray(), True
@@ -332,6 +331,6 @@ class Bridge:
             pipe.break_off(refusal.detail)
 
 
-def _cut(scope: dict[str, Any]) -> None:
+def _cut(scope: Scope) -> None:
     """End the connection without an end of the answer, so that the client sees that it is cut."""
     scope["gonogo.protocol"].abort()

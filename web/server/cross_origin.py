@@ -4,10 +4,8 @@ An ASGI layer, so that the server's own refusals can be read by such a page too.
 another origin: no answer allows credentials.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from web.server.asgi import App, Message, Receive, Scope, Send
 
-_App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 # Request headers of the API. `Accept` and the like need no leave.
 REQUEST_HEADERS = (
     "Authorization",
@@ -40,15 +38,15 @@ _PREFLIGHT_S = 600  # for which a browser keeps the answer to a preflight
 class CrossOrigin:
     """An ASGI application that lets pages of these origins read the answers of `app`."""
 
-    def __init__(self, app: _App, origins: frozenset[str]) -> None:
+    def __init__(self, app: App, origins: frozenset[str]) -> None:
         self._app, self._origins = app, {origin.encode() for origin in origins}
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = dict(scope["headers"])
         origin = asked.get(b"origin")
         is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in asked
 
-        async def marked(message: dict[str, Any]) -> None:
+        async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = [*message["headers"], (b"vary", b"Origin")]
                 if origin in self._origins:

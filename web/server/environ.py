@@ -1,21 +1,21 @@
 """From an ASGI scope to a WSGI environ (PEP 3333)."""
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
+from wsgiref.types import WSGIEnvironment
 
 from web.live.waits import FACTS
+from web.server.asgi import Scope
 from web.server.front import HOST_SENT
 
 KEYLESS = "gonogo.keyless"  # set by the server alone: a header becomes HTTP_…
 
 
-def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
+def environ_of(scope: Scope, body: object) -> WSGIEnvironment:
     """The environ of one request. `body` becomes `wsgi.input`: it ends by itself, whatever Content-Length says."""
     host, port = scope["server"] or ("localhost", 80)
     client = scope["client"] or ("", 0)
-    environ: dict[str, Any] = {
+    environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": scope.get("root_path", ""),
         "PATH_INFO": scope["path"].encode("utf-8", "surrogatepass").decode("latin-1"),
@@ -51,7 +51,7 @@ def environ_of(scope: Mapping[str, Any], body: Any) -> dict[str, Any]:
     return environ
 
 
-def _request_uri(scope: Mapping[str, Any]) -> str:
+def _request_uri(scope: Scope) -> str:
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     query = scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("latin-1")

@@ -2,8 +2,8 @@
 
 import re
 from collections import defaultdict
-from typing import Any
 
+from web.server.asgi import Scope
 from web.server.refusals import Refusal
 
 # Names in links are those that the request asked for: a host with `<` or a space would go into answers.
@@ -11,7 +11,7 @@ HOST = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNOREC
 _FRAMING = {b"host", b"transfer-encoding", b"content-encoding", b"expect"}
 
 
-def check_framing(scope: dict[str, Any]) -> None:
+def check_framing(scope: Scope) -> None:
     """Refuse a request that two servers in a row could read in two ways, or that asks for what we do not do."""
     fields = defaultdict[bytes, list[bytes]](list)
     for name, value in scope["headers"]:
@@ -31,12 +31,12 @@ def check_framing(scope: dict[str, Any]) -> None:
         raise Refusal(417, "http_error", "the only Expect is 100-continue")
 
 
-def content_length(scope: dict[str, Any]) -> int | None:
+def content_length(scope: Scope) -> int | None:
     for name, value in scope["headers"]:
         if name == b"content-length":
             return int(value)
     return None
 
 
-def expects_continue(scope: dict[str, Any]) -> bool:
+def expects_continue(scope: Scope) -> bool:
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])

@@ -7,13 +7,14 @@ send such headers. GONOGO_PUBLIC_URL is the address in links, unless a trusted p
 
 import ipaddress
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import AnyStr
 from urllib.parse import urlsplit
 
 from shared.settings import Settings
 from shared.webhooks.addresses import networks
+from web.server.asgi import Scope
 from web.server.framing import HOST
 
 HOST_SENT = "gonogo.host_sent"  # the Host header as it came, which a proxy may have rewritten
@@ -42,7 +43,7 @@ class Front:
         """The one that the settings ask for."""
         return cls(settings.public_url, settings.trusted_proxies)
 
-    def place(self, scope: MutableMapping[str, Any]) -> None:
+    def place(self, scope: Scope) -> None:
         """Make an ASGI scope say what the client sees: scheme, host, client, and `root_path` with a path below it."""
         if self._public is None and not self._trusted:
             return
@@ -115,7 +116,7 @@ def _last(values: str) -> str:
     return values.rpartition(",")[2].strip()
 
 
-def _below(prefix: Any, path: Any) -> Any:
+def _below(prefix: AnyStr, path: AnyStr) -> AnyStr:
     """The path without the prefix, if it begins with it. Both are text, or both are bytes."""
     slash = prefix[:1]
     if prefix and (path == prefix or path.startswith(prefix + slash)):

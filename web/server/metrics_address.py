@@ -3,23 +3,20 @@
 It is the same server with the same deadlines, so a slow scraper holds no thread.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
+from web.server.asgi import App, Receive, Scope, Send
 from web.server.environ import KEYLESS
 from web.server.refusals import Refusal, refuse
 
-_App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 PATH = "/metrics"
 
 
 class MetricsAddress:
     """An ASGI application: a request to `port` gets /metrics without a key or 404, any other goes on to `app`."""
 
-    def __init__(self, app: _App, port: int) -> None:
+    def __init__(self, app: App, port: int) -> None:
         self._app, self._port = app, port
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The address of the socket: no header can change it.
         _, port = scope["server"]
         if port != self._port:

@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from web.server.asgi import Receive
 from web.server.bodies import ClientGone
 from web.server.refusals import Refusal
 
 LEAST_BYTES_PER_S = 200  # of a body, on average: a byte now and then would hold a place for ever
-_Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 class Room:
@@ -78,7 +78,7 @@ class Held:
         self._room.let_go(self)
 
 
-async def blocks(protocol: Any, receive: _Receive, quiet_s: float) -> AsyncIterator[bytes]:
+async def blocks(protocol: Any, receive: Receive, quiet_s: float) -> AsyncIterator[bytes]:
     """The blocks of a body. Raises Refusal where it goes quiet for `quiet_s`, ClientGone where the client leaves."""
     began, received = time.monotonic(), 0
     while True:

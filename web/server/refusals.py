@@ -2,10 +2,10 @@
 
 import json
 import uuid
-from typing import Any
 
 from web.live.waits import FACTS
 from web.server.answers import Answer
+from web.server.asgi import Scope
 
 
 class Refusal(Exception):
@@ -34,7 +34,7 @@ def problem_body(status: int, code: str, detail: str, path: str, request_id: str
     ).encode()
 
 
-def refuse(refusal: Refusal, scope: dict[str, Any]) -> Answer:
+def refuse(refusal: Refusal, scope: Scope) -> Answer:
     """The answer to a refused request. The connection stays open for a while (connection.py): closing it with unread
     bytes of the body would reset it, and the client could lose this answer."""
     request_id = scope.get(FACTS, {}).setdefault("request_id", uuid.uuid4().hex)

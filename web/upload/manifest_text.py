@@ -216,14 +216,11 @@ def _record(columns: list[str], cells: list[str], number: int) -> dict[str, obje
     if any(cells[len(columns) :]):
         return refused([_wrong(f"it has {len(cells)} cells, the header {len(columns)}", line=number)])
     # A cell that `results` defused for a spreadsheet is the text again that was sent.
-    given: dict[str, Any] = {
-        column: restored(cell) for column, cell in zip(columns, cells, strict=False) if cell
-    }
-    if "metadata" in given:
-        given["metadata"] = _parsed(given["metadata"], "metadata", number)
-        if isinstance(given["metadata"], HttpProblem):
-            return given["metadata"]
-    return given
+    given = {column: restored(cell) for column, cell in zip(columns, cells, strict=False) if cell}
+    if "metadata" not in given:
+        return {**given}
+    metadata = _parsed(given["metadata"], "metadata", number)
+    return metadata if isinstance(metadata, HttpProblem) else {**given, "metadata": metadata}
 
 
 def _place(index: int) -> validators.Place:

@@ -14,6 +14,8 @@ import threading
 import time
 from typing import Any
 
+from typing_extensions import Buffer
+
 from shared.webhooks.addresses import Target, check_url, judge
 
 _Answer = tuple[Any, ...]  # family, type, protocol, canonical name, socket address
@@ -38,7 +40,7 @@ class Stream(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Buffer) -> int:
         room = memoryview(buffer)[: self._left]
         if not room:
             return 0

@@ -51,7 +51,7 @@ def status(
     **asked: str | None,
 ) -> None:
     """A batch, or the latest ones, active first."""
-    filters: dict[str, Any] = {**asked, "metadata": pairs("--metadata", metadata) or None}
+    filters: dict[str, object] = {**asked, "metadata": pairs("--metadata", metadata) or None}
     filters["origin"] = "predict" if predictions else None
     if batch is not None and any(filters.values()):
         raise service.Usage("name a batch, or filters of the list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -49,7 +49,7 @@ def results(
     batch: str,
     format: str | None,
     output: Path | None,
-    **asked: Any,
+    **asked: object,
 ) -> int:
     """Every item of a batch with its verdict.
 
@@ -95,7 +95,7 @@ def check_place(output: Path) -> None:
         raise service.Usage(f"--output {output}: no permission to write in {folder}")
 
 
-def save_results(client: Client, batch_id: str, format: str, output: Path, **asked: Any) -> bool:
+def save_results(client: Client, batch_id: str, format: str, output: Path, **asked: object) -> bool:
     """Stream the results into a file that appears whole or not at all; False where the batch still runs."""
     written = output.with_name(f".{output.name}.part")
     try:
@@ -109,7 +109,7 @@ def save_results(client: Client, batch_id: str, format: str, output: Path, **ask
     return whole
 
 
-def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, **asked: Any) -> bool:
+def _copy(client: Client, batch_id: str, format: str, target: BinaryIO, **asked: object) -> bool:
     with client.results_file(batch_id, format, cut=_cut, **asked) as found:
         for block in found.blocks:
             target.write(block)

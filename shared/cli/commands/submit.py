@@ -242,7 +242,7 @@ def _broken(sent: int, total: int, reason: str) -> None:
     print(f"\n{reason}: going on at {megabytes(sent)} of {megabytes(total)}", file=sys.stderr, flush=True)
 
 
-def _sent() -> Any:
+def _sent() -> Callable[[int, int], None] | None:
     """A progress callback that draws the bytes sent and their speed."""
     progress, began = Progress(), time.monotonic()
 
@@ -262,12 +262,12 @@ def _options(
     others: tuple[str, ...],
     webhook: str | None,
     webhook_secret_file: Path | None,
-    **plain: Any,
+    **plain: object,
 ) -> Options:
     noted = pairs("--metadata", metadata)
     options = cast("Options", {**{name: value for name, value in plain.items() if value}, **_others(others)})
     if noted:
-        options["metadata"] = noted
+        options["metadata"] = {**noted}
     if priority:
         options["priority"] = priority
     if frames:

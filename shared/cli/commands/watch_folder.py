@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -91,7 +91,7 @@ def watch_folder(
     results: str,
     state: Path | None,
     once: bool,
-    **asked: Any,
+    **asked: object,
 ) -> int:
     """Judge every image that arrives in FOLDER, and move it to done/ or failed/ inside it.
 

@@ -7,7 +7,6 @@ Its pixels equal Pillow's to the bit, since both are libjpeg-turbo (tests/unit/s
 import io
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -105,7 +104,7 @@ def read(jpeg: Jpeg, mode: str, eighths: int) -> Pixels:
 
 def orientation(jpeg: Jpeg) -> int:
     """The EXIF orientation, else the XMP one, 1 to 8; an unusable one counts as 1."""
-    value: Any = None
+    value: object = None
     if jpeg.exif:
         try:
             exif = Image.Exif()
