@@ -1,7 +1,9 @@
 """`gonogo watch-folder` against a running stack."""
 
 import csv
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -75,6 +77,34 @@ def test_files_are_judged_by_lot_and_leave_with_their_results(stack: Stack, tmp_
         shown = list(stack.client().parts(batches[lot]["id"]))
         assert [part["part_id"] for part in shown] == ["0", "1", "2"]
         assert {tuple(part["missing_views"]) for part in shown} == {("top", "side")}
+
+
+def test_a_file_of_any_name_is_judged_once_and_a_failed_one_again(stack: Stack, tmp_path: Path) -> None:
+    names = [b"Geh\xe4use.jpg", b"a%22b.jpg", b'a"b.jpg', b"x\ny.jpg"]
+    files = dict(zip(map(os.fsdecode, names), (data for _, data in jpegs(4, seed=21)), strict=True))
+    files["broken.jpg"] = b"\xff\xd8\xff rubbish"
+    judged = list[set[str]]()
+    for _ in range(2):
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+        watcher = watch(stack, tmp_path, "--once", "--results", "json", "--json")
+        told, said = watcher.communicate(timeout=60)
+        assert watcher.returncode == 0, said
+        judged.append({batch["batch"] for batch in map(json.loads, told.splitlines())})
+        assert [path.name for path in tmp_path.glob("*.jpg")] == []
+    *good, refused = [name for name in files if name != "broken.jpg"]
+    for name in good:
+        stem = name.removesuffix(".jpg")
+        first, second = (
+            json.loads((tmp_path / f"done/{each}.jpg.json").read_text()) for each in (stem, f"{stem}~2")
+        )
+        assert second == {**first, "duplicate": True}
+        assert first["sha256"] == hashlib.sha256(files[name]).hexdigest()
+        assert first["verdict"] in ("defect", "no_defect", "review")
+    reasons = sorted(path.read_text().partition(":")[0] for path in tmp_path.glob("failed/*.reason.txt"))
+    assert reasons == ["corrupt_image"] * 2 + ["invalid_filename"] * 2, refused
+    (again,) = judged[1]
+    assert [item["filename"] for item in stack.client().items(again)] == ["broken.jpg"]
 
 
 def test_flags_of_submit_say_how_views_make_the_verdict_of_a_part(stack: Stack, tmp_path: Path) -> None:

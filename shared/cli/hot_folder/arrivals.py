@@ -11,6 +11,7 @@ from shared.contract.image_files import HEAD_BYTES, claims_image, skip_by_conten
 OURS = ("done", "failed")  # folders that the watcher makes; its own journal is hidden
 _BEING_WRITTEN = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
 _OLD_S = 5.0  # a file last written so long ago was renamed in, or lay there before
+EMPTY_S = 30.0  # a copy may begin with an empty file; one that holds still for so long has lost its bytes
 
 
 @dataclass(slots=True)
@@ -66,7 +67,10 @@ class Arrivals:
         for name in list(self._seen):
             self.look(name)
         now = time.monotonic()
-        return [name for name, seen in self._seen.items() if seen.size and now - seen.since >= self._settle_s]
+        return [name for name, seen in self._seen.items() if now - seen.since >= self._needed_s(seen)]
+
+    def _needed_s(self, seen: _Seen) -> float:
+        return self._settle_s if seen.size else max(EMPTY_S, self._settle_s)
 
     def is_idle(self) -> bool:
         """Whether no file is waiting."""

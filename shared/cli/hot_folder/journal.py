@@ -4,6 +4,7 @@ A plan is written before its images are sent, under the Idempotency-Key that it 
 again sends the same plan with the same key, and the service answers with the batch that it made the first time.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -58,7 +59,7 @@ class Journal:
     def plan(self, key: str, lot: str | None, files: Iterable[KnownFile]) -> Plan:
         """Keep a new plan."""
         made = Plan(key, lot, None, tuple(files))
-        rows = [(key, file.name, file.sha256, file.size, file.mtime_ns) for file in made.files]
+        rows = [(key, _kept(file.name), file.sha256, file.size, file.mtime_ns) for file in made.files]
         with self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("INSERT INTO plans (key, lot) VALUES (?, ?)", (key, lot))
@@ -77,7 +78,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "UPDATE files SET place = ? WHERE key = ? AND name = ?",
-                [(place, key, name) for name in names],
+                [(place, key, _kept(name)) for name in names],
             )
 
     def ended(self, key: str) -> None:
@@ -89,7 +90,7 @@ class Journal:
         with self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
-                "DELETE FROM files WHERE key = ? AND name = ?", [(key, name) for name in names]
+                "DELETE FROM files WHERE key = ? AND name = ?", [(key, _kept(name)) for name in names]
             )
             empty = "SELECT key FROM plans WHERE key = ? AND NOT EXISTS (SELECT 1 FROM files WHERE key = plans.key)"
             for (gone,) in connection.execute(empty, (key,)).fetchall():
@@ -103,14 +104,31 @@ class Journal:
             for key, lot, batch_id in self._connection.execute(query).fetchall()
         ]
 
-    def judged_before(self, name: str, sha256: str) -> bool:
-        """Whether a file of this name and content has been judged and moved."""
-        query = "SELECT 1 FROM files WHERE name = ? AND sha256 = ? AND place IN ('done', 'failed') LIMIT 1"
-        return self._connection.execute(query, (name, sha256)).fetchone() is not None
+    def verdict_of(self, name: str, sha256: str) -> str | None:
+        """The batch that gave a file of this name and content its verdict; None where none did."""
+        query = (
+            "SELECT batch_id FROM files JOIN plans USING (key)"
+            " WHERE name = ? AND sha256 = ? AND place = 'done' LIMIT 1"
+        )
+        found = self._connection.execute(query, (_kept(name), sha256)).fetchone()
+        return None if found is None else str(found[0])
 
     def _left(self, key: str) -> tuple[KnownFile, ...]:
         query = (
             "SELECT name, sha256, size, mtime_ns FROM files WHERE key = ? AND place IS NULL ORDER BY rowid"
         )
         with closing(self._connection.execute(query, (key,))) as rows:
-            return tuple(KnownFile(*row) for row in rows)
+            return tuple(KnownFile(_name(name), *rest) for name, *rest in rows)
+
+
+def _kept(name: str) -> str | bytes:
+    """A name as the journal keeps it: one that is no UTF-8 on the disk, as its bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name)
+    return name
+
+
+def _name(kept: str | bytes) -> str:
+    return os.fsdecode(kept)

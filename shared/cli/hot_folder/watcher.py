@@ -16,6 +16,7 @@ from pathlib import Path
 from shared.cli.commands.results import save_results
 from shared.cli.hot_folder import moves
 from shared.cli.hot_folder.arrivals import Arrivals, why_no_image
+from shared.cli.hot_folder.items import Items
 from shared.cli.hot_folder.journal import Journal, KnownFile, Plan
 from shared.cli.hot_folder.rules import Backlog, Waiting
 from shared.cli.output import printable
@@ -117,6 +118,7 @@ class Watcher:
         """Read the files, keep the plan, and send it. A file that changes meanwhile waits for its next look."""
         files: list[KnownFile] = []
         contents: list[tuple[str, bytes]] = []
+        again: list[tuple[KnownFile, str]] = []
         held = 0
         for number, each in enumerate(waiting):
             if held >= _MOST_BYTES:
@@ -127,8 +129,8 @@ class Watcher:
                 self.arrivals.release(each.name)
                 continue
             file, data = read
-            if self.journal.judged_before(file.name, file.sha256):
-                self._move_again(file)
+            if (batch_id := self.journal.verdict_of(file.name, file.sha256)) is not None:
+                again.append((file, batch_id))
                 continue
             files.append(file)
             contents.append((file.name, data))
@@ -138,12 +140,22 @@ class Watcher:
             self._unsent.append(plan)
             self._send(plan, contents)
             self._unsent.remove(plan)
+        for file, batch_id in again:
+            self.arrivals.release(file.name)  # first: if the service is away, the next look finds the file
+            self._move_again(file, batch_id)
 
-    def _move_again(self, file: KnownFile) -> None:
-        """A file that was judged before under the same name and content: moved, and not judged again."""
-        item = {"status": "succeeded", "filename": file.name, "duplicate": True}
-        moves.move(self.folder, file, item, as_json=self.as_json)
-        self.arrivals.release(file.name)
+    def _move_again(self, file: KnownFile, batch_id: str) -> None:
+        """A file that got its verdict before under the same name and content: moved with it, and not judged again."""
+        item: dict[str, Any] = {"status": "succeeded", "filename": file.name, "batch_id": batch_id}
+        if self.as_json:
+            try:
+                found = Items(self.client.items(batch_id)).of(file)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                found = None  # the batch was deleted, and its verdict with it
+            item |= found or {}
+        moves.move(self.folder, file, {**item, "duplicate": True}, as_json=self.as_json)
 
     def _send_again(self, plan: Plan) -> None:
         """Send a plan whose answer never came, if its files are still as they were."""
@@ -227,25 +239,23 @@ class Watcher:
             assert plan.batch_id is not None
             wait = 0.2 if number == 0 and not self.backlog else None
             try:
-                batch = self.client.batch(plan.batch_id, wait=wait)
+                if self.client.batch(plan.batch_id, wait=wait)["status"] in FINISHED_BATCH:
+                    self._move_all(plan)
             except ApiError as error:
                 if error.status != 404:
                     raise
                 self._judge_again(plan)  # a person deleted the batch, or its retention is over
-                continue
-            if batch["status"] in FINISHED_BATCH:
-                self._move_all(plan)
 
     def _move_all(self, plan: Plan) -> None:
         assert plan.batch_id is not None
-        items = {item["filename"]: item for item in self.client.items(plan.batch_id)}
+        items = Items(self.client.items(plan.batch_id))
         if not self.as_json:
             table = self.folder / moves.DONE / f"{plan.batch_id}.csv"
             table.parent.mkdir(exist_ok=True)
             save_results(self.client, plan.batch_id, "csv", table)
         places: dict[str, list[str]] = {}
         for file in plan.files:
-            place = moves.move(self.folder, file, items.get(file.name), as_json=self.as_json)
+            place = moves.move(self.folder, file, items.of(file), as_json=self.as_json)
             places.setdefault(place, []).append(file.name)
         for place, names in places.items():
             self.journal.moved(plan.key, names, place)

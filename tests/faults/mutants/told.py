@@ -40,11 +40,11 @@ def _journal_key() -> None:
     put(Client, submit=submit)
 
 
-def _judged_before() -> None:
+def _verdict_of() -> None:
     """A watcher knows no file that it has moved."""
     from shared.cli.hot_folder import journal
 
-    put(journal.Journal, judged_before=lambda self, name, sha256: False)
+    put(journal.Journal, verdict_of=lambda self, name, sha256: None)
 
 
 def _tries() -> None:
@@ -100,7 +100,7 @@ MUTANTS = {
     "the cut of a stream": Mutant(_cut_short, 45, "goes_away_sees and sqlite"),
     "the end of parts": Mutant(_parts, 46, "every_message_two_to_five_times and sqlite"),
     "the key of a plan": Mutant(_journal_key, 47, _HOT),
-    "files judged before": Mutant(_judged_before, 47, _HOT),
+    "files judged before": Mutant(_verdict_of, 47, _HOT),
     "tries of a delivery": Mutant(_tries, 48, _EACH_EVENT),
     "sweep of deliveries": Mutant(_sweep_of_deliveries, 48, _EACH_EVENT),
     "one transaction for place and messages": Mutant(_one_transaction, 50, "told_once_whenever and sqlite"),

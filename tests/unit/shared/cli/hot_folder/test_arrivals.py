@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.cli.hot_folder import arrivals
 from shared.cli.hot_folder.arrivals import Arrivals, why_no_image
 
 
@@ -51,6 +52,17 @@ def test_a_rescan_finds_files_without_events(seen: Arrivals, tmp_path: Path) -> 
     write(tmp_path / "empty.jpg", b"", age_s=60)
     seen.rescan()
     assert sorted(seen.whole()) == ["a.jpg", "lot 7/b.jpg"]
+
+
+def test_an_empty_file_is_taken_once_no_byte_has_come_for_long(
+    seen: Arrivals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "lost.jpg", b"", age_s=60)
+    seen.rescan()
+    assert seen.whole() == [] and not seen.is_idle(), "a copy may begin with it"
+    monkeypatch.setattr(arrivals, "EMPTY_S", 0.06)
+    time.sleep(0.07)
+    assert seen.whole() == ["lost.jpg"]
 
 
 def test_a_planned_file_is_not_offered_again(seen: Arrivals, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The journal holds what was planned, sent and moved, also for the next watcher."""
 
+import os
 from pathlib import Path
 
 from shared.cli.hot_folder.journal import Journal, KnownFile
@@ -19,10 +20,32 @@ def test_a_plan_is_open_until_its_files_are_moved(tmp_path: Path) -> None:
     again.moved("k", ["b.jpg"], "changed")
     again.ended("k")
     assert again.open_plans() == []
-    assert again.judged_before("a.jpg", A.sha256)
-    assert not again.judged_before("a.jpg", B.sha256), "another content is another image"
-    assert not again.judged_before("b.jpg", B.sha256), "it was written again before it was moved"
+    assert again.verdict_of("a.jpg", A.sha256) == "bat_1"
+    assert again.verdict_of("a.jpg", B.sha256) is None, "another content is another image"
+    assert again.verdict_of("b.jpg", B.sha256) is None, "it was written again before it was moved"
     again.close()
+
+
+def test_a_file_that_failed_has_no_verdict_and_is_judged_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.plan("k", None, [A])
+    journal.sent("k", "bat_1")
+    journal.moved("k", ["a.jpg"], "failed")
+    assert journal.verdict_of("a.jpg", A.sha256) is None
+    journal.close()
+
+
+def test_a_name_that_is_no_utf_8_is_kept_as_the_disk_has_it(tmp_path: Path) -> None:
+    journal, old = Journal(tmp_path / "j"), KnownFile(os.fsdecode(b"Geh\xe4use.jpg"), "3" * 64, 3, 7)
+    journal.plan("k", None, [old, A])
+    assert journal.open_plans()[0].files == (old, A)
+    journal.sent("k", "bat_1")
+    journal.moved("k", [old.name], "done")
+    assert journal.open_plans()[0].files == (A,)
+    assert journal.verdict_of(old.name, old.sha256) == "bat_1"
+    journal.drop("k", [old.name])
+    assert journal.verdict_of(old.name, old.sha256) is None
+    journal.close()
 
 
 def test_a_plan_without_files_is_gone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from shared.cli.hot_folder import moves
+from shared.cli.hot_folder.items import Items
 from shared.cli.hot_folder.journal import KnownFile
 
 
@@ -28,3 +29,27 @@ def test_a_file_that_was_written_again_stays(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"another image")
     assert moves.move(tmp_path, known, {"status": "succeeded"}, as_json=False) == moves.CHANGED
     assert (tmp_path / "a.jpg").exists()
+
+
+def test_an_item_is_found_by_its_file_though_the_service_keeps_another_name() -> None:
+    def item(name: str, sha256: str | None) -> dict[str, str | None]:
+        return {"filename": name, "sha256": sha256}
+
+    def file(name: str, sha256: str) -> KnownFile:
+        return KnownFile(name, sha256, 1, 1)
+
+    kept = [
+        item("a.jpg", "1"),
+        item('b".jpg', "2"),
+        item("Geh\xe4use.jpg", "3"),
+        item("empty.jpg", None),
+        item("c", "1"),
+    ]
+    items = Items(kept)
+    assert items.of(file("a.jpg", "1")) == kept[0], "not its twin"
+    assert items.of(file("b%22.jpg", "2")) == kept[1]
+    assert items.of(file("Geh\udce4use.jpg", "3")) == kept[2]
+    assert items.of(file("empty.jpg", "e3b0")) == kept[3], (
+        "the service keeps no sha256 of an image that it refused"
+    )
+    assert items.of(file("d.jpg", "4")) is None
