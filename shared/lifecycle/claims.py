@@ -45,6 +45,7 @@ class Claim:
     tenant: str = ""
     line: str | None = None
     rerun_of: str | None = None
+    traceparent: str | None = None
     hand_backs: int = 0
     waited_s: float = 0.0  # in the queue
 
@@ -99,7 +100,7 @@ _CLAIM_ITEMS = (
     .values(status=ItemStatus.PROCESSING, attempts=Item.attempts + 1)
     .returning(Item.seq, Item.offset, Item.length, Item.sha256, Item.frame)
 )
-_TERMS = ("model_id", "threshold", "review_low", "review_high", "tenant", "line", "rerun_of")
+_TERMS = ("model_id", "threshold", "review_low", "review_high", "tenant", "line", "rerun_of", "traceparent")
 _CLAIM_BATCH = (
     update(Batch)
     .where(Batch.id == bindparam("in_batch"))

@@ -49,13 +49,18 @@ def test_a_part_arrives_once_however_often_it_is_sent(app: Application, few: dic
     for number, names in {2: "cd", 5: "e"}.items():
         last = append(app, batch_id, number, some(few, names))
     assert last.get_json()["draft"]["part_numbers"] == [[1, 2], [5, 5]]
-    assert [item["filename"] for item in app.get(f"/v1/batches/{batch_id}/items")["data"]] == list("abcde")
+    page = app.get(f"/v1/batches/{batch_id}/items")
+    assert [item["filename"] for item in page["data"]] == list("abcde")
+    assert page["draft"] == last.get_json()["draft"], (
+        "a client whose connection broke sees which parts are there"
+    )
     assert [batch["id"] for batch in app.get("/v1/batches?status=draft&limit=1")["data"]] == [batch_id]
     app.work("low")  # it begins while the draft is open
     assert app.get(f"/v1/batches/{batch_id}")["counts"]["succeeded"] == 5
     assert app.call("GET", f"/v1/batches/{batch_id}/results").status_code == 409
     closed = app.call("POST", f"/v1/batches/{batch_id}/finalize").get_json()
     assert (closed["status"], closed["counts"]["total"]) == ("completed", 5)
+    assert "draft" not in app.get(f"/v1/batches/{batch_id}/items")
     assert app.call("POST", f"/v1/batches/{batch_id}/finalize").status_code == 200
     late = append(app, batch_id, 6, some(few, "f"))
     assert (late.status_code, late.get_json()["code"]) == (409, "wrong_state")

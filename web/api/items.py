@@ -1,11 +1,12 @@
 """Items: pages of a batch's items, one item, and every result as a stream."""
 
 from collections.abc import Iterator
+from typing import cast
 
 from flask import Blueprint, Response, g, request
 
+from shared.contract.item_pages import ItemPage
 from shared.contract.items import ItemPayload
-from shared.contract.pages import Page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.contract.states import FINISHED_BATCH, BatchStatus
 from shared.store.engine import Database
@@ -23,10 +24,20 @@ _NO_PARQUET = "this service can't write Parquet, since its extra `gonogo[parquet
 
 @blueprint.get("/v1/batches/<batch_id>/items")
 @require("read")
-@operation("A page of a batch's items", {200: Page[ItemPayload]}, query=ItemListQuery, problems=(400, 404))
-def list_items(batch_id: str, query: ItemListQuery) -> Page[ItemPayload]:
+@operation(
+    "A page of a batch's items; of a draft, with the numbers of the parts that have arrived",
+    {200: ItemPage},
+    query=ItemListQuery,
+    problems=(400, 404),
+)
+def list_items(batch_id: str, query: ItemListQuery) -> ItemPage:
     here = service()
-    return items.page_of(here, batches.find(here, g.tenant, batch_id), query)
+    row = batches.find(here, g.tenant, batch_id)
+    draft = batches.draft_of(here, row)  # before its items: those of each part that it names are on the pages
+    found = cast(ItemPage, items.page_of(here, row, query))
+    if draft is not None:
+        found["draft"] = draft
+    return found
 
 
 @blueprint.get("/v1/items/<item_id>")

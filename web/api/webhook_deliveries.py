@@ -1,6 +1,6 @@
 """Deliveries to webhooks: listed with their tries, sent again; and the test message of an endpoint."""
 
-from flask import Blueprint
+from flask import Blueprint, request
 from sqlalchemy import Connection
 
 from shared.contract.deliveries import DeliveryListQuery, DeliveryPayload
@@ -14,6 +14,7 @@ from shared.store.records import DeliveryRecord, EndpointRecord
 from shared.webhooks import again, endpoints, owed, receivers
 from web.http import trail
 from web.http.auth import require
+from web.http.headers import base_url
 from web.http.operations import operation
 from web.http.problems import HttpProblem, not_found
 from web.http.tenants import acting_tenant
@@ -127,7 +128,7 @@ def ping_webhook_endpoint(
         [shown] = webhooks.shown(connection, [_existing(connection, tenant, delivery_id)])
         trail.note(connection, "webhook.test", endpoint_id, tenant=tenant)
     here.send_delivery(delivery_id)
-    where = {"Location": f"/v1/webhook-deliveries/{delivery_id}", "Retry-After": "1"}
+    where = {"Location": f"{base_url(request)}/v1/webhook-deliveries/{delivery_id}", "Retry-After": "1"}
     return dict(shown), 202, where
 
 

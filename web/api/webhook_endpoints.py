@@ -21,6 +21,7 @@ from shared.store.tables import WebhookEndpoint
 from shared.webhooks import endpoints
 from web.http import idempotency, trail
 from web.http.auth import require
+from web.http.headers import base_url
 from web.http.operations import operation
 from web.http.problems import not_found
 from web.http.tenants import acting_tenant
@@ -66,9 +67,12 @@ def list_webhook_endpoints(query: TenantQuery) -> Page[EndpointPayload]:
     query=TenantQuery,
     body={"application/json": EndpointRequest},
     headers=_HEADERS,
+    answer_headers={"Location": "where the endpoint is"},
     problems=(400, 403, 409, 413, 415, 422),
 )
-def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[EndpointPayload, int]:
+def create_webhook_endpoint(
+    body: EndpointRequest, query: TenantQuery
+) -> tuple[EndpointPayload, int, dict[str, str]]:
     here, tenant = service(), acting_tenant(query)
     check_tenant(tenant)
     check_receiver(here, body["url"])
@@ -86,7 +90,8 @@ def create_webhook_endpoint(body: EndpointRequest, query: TenantQuery) -> tuple[
         at = database_time(connection)
     if row is None or row.fingerprint != fingerprint:
         raise idempotency.reused()
-    return endpoint_payload(row, at, row.secret), 201
+    where = {"Location": f"{base_url(request)}/v1/webhook-endpoints/{row.id}"}
+    return endpoint_payload(row, at, row.secret), 201, where
 
 
 @blueprint.get("/v1/webhook-endpoints/<endpoint_id>")

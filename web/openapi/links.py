@@ -6,6 +6,7 @@ from werkzeug.routing import Rule
 
 from shared.contract.batches import BatchPayload
 from shared.contract.deliveries import DeliveryPayload
+from shared.contract.item_pages import ItemPage
 from shared.contract.items import ItemPayload
 from shared.contract.keys import ApiKeyPayload
 from shared.contract.model_versions import ModelPayload
@@ -20,7 +21,7 @@ _IDS: dict[object, tuple[str, str]] = {
     BatchPayload: ("batch_id", "/id"),
     Page[BatchPayload]: ("batch_id", "/data/0/id"),
     ItemPayload: ("item_id", "/id"),
-    Page[ItemPayload]: ("item_id", "/data/0/id"),
+    ItemPage: ("item_id", "/data/0/id"),
     Page[PartPayload]: ("batch_id", "/data/0/batch_id"),
     ModelPayload: ("model_id", "/id"),
     Page[ModelPayload]: ("model_id", "/data/0/id"),

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from shared.access import audit
 from shared.access.audit import Actor
-from shared.contract.batches import BatchPayload, draft_payload
+from shared.contract.batches import BatchPayload, DraftPayload, draft_payload
 from shared.contract.options import LABELS
 from shared.contract.pages import ListPayload, page
 from shared.contract.queries import BatchListQuery
@@ -53,11 +53,18 @@ def tag(batch_id: str, version: int) -> str:
 def shown(here: Service, row: BatchRecord, base: str, at: float | None = None) -> BatchPayload:
     """A batch as the contract shows it; `base` is the service's URL, for the links. `at`: when the row was so."""
     payload = here.batch_payload(row, base, at)
-    if row.status == BatchStatus.DRAFT:
-        with here.database.read() as connection:
-            numbers = drafts.arrived(connection, row.id, at)
-        payload["draft"] = draft_payload(numbers, row.upload_lease_until, row.draft)
+    if (draft := draft_of(here, row, at)) is not None:
+        payload["draft"] = draft
     return payload
+
+
+def draft_of(here: Service, row: BatchRecord, at: float | None = None) -> DraftPayload | None:
+    """The parts of a draft that have arrived; None for any other batch."""
+    if row.status != BatchStatus.DRAFT:
+        return None
+    with here.database.read() as connection:
+        numbers = drafts.arrived(connection, row.id, at)
+    return draft_payload(numbers, row.upload_lease_until, row.draft)
 
 
 def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> ListPayload:

@@ -17,7 +17,7 @@ def claim(runtime: Runtime, lane: str) -> list[Claim]:
     """The oldest queued chunk of a lane, and small chunks that fill its last micro-batch; empty if none is queued."""
     settings, who = runtime.settings, runtime.who
     with runtime.database.write() as connection:
-        return claims.claim(
+        held = claims.claim(
             connection,
             lanes=[lane, *(other for other in who.lanes if other != lane)],
             # If one death is the last attempt, an image may not take the items of other chunks with it.
@@ -27,6 +27,9 @@ def claim(runtime: Runtime, lane: str) -> list[Claim]:
             pid=who.pid,
             lease_s=settings.lease_s,
         )
+    for one in held:
+        log.debug("claimed chunk %d of %s, traceparent %s", one.chunk_id, one.batch_id, one.traceparent)
+    return held
 
 
 def hand_back(runtime: Runtime, held: Sequence[Claim], event: counters.Name, why: str) -> None:
@@ -38,5 +41,5 @@ def hand_back(runtime: Runtime, held: Sequence[Claim], event: counters.Name, why
             counters.count(connection, event)
 
     for one in held:
-        log.error("chunk %d is handed back: %s", one.chunk_id, why)
+        log.error("chunk %d is handed back: %s (traceparent %s)", one.chunk_id, why, one.traceparent)
         retrying(partial(release, one))

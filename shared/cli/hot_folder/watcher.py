@@ -146,7 +146,7 @@ class Watcher:
 
     def _move_again(self, file: KnownFile, batch_id: str) -> None:
         """A file that got its verdict before under the same name and content: moved with it, and not judged again."""
-        item: dict[str, Any] = {"status": "succeeded", "filename": file.name, "batch_id": batch_id}
+        item: dict[str, object] = {"status": "succeeded", "filename": file.name, "batch_id": batch_id}
         if self.as_json:
             try:
                 found = Items(self.client.items(batch_id)).of(file)

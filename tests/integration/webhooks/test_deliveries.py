@@ -1,7 +1,9 @@
 """Events arrive, are listed with their tries, and are sent again."""
 
 import json
+import logging
 
+import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.harness.application import Application
@@ -11,16 +13,21 @@ from worker.webhooks.telling import Teller
 
 
 def test_the_message_of_a_finished_batch_is_the_batch_as_get_shows_it(
-    app: Application, receiver: Receiver, images: dict[str, bytes]
+    app: Application, receiver: Receiver, images: dict[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG, "worker.inference.claim")
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     made = make(app, receiver.url, events=["batch.completed"])
     make(app, receiver.url, events=["batch.completed"], filters={"line": ["B9"]})
     make(app, receiver.url, events=["batch.cancelled"])
-    batch = app.finished(dict(list(images.items())[:2]), {"line": "A3", "metadata": {"shift": "früh"}})
+    asked = {"line": "A3", "metadata": {"shift": "früh"}}
+    batch = app.finished(dict(list(images.items())[:2]), asked, traceparent=trace)
+    assert f"{batch['id']}, traceparent {trace}" in caplog.text, "the worker has it"
     assert send_due(app) == ["delivered"]
     [(_, headers, body)] = receiver.posts
     message = Webhook(made["secret"]).verify(body, headers)
     assert (message["type"], headers["content-type"]) == ("batch.completed", "application/json")
+    assert headers["traceparent"] == trace
     assert message["data"]["links"]["self"] == f"https://parts.example/gonogo/v1/batches/{batch['id']}"
     here = app.service.settings.public_base
     shown = json.loads(json.dumps(batch).replace("http://localhost", here))

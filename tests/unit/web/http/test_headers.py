@@ -1,6 +1,7 @@
 """Headers as RFC 9110 and W3C Trace Context have them."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,23 @@ def test_a_malformed_traceparent_counts_as_absent(site: Site, given: str, kept: 
             f"SELECT traceparent FROM batches WHERE id = '{batch['id']}'"
         ).scalar()
     assert stored == (given[:55] if kept else None)
+
+
+def test_a_location_is_the_whole_address_behind_any_prefix(site: Site) -> None:
+    base = "https://plant.example/gonogo"
+    receiver = {"url": "https://receiver.example/hook"}
+
+    def post(path: str, **asked: Any) -> str:
+        answer = site.client.post(path, base_url=f"{base}/", headers=site.bearer, **asked)
+        assert answer.status_code in (201, 202), answer.text
+        where = answer.headers["Location"]
+        seen = site.client.get(where.removeprefix(base), base_url=f"{base}/", headers=site.bearer)
+        assert seen.get_json()["id"] == answer.get_json()["id"]
+        return where
+
+    for where in (
+        post("/v1/batches", **as_form(("images", "a.png", b"x"))),
+        endpoint := post("/v1/webhook-endpoints", json=receiver),
+        post(f"{endpoint.removeprefix(base)}/test"),
+    ):
+        assert where.startswith(f"{base}/v1/")
