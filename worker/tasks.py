@@ -1,4 +1,4 @@
-"""The tasks: each is a few lines, takes ids only, and is safe to lose, to repeat and to run late.
+"""The tasks: each is a few lines, takes ids and names only, and is safe to lose, to repeat and to run late.
 
 No error may leave a task body: a MemoryError would end the whole worker.
 """

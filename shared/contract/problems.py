@@ -31,4 +31,4 @@ class Problem(TypedDict):
     instance: str
     code: str
     request_id: str
-    errors: NotRequired[Annotated[list[ErrorEntry], About("one entry for each bad part")]]
+    errors: NotRequired[Annotated[list[ErrorEntry], About("one entry for each bad part, 50 at most")]]

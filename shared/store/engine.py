@@ -70,6 +70,8 @@ class Database:
         pooled = POOLED in parsed.query
         parsed = parsed.difference_update_query([POOLED])
         options: dict[str, Any] = {
+            # An error names its statement in logs; the values may be secrets of webhooks or a client's metadata.
+            "hide_parameters": True,
             "pool_pre_ping": not self.is_sqlite,
             "pool_size": pool_size,
             "max_overflow": 64,

@@ -1,4 +1,4 @@
-"""The tables. Times are seconds since the epoch (UTC); `shared.lifecycle` alone changes a status."""
+"""The tables. Times are seconds since the epoch (UTC); each table has its writers (tests/arch/test_writers.py)."""
 
 from sqlalchemy import (
     JSON,

@@ -27,19 +27,23 @@ class KnownKeys:
         self._database = database
         self._known: dict[str, tuple[float, ApiKeyRecord]] = {}  # by secret
         self._noting: set[str] = set()  # keys whose use is being noted now
+        self._lock, self._forgotten = threading.Lock(), 0
 
     def by_secret(self, secret: str) -> ApiKeyRecord | None:
         """The live key with this secret, as known for at most a few seconds."""
         at, row = self._known.get(secret, (0.0, None))
         if row is not None and time.monotonic() - at < _REMEMBER_S and not _is_over(row):
             return row
+        forgotten = self._forgotten
         row = self.find_live(secret)
-        if row is None:
-            self._known.pop(secret, None)
-            return None
-        if len(self._known) > _MOST:
-            self._known.clear()
-        self._known[secret] = (time.monotonic(), row)
+        with self._lock:
+            if row is None:
+                self._known.pop(secret, None)
+            # A key that was revoked after the look-up, and before this line, must not be remembered as live.
+            elif forgotten == self._forgotten:
+                if len(self._known) > _MOST:
+                    self._known.clear()
+                self._known[secret] = (time.monotonic(), row)
         return row
 
     def by_session(self, token: str) -> ApiKeyRecord | None:
@@ -49,7 +53,9 @@ class KnownKeys:
 
     def forget(self) -> None:
         """Look up every key again: one was revoked or rotated in this process."""
-        self._known.clear()
+        with self._lock:
+            self._forgotten += 1
+            self._known.clear()
 
     def find_live(self, secret: str) -> ApiKeyRecord | None:
         """The live key with this secret, from the database; its use is noted once a minute."""

@@ -1,4 +1,4 @@
-"""Announces committed chunks from a thread of its own, so that no request waits for the broker."""
+"""Announces committed chunks from a thread of its own, so that no upload waits for the broker."""
 
 import queue
 import threading

@@ -50,11 +50,12 @@ NOT_BY_HAND = {
 }
 
 
-def leaves(group: click.Group, before: str = "") -> set[str]:
-    context, found = click.Context(group), set[str]()
+def leaves(group: click.Group, before: str = "") -> dict[str, click.Command]:
+    context, found = click.Context(group), dict[str, click.Command]()
     for name in group.list_commands(context):
         command, words = group.get_command(context, name), f"{before} {name}".strip()
-        found |= leaves(command, words) if isinstance(command, click.Group) else {words}
+        assert command is not None
+        found |= leaves(command, words) if isinstance(command, click.Group) else {words: command}
     return found
 
 
@@ -63,7 +64,17 @@ def test_each_operation_has_a_command_or_a_reason_for_none(tmp_path: Path) -> No
         paths = site.client.get("/openapi.json").get_json()["paths"]
     operations = {each["operationId"] for methods in paths.values() for each in methods.values()}
     assert operations == {*COMMANDS, *NOT_BY_HAND}
-    assert {*COMMANDS.values()} <= leaves(gonogo)
+    assert {*COMMANDS.values()} <= {*leaves(gonogo)}
+
+
+def test_every_command_that_asks_the_service_prints_json_on_request() -> None:
+    options = {
+        words: {flag for each in command.params for flag in each.opts}
+        for words, command in leaves(gonogo).items()
+    }
+    asking = {words for words, flags in options.items() if "--url" in flags}
+    assert len(asking) > 40
+    assert {words for words in asking if "--json" not in options[words]} == set()
 
 
 def test_the_list_of_items_has_a_flag_for_each_filter_of_the_api() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from shared import clock as clocks
 from shared.store.engine import Database, clock, database_time
@@ -135,3 +136,12 @@ def test_a_jump_of_this_machines_clock_does_not_move_the_time_of_sqlite(
 def _write_one(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("INSERT INTO t VALUES (1)"))
+
+
+def test_an_error_of_the_database_shows_no_value_of_its_statement(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with pytest.raises(DBAPIError) as caught, database.write() as connection:
+        connection.execute(text("INSERT INTO nowhere (secret) VALUES (:secret)"), {"secret": "whsec_abc"})
+    assert "INSERT INTO nowhere" in str(caught.value)
+    assert "whsec_abc" not in str(caught.value)
+    database.dispose()
