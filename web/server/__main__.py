@@ -6,8 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -39,7 +38,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
         self._service.waiting.wakes.stop()
         await super().shutdown(sockets)
         self._service.stop()
