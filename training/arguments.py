@@ -6,197 +6,216 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 Run = Callable[[argparse.Namespace], int]
+Fill = Callable[[argparse.ArgumentParser], None]
 _FULL_SCALE = "the value that means white in images of more than 8 bits"
 
 
 def parser_for(description: str | None, runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=description)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, (help, fill) in _COMMANDS.items():
+        command = commands.add_parser(name, help=help)
+        fill(command)
+        command.set_defaults(run=runs[name])
+    return parser
 
-    render = commands.add_parser("render", help="draw a set of made-up parts with known flaws")
-    render.add_argument("folder", type=Path)
-    render.add_argument("--count", type=int, default=2000)
-    render.add_argument("--seed", type=int, default=0)
-    render.add_argument("--size", type=int, default=300, help="side in pixels")
-    render.add_argument("--defect-share", type=float, default=0.5)
-    render.add_argument("--masks", action="store_true", help="also write the flawed pixels of each image")
-    render.set_defaults(run=runs["render"])
 
-    check = commands.add_parser("check", help="look at a folder: unreadable files, duplicates, leaks")
-    check.add_argument("folder", type=Path)
-    _add_words(check)
-    check.add_argument("--full-scale", type=int, help=_FULL_SCALE)
-    check.add_argument("--json", action="store_true")
-    check.set_defaults(run=runs["check"])
+def _render(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path)
+    command.add_argument("--count", type=int, default=2000)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--size", type=int, default=300, help="side in pixels")
+    command.add_argument("--defect-share", type=float, default=0.5)
+    command.add_argument("--masks", action="store_true", help="also write the flawed pixels of each image")
 
-    train = commands.add_parser("train", help="train on any folder of defect and good images")
-    train.add_argument(
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path)
+    _add_words(command)
+    command.add_argument("--full-scale", type=int, help=_FULL_SCALE)
+    command.add_argument("--json", action="store_true")
+
+
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "folder",
         type=Path,
         nargs="?",
         help="folders such as defect/ and good/ below it, or a CSV with file, label, group",
     )
-    _add_words(train)
-    train.add_argument(
+    _add_words(command)
+    command.add_argument(
         "--from-reviews",
         metavar="WHERE",
         help="train on the images that persons reviewed, and on the folder if there is one: a service's URL, or a zip "
         "of `gonogo review export`",
     )
-    train.add_argument("--key-file", type=Path, help="the key of that service: DATA_DIR/admin-key")
-    train.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
-    train.add_argument("--name", help="of the model; the folder's name by default")
-    train.add_argument(
+    command.add_argument("--key-file", type=Path, help="the key of that service: DATA_DIR/admin-key")
+    command.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
+    command.add_argument("--name", help="of the model; the folder's name by default")
+    command.add_argument(
         "--budget",
         type=float,
         metavar="MINUTES",
         help="30 by default; a day for the original preset, which ends by its own patience",
     )
-    train.add_argument("--preset", choices=["recipe", "original"], default="recipe")
-    train.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
-    train.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument(
+    command.add_argument("--preset", choices=["recipe", "original"], default="recipe")
+    command.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
+    command.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
         "--start",
         default="auto",
         metavar="ARTIFACT",
         help="begin with these weights; by default with rendered-parts where the network is the same, or `none`",
     )
-    train.add_argument(
+    command.add_argument(
         "--unlabelled", type=Path, metavar="FOLDER", help="images without labels, which the teacher labels"
     )
-    train.add_argument(
+    command.add_argument(
         "--teacher",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="let a pretrained network teach the small one",
     )
-    train.add_argument(
+    command.add_argument(
         "--serve",
         choices=["auto", "small", "cascade", "features", "mean"],
         default="auto",
         help="the network that judges: the small one, the pretrained features, their mean, or a cascade that takes the "
         "mean where the small one is unsure; by default the best",
     )
-    train.add_argument(
+    command.add_argument(
         "--images-per-second",
         type=_speed,
         metavar="N",
         help="serve no network that judges fewer images a second on one core, decoding left out",
     )
-    train.add_argument(
+    command.add_argument(
         "--go-on",
         type=Path,
         metavar="ARTIFACT",
         help="begin with all weights of this artifact of the same task, and take smaller steps",
     )
-    train.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    train.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    train.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
-    train.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds an image")
-    train.add_argument("--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving")
-    train.add_argument("--full-scale", type=int, help=_FULL_SCALE)
-    train.add_argument("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
-    train.add_argument("--reject-cost", type=float, default=1.0)
-    train.add_argument("--review-cost", type=float, default=0.2)
-    train.add_argument(
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    command.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
+    command.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds an image")
+    command.add_argument(
+        "--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving"
+    )
+    command.add_argument("--full-scale", type=int, help=_FULL_SCALE)
+    command.add_argument("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
+    command.add_argument("--reject-cost", type=float, default=1.0)
+    command.add_argument("--review-cost", type=float, default=0.2)
+    command.add_argument(
         "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, in place of a cost"
     )
-    train.add_argument(
+    command.add_argument(
         "--prevalence",
         type=_share,
         metavar="SHARE",
         help="of defects among the parts to be judged, where it is another than in the folder",
     )
-    train.add_argument(
+    command.add_argument(
         "--confidence", type=_share, default=0.95, metavar="SHARE", help="of that promise; 95%%"
     )
-    train.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
-    train.set_defaults(run=runs["train"])
+    command.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
 
-    guard = commands.add_parser("guard", help="give an artifact a guard, from the folder it was trained on")
-    guard.add_argument("artifact", type=Path)
-    guard.add_argument("folder", type=Path)
-    _add_words(guard)
-    guard.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
-    guard.add_argument(
+
+def _guard(command: argparse.ArgumentParser) -> None:
+    command.add_argument("artifact", type=Path)
+    command.add_argument("folder", type=Path)
+    _add_words(command)
+    command.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
+    command.add_argument(
         "--kinds", action="store_true", help="add the guess of a defect's kind instead, and keep the guard"
     )
-    guard.add_argument(
+    command.add_argument(
         "--reference", action="store_true", help="add the reference for drift instead, and keep the guard"
     )
-    guard.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
-    guard.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    guard.set_defaults(run=runs["guard"])
+    command.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
+    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
 
-    faster = commands.add_parser("hasten", help="average mirrored copies of unsure images only")
-    faster.add_argument("artifact", type=Path)
-    faster.add_argument("folder", type=Path, help="the one it was trained on")
-    faster.add_argument("--output", type=Path, required=True, help="folder for the artifact and its card")
-    faster.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    faster.set_defaults(run=runs["hasten"])
 
-    evaluate = commands.add_parser("evaluate", help="score a folder with an artifact, as the service would")
-    evaluate.add_argument("artifact", type=Path)
-    evaluate.add_argument("folder", type=Path)
-    _add_words(evaluate)
-    evaluate.add_argument("--output", type=Path, help="write a verdict for each image to this CSV")
-    evaluate.add_argument(
+def _hasten(command: argparse.ArgumentParser) -> None:
+    command.add_argument("artifact", type=Path)
+    command.add_argument("folder", type=Path, help="the one it was trained on")
+    command.add_argument("--output", type=Path, required=True, help="folder for the artifact and its card")
+    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+
+
+def _evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("artifact", type=Path)
+    command.add_argument("folder", type=Path)
+    _add_words(command)
+    command.add_argument("--output", type=Path, help="write a verdict for each image to this CSV")
+    command.add_argument(
         "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
     )
-    evaluate.add_argument(
+    command.add_argument(
         "--against", metavar="URL", help="also ask this running service, and compare one by one"
     )
-    evaluate.add_argument("--key-file", type=Path, help="its key: for an embedded service DATA_DIR/admin-key")
-    evaluate.add_argument("--threads", type=int, default=1)
-    evaluate.add_argument("--json", action="store_true")
-    evaluate.set_defaults(run=runs["evaluate"])
+    command.add_argument("--key-file", type=Path, help="its key: for an embedded service DATA_DIR/admin-key")
+    command.add_argument("--threads", type=int, default=1)
+    command.add_argument("--json", action="store_true")
 
-    publish = commands.add_parser("publish", help="put an artifact into a running service")
-    publish.add_argument("artifact", type=Path, help="a .gonogo file or a run folder")
-    publish.add_argument("--url", default="http://127.0.0.1:8000")
-    publish.add_argument("--key", help="an API key; or --key-file")
-    publish.add_argument("--key-file", type=Path, help="for an embedded service: DATA_DIR/admin-key")
-    publish.add_argument("--activate", action="store_true", help="let new batches use it")
-    publish.set_defaults(run=runs["publish"])
 
-    quality = commands.add_parser("quality", help="train and measure on every set that is present")
-    quality.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
-    quality.add_argument("--runs", type=Path, default=Path("runs/quality"))
-    quality.add_argument("--page", type=Path, default=Path("docs/quality.md"))
-    quality.add_argument("--budget", type=float, default=30.0, metavar="MINUTES", help="for each row")
-    quality.add_argument(
+def _publish(command: argparse.ArgumentParser) -> None:
+    command.add_argument("artifact", type=Path, help="a .gonogo file or a run folder")
+    command.add_argument("--url", default="http://127.0.0.1:8000")
+    command.add_argument("--key", help="an API key; or --key-file")
+    command.add_argument("--key-file", type=Path, help="for an embedded service: DATA_DIR/admin-key")
+    command.add_argument("--activate", action="store_true", help="let new batches use it")
+
+
+def _quality(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
+    command.add_argument("--runs", type=Path, default=Path("runs/quality"))
+    command.add_argument("--page", type=Path, default=Path("docs/quality.md"))
+    command.add_argument("--budget", type=float, default=30.0, metavar="MINUTES", help="for each row")
+    command.add_argument(
         "--original",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="also the original preset, on the same splits",
     )
-    quality.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
-    quality.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
-    quality.add_argument(
+    command.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
+    command.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
+    command.add_argument(
         "--fix-test-parts", type=Path, metavar="JSON", help="only write which images each test part holds"
     )
-    quality.add_argument(
+    command.add_argument(
         "--guard", action="store_true", help="only measure the guard's tables, and train nothing"
     )
-    quality.add_argument(
+    command.add_argument(
         "--few",
         action="store_true",
         help="only measure few images and good ones alone, with pretrained features",
     )
-    quality.add_argument(
+    command.add_argument(
         "--heatmaps",
         type=int,
         default=0,
         metavar="N",
         help="only point at N rendered flaws by their heatmaps",
     )
-    quality.add_argument(
+    command.add_argument(
         "--drift", type=int, default=0, metavar="N", help="only look for drift in N rendered images"
     )
-    quality.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
-    quality.set_defaults(run=runs["quality"])
-    return parser
+    command.add_argument("--guard-images", type=int, default=200, metavar="N", help="at most N in each row")
+
+
+_COMMANDS: dict[str, tuple[str, Fill]] = {
+    "render": ("draw a set of made-up parts with known flaws", _render),
+    "check": ("look at a folder: unreadable files, duplicates, leaks", _check),
+    "train": ("train on any folder of defect and good images", _train),
+    "guard": ("give an artifact a guard, from the folder it was trained on", _guard),
+    "hasten": ("average mirrored copies of unsure images only", _hasten),
+    "evaluate": ("score a folder with an artifact, as the service would", _evaluate),
+    "publish": ("put an artifact into a running service", _publish),
+    "quality": ("train and measure on every set that is present", _quality),
+}
 
 
 def _share(text: str) -> float:

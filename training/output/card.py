@@ -10,9 +10,38 @@ _RESAMPLED = "the same, whole groups resampled"  # in cards that were written be
 
 def readable(card: Card) -> str:
     """Markdown for a person who has to decide whether this model may judge their parts."""
-    data, point, pre = card["data"], card["operating_point"], card["preprocessing"]
+    lines = [*_training_lines(card), "", *_result_lines(card)]
+    before = card["before_calibration"]
+    lines += [
+        "",
+        f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
+        f"{_number(before['log_loss'])}.",
+        "",
+        f"Accuracy on the same test part of {_blind(card['baselines'])} alone: "
+        + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
+        + ".",
+        "",
+        *finding_lines(card),
+        *_guard_lines(card),
+        *_guess_lines(card),
+        "## Limits",
+        "",
+        card["limits"],
+        "",
+        "## Versions",
+        "",
+        ", ".join(f"{name} {version}" for name, version in sorted(card["versions"].items())),
+        "",
+    ]
+    if card.get("notice"):
+        lines += ["## Notice", "", card["notice"], ""]
+    return "\n".join(lines)
+
+
+def _training_lines(card: Card) -> list[str]:
+    data, pre = card["data"], card["preprocessing"]
     colour = "grey" if pre["channels"] == 1 else "colour"
-    lines = [
+    return [
         f"# {card['name']}",
         "",
         card["use"],
@@ -31,7 +60,12 @@ def readable(card: Card) -> str:
         f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
         f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
         f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",
-        "",
+    ]
+
+
+def _result_lines(card: Card) -> list[str]:
+    point = card["operating_point"]
+    lines = [
         "## Results",
         "",
         f"Threshold {point['threshold']:.3f}, review from {point['review_low']:.3f} to {point['review_high']:.3f}; "
@@ -66,32 +100,7 @@ def readable(card: Card) -> str:
     ):
         cells = [_figure(card[part], name) for part in ("validation", "test")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
-    lines += _kind_lines(card["test"].get("kinds", {}))
-    before = card["before_calibration"]
-    lines += [
-        "",
-        f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
-        f"{_number(before['log_loss'])}.",
-        "",
-        f"Accuracy on the same test part of {_blind(card['baselines'])} alone: "
-        + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
-        + ".",
-        "",
-        *finding_lines(card),
-        *_guard_lines(card),
-        *_guess_lines(card),
-        "## Limits",
-        "",
-        card["limits"],
-        "",
-        "## Versions",
-        "",
-        ", ".join(f"{name} {version}" for name, version in sorted(card["versions"].items())),
-        "",
-    ]
-    if card.get("notice"):
-        lines += ["## Notice", "", card["notice"], ""]
-    return "\n".join(lines)
+    return lines + _kind_lines(card["test"].get("kinds", {}))
 
 
 def _blind(baselines: dict[str, float]) -> str:
