@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from sqlalchemy import URL, inspect, make_url
 
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -65,13 +66,18 @@ def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
 def prepare(database: Database) -> None:
     """Bring a database that nothing has opened yet to the newest revision.
 
-    A file of SQLite becomes a copy of one that this process has migrated once: to run every revision for every test
-    took longer than most tests. A copy inside PostgreSQL takes as long as the revisions, so they run there.
+    It becomes a copy of one that this process has migrated once: to run every revision for every test took longer than
+    most tests.
     """
-    name = database.engine.url.database
-    if database.is_sqlite and name is not None and not Path(name).exists():
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_migrated_file(), name)
+    url = database.engine.url
+    if database.is_sqlite and url.database is not None and not Path(url.database).exists():
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_migrated_file(), url.database)
+    elif _is_on_the_session_server(url) and _is_empty(database):
+        database.dispose()  # PostgreSQL drops no database that has connections
+        with psycopg.connect(postgres_uri(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {url.database} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {url.database} TEMPLATE {_migrated_name()}")
     migrate(database)  # finds nothing to do in a copy
 
 
@@ -83,3 +89,25 @@ def _migrated_file() -> Path:
     migrate(database)
     database.dispose()
     return Path(folder) / "template.db"
+
+
+@functools.cache
+def _migrated_name() -> str:
+    name, url = create_database(postgres_uri())
+    database = Database(url)
+    migrate(database)
+    database.dispose()
+    return name
+
+
+def _is_on_the_session_server(url: URL) -> bool:
+    return bool(postgres_uri.cache_info().currsize) and _address(url) == _address(make_url(postgres_uri()))
+
+
+def _address(url: URL) -> tuple[object, ...]:
+    return url.host, url.port, url.query.get("host")  # a Unix socket's folder stands in the query
+
+
+def _is_empty(database: Database) -> bool:
+    with database.engine.connect() as connection:
+        return not inspect(connection).get_table_names()
