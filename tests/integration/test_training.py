@@ -43,8 +43,8 @@ def draw_set(folder: Path, count: int, seed: int = 0) -> Path:
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("training")
-    draw_set(base / "blobs", 400)
-    arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.25"]
+    draw_set(base / "blobs", 240)
+    arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.15"]
     assert main([*arguments, "--threads", "1", "--speed", "8"]) == 0
     return base / "runs" / "blobs"
 
@@ -156,7 +156,7 @@ def test_a_folder_of_one_label_is_refused_in_one_line(
 
 
 def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path: Path) -> None:
-    draw_set(tmp_path / "blobs", 300)
+    draw_set(tmp_path / "blobs", 120)
     command = [sys.executable, "-m", "training", "train", str(tmp_path / "blobs"), "--budget", "20"]
     command += ["--output", str(tmp_path / "run"), "--threads", "1", "--speed", "8"]
     process = subprocess.Popen(

@@ -41,7 +41,7 @@ def rings(count: int, seed: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module", params=[VERSION, TRACED])
 def guard(request: pytest.FixtureRequest) -> Guard:
-    return fit_guard(rings(300, 1), rings(400, 2), features_of, version=request.param)
+    return fit_guard(rings(300, 1), rings(400, 2), features_of, version=request.param, most_strangers=2000)
 
 
 def test_about_one_in_a_hundred_of_its_own_kind_is_flagged(guard: Guard) -> None:
@@ -84,7 +84,7 @@ def test_a_part_that_lies_elsewhere_is_flagged_though_the_feature_is_pooled() ->
         tiles = features_of(images).reshape(len(images), 5, 16)
         return np.concatenate([tiles.mean(2), tiles.max(2)], axis=1)
 
-    guard = fit_guard(rods(80, 1), rods(100, 2), pooled, version=TRACED)
+    guard = fit_guard(rods(80, 1), rods(100, 2), pooled, version=TRACED, most_strangers=1000)
     own = rods(100, 3)
     moved, turned = np.full_like(own, 60), own.transpose(0, 2, 1, 3)
     moved[:, :, SIDE // 4 :] = own[:, :, : -SIDE // 4]
@@ -93,7 +93,9 @@ def test_a_part_that_lies_elsewhere_is_flagged_though_the_feature_is_pooled() ->
 
 
 def test_the_same_set_and_seed_give_the_same_guard() -> None:
-    first, second = (fit_guard(rings(40, 1), rings(30, 2), features_of).as_bytes() for _ in range(2))
+    first, second = (
+        fit_guard(rings(40, 1), rings(30, 2), features_of, most_strangers=500).as_bytes() for _ in range(2)
+    )
     assert first == second
     read_guard(first, Preprocessing(SIDE, SIDE, 1))
 
