@@ -125,7 +125,8 @@ def test_sqlite_is_locked_for_ten_seconds(ill: Rig, many: Many) -> None:
     for one in (batch_id, *uploads):
         ill.finish(one)
     assert len(uploads) == 1
-    ill.check(most_extra=2 * CHUNK_ITEMS)
+    # The leases of two chunks may run out behind the lock, and the restart kills the workers of two more.
+    ill.check(most_extra=4 * CHUNK_ITEMS)
 
 
 @pytest.fixture

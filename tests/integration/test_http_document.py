@@ -175,7 +175,7 @@ def test_every_answer_to_generated_requests_is_as_the_document_says(
     command = [
         Path(sys.executable).with_name("st"), "--config-file", config, "run", f"{url}/openapi.json",
         "--header", f"Authorization: Bearer {app.key}", "--checks", "all", "--max-examples", "5", "--seed", "1",
-        "--phases", "examples,coverage,fuzzing,stateful", "--max-time", os.environ.get("GONOGO_DOCUMENT_S", "50"),
+        "--phases", "examples,coverage,fuzzing,stateful", "--max-time", os.environ.get("GONOGO_DOCUMENT_S", "25"),
         "--request-timeout", "60", "--max-response-time", "60", "--no-shrink", "--no-color",
     ]  # fmt: skip
     environment = {

@@ -84,7 +84,7 @@ def test_best_model_loads_with_weights_only(run_folder: Path) -> None:
 def test_no_image_is_on_two_sides_and_the_hash_names_the_test_part(run_folder: Path) -> None:
     split = json.loads((run_folder / "split.json").read_text())
     parts = [set(split[name]) for name in ("train", "validation", "test")]
-    assert sum(map(len, parts)) == len(set.union(*parts)) == 400
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 240
     assert split["test_sha256"] == json.loads((run_folder / "card.json").read_text())["data"]["test_sha256"]
 
 
@@ -96,8 +96,8 @@ def test_evaluate_says_what_the_worker_says_image_by_image(run_folder: Path, tmp
     engine = load_engine(artifact, device="cpu", threads=1)
     with results.open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 400
-    for start in range(0, 400, 7):  # micro-batches of another size than evaluate's
+    assert len(rows) == 240
+    for start in range(0, 240, 7):  # micro-batches of another size than evaluate's
         chosen = rows[start : start + 7]
         images = np.stack(
             [decode((folder / r["label"] / r["file"]).read_bytes(), artifact.preprocessing) for r in chosen]
