@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -15,8 +15,8 @@ from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser
 SHOTS = os.environ.get("GONOGO_SCREENSHOTS")
-# Until the page that follows is there, an element may be of the one before.
-AWAY = (NoSuchElementException, StaleElementReferenceException)
+# Until the page that follows is there, an element may be of the one before, or of none.
+AWAY = (WebDriverException,)
 
 
 @pytest.fixture(scope="module")

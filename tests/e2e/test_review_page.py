@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.e2e.test_model_page import AWAY
 from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
 from tests.harness.stack import Stack, running
 
@@ -30,7 +31,7 @@ def press(browser: Browser, key: str) -> str:
     """Press a key; returns the address of the page that follows."""
     before = browser.current_url
     browser.find_element(By.TAG_NAME, "body").send_keys(key)
-    WebDriverWait(browser, 20).until(lambda _: browser.current_url != before)
+    WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(lambda _: browser.current_url != before)
     wait(browser, "h1")
     return browser.current_url
 
@@ -96,7 +97,7 @@ def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_p
         for _ in range(2):
             button = wait(browser, "button.verdict.defect")
             button.click()
-            WebDriverWait(browser, 20).until(staleness_of(button))
+            WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(staleness_of(button))
         assert "Nothing waits for a review" in wait(browser, "#queue").text
     assert [item["review"]["verdict"] for item in stack.items(batch_id)] == ["defect"] * 2
 

@@ -82,6 +82,7 @@ def _children_that_die_are_started_again(up: Up) -> None:
     assert processes_of(up.data_dir) == []
 
 
+@pytest.mark.slow
 @pytest.mark.row(31)
 def test_after_a_killed_supervisor_and_after_kill_9_of_everything_the_next_start_goes_on(
     start: Start, tmp_path: Path

@@ -63,7 +63,7 @@ def check(polls: list[tuple[float, float]]) -> None:
     assert len(wrong) <= len(polls) // 5, polls
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
 def app(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, artifact: Path, broker_url: str
 ) -> Iterator[Application]:
