@@ -16,7 +16,6 @@ OWN = {
     "shared/client/errors.py": "names the errors of that connection",
     "shared/cli/embedded/address.py": "asks the service of this machine",
     "shared/cli/commands/demo.py": "looks for a free port of this machine",
-    "web/server/__main__.py": "names the type of the sockets that the server listens on",
     "web/server/connection.py": "bounds what the system holds of an accepted connection",
     "worker/fetching/objects.py": "the object store that the settings name",
     "worker/fetching/urls.py": "reads the answer on the connection that outbound.py has made",
