@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from shared.contract.audit import ACTIONS
 from shared.contract.fields import About, Moment, OneOf, Rule, Share, closed
 from shared.contract.parts import PART_STATUS
-from shared.contract.reviews import ENTRY_STATUS, QUEUED_SOURCES, SOURCES
+from shared.contract.reviews import ENTRY_STATUS, SOURCES
 from shared.contract.states import BatchStatus, ItemStatus, Verdict
 
 Cursor = Annotated[
@@ -266,35 +266,6 @@ class UploadModelQuery(TenantQuery, total=False):
 
 
 @closed
-class HomePageQuery(TypedDict, total=False):
-    """The page of all batches."""
-
-    cursor: Cursor
-
-
-@closed
-class SignInQuery(TypedDict, total=False):
-    """The form that takes a key."""
-
-    next: Annotated[str, MaxLen(8000), About("the page to show afterwards")]
-
-
-@closed
-class ItemPageQuery(TypedDict, total=False):
-    """The page of one item: the verdicts among which it goes on to the previous and the next one."""
-
-    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1)]
-
-
-@closed
-class ModelPageQuery(TypedDict, total=False):
-    """The page of a model version: a version to compare it with, and the switch to ask for once more."""
-
-    other: Annotated[str, MinLen(1), MaxLen(40)]
-    confirm: Annotated[str, OneOf(("activate", "rollback"))]
-
-
-@closed
 class ReviewExportQuery(TypedDict, total=False):
     """The reviewed images of a time."""
 
@@ -306,33 +277,3 @@ class ReviewExportQuery(TypedDict, total=False):
     ]
     batch_id: Annotated[str, MinLen(1), MaxLen(40), About("of this batch")]
     line: Annotated[str, MinLen(1), MaxLen(200), About("of this production line exactly")]
-
-
-@closed
-class ReviewStartQuery(TypedDict, total=False):
-    """The page from which reviews begin: which items to look at."""
-
-    batch_id: Annotated[str, MaxLen(40)]
-    line: Annotated[str, MaxLen(200)]
-    source: Annotated[str, OneOf(QUEUED_SOURCES)]
-    last: Annotated[str, MaxLen(40)]
-    empty: Annotated[str, OneOf(("1",))]
-
-
-@closed
-class ReviewPageQuery(TypedDict, total=False):
-    """The page of one review: which items follow, and the item whose verdict can be taken back."""
-
-    batch_id: Annotated[str, MaxLen(40)]
-    line: Annotated[str, MaxLen(200)]
-    source: Annotated[str, OneOf(QUEUED_SOURCES)]
-    last: Annotated[str, MaxLen(40)]
-
-
-@closed
-class BatchPageQuery(TypedDict, total=False):
-    """The page of one batch."""
-
-    status: Annotated[list[Annotated[str, OneOf(ItemStatus)]], Len(1)]
-    verdict: Annotated[list[Annotated[str, OneOf(Verdict)]], Len(1)]
-    cursor: Cursor

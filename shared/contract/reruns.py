@@ -28,6 +28,12 @@ class DiffQuery(TypedDict, total=False):
     """Items in two batches with the same images."""
 
     all: Annotated[bool, About("true: the items that agree as well", default=False)]
+    before: Annotated[
+        str, OneOf(OUTCOMES), About("with this verdict, or status without one, in the first batch")
+    ]
+    after: Annotated[
+        str, OneOf(OUTCOMES), About("with this verdict, or status without one, in the second batch")
+    ]
     limit: Annotated[int, Ge(1), Le(1000), About("items on a page", default=100)]
     cursor: Cursor
 

@@ -4,11 +4,12 @@ The packs are linked and not copied: the file system keeps the bytes until the l
 rows are copied by the database, each in its place, so that a diff compares place with place.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     and_,
     bindparam,
     case,
@@ -137,10 +138,35 @@ class Pair(NamedTuple):
     score_b: float | None
 
 
-def pairs(connection: Connection, a: str, b: str, last: int, most: int, *, whole: bool) -> list[Pair]:
-    """The items after place `last` whose outcome differs, or with `whole` all items; at most so many."""
-    given = {"a": a, "b": b, "last": last, "most": most, "whole": whole}
-    return [Pair._make(row) for row in connection.execute(_PAGE, given)]
+class Kind(NamedTuple):
+    """Which pairs to show: those whose outcome differs, or with `whole` all of them, with these outcomes if given."""
+
+    whole: bool = False
+    before: str | None = None
+    after: str | None = None
+
+
+def _page(*, has_before: bool, has_after: bool) -> Select[Any]:
+    page: Any = _PAGE
+    if has_before:
+        page = page.where(_state(_A) == bindparam("before"))
+    if has_after:
+        page = page.where(_state(_B) == bindparam("after"))
+    return cast("Select[Any]", page)
+
+
+_PAGES = {
+    (before, after): _page(has_before=before, has_after=after)
+    for before in (False, True)
+    for after in (False, True)
+}
+
+
+def pairs(connection: Connection, a: str, b: str, last: int, most: int, kind: Kind) -> list[Pair]:
+    """The items of a kind after place `last`, at most so many."""
+    page = _PAGES[kind.before is not None, kind.after is not None]
+    given = {"a": a, "b": b, "last": last, "most": most, **kind._asdict()}
+    return [Pair._make(row) for row in connection.execute(page, given)]
 
 
 def matrix(connection: Connection, a: str, b: str) -> list[DiffCount]:

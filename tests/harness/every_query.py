@@ -11,7 +11,8 @@ _NO_FILTER = {"cursor", "limit", "wait", "format", "spreadsheet"}
 VALUES: Mapping[str, tuple[str, ...]] = {
     "all": ("true",),
     "action": ("batch.cancel", "key.create,key.rotate"),
-    "after": (),
+    "after": ("defect",),
+    "before": ("review",),
     "batch_id": ("bat_none",),
     "created_after": ("2126-01-01T00:00:00Z", "2001-01-01T00:00:00Z"),
     "created_before": ("2001-01-01T00:00:00Z", "2126-01-01T00:00:00Z"),

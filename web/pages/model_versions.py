@@ -5,12 +5,12 @@ from typing import cast
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.contract.queries import ModelPageQuery
+from shared.contract.page_queries import ModelPageQuery
 from web.http import trail
 from web.http.auth import may, require
 from web.http.headers import base_url
 from web.http.operations import takes_query
-from web.pages import cards
+from web.pages import cards, curves
 from web.resources import model_versions
 from web.service import service
 
@@ -40,15 +40,18 @@ def model(model_id: str, query: ModelPageQuery) -> str:
         model_versions.shown(here, g.tenant, each, base) for each in (model_id, query.get("other")) if each
     ]
     found = [model_versions.card(here, g.tenant, each["id"]) for each in shown]
+    matrix = cards.matrix(found[0])
     return render_template(
         "model.html",
         model=shown[0],
         other=shown[1] if len(shown) > 1 else None,
         listed=[each for each in listed if each["id"] != model_id],
         figures=cards.figures(found),
-        matrix=cards.matrix(found[0]),
-        curves=cards.training_curves(found[0]),
-        coverage=cards.risk_coverage(found[0]),
+        matrix=matrix,
+        curves=curves.training_curves(found[0]),
+        coverage=curves.risk_coverage(found[0]),
+        roc=curves.roc(found[0], matrix),
+        recall=curves.precision_recall(found[0], matrix),
         card=found[0],
         confirm=query.get("confirm"),
         may_switch=may(g.key, "admin"),

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.contract.agreement import DEFAULT_WINDOW_S, AgreementGroup, AgreementQuery
-from shared.contract.queries import NoQuery, ReviewPageQuery, ReviewStartQuery
+from shared.contract.page_queries import MOST_STEPS, ReviewPageQuery, ReviewStartQuery
+from shared.contract.queries import NoQuery
 from shared.contract.reviews import QUEUED_SOURCES, ReviewRequest
+from shared.ids import split_item_id
 from shared.lifecycle.review_queue import Wanted
 from web.http import validators
-from web.http.auth import require
+from web.http.auth import may, require
 from web.http.callers import caller
 from web.http.operations import takes_query
 from web.http.validators import BODY
@@ -35,12 +37,14 @@ def start(query: ReviewStartQuery) -> str:
     return render_template(
         "review_start.html",
         waiting=review_lists.waiting(here, who.tenant),
+        may_export=may(g.key, "read"),
         figures=_figures(here, who.tenant),
         done=review_lists.newest(here, who.tenant),
         filters=_filters(request.args),
+        exported={name: query[name] for name in ("batch_id", "line") if query.get(name)},
         none_left="empty" in query,
         sources=QUEUED_SOURCES,
-        last=query.get("last"),
+        last=query.get("last", []),
     )
 
 
@@ -49,7 +53,7 @@ def start(query: ReviewStartQuery) -> str:
 @takes_query(NoQuery)
 def take_next() -> AnyResponse:
     """Take an item, and show it."""
-    return _go_on(request.form.get("last"))
+    return _go_on(_last())
 
 
 @blueprint.get("/review/<item_id>")
@@ -66,7 +70,7 @@ def item(item_id: str, query: ReviewPageQuery) -> str:
         entry=entry,
         waiting=sum(review_lists.waiting(here, who.tenant).values()),
         filters=_filters(request.args),
-        last=query.get("last"),
+        last=query.get("last", []),
     )
 
 
@@ -81,7 +85,9 @@ def give(item_id: str) -> AnyResponse:
     who, on_its_page = caller(), form.get("then") == "item"
     claim = None if on_its_page else who.session
     reviews.give(service(), who, item_id, asked["verdict"], asked.get("note"), claim)
-    return redirect(url_for("pages.item", item_id=item_id), 303) if on_its_page else _go_on(item_id)
+    if on_its_page:
+        return redirect(url_for("pages.item", item_id=item_id), 303)
+    return _go_on([item_id, *(each for each in _last() if each != item_id)])
 
 
 @blueprint.post("/review/<item_id>/skip")
@@ -90,7 +96,7 @@ def give(item_id: str) -> AnyResponse:
 def skip(item_id: str) -> AnyResponse:
     """Put an item behind the others, and show the next one."""
     reviews.put_back(service(), caller(), item_id)
-    return _go_on(request.form.get("last"))
+    return _go_on(_last())
 
 
 @blueprint.post("/review/<item_id>/undo")
@@ -101,7 +107,7 @@ def undo(item_id: str) -> AnyResponse:
     reviews.take_back(service(), caller(), item_id)
     if request.form.get("then") == "item":
         return redirect(url_for("pages.item", item_id=item_id), 303)
-    return redirect(_address(item_id), 303)
+    return redirect(_address(item_id, [each for each in _last() if each != item_id]), 303)
 
 
 def _figures(here: Service, tenant: str) -> list[AgreementGroup]:
@@ -111,21 +117,30 @@ def _figures(here: Service, tenant: str) -> list[AgreementGroup]:
     return [group for group in found["groups"] if words.reviewed(group)]
 
 
-def _go_on(last: str | None) -> AnyResponse:
-    """Take the next item of those that the form asks for; `last` is the item whose verdict can be taken back."""
+def _go_on(last: list[str]) -> AnyResponse:
+    """Take the next item of those that the form asks for; the verdicts on the items in `last` can be taken back."""
     filters = _filters(request.form)
     source = filters.get("source")
     wanted = Wanted(filters.get("batch_id"), filters.get("line"), [source] if source else None)
     entry = reviews.take_next(service(), caller(), wanted)
     if entry is None:
-        kept: dict[str, Any] = {**filters, **({"last": last} if last else {})}
+        kept: dict[str, Any] = {**filters, **_kept(last)}
         return redirect(url_for("review.start", empty="1", **kept), 303)
     return redirect(_address(reviews.item_of(entry), last), 303)
 
 
-def _address(item_id: str, last: str | None = None) -> str:
-    kept: dict[str, Any] = {**_filters(request.form), **({"last": last} if last else {})}
+def _address(item_id: str, last: list[str]) -> str:
+    kept: dict[str, Any] = {**_filters(request.form), **_kept(last)}
     return url_for("review.item", item_id=item_id, **kept)
+
+
+def _last() -> list[str]:
+    """The items that this person judged before, the newest first, as the page's form holds them."""
+    return [each for each in request.form.get("last", "").split(",") if split_item_id(each)]
+
+
+def _kept(last: list[str]) -> dict[str, str]:
+    return {"last": ",".join(last[:MOST_STEPS])} if last else {}
 
 
 def _filters(given: Any) -> dict[str, str]:

@@ -8,15 +8,8 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from shared.contract.queries import (
-    BatchListQuery,
-    BatchPageQuery,
-    HomePageQuery,
-    ItemListQuery,
-    ItemPageQuery,
-    NoQuery,
-    SignInQuery,
-)
+from shared.contract.page_queries import BatchPageQuery, HomePageQuery, ItemPageQuery, SignInQuery
+from shared.contract.queries import BatchListQuery, ItemListQuery, NoQuery
 from shared.contract.states import FINISHED_BATCH, ItemStatus
 from web.http import problems, trail, validators
 from web.http.auth import may, require, sign_in
@@ -24,7 +17,7 @@ from web.http.auth import sign_out as end_session
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.http.problems import HttpProblem
-from web.pages import model_versions, rescoring
+from web.pages import drift, model_versions, reruns, rescoring
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
 from web.resources import batches, items, scores, steering
@@ -36,6 +29,8 @@ blueprint = Blueprint(
 blueprint.after_request(harden)
 rescoring.add_to(blueprint)
 model_versions.add_to(blueprint)
+reruns.add_to(blueprint)
+drift.add_to(blueprint)
 _TILES = 48
 _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
@@ -91,6 +86,7 @@ def batch(batch_id: str, query: BatchPageQuery) -> str:
         may_submit=_may("submit"),
         may_review=_may("review"),
         scores=scores.at_hand(here, row),
+        versions=reruns.choices(here, row) if _may("submit") else [],
     )
 
 

@@ -10,7 +10,7 @@ from shared.contract.reruns import DiffEntry, DiffPayload, DiffQuery, RerunReque
 from shared.ids import item_id, new_id
 from shared.lifecycle import reruns, uploads
 from shared.lifecycle.received import NewBatch, Piece
-from shared.lifecycle.reruns import Pair, SourceGone
+from shared.lifecycle.reruns import Kind, Pair, SourceGone
 from shared.registry import versions
 from shared.store.records import BatchRecord
 from web.http import validators
@@ -98,10 +98,10 @@ def diff(here: Service, tenant: str, a: str, b: str, query: DiffQuery) -> DiffPa
         why = f"{a} and {b} have not the same images: compare a batch with its rerun"
         raise HttpProblem(409, "not_comparable", why)
     limit, cursors = query["limit"], Cursors("diff", f"{a} {b}", query=query)
-    cursor = cursors.decode(int)
+    cursor, kind = cursors.decode(int), Kind(query["all"], query.get("before"), query.get("after"))
     with here.database.read() as connection:
         last = -1 if cursor is None else cursor[0]
-        found = reruns.pairs(connection, a, b, last, limit + 1, whole=query["all"])
+        found = reruns.pairs(connection, a, b, last, limit + 1, kind)
         counts = reruns.matrix(connection, a, b) if cursor is None else None
     following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
     return {

@@ -9,6 +9,9 @@ import click
 from shared.cli import service
 from shared.cli.batch_text import describe
 from shared.cli.output import print_json, print_table
+from shared.contract.states import ItemStatus, Verdict
+
+_outcome = click.Choice([*(each.value for each in Verdict), *(each.value for each in ItemStatus)])
 
 
 @click.command(short_help="judge a finished batch's images by another model version")
@@ -28,14 +31,26 @@ def rerun(where: service.Where, as_json: bool, batch: str, model: str, name: str
 @click.argument("batch")
 @click.argument("other")
 @click.option("--all", "every", is_flag=True, help="The images that both judge alike, too.")
+@click.option("--before", type=_outcome, help="With this verdict, or status without one, in the first batch.")
+@click.option("--after", type=_outcome, help="With this verdict, or status without one, in the second batch.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to list.")
 @service.options
 @service.as_json
-def diff(where: service.Where, as_json: bool, batch: str, other: str, every: bool, limit: int) -> None:
+def diff(
+    where: service.Where,
+    as_json: bool,
+    batch: str,
+    other: str,
+    every: bool,
+    before: str | None,
+    after: str | None,
+    limit: int,
+) -> None:
     """List the images that two batches judge otherwise, and how many there are of each kind."""
     with service.open_client(where) as client:
         counts = client.diff_counts(batch, other)
-        found = list(itertools.islice(client.diff(batch, other, all=every or None), limit))
+        wanted = client.diff(batch, other, all=every or None, before=before, after=after)
+        found = list(itertools.islice(wanted, limit))
     if as_json:
         print_json({"counts": counts, "items": found})
         return

@@ -73,6 +73,13 @@ def judged_again(step: str, **asked: Any) -> Callable[[Site], TestResponse]:
     return lambda site: send(site, f"/v1/batches/{ended(site)}/{step}", json=asked)
 
 
+def rerun_on_the_page(site: Site) -> TestResponse:
+    batch = site.submit(["a.png"])
+    site.decide([("defect", 0.9, None)])
+    path = f"/batches/{batch['id']}/rerun"
+    return site.signed_in().post(path, data={"model": "bolts"}, headers={**ORIGIN, **NAMED})
+
+
 def rescore_on_the_page(site: Site) -> TestResponse:
     form, path = {"low": "0.1", "threshold": "0.2", "high": "0.3"}, f"/batches/{ended(site)}/rescore"
     return site.signed_in().post(path, data=form, headers={**ORIGIN, **NAMED})
@@ -202,6 +209,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/batches/<batch_id>/rescore": ("batch.rescore", judged_again("rescore", threshold=0.55)),
     "POST /batches/<batch_id>/rescore": ("batch.rescore", rescore_on_the_page),
     "POST /v1/batches/<batch_id>/rerun": ("batch.rerun", judged_again("rerun", model="bolts")),
+    "POST /batches/<batch_id>/rerun": ("batch.rerun", rerun_on_the_page),
     "POST /v1/batches/<batch_id>/retry": ("batch.retry", steer("retry")),
     "POST /batches/<batch_id>/<any(pause, resume, retry):step>": ("batch.pause", pause_on_the_page),
     "DELETE /v1/batches/<batch_id>": ("batch.delete", delete),

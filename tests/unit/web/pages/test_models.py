@@ -1,6 +1,7 @@
 """The pages of model versions: figures of the card, the switch with its confirmation, and the comparison."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from tests.harness.artifacts import write_untrained
 from tests.harness.site import ORIGIN, Site
-from web.pages import cards
+from web.pages import cards, curves
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_the_matrix_counts_each_image_of_the_test_part_once(shipped: dict[str, A
 
 
 def test_the_curve_of_risk_ends_at_the_errors_without_review(shipped: dict[str, Any]) -> None:
-    coverage = cards.risk_coverage(shipped)
+    coverage = curves.risk_coverage(shipped)
     assert coverage is not None
     x, y = map(float, coverage.points.split()[-1].split(","))
     test = shipped["test"]
@@ -90,13 +91,27 @@ def test_a_card_that_lacks_a_part_is_shown_without_it(shipped: dict[str, Any], l
     card = {name: value for name, value in json.loads(json.dumps(shipped)).items() if name != left_out}
     assert cards.figures([card, {}])
     cards.matrix(card)
-    cards.training_curves(card)
-    cards.risk_coverage(card)
+    curves.training_curves(card)
+    curves.risk_coverage(card)
+    curves.roc(card, cards.matrix(card))
+    curves.precision_recall(card, cards.matrix(card))
+
+
+def test_the_models_threshold_lies_on_its_curves(shipped: dict[str, Any]) -> None:
+    matrix = cards.matrix(shipped)
+    for curve in (curves.roc(shipped, matrix), curves.precision_recall(shipped, matrix)):
+        assert curve is not None
+        points = [tuple(map(float, point.split(","))) for point in curve.points.split()]
+        assert min(math.dist(point, (curve.x, curve.y)) for point in points) < 2.0, "in a field of 100 by 100"
+        assert all(0 <= place <= 100 for point in points for place in point)
+    ends = curves.roc(shipped, matrix)
+    assert ends is not None
+    assert (ends.points.split()[0], ends.points.split()[-1]) == ("0.0,100.0", "100.0,0.0")
 
 
 def test_the_curves_of_the_training_fill_the_field(shipped: dict[str, Any]) -> None:
-    curves = cards.training_curves(shipped)
-    assert [name for name, _ in curves] == ["train_loss", "validation_loss"]
-    heights = [float(point.split(",")[1]) for _, points in curves for point in points.split()]
+    drawn = curves.training_curves(shipped)
+    assert [name for name, _ in drawn] == ["train_loss", "validation_loss"]
+    heights = [float(point.split(",")[1]) for _, points in drawn for point in points.split()]
     assert min(heights) == 0.0
     assert max(heights) <= 100.0

@@ -57,6 +57,32 @@ def test_a_person_works_through_the_queue_by_forms_and_takes_one_back(site: Site
     assert f'action="/review/{items[1]}/undo"' in page
 
 
+def test_verdicts_are_taken_back_one_after_the_other(site: Site) -> None:
+    items, browser = band(site, 4), site.signed_in()
+    place, judged = post(browser, "/review"), list[str]()
+    for _ in range(3):
+        page = browser.get(place).text
+        judged.append(place.split("/review/")[1].partition("?")[0])
+        place = post(browser, f"/review/{judged[-1]}", verdict="defect", last=field(page, "judge"))
+    assert judged == items[:3]
+    for number in (3, 2, 1):
+        page = browser.get(place).text
+        action = re.search(r'action="(/review/[^"]+/undo)" id="undo"', page)
+        assert action and action[1] == f"/review/{judged[number - 1]}/undo"
+        assert (f"one of {number}" in page) == (number > 1)
+        place = post(browser, action[1], last=field(page, "undo"))
+        assert place.startswith(f"/review/{judged[number - 1]}")
+        assert review_of(site, judged[number - 1]) is None
+    assert 'data-key="u"' not in browser.get(place).text
+
+
+def field(page: str, form: str) -> str:
+    """The history that a form of the page sends."""
+    own = page.partition(f'id="{form}"')[2].partition("</form>")[0]
+    kept = re.search(r'name="last" value="([^"]*)"', own)
+    return kept[1] if kept else ""
+
+
 def test_the_start_shows_what_reviews_tell(site: Site) -> None:
     items, browser = band(site, 2, line="A<3>"), site.signed_in()
     assert "What reviews tell" not in browser.get("/review").text
