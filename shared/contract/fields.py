@@ -129,4 +129,5 @@ Moment = Annotated[float, _Moment()]
 WHOLE = _Whole()
 NO_CONTROL = Rule(_has_control, pattern=r"^[^\u0000-\u001f\u007f]*$")
 Share = Annotated[float, Ge(0), Le(1)]
-Label = Annotated[str, MinLen(1), MaxLen(200), NO_CONTROL]
+MAX_LABEL = 200
+Label = Annotated[str, MinLen(1), MaxLen(MAX_LABEL), NO_CONTROL]

@@ -81,6 +81,27 @@ def test_options_behind_the_images_cannot_split_them(app: Application) -> None:
     assert [entry["pointer"] for entry in problem["errors"]] == ["/options/frames"]
 
 
+def test_the_custom_ids_of_frames_are_unique_and_fit(app: Application, images: dict[str, bytes]) -> None:
+    files, most = {"a.jpg": images["part-000.jpg"], "scan.tif": pages(2)}, 200
+    for ids, code in (
+        (("x#1", "x"), "duplicate_custom_id"),
+        (("y", "z" * most), "invalid_manifest"),
+        (("y", "z" * (most - 2)), ""),
+    ):
+        lines = "\n".join(
+            ["filename,custom_id", *(f"{name},{each}" for name, each in zip(files, ids, strict=True))]
+        )
+        for parts in (
+            [("manifest", "m.csv", lines.encode()), *image_parts(files)],
+            [*image_parts(files), ("manifest", "m.csv", lines.encode())],
+        ):
+            answer = app.post_form("/v1/batches", options_part(SPLIT), *parts)
+            assert (answer.status_code, answer.get_json().get("code", "")) == (422 if code else 202, code), (
+                ids
+            )
+            app.work()
+
+
 def test_a_retry_of_a_split_submission_gets_the_first_answer(app: Application) -> None:
     files, key = {"scan.tif": pages(3)}, "the same key"
     first = app.submit(files, SPLIT, Idempotency_Key=key)

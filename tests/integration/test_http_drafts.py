@@ -75,7 +75,10 @@ def test_tags_come_with_a_part_or_with_a_manifest_of_the_whole_draft(
     assert append(app, batch_id, 1, some(few, "ab"), notes).status_code == 200
     twice = ("manifest", "m.csv", b"filename,custom_id,part_id\nc,id-a,SN-1\n")
     refused = append(app, batch_id, 2, some(few, "c"), twice)
-    assert (refused.status_code, refused.get_json()["code"]) == (422, "duplicate_custom_id")
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "invalid_manifest")
+    (entry,) = refused.get_json()["errors"]
+    assert (entry["code"], entry["line"], entry["filename"]) == ("duplicate_custom_id", 2, "c")
+    assert entry["pointer"] == "/manifest/0/custom_id"
     assert append(app, batch_id, 2, some(few, "c")).status_code == 200
 
     def put(text: bytes) -> Any:

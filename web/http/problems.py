@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from flask import Flask, Response, g, json, request
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from werkzeug.exceptions import HTTPException
 
 from shared.access.keys import AlreadyReplaced, InvalidTenant, UnknownScope
@@ -129,19 +129,29 @@ def as_problem(error: Exception) -> HttpProblem:
         if detail == type(error).description:  # written for the person at a browser
             detail = _DETAILS.get(status, detail)
         return HttpProblem(status, CODES.get(status, "http_error"), detail, headers=headers)
-    if isinstance(error, DataError | UnicodeEncodeError) or (
-        isinstance(error, DBAPIError) and is_away(error)
-    ):
-        return _of_the_database(error)
+    if (problem := _of_the_database(error)) is not None:
+        return problem
     log.exception("unexpected error in %s %s", request.method, request.path, exc_info=error)
     return HttpProblem(500, "internal_error", "something unexpected went wrong; it has been logged")
 
 
-def _of_the_database(error: DBAPIError | UnicodeEncodeError) -> HttpProblem:
+def _repeated_id() -> HttpProblem:
+    """Lines of a manifest are compared as it is read; the ids of frames are known once their image has come."""
+    why = "a custom_id is that of a frame too: the frames of a split image have `#1`, `#2` and so on behind theirs"
+    entry = ErrorEntry(code="duplicate_custom_id", pointer="/manifest", detail=why)
+    return HttpProblem(422, "duplicate_custom_id", why, errors=[entry])
+
+
+def _of_the_database(error: Exception) -> HttpProblem | None:
+    """The problem of an error of the database that the request or the time brought about; None for another error."""
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL, or half a surrogate pair: no text anywhere
         return HttpProblem(400, "bad_request", "the request holds a value that can't be looked up or stored")
-    log.warning("%s %s: the database can't answer: %s", request.method, request.path, error.orig)
-    return HttpProblem(503, "database_unavailable", "the database can't answer now", retry_after_s=5)
+    if isinstance(error, IntegrityError) and "custom_id" in str(error.orig):
+        return _repeated_id()
+    if isinstance(error, DBAPIError) and is_away(error):
+        log.warning("%s %s: the database can't answer: %s", request.method, request.path, error.orig)
+        return HttpProblem(503, "database_unavailable", "the database can't answer now", retry_after_s=5)
+    return None
 
 
 def install(app: Flask) -> None:

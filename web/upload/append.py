@@ -16,6 +16,7 @@ from web.service import Service
 from web.upload.body import Body
 from web.upload.intake import Intake
 from web.upload.manifest import Manifest
+from web.upload.manifest_text import refused
 from web.upload.memory import ITEM_BYTES
 from web.upload.receive import check_header, receive
 
@@ -116,8 +117,8 @@ class _PartIntake(Intake):
             if first + len(items) > self.settings.max_batch_items:
                 most = self.settings.max_batch_items
                 raise HttpProblem(413, "too_many_items", f"a batch holds at most {most} items")
-            if taken := drafts.taken(connection, self.batch_id, ids):
-                raise _repeated(taken)
+            if (taken := drafts.taken(connection, self.batch_id, ids)) and self.manifest is not None:
+                raise refused(self.manifest.repeats(taken))
             for piece in self._pieces:
                 moved = [replace(item, seq=first + item.seq) for item in piece.items]
                 uploads.add(
@@ -156,15 +157,3 @@ class _PartIntake(Intake):
             self._writer = None
         for piece in self._pieces:
             self.service.blobs.pack_path(self.batch_id, piece.pack).unlink(missing_ok=True)
-
-
-def _repeated(custom_ids: set[str]) -> HttpProblem:
-    errors = [
-        ErrorEntry(
-            code="duplicate_custom_id",
-            detail=f"the custom_id {custom_id!r} is that of an image that came before",
-            pointer="/manifest",
-        )
-        for custom_id in sorted(custom_ids)[:50]
-    ]
-    return HttpProblem(422, "duplicate_custom_id", str(errors[0]["detail"]), errors=errors)

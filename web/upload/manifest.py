@@ -9,13 +9,14 @@ import os
 import sqlite3
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import IO
 
 from shared.blobs import disk
+from shared.contract.fields import MAX_LABEL
 from shared.contract.manifests import Tags
 from shared.contract.problems import ErrorEntry
 from shared.lifecycle.tagging import Stored
@@ -68,7 +69,7 @@ class Manifest:
     def take(self, filename: str) -> Tags | None:
         """The tags of the next image of this name."""
         found = self._lines.execute(
-            "DELETE FROM lines WHERE place = (SELECT min(place) FROM lines WHERE key = ?) RETURNING tags",
+            "UPDATE lines SET key = NULL WHERE place = (SELECT min(place) FROM lines WHERE key = ?) RETURNING tags",
             (_key(filename),),
         ).fetchone()
         return None if found is None else Tags(*json.loads(found[0])) if found[0] else _NO_TAGS
@@ -96,17 +97,34 @@ class Manifest:
     def check_taken(self) -> None:
         """Raise 422 for the lines that name no image of the submission."""
         left = self._lines.execute(
-            "SELECT place, number, filename FROM lines ORDER BY place LIMIT ?", (MAX_ERRORS,)
+            "SELECT place, number, filename FROM lines WHERE key IS NOT NULL ORDER BY place LIMIT ?",
+            (MAX_ERRORS,),
         )
         if first := left.fetchall():
             raise refused([_unknown(*each) for each in first])
+
+    def repeats(self, custom_ids: Collection[str]) -> list[ErrorEntry]:
+        """The errors of the lines that give an image one of these ids, which an earlier image of the batch has."""
+        wanted = {
+            *custom_ids,
+            *(each.rpartition("#")[0] for each in custom_ids),
+        }  # of_frame() added the place
+        lines = self._lines.execute(
+            "SELECT place, number, filename, tags FROM lines WHERE tags <> '' ORDER BY place"
+        )
+        named = ((*line, json.loads(tags)[0]) for *line, tags in lines)
+        return [_repeat(*each) for each in islice((each for each in named if each[-1] in wanted), MAX_ERRORS)]
 
 
 def of_frame(tags: Tags, number: int, frames: int) -> Tags:
     """The tags of one of several items of an image file: a custom_id is unique, so the place in the file follows it."""
     if frames == 1 or tags.custom_id is None:
         return tags
-    return tags._replace(custom_id=f"{tags.custom_id}#{number}")
+    made = f"{tags.custom_id}#{number}"
+    if len(made) > MAX_LABEL:
+        detail = f"the custom_id {made!r} of a frame has {len(made)} characters; at most {MAX_LABEL} are kept"
+        raise refused([{"code": "invalid_manifest", "detail": detail, "pointer": "/manifest"}])
+    return tags._replace(custom_id=made)
 
 
 def _unnamed(folder: Path) -> sqlite3.Connection:
@@ -137,6 +155,16 @@ def _unknown(place: int, number: int, filename: str) -> ErrorEntry:
         "code": "unknown_file",
         "detail": f"no image of the name {filename!r} came with it",
         "pointer": f"/manifest/{place}/filename",
+        "line": number,
+        "filename": filename,
+    }
+
+
+def _repeat(place: int, number: int, filename: str, custom_id: str) -> ErrorEntry:
+    return {
+        "code": "duplicate_custom_id",
+        "detail": f"the custom_id {custom_id!r} is that of an image that came before",
+        "pointer": f"/manifest/{place}/custom_id",
         "line": number,
         "filename": filename,
     }
