@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -64,7 +64,7 @@ def options(command: Callable[..., object]) -> Callable[..., object]:
     """Add --url, --key and --data-dir to a command, which receives them as one `where`."""
 
     @functools.wraps(command)
-    def called(*, url: str | None, key: str | None, data_dir: Path | None, **rest: object) -> Any:
+    def called(*, url: str | None, key: str | None, data_dir: Path | None, **rest: object) -> object:
         return command(where=Where(url, key, data_dir), **rest)
 
     for option in reversed(_OPTIONS):

@@ -9,12 +9,13 @@ Locks are taken in the order batch, entry.
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    Insert,
     String,
     and_,
     bindparam,
@@ -103,8 +104,9 @@ _CANDIDATES = _OF_ITEM.where(
 )
 
 
-def _adding(dialect: ModuleType) -> Any:
-    return dialect.insert(ReviewEntry).from_select(_COLUMNS, _CANDIDATES).on_conflict_do_nothing()
+def _adding(dialect: ModuleType) -> Insert:
+    made: Insert = dialect.insert(ReviewEntry).from_select(_COLUMNS, _CANDIDATES).on_conflict_do_nothing()
+    return made
 
 
 _ADD = {"sqlite": _adding(sqlite), "postgresql": _adding(postgresql)}

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "shared" / "store"
 OF_ROWS = [*STORE.glob("*records.py"), *STORE.glob("*tables.py"), STORE / "documents.py"]
-MOST = 260  # lines of the programs that name Any
+MOST = 250  # lines of the programs that name Any
 
 
 def lines_with_any(path: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """The events of a batch, as they come: server-sent events."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import cast
 
 import orjson
 from flask import Blueprint, Response, g, request
@@ -54,7 +55,7 @@ def follow_batch(batch_id: str) -> Response:
             reading.texts[key] = orjson.dumps(batches.shown(here, row, base, at)).decode()
         return reading.texts[key]
 
-    blocks: Any = stream(here.feeds, batch_id, last, show, lasting("read"))
+    blocks = cast(Iterator[bytes], stream(here.feeds, batch_id, last, show, lasting("read")))
     response = Response(blocks, content_type=_MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # a proxy that collects an answer would hold each event back

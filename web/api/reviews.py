@@ -1,7 +1,5 @@
 """Reviews: the queue of items that persons look at, and their verdicts."""
 
-from typing import Any
-
 from flask import Blueprint, Response, g
 
 from shared.contract.items import ItemPayload
@@ -57,10 +55,10 @@ def export_reviews(query: ReviewExportQuery) -> Response:
     body={"application/json": ClaimRequest},
     problems=_BODY,
 )
-def take_next_review(body: ClaimRequest) -> Any:
+def take_next_review(body: ClaimRequest) -> ReviewTaskPayload | tuple[str, int]:
     here, who = service(), caller()
     entry = reviews.take_next(here, who, Wanted(body.get("batch_id"), body.get("line"), body.get("source")))
-    return ("", 204) if entry is None else dict(reviews.task(here, who, entry))
+    return ("", 204) if entry is None else reviews.task(here, who, entry)
 
 
 @blueprint.post("/v1/items/<item_id>/review")

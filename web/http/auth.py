@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from flask import Response, after_this_request, g, request
@@ -34,7 +34,7 @@ def require(scope: str, *, unless: str | None = None) -> Callable[[_View], _View
 
     def guard(view: _View) -> _View:
         @functools.wraps(view)
-        def guarded(*args: object, **kwargs: object) -> Any:
+        def guarded(*args: object, **kwargs: object) -> object:
             if unless is None or unless not in request.environ:
                 admit(scope)
             return view(*args, **kwargs)

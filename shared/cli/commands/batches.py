@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -16,7 +15,7 @@ from shared.cli.pairs import pairs
 from shared.contract.options import LABELS
 
 
-def _labels(command: Callable[..., Any]) -> Callable[..., Any]:
+def _labels(command: Callable[..., object]) -> Callable[..., object]:
     """Add a flag for each label of a batch."""
     for label in reversed(LABELS):
         command = click.option(f"--{label}", help=f"List only batches of this {label}.")(command)

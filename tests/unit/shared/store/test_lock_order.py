@@ -1,0 +1,44 @@
+"""The watch over locks sees a transaction that takes them against the order."""
+
+from pathlib import Path
+
+from sqlalchemy import text
+
+from shared.lifecycle.purging import purge_rows
+from shared.store.engine import Database
+from shared.store.migrations import migrate
+from tests.harness.lock_order import lock_order, locked_by
+
+
+def test_statements_lock_the_rows_that_they_write_or_select_for_update() -> None:
+    assert locked_by("UPDATE items SET status='x' WHERE batch_id = 'b'") == ["items"]
+    assert locked_by("DELETE FROM parts\n WHERE batch_id = 'b'") == ["parts"]
+    assert locked_by("SELECT batches.id FROM batches WHERE batches.id = 'b' FOR UPDATE") == ["batches"]
+    assert locked_by("SELECT id FROM batches") == []
+    assert locked_by("UPDATE tallies SET count = 1") == []
+
+
+def test_a_lock_that_is_taken_too_late_is_named_with_its_function(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    migrate(database)
+    with lock_order(database, known=frozenset()) as faults, database.write() as connection:
+        purge_rows(connection, "bat_none")
+    assert "purge_rows locks items after parts" in faults
+    with lock_order(database) as faults, database.write() as connection:
+        purge_rows(connection, "bat_none")
+    assert faults == []
+    database.dispose()
+
+
+def test_a_transaction_that_ends_gives_its_locks_back(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a.db")
+    with database.write() as connection:
+        for table in ("items", "batches"):
+            connection.execute(text(f"CREATE TABLE {table} (n INTEGER)"))
+    with lock_order(database) as faults:
+        for _ in range(2):
+            with database.write() as connection:
+                connection.execute(text("UPDATE items SET n = 1"))
+                connection.execute(text("UPDATE batches SET n = 1"))
+    assert faults == []
+    database.dispose()
