@@ -212,9 +212,10 @@ class Transport:
     def _blocks(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         received = 0
         try:
-            for block in response.stream(_BLOCK, decode_content=False):
-                yield block
+            # Whatever has come: `stream` hands out whole chunks, and drops the part of one that breaks off.
+            while block := response.read1(_BLOCK, decode_content=False):
                 received += len(block)
+                yield block
         except HTTPError as error:
             raise ResultsCut(
                 f"the results broke off after {received} bytes: was the batch deleted? ({self._unreachable(error)})"

@@ -154,22 +154,27 @@ def _run(watcher: Watcher, folder: Path, *, poll: bool, once: bool) -> int:
     raise KeyboardInterrupt
 
 
-def _changes(folder: Path) -> Iterator[list[str]]:
-    """The names inside the folder that have changed, again and again; often none."""
+def _changes(folder: Path) -> Iterator[list[str] | None]:
+    """The names inside the folder that have changed, again and again; often none. None: look at the whole folder."""
     import watchfiles
 
     tick_ms = round(1000 * _TICK_S)
-    for changes in watchfiles.watch(
-        folder, watch_filter=None, debounce=50, step=25, rust_timeout=tick_ms, yield_on_timeout=True
-    ):
-        yield [
-            Path(path).relative_to(folder).as_posix()
-            for change, path in changes
-            if change is not watchfiles.Change.deleted
-        ]
+    while True:
+        try:
+            for changes in watchfiles.watch(
+                folder, watch_filter=None, debounce=50, step=25, rust_timeout=tick_ms, yield_on_timeout=True
+            ):
+                yield [
+                    Path(path).relative_to(folder).as_posix()
+                    for change, path in changes
+                    if change is not watchfiles.Change.deleted
+                ]
+        except RuntimeError:  # an event of a name that is no UTF-8 ends the watch
+            yield None
+            time.sleep(_TICK_S)
 
 
-def _ticks(rescan_s: float) -> Iterator[list[str]]:
+def _ticks(rescan_s: float) -> Iterator[list[str] | None]:
     while True:
         yield []
         time.sleep(min(_TICK_S, rescan_s))

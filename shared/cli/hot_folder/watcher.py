@@ -69,11 +69,11 @@ class Watcher:
         """Whether nothing waits, is planned or under way."""
         return not self.in_flight and not self.backlog and self.arrivals.is_idle()
 
-    def step(self, changed: Iterable[str], *, at_end: bool = False) -> None:
-        """Look at the changed names, send what is due, and move what has been judged."""
-        for name in changed:
+    def step(self, changed: Iterable[str] | None, *, at_end: bool = False) -> None:
+        """Look at the changed names, None for all there are, send what is due, and move what has been judged."""
+        for name in changed or ():
             self.arrivals.look(name)
-        if time.monotonic() >= self._rescan_at:
+        if changed is None or time.monotonic() >= self._rescan_at:
             began = time.monotonic()
             self.arrivals.rescan()
             took = time.monotonic() - began
