@@ -8,7 +8,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-slow check bench faults faults-long quality install install-dev clean
+.PHONY: help demo up test test-slow check bench story faults faults-long quality install install-dev clean
 
 help:
 	@echo "make demo         see it work: 1,000 images through the whole service"
@@ -20,6 +20,7 @@ help:
 	@echo "make damage       harm image files of every format and see which are still judged"
 	@echo "make fuzz         fuzz archives, forms, options, cursors, artifacts and images, about an hour"
 	@echo "make faults       break it on purpose, 30 minutes      make faults-long  an hour"
+	@echo "make story        tell a model's life on one line, against a running service"
 	@echo "make clean        remove .venv, caches and the demo's images"
 
 demo: install
@@ -43,6 +44,9 @@ check: install-dev
 bench: install-dev
 	@$(PIP) -q -c .ci/constraints.txt -e '.[dev,bench]'
 	@$(PY) -m bench $(ARGS)
+
+story: install-dev
+	@$(PY) -m tests.story $(ARGS)
 
 faults: install-dev
 	@$(PY) -m tests.faults $(ARGS)
