@@ -7,7 +7,7 @@ from annotated_types import Ge, Len
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
-from shared.contract.fields import About, OneOf, Rule, Share, Time, closed
+from shared.contract.fields import WHOLE, About, OneOf, Rule, Share, Time, closed
 from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import Verdict
 from shared.store.documents import VerdictCount
@@ -31,7 +31,7 @@ class RescoreRequest(TypedDict, total=False):
     ]
     dry_run: Annotated[bool, About("true: tell what would change, and change nothing", default=False)]
     expected_revision: Annotated[
-        Annotated[int, Ge(0)] | None,
+        Annotated[int, WHOLE, Ge(0)] | None,
         About(
             "the batch's `revision` as you read it: 409 `overtaken` where another rescoring has come since"
         ),

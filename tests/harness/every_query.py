@@ -55,7 +55,10 @@ def urls(app: Application, places: Mapping[str, str]) -> Iterator[str]:
         yield path
         for parameter in operations["get"].get("parameters", []):
             if parameter["in"] == "query" and parameter["name"] not in _NO_FILTER:
-                yield from (f"{path}?{query}" for query in _queries(parameter))
+                queries = _queries(parameter)
+                if template.endswith("/results") and parameter["name"] == "after":
+                    queries = iter([f"after={places['item_id']}"])  # of a diff it is a verdict
+                yield from (f"{path}?{query}" for query in queries)
 
 
 def _queries(parameter: Mapping[str, Any]) -> Iterator[str]:
