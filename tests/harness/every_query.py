@@ -11,7 +11,7 @@ _NO_FILTER = {"cursor", "limit", "wait", "format", "spreadsheet"}
 VALUES: Mapping[str, tuple[str, ...]] = {
     "all": ("true",),
     "action": ("batch.cancel", "key.create,key.rotate"),
-    "after": ("defect",),
+    "after": (),
     "before": ("review",),
     "batch_id": ("bat_none",),
     "created_after": ("2126-01-01T00:00:00Z", "2001-01-01T00:00:00Z"),
