@@ -90,8 +90,17 @@ def open_client(where: Where, *, patience_s: float = 15.0) -> Client:
     key = where.key or (None if where.data_dir else set_key)
     if not (url and key):
         data_dir = where.data_dir or Settings.from_env().data_dir
-        url = url or data_dirs.service_url(data_dir) or set_url
         key = key or data_dirs.admin_key(data_dir) or set_key
-    if not key:
-        raise Usage(f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})")
+        if not key:
+            raise Usage(
+                f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})"
+            )
+        url = url or data_dirs.service_url(data_dir)
+        if (
+            url is None and where.data_dir
+        ):  # any program could listen at the default address: it must not get the key
+            raise Usage(
+                f"no service runs in {data_dir}: start it (gonogo up), or name its address with --url"
+            )
+        url = url or set_url
     return Client(url or DEFAULT_URL, key, patience_s=patience_s)

@@ -86,6 +86,8 @@ REQUEST_CODES = {
     "rate_limited": "This key has sent more requests than its rate limit allows, or too many wrong keys came from "
     "this address. Send it again after Retry-After.",
     "retention_over_quota": "The submission asks for a longer retention than your tenant may have. Ask for less.",
+    "precondition_unsupported": "No path compares If-Match, If-None-Match or If-Unmodified-Since on a write, and "
+    "nothing was done. Send the request without it; a rescoring takes the batch's `revision` instead.",
     "overtaken": "Another request has rescored the batch since you read it; the detail names its key and point. Read "
     "the batch again, and send its `revision` as `expected_revision` where you still want your point.",
     "part_number_reused": "A part of this number has arrived with other content. Give the other content a new "

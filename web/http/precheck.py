@@ -19,6 +19,8 @@ _MOST = {
     "application/x-ndjson": MAX_MANIFEST_BYTES,
 }
 
+_WRITE_CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
+
 
 def install(app: Flask) -> None:
     """Check each request before its view runs."""
@@ -26,12 +28,14 @@ def install(app: Flask) -> None:
 
 
 def _check() -> Response | None:
-    """Refuse a coded body; and where the server asks (web/server), judge the request by its headers alone."""
+    """Refuse a coded body and a conditional write; and where the server asks (web/server), judge the request by its
+    headers alone."""
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
         raise HttpProblem(
             415, "unsupported_media_type", f"Content-Encoding {coding!r} is not read: send plain bytes"
         )
+    _refuse_conditional_write()
     if not request.environ.pop(PRECHECK, False):
         return None
     if request.routing_exception is not None:
@@ -45,6 +49,21 @@ def _check() -> Response | None:
         check_media_type(list(operation.body))
     request.environ[PASSED] = True
     return Response(status=204)
+
+
+def _refuse_conditional_write() -> None:
+    """RFC 9110 forbids a write whose condition is not met, and no path here compares one."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return
+    sent = [name for name in _WRITE_CONDITIONS if name in request.headers]
+    if sent == ["If-Match"] and request.headers["If-Match"].strip() == "*":
+        return  # met by whatever is there, and what is not there is 404
+    if sent:
+        raise HttpProblem(
+            412,
+            "precondition_unsupported",
+            f"{sent[0]} is not compared on a write, so nothing was done: send the request without it",
+        )
 
 
 def _check_size() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import uuid
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -117,10 +118,12 @@ class Connection(HttpToolsProtocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
-        body = problem_body(400, "bad_request", msg, "", "")
+        request_id = uuid.uuid4().hex
+        body = problem_body(400, "bad_request", msg, "", request_id)
         head = [
             STATUS_LINE[400],
             b"content-type: application/problem+json\r\n",
+            b"x-request-id: " + request_id.encode() + b"\r\n",
             b"content-length: " + str(len(body)).encode() + b"\r\n",
             b"connection: close\r\n\r\n",
         ]

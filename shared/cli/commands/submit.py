@@ -239,7 +239,8 @@ def _say_secret(secret: str) -> None:
 
 
 def _broken(sent: int, total: int, reason: str) -> None:
-    print(f"\n{reason}: going on at {megabytes(sent)} of {megabytes(total)}", file=sys.stderr, flush=True)
+    then = f"going on at {megabytes(sent)} of {megabytes(total)}" if sent else "trying again"
+    print(f"\n{reason}: {then}", file=sys.stderr, flush=True)
 
 
 def _sent() -> Callable[[int, int], None] | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,8 @@ def _start(
         from shared.broker import checks  # the library behind it takes a while to import
 
         checks.refuse_unusable(settings)
+    # The logs go on over starts: an error of an earlier one explains nothing.
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     broker = children.add(stack.valkey(settings, valkey_socket)) if valkey_socket is not None else None
     aside: Path | None = None
     migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
@@ -113,7 +116,7 @@ def _start(
     for child in stack.programs():
         children.add(child)
     key = None if data_dirs.admin_key(settings.data_dir) else stack.first_key(settings, children.environment)
-    waiting = _Waiting(children)
+    waiting = _Waiting(children, since)
     for _ in _until(_START_S):
         children.look_after()
         if signals:
@@ -143,8 +146,9 @@ def _start(
 class _Waiting:
     """Says what a start waits for, once it takes longer than usual: when that changes, and every half minute."""
 
-    def __init__(self, children: Children) -> None:
+    def __init__(self, children: Children, since: str) -> None:
         self._children, self._told = children, ""
+        self._since = since
         self._look_at = self._repeat_at = time.monotonic() + _TELL_AFTER_S
 
     def tell(self, lacks: str | None) -> None:
@@ -160,7 +164,7 @@ class _Waiting:
 
     def _words(self) -> str:
         for child in reversed(self._children.all):
-            error = stack.last_error(self._children.log(child.name))
+            error = stack.last_error(self._children.log(child.name), self._since)
             if error is not None:
                 return f"{child.name} says: {error}"
         return f"see {self._children.data_dir / 'logs'}"

@@ -108,13 +108,18 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**kept, **settings.to_env(), "PYTHONUNBUFFERED": "1"}
 
 
-def last_error(log: Path) -> str | None:
-    """The newest error in a log of ours, cut to fit into a line; None where there is none."""
+def last_error(log: Path, since: str) -> str | None:
+    """The newest error in a log of ours, cut to fit into a line; None where there is none since this time, in the form
+    of the log's lines."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:
         return None
-    found = [line.partition(" ERROR ")[2].partition(" ")[2] for line in lines if " ERROR " in line]
+    found = [
+        line.partition(" ERROR ")[2].partition(" ")[2]
+        for line in lines
+        if " ERROR " in line and line >= since
+    ]
     return found[-1].strip()[:300] if found else None
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import socket
 import struct
 import threading
@@ -284,6 +285,9 @@ def test_a_broken_request_gets_a_problem_document(site: Site, text: str) -> None
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 404"))
     if answer.startswith(b"HTTP/1.1 400"):
         assert b"application/problem+json" in answer
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert f"x-request-id: {json.loads(body)['request_id']}\r\n".encode() in head
+        assert json.loads(body)["request_id"]
 
 
 def upload(site: Site, body: bytes) -> bytes:
