@@ -53,7 +53,7 @@ def _check() -> Response | None:
 
 def _refuse_conditional_write() -> None:
     """RFC 9110 forbids a write whose condition is not met, and no path here compares one."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
+    if request.method not in ("POST", "PUT", "PATCH", "DELETE") or request.routing_exception is not None:
         return
     sent = [name for name in _WRITE_CONDITIONS if name in request.headers]
     if sent == ["If-Match"] and request.headers["If-Match"].strip() == "*":

@@ -239,8 +239,7 @@ def _say_secret(secret: str) -> None:
 
 
 def _broken(sent: int, total: int, reason: str) -> None:
-    then = f"going on at {megabytes(sent)} of {megabytes(total)}" if sent else "trying again"
-    print(f"\n{reason}: {then}", file=sys.stderr, flush=True)
+    print(f"\n{reason}: going on at {megabytes(sent)} of {megabytes(total)}", file=sys.stderr, flush=True)
 
 
 def _sent() -> Callable[[int, int], None] | None:
