@@ -96,9 +96,8 @@ def open_client(where: Where, *, patience_s: float = 15.0) -> Client:
                 f"no API key: give --key, set GONOGO_API_KEY, or name the data dir (none in {data_dir})"
             )
         url = url or data_dirs.service_url(data_dir)
-        if (
-            url is None and where.data_dir
-        ):  # any program could listen at the default address: it must not get the key
+        # Any program could listen at the default address: it must not get the key.
+        if url is None and where.data_dir:
             raise Usage(
                 f"no service runs in {data_dir}: start it (gonogo up), or name its address with --url"
             )

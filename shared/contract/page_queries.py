@@ -45,17 +45,6 @@ class ModelPageQuery(TypedDict, total=False):
 
 
 @closed
-class ReviewStartQuery(TypedDict, total=False):
-    """The page from which reviews begin: which items to look at."""
-
-    batch_id: Annotated[str, MaxLen(40)]
-    line: Annotated[str, MaxLen(200)]
-    source: Annotated[str, OneOf(QUEUED_SOURCES)]
-    last: Steps
-    empty: Annotated[str, OneOf(("1",))]
-
-
-@closed
 class ReviewPageQuery(TypedDict, total=False):
     """The page of one review: which items follow, and those whose verdicts can be taken back, the newest first."""
 
@@ -63,6 +52,13 @@ class ReviewPageQuery(TypedDict, total=False):
     line: Annotated[str, MaxLen(200)]
     source: Annotated[str, OneOf(QUEUED_SOURCES)]
     last: Steps
+
+
+@closed
+class ReviewStartQuery(ReviewPageQuery, total=False):
+    """The page from which reviews begin: `empty` says that no item is left."""
+
+    empty: Annotated[str, OneOf(("1",))]
 
 
 @closed

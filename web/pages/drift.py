@@ -1,12 +1,13 @@
 """The page of drift: how far the windows of each line lie from the model's reference, as curves and as a table."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from flask import Blueprint, g, render_template, request
 
 from shared.contract.drift import DriftWindowPayload
 from shared.contract.page_queries import DriftPageQuery
+from shared.contract.queries import DriftQuery
 from web.http.auth import require
 from web.http.headers import base_url
 from web.http.operations import takes_query
@@ -40,14 +41,15 @@ def model_drift(model_id: str, query: DriftPageQuery) -> str:
     """The drift of a version on its lines, or on the line that the query names."""
     here = service()
     model = model_versions.shown(here, g.tenant, model_id, base_url(request))
-    found = drift.of_model(here, g.tenant, model_id, query.get("line"), _WINDOWS)
+    asked = cast(DriftQuery, {**query, "model_id": model_id, "limit": _WINDOWS})
+    found = drift.page_of(here, g.tenant, asked)["data"]
     return render_template("drift.html", model=model, charts=charts(found), line=query.get("line"))
 
 
 def charts(windows: Sequence[DriftWindowPayload]) -> list[Chart]:
-    """A chart for each line, the line with the newest window first."""
+    """A chart for each line, the line with the newest window first, of windows that come the newest first."""
     by_line: dict[str | None, list[DriftWindowPayload]] = {}
-    for window in reversed(windows):
+    for window in windows:
         by_line.setdefault(window["line"], []).append(window)
     return [_chart(line, found[:_SHOWN][::-1]) for line, found in by_line.items()]
 

@@ -7,8 +7,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from shared.contract.model_versions import ModelPayload
 from shared.contract.page_queries import DiffPageQuery
-from shared.contract.reruns import DiffCount, DiffQuery, RerunRequest
-from shared.contract.states import ItemStatus, ModelStatus, Verdict
+from shared.contract.reruns import OUTCOMES, DiffCount, DiffQuery, RerunRequest
+from shared.contract.states import ModelStatus
 from shared.store.records import BatchRecord
 from web.http import trail, validators
 from web.http.auth import require
@@ -18,7 +18,6 @@ from web.resources import batches, model_versions, reruns
 from web.service import Service, service
 
 _ROWS = 50
-_ORDER = [*(each.value for each in Verdict), *(each.value for each in ItemStatus)]
 
 
 def add_to(blueprint: Blueprint) -> None:
@@ -66,9 +65,9 @@ def diff(batch_id: str, other_id: str, query: DiffPageQuery) -> str:
 
 def _table(counts: list[DiffCount]) -> tuple[list[str], list[tuple[str, dict[str, int]]]]:
     """The outcomes of the second batch as columns; for each outcome of the first, its counts by column."""
-    columns = [each for each in _ORDER if any(count["after"] == each for count in counts)]
+    columns = [each.value for each in OUTCOMES if any(count["after"] == each for count in counts)]
     rows = [
-        (each, {count["after"]: count["count"] for count in counts if count["before"] == each})
-        for each in _ORDER
+        (each.value, {count["after"]: count["count"] for count in counts if count["before"] == each})
+        for each in OUTCOMES
     ]
     return columns, [(name, row) for name, row in rows if row]

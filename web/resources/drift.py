@@ -28,15 +28,3 @@ def page_of(here: Service, tenant: str, query: DriftQuery) -> Page[DriftWindowPa
     records = [DriftWindowRecord._make(row) for row in found[:limit]]
     following = cursors.encode(records[-1].id) if len(found) > limit else None
     return page([drift_payload(record) for record in records], following)
-
-
-def of_model(
-    here: Service, tenant: str, model_id: str, line: str | None, most: int
-) -> list[DriftWindowPayload]:
-    """The newest windows of a model version, on one line or on all, the oldest of them first."""
-    rows = select(DriftWindow.__table__).where(DriftWindow.tenant == tenant, DriftWindow.model_id == model_id)
-    if line is not None:
-        rows = rows.where(DriftWindow.line == line)
-    with here.database.read() as connection:
-        found = connection.execute(rows.order_by(DriftWindow.id.desc()).limit(most)).all()
-    return [drift_payload(DriftWindowRecord._make(row)) for row in reversed(found)]

@@ -9,9 +9,9 @@ import click
 from shared.cli import service
 from shared.cli.batch_text import describe
 from shared.cli.output import print_json, print_table
-from shared.contract.states import ItemStatus, Verdict
+from shared.contract.reruns import OUTCOMES
 
-_outcome = click.Choice([*(each.value for each in Verdict), *(each.value for each in ItemStatus)])
+_outcome = click.Choice([each.value for each in OUTCOMES])
 
 
 @click.command(short_help="judge a finished batch's images by another model version")
