@@ -50,9 +50,9 @@ def _insert(
     columns = {
         "items": (
             'batch_id, seq, filename, custom_id, pack, "offset", length, status, verdict, score, attempts, created_at,'
-            " finished_at, part_id, view",
+            " finished_at, part_id, view, threshold, review_low, review_high",
             f":batch, i, i || '.jpg', 'c-' || i, 0, i, 1, 'succeeded', {_VERDICT.format(part=f'(i / {VIEWS})')},"
-            f" (i % 997) / 997.0, 1, :at, :at, 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS})",
+            f" (i % 997) / 997.0, 1, :at, :at, 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS}), 0.5, 0.4, 0.6",
             total,
         ),
         "parts": (
