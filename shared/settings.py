@@ -9,25 +9,22 @@ import codecs
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from shared import environment
 from shared.blobs import buckets
+from shared.environment import PREFIX, check_number, check_text
 from shared.errors import SettingsError
 
-PREFIX = "GONOGO_"
 # Read by shared/failpoints.py and by the command line.
 _NOT_SETTINGS = {"GONOGO_FAILPOINTS", "GONOGO_FAILPOINTS_DIR", "GONOGO_API_KEY", "GONOGO_URL"}
 
-_SERVICE_NAME = re.compile(
-    r"GONOGO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
-)
 _PUBLIC_URL = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?(/[\w.~-]+)*/?", re.ASCII)
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII)
-_SERVICE_PORT = re.compile(r"(tcp|udp|sctp)://")
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "precision": ("fp32", "fp16"),
@@ -57,14 +54,6 @@ def _setting(default: Any, about: str, *, at_least: int = 0, at_most: int | None
     return field(default=default, metadata={"about": about, "at_least": at_least, "at_most": at_most})
 
 
-def _is_kubernetes(name: str, value: str) -> bool:
-    """Whether Kubernetes set this variable: each container gets some for each Service, so a Service `gonogo` sets
-    GONOGO_PORT=tcp://10.0.0.1:80."""
-    return _SERVICE_NAME.fullmatch(name) is not None or (
-        name.startswith(PREFIX) and name.endswith("PORT") and _SERVICE_PORT.match(value) is not None
-    )
-
-
 @dataclass(frozen=True)
 class Settings:
     """Everything that may differ between two installations."""
@@ -81,7 +70,7 @@ class Settings:
         "", "name of this installation in the broker's keys; empty: an id kept in the database"
     )
     host: str = _setting("127.0.0.1", "address the web service listens on")
-    port: int = _setting(8000, "port the web service listens on", at_most=65535)
+    port: int = _setting(8000, "port the web service listens on", at_least=1, at_most=65535)
     public_url: str = _setting(
         "", "address at which clients reach the service, such as https://parts.plant.example/gonogo"
     )
@@ -250,17 +239,15 @@ class Settings:
                 f"{PREFIX}METRICS_ADDRESS must be host:port with a port other than {PREFIX}PORT's, such as"
                 f" 127.0.0.1:9100, not {self.metrics_address!r}"
             )
-        self._check_numbers()
+        self._check_each()
 
-    def _check_numbers(self) -> None:
+    def _check_each(self) -> None:
         for entry in fields(self):
-            value = getattr(self, entry.name)
-            least = entry.metadata["at_least"]
-            most = entry.metadata["at_most"]
-            if isinstance(value, int | float) and not value >= least:  # refuses NaN too
-                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} on")
-            if most is not None and value > most:
-                raise SettingsError(f"{PREFIX}{entry.name.upper()} must be a number from {least} to {most}")
+            name, value = PREFIX + entry.name.upper(), getattr(self, entry.name)
+            if isinstance(value, int | float):
+                check_number(name, value, entry.metadata["at_least"], entry.metadata["at_most"])
+            else:
+                check_text(name, value)
         if self.heartbeat_s >= self.lease_s:
             raise SettingsError(
                 f"{PREFIX}HEARTBEAT_S ({self.heartbeat_s:g}) must be less than {PREFIX}LEASE_S ({self.lease_s:g}):"
@@ -318,7 +305,9 @@ class Settings:
         """Read the environment; raises SettingsError for an unknown name or a value of the wrong type."""
         environ = os.environ if environ is None else environ
         known = {PREFIX + entry.name.upper(): entry for entry in fields(cls)}
-        environ = {name: value for name, value in environ.items() if not _is_kubernetes(name, value)}
+        environ = {
+            name: value for name, value in environ.items() if not environment.is_kubernetes(name, value)
+        }
         unknown = sorted(
             name
             for name in environ
@@ -329,13 +318,7 @@ class Settings:
         values: dict[str, Any] = {}
         for name, entry in known.items():
             if name in environ:
-                kind: Callable[[str], Any] = type(entry.default)
-                try:
-                    values[entry.name] = kind(environ[name])
-                except ValueError as error:
-                    raise SettingsError(
-                        f"{name} must be {type(entry.default).__name__}, not {environ[name]!r}"
-                    ) from error
+                values[entry.name] = environment.read(name, environ[name], type(entry.default))
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from shared.broker import checks, queues
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.private_files import close_to_strangers
+from shared.programs import starting
 from shared.settings import Settings
 
 # The queues that each role serves. Thumbnails are drawn by the role that people wait for; a heatmap takes a second,
@@ -49,7 +50,7 @@ def _installation(settings: Settings) -> str:
     try:
         answer = here.recv()
     except EOFError:
-        raise SystemExit("the installation's id could not be read from the database") from None
+        raise SettingsError("the installation's id could not be read from the database") from None
     child.join()
     if isinstance(answer, SettingsError):
         raise answer
@@ -61,8 +62,12 @@ def _send_installation(settings: Settings, to: Connection) -> None:
     from shared.store.installation import named
 
     try:
-        database = Database(settings.database, durable=False, pool_size=1)
-        to.send(retrying(lambda: named(settings, database)).installation)
+        with starting():
+            database = Database(settings.database, durable=False, pool_size=1)
+            # A server may come later; a file is there, or is named wrongly.
+            patience_s = 0.0 if database.is_sqlite else 60.0
+            named_ = retrying(lambda: named(settings, database), give_up_after_s=patience_s)
+            to.send(named_.installation)
     except SettingsError as error:
         to.send(error)
 
@@ -85,14 +90,17 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=None)
     asked = parser.parse_args()
     try:
-        settings = Settings.from_env()
-        close_to_strangers(settings.data_dir)
-        checks.refuse_unusable(settings)
+        with starting():
+            settings = Settings.from_env()
+            close_to_strangers(settings.data_dir)
+            checks.refuse_unusable(settings)
         if asked.role == "sweep":
             from worker.upkeep import sweep
 
             configure(settings.log_level)
-            sweep.run(settings)
+            with starting():
+                begun = sweep.Sweep(settings)
+            sweep.run(begun)
         else:
             _work(asked.role, settings, asked.concurrency)
     except SettingsError as error:

@@ -11,6 +11,7 @@ from shared.contract.fields import parse_moment
 from shared.contract.keys import key_payload
 from shared.contract.scopes import DEFAULT_SCOPES, SCOPES
 from shared.errors import GonogoError
+from shared.programs import starting
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.records import ApiKeyRecord
@@ -28,7 +29,8 @@ def main() -> int:
     )
     asked = parser.parse_args()
     try:
-        secret, row = _create(asked)
+        with starting():
+            secret, row = _create(asked)
     except (GonogoError, ValueError) as error:
         print(f"gonogo: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
         return 2

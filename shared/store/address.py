@@ -33,4 +33,8 @@ def read_url(url: str) -> URL:
         raise SettingsError(
             "GONOGO_DATABASE_URL: SQLite needs a file that all processes open: write sqlite:////absolute/path"
         )
+    if driver == "sqlite" and (unknown := set(parsed.query) - {POOLED}):
+        raise SettingsError(
+            f"GONOGO_DATABASE_URL: SQLite knows no option {min(unknown)!r}; in a path, write ? as %3F"
+        )
     return parsed.set(drivername=driver)

@@ -4,7 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from shared.settings import PREFIX, Settings
+from shared.environment import PREFIX
+from shared.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 BEGIN, END = "<!-- settings -->\n", "<!-- /settings -->"

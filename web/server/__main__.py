@@ -4,6 +4,7 @@ import gc
 import logging
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import uvicorn
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.private_files import close_to_strangers
+from shared.programs import bound, starting
 from shared.settings import Settings
 from web.server.access_log import AccessLog, Lines
 from web.server.asgi import App
@@ -47,30 +49,21 @@ class _Server(uvicorn.Server):
 def main() -> None:
     """Serve until SIGTERM; settings come from the environment."""
     try:
-        settings = Settings.from_env()
+        with starting():
+            settings = Settings.from_env()
+            close_to_strangers(settings.data_dir)
     except SettingsError as error:
         raise SystemExit(f"gonogo: {error}") from error
     configure(settings.log_level)
-    close_to_strangers(settings.data_dir)
     _raise_file_limit()
-    config = uvicorn.Config(
-        "",
-        host=settings.host,
-        port=settings.port,
-        timeout_graceful_shutdown=round(settings.drain_s),
-        **uvicorn_options(),
-    )
-    # Listen first: clients that come while the application is put together wait a moment and are not refused.
-    sockets = [config.bind_socket()]
-    if settings.metrics_at is not None:
-        host, port = settings.metrics_at
-        sockets.append(uvicorn.Config("", host=host, port=port, **uvicorn_options()).bind_socket())
-    for listening in sockets:
-        listening.listen(config.backlog)
-    from web.app import create_app  # a second of imports, behind the open socket
-
+    config = uvicorn.Config("", timeout_graceful_shutdown=round(settings.drain_s), **uvicorn_options())
     try:
-        app = create_app(settings)
+        with starting():
+            # Listen first: clients that come while the application is put together wait and are not refused.
+            sockets = _listening(settings, config.backlog)
+            from web.app import create_app  # a second of imports, behind the open socket
+
+            app = create_app(settings)
     except SettingsError as error:
         log.error("%s", error)
         raise SystemExit(_STARTUP_FAILED) from error
@@ -92,6 +85,15 @@ def main() -> None:
     finally:
         if lines is not None:
             lines.stop()
+
+
+def _listening(settings: Settings, backlog: int) -> list[socket.socket]:
+    """The socket of the service, and that of the metrics address where there is one. Raises SettingsError."""
+    places = [(settings.host, settings.port), *([settings.metrics_at] if settings.metrics_at else [])]
+    sockets = [bound(host, port) for host, port in places]
+    for listening in sockets:
+        listening.listen(backlog)
+    return sockets
 
 
 def _lines(target: str) -> Lines | None:

@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.errors import SettingsError
+from shared.programs import starting
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
-from worker.upkeep.steady import ClockInDoubt
+from worker.upkeep.steady import NotNow
 from worker.upkeep.steps.every import LOSSES, STEPS
 from worker.upkeep.steps.step import Look, Step
 
@@ -55,7 +57,7 @@ def _run(site: Site, look: Look, step: Step | None) -> Finding:
             before, left = left, len(damages)
             if left >= before:
                 break
-    except ClockInDoubt as doubt:
+    except NotNow as doubt:
         put_off = str(doubt)
     except (SQLAlchemyError, redis.RedisError, OSError) as trouble:
         error = f"{type(trouble).__name__}: {trouble}".splitlines()[0]
@@ -68,8 +70,12 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="look only, change nothing")
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    settings = Settings.from_env()
-    for finding in repair(open_site(settings), dry_run=asked.dry_run):
+    try:
+        with starting():
+            site = open_site(Settings.from_env())
+    except SettingsError as error:
+        raise SystemExit(f"gonogo: {error}") from error
+    for finding in repair(site, dry_run=asked.dry_run):
         sys.stdout.write(json.dumps(asdict(finding)) + "\n")
         sys.stdout.flush()
 

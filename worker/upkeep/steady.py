@@ -26,7 +26,11 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 log = logging.getLogger(__name__)
 
 
-class ClockInDoubt(Exception):
+class NotNow(Exception):
+    """A reason for which an upkeep step may delete nothing."""
+
+
+class ClockInDoubt(NotNow):
     """The clock has not run evenly for long enough; nothing may be deleted for its age."""
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.settings import Settings
 from worker.upkeep.site import Site, open_site
-from worker.upkeep.steady import ClockInDoubt
+from worker.upkeep.steady import ClockInDoubt, NotNow
 from worker.upkeep.steps import counters
 from worker.upkeep.steps.every import PLAN
 from worker.upkeep.steps.step import Step
@@ -54,7 +54,7 @@ class Sweep:
             run()
         except ClockInDoubt as doubt:
             log.debug("%s put off: %s", name, doubt)
-        except (SQLAlchemyError, redis.RedisError, OSError) as error:
+        except (NotNow, SQLAlchemyError, redis.RedisError, OSError) as error:
             log.warning("%s put off: %s", name, error)
 
 
@@ -65,12 +65,11 @@ def heal(site: Site, step: Step, most: int) -> None:
         step.mend(site, found)
 
 
-def run(settings: Settings) -> None:
+def run(sweep: Sweep) -> None:
     """Sweep until SIGTERM."""
     stop = threading.Event()
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, lambda *_: stop.set())
-    sweep = Sweep(settings)
     while not stop.is_set():
         sweep.run_once()
-        stop.wait(settings.sweep_s)
+        stop.wait(sweep.site.settings.sweep_s)

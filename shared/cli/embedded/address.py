@@ -2,15 +2,14 @@
 
 import http.client
 import json
-import socket
 
-from shared.errors import SettingsError
+from shared.programs import bound
 from shared.settings import Settings
 
 
 def url(settings: Settings) -> str:
     """The URL at which this machine reaches the service."""
-    host = _reachable(settings)
+    host = _reachable(settings).replace("%", "%25")  # the sign before the zone of an IPv6 address (RFC 6874)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
@@ -32,17 +31,9 @@ def lacks(settings: Settings) -> str | None:
 
 def check_port(settings: Settings) -> None:
     """Raise SettingsError where the web process could not listen on its port."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
+    bound(settings.host, settings.port).close()
 
 
 def _reachable(settings: Settings) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104
+    host = settings.host.removeprefix("[").removesuffix("]")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104

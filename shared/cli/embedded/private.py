@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from shared.cli.embedded.data_dir import DataDirUnusable
+from shared.private_files import refuse_others
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -16,7 +17,8 @@ def prepare(data_dir: Path) -> list[str]:
     """Make the data dir, or take from others what they may do there; returns a line for each change.
 
     Files that this process and its children make from now on are private too. Raises DataDirUnusable where the folder
-    belongs to another user, or where anyone could put another folder in its place.
+    belongs to another user, or where anyone could put another folder in its place; SettingsError for a
+    folder of others.
     """
     os.umask(_OTHERS)
     try:
@@ -47,6 +49,8 @@ def _check_parents(data_dir: Path) -> None:
 
 def _tighten(data_dir: Path) -> list[str]:
     lines = []
+    if data_dir.stat().st_mode & _OTHERS:
+        refuse_others(data_dir)
     if _close(data_dir):
         lines.append(f"others could read {data_dir}: it is closed to them now")
         if (data_dir / "admin-key").exists():

@@ -11,6 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.errors import GonogoError
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS plans (
     key TEXT PRIMARY KEY, lot TEXT, batch_id TEXT, ended INTEGER NOT NULL DEFAULT 0
@@ -22,6 +24,12 @@ CREATE TABLE IF NOT EXISTS files (
 CREATE INDEX IF NOT EXISTS ix_files_content ON files (name, sha256);
 CREATE INDEX IF NOT EXISTS ix_plans_open ON plans (ended) WHERE ended = 0;
 """
+
+
+class JournalUnusable(GonogoError):
+    """The journal of a folder is damaged, or cannot be opened."""
+
+    code = "unusable_input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +56,16 @@ class Journal:
     """The journal of one folder. Each method is one transaction, durable when it returns."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-        self._connection.execute("PRAGMA journal_mode = DELETE")  # WAL does not work on network drives
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._connection.execute("PRAGMA journal_mode = DELETE")  # WAL does not work on network drives
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise JournalUnusable(
+                f"the journal {path} cannot be read ({error}): restore it, or move it away; without it, images that"
+                " were judged and not moved yet are judged again"
+            ) from error
 
     def close(self) -> None:
         self._connection.close()

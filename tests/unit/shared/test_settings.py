@@ -1,13 +1,15 @@
 """The environment is read once, strictly, and a child reads the same."""
 
+import os
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import pytest
 import redis
 
+from shared.environment import PREFIX
 from shared.errors import SettingsError
-from shared.settings import PREFIX, Settings
+from shared.settings import Settings
 from shared.store.engine import Database
 
 
@@ -124,7 +126,7 @@ def test_a_blob_url_that_is_no_folder_is_refused(url: str) -> None:
         _ = Settings(blob_url=url).blobs
 
 
-@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%41b", "a;b", "a b", "bücher"])
+@pytest.mark.parametrize("folder", ["a?b", "a#b", "a%41b", "a;b", "a b", "bücher", "a\"b'c", "a\nb", "a\\b"])
 def test_a_data_dir_of_any_name_holds_its_database_and_its_socket(tmp_path: Path, folder: str) -> None:
     settings = Settings(data_dir=tmp_path / folder)
     settings.data_dir.mkdir()
@@ -163,3 +165,53 @@ def test_the_metrics_address_is_a_host_and_a_port() -> None:
     assert Settings().metrics_at is None
     assert replace(Settings(), metrics_address="127.0.0.1:9100").metrics_at == ("127.0.0.1", 9100)
     assert replace(Settings(), metrics_address="[::1]:9100").metrics_at == ("::1", 9100)
+
+
+@pytest.mark.parametrize("name", [entry.name.upper() for entry in fields(Settings)])
+def test_a_service_named_after_a_setting_is_no_setting(name: str) -> None:
+    """Kubernetes gives each container variables for each Service: one called `gonogo-data-dir` is not a data dir."""
+    start = f"GONOGO_{name}"
+    injected = {
+        f"{start}_SERVICE_HOST": "10.0.0.1",
+        f"{start}_SERVICE_PORT": "80",
+        f"{start}_SERVICE_PORT_HTTP": "80",
+        f"{start}_PORT": "tcp://10.0.0.1:80",
+        f"{start}_PORT_80_TCP": "tcp://10.0.0.1:80",
+        f"{start}_PORT_80_TCP_PROTO": "tcp",
+        f"{start}_PORT_80_TCP_PORT": "80",
+        f"{start}_PORT_80_TCP_ADDR": "10.0.0.1",
+        f"{start}_PORT_53_UDP": "udp://10.0.0.1:53",
+        f"{start}_PORT_53_UDP_ADDR": "10.0.0.1",
+    }
+    assert Settings.from_env(injected) == Settings()
+
+
+def test_a_line_feed_at_the_end_of_a_mounted_secret_is_no_part_of_it() -> None:
+    read = Settings.from_env(
+        {
+            "GONOGO_DATABASE_URL": "postgresql://u:p@h/db\n",
+            "GONOGO_BROKER_URL": " redis://h:6379/0\r\n",
+            "GONOGO_PORT": "8080\n",
+            "GONOGO_DATA_DIR": "/data\n",
+        }
+    )
+    assert (read.database_url, read.broker_url, read.port, read.data_dir) == (
+        "postgresql://u:p@h/db", "redis://h:6379/0", 8080, Path("/data")
+    )  # fmt: skip
+
+
+NUMBERS = [entry.name for entry in fields(Settings) if isinstance(entry.default, int | float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e300", str(10**40), "-1"])
+def test_no_number_is_taken_that_a_column_or_a_date_cannot_hold(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"GONOGO_{name.upper()} must be"):
+        Settings.from_env({f"GONOGO_{name.upper()}": value})
+
+
+def test_a_path_that_no_url_can_hold_is_refused() -> None:
+    with pytest.raises(SettingsError, match="GONOGO_DATA_DIR must be UTF-8"):
+        Settings(data_dir=Path(os.fsdecode(b"/data/\xff")))
+    with pytest.raises(SettingsError, match="GONOGO_DATA_DIR is empty"):
+        Settings.from_env({"GONOGO_DATA_DIR": ""})

@@ -2,13 +2,15 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from shared.cli.embedded import private
 from shared.cli.embedded.data_dir import DataDirUnusable
+from shared.errors import SettingsError
+from shared.private_files import close_to_strangers
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +67,30 @@ def test_a_data_dir_that_anyone_can_replace_is_refused(tmp_path: Path) -> None:
         private.prepare(shared / "data")
     shared.chmod(0o1777)
     assert private.prepare(shared / "data") == []
+
+
+@pytest.mark.parametrize("close", [private.prepare, close_to_strangers])
+def test_a_folder_of_others_is_refused_and_stays_as_it_is(
+    close: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """`--data-dir /`, by root, would close the whole system to its users."""
+    folder = tmp_path / "home"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "lock").write_text("")
+    folder.chmod(0o755)
+    (folder / "photos").chmod(0o755)
+    with pytest.raises(SettingsError, match=r"holds files that are not of this service \(lock, photos\)"):
+        close(folder)
+    assert (mode(folder), mode(folder / "photos")) == (0o755, 0o755)
+    folder.chmod(0o700)
+    close(folder)
+
+
+def test_a_new_disk_is_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "lost+found").mkdir(parents=True)
+    (tmp_path / "disk").chmod(0o755)
+    private.prepare(tmp_path / "disk")
+    assert mode(tmp_path / "disk") == 0o700
 
 
 def test_a_file_in_place_of_the_folder_is_refused_in_one_line(tmp_path: Path) -> None:

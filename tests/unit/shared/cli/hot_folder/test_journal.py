@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from shared.cli.hot_folder.journal import Journal, KnownFile
+import pytest
+
+from shared.cli.hot_folder.journal import Journal, JournalUnusable, KnownFile
 
 A, B = KnownFile("a.jpg", "1" * 64, 3, 7), KnownFile("b.jpg", "2" * 64, 4, 8)
 
@@ -56,3 +58,20 @@ def test_a_plan_without_files_is_gone(tmp_path: Path) -> None:
     journal.drop("k", ["b.jpg"])
     assert journal.open_plans() == []
     journal.close()
+
+
+@pytest.mark.parametrize("left", [bytes(4096), b"no database at all" * 300])
+def test_a_journal_that_cannot_be_read_is_said_with_the_price_of_going_on(
+    tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / "journal.db").write_bytes(left)
+    with pytest.raises(JournalUnusable, match="judged again"):
+        Journal(tmp_path / "journal.db")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(JournalUnusable):
+        Journal(tmp_path / "folder")
+
+
+def test_an_empty_journal_is_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"")
+    assert Journal(tmp_path / "journal.db").open_plans() == []
