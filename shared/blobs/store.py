@@ -3,6 +3,7 @@
 Many processes may use one store: a pack has one writer and does not change once it has its final name.
 """
 
+import filecmp
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -56,6 +57,10 @@ class BlobStore:
         """Keep a copy of a file durably under its final name."""
         files.put(path, source.read_bytes())
 
+    def holds(self, path: Path, source: Path) -> bool:
+        """Whether the file at `path` has the bytes of `source`: a spoiled disk may have left others."""
+        return path.is_file() and filecmp.cmp(path, source, shallow=False)
+
     def spool_folder(self) -> Path:
         """Where uploads that must be read twice wait: on the store's own disk, so that /tmp cannot fill."""
         folder = self.root / "spool"
@@ -95,8 +100,20 @@ class BlobStore:
         """Every batch that has a folder here."""
         folder = self.root / "batches"
         if folder.is_dir():
-            for spread in folder.iterdir():
+            for spread in filter(Path.is_dir, folder.iterdir()):
                 yield from (entry.name for entry in spread.iterdir() if entry.is_dir())
+
+    def belongs_to(self, installation: str) -> bool:
+        """Whether this store is that installation's. A store without a name, or with a spoiled one, gets it."""
+        file = self.root / "installation"
+        try:
+            kept = file.read_text().strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            kept = ""
+        if not kept or not kept.isprintable():
+            files.put(file, f"{installation}\n".encode())
+            return True
+        return kept == installation
 
     def is_there(self) -> bool:
         """Whether the store's folder exists. While its disk is not mounted, no blob is lost: the disk has to return."""

@@ -15,14 +15,17 @@ _NAME = "installation"
 
 def named(settings: Settings, database: Database) -> Settings:
     """These settings with the installation's id; an id given by GONOGO_INSTALLATION stays."""
-    if settings.installation:
-        return settings
+    return settings if settings.installation else replace(settings, installation=identify(database))
+
+
+def identify(database: Database) -> str:
+    """The id that this database keeps, whatever the installation is called in the broker."""
     with database.read() as connection:
         known = _read(connection)
     if known is None:
         with database.write() as connection:
             known = _read(connection) or _create(connection)
-    return replace(settings, installation=known)
+    return known
 
 
 def _read(connection: Connection) -> str | None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 
+from shared.store.installation import identify
 from shared.store.tables import Batch
 from worker.upkeep.site import Site
+from worker.upkeep.steady import NotNow
 
 NAME = "orphans"
 ABOUT = "stored bytes that no batch owns: removed"
@@ -18,11 +20,20 @@ _CLOCK_DIFFERENCE_S = 60.0
 log = logging.getLogger(__name__)
 
 
+class ForeignStore(NotNow):
+    """The database names another installation than the store: every byte there would look like an orphan."""
+
+
 def find(site: Site, most: int) -> Sequence[str]:
     """Batches that have bytes and no row, and have had them for `orphan_s`."""
     now = site.clock.now()
     if not is_store_clock_right(site, now):
         return []
+    if not site.blobs.belongs_to(identify(site.database)):
+        raise ForeignStore(
+            f"{site.blobs.root} holds the bytes of another database: correct GONOGO_DATABASE_URL or GONOGO_BLOB_URL,"
+            f" or remove {site.blobs.root / 'installation'} to give the bytes to this database"
+        )
     return list(itertools.islice(_orphans(site, now - site.settings.orphan_s), most))
 
 

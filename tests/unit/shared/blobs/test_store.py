@@ -132,3 +132,16 @@ def test_failpoints_are_off_unless_a_test_sets_them() -> None:
     assert failpoints.parse("") == {}
     assert failpoints.parse("a=kill*2;b:key=hang") == {"a": ("kill", 2), "b:key": ("hang", 1_000_000)}
     failpoints.hit("worker.decode", "x")
+
+
+@pytest.mark.parametrize("left", [None, b"", bytes(9), b"artifacX", b"artifact and more"])
+def test_a_spoiled_copy_is_told_from_a_whole_one(tmp_path: Path, left: bytes | None) -> None:
+    """Each start keeps the shipped artifacts again where a disk has spoiled them."""
+    source, store = tmp_path / "source", BlobStore(tmp_path / "store")
+    source.write_bytes(b"artifact")
+    path = store.artifact_path("ab" * 32)
+    if left is not None:
+        store.put(path, left)
+    assert not store.holds(path, source)
+    store.put_file(source, path)
+    assert store.holds(path, source)
