@@ -97,7 +97,7 @@ def register(
     """
     check_name(artifact.name)
     path = store.artifact_path(artifact.sha256)
-    if not path.is_file():
+    if not store.holds(path, artifact.path):
         store.put_file(artifact.path, path)
     try:
         with database.write() as connection:

@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from shared.cli import service
-from shared.cli.embedded import address, private, queue_log, stack
+from shared.cli.embedded import address, disposable, private, queue_log, stack
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded.stack import NotStarted
 from shared.cli.embedded.supervise import Children
@@ -59,7 +59,7 @@ def up(**asked: Any) -> int:
         _say(line)
     held = data_dirs.lock(settings.data_dir)
     try:
-        (settings.data_dir / "service-url").unlink(missing_ok=True)  # of a supervisor that was killed
+        disposable.discard(settings.data_dir / "service-url")  # of a supervisor that was killed
         for name in data_dirs.end_survivors(settings.data_dir):
             _say(f"ended {name}, left by a supervisor that was killed")
         address.check_port(settings)
@@ -71,7 +71,9 @@ def up(**asked: Any) -> int:
 def _supervise(settings: Settings, signals: list[int]) -> int:
     began = time.monotonic()
     settings, valkey_socket = data_dirs.with_broker(settings)
-    (settings.data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+    disposable.make_folder(settings.data_dir / "logs")
+    for log in (settings.data_dir / "logs").iterdir():
+        disposable.clear(log)
     children = Children(settings.data_dir, stack.environment(settings), _say)
     try:
         key = _start(settings, children, valkey_socket, signals)
@@ -98,14 +100,16 @@ def _start(
     settings: Settings, children: Children, valkey_socket: Path | None, signals: list[int]
 ) -> str | None:
     """Start everything in order and wait until it is ready; returns the first key if it was made now."""
+    # The logs go on over starts: an error of an earlier one explains nothing.
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     if valkey_socket is None:
         from shared.broker import checks  # the library behind it takes a while to import
 
         checks.refuse_unusable(settings)
-    # The logs go on over starts: an error of an earlier one explains nothing.
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    broker = children.add(stack.valkey(settings, valkey_socket)) if valkey_socket is not None else None
-    aside: Path | None = None
+    else:
+        broker = stack.valkey(settings, valkey_socket)
+        broker.heal = queue_log.Guard(settings, _say).heal
+        children.add(broker)
     migrations = children.run("migrations", stack.MIGRATIONS, _START_S, lambda: bool(signals))
     if signals:
         raise _Stopped
@@ -121,12 +125,6 @@ def _start(
         children.look_after()
         if signals:
             raise _Stopped
-        if broker is not None and broker.failures and aside is None:
-            aside = queue_log.set_aside(settings, children.log("valkey"))
-            if aside is not None:
-                _say(
-                    f"the queue's log cannot be read and lies in {aside} now; queued work is announced again"
-                )
         lacks = address.lacks(settings)
         waiting.tell(lacks)
         if lacks is None:
@@ -184,7 +182,7 @@ def _stop(settings: Settings, children: Children, valkey_socket: Path | None, si
     for group in (first, middle, last):
         children.stop(group, settings.drain_s + 5.0, hurry)
     for noted in ("pids.json", "service-url"):
-        (settings.data_dir / noted).unlink(missing_ok=True)
+        disposable.discard(settings.data_dir / noted)
     if valkey_socket is not None and settings.data_dir not in valkey_socket.parents:
         with suppress(OSError):
             valkey_socket.parent.rmdir()

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import signal
 import stat
 import tempfile
@@ -11,12 +12,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from shared.blobs.files import sync_folder
+from shared.cli.embedded import disposable
 from shared.cli.embedded.processes import Identity, boot_id, kill, members, wait_until
 from shared.errors import GonogoError
 from shared.settings import Settings, socket_url
 
 _SOCKET_PATH_BYTES = 107  # the room in sockaddr_un, less the closing zero
 _SURVIVOR_GRACE_S = 8.0
+_CUT_KEY = re.compile(r"gn?g?_?[0-9a-f]{0,12}(_[0-9a-f]{0,63})?")
 
 
 class DataDirInUse(GonogoError):
@@ -35,6 +38,7 @@ def lock(data_dir: Path) -> int:
     """Make the data dir if need be and hold it until this process ends; raises DataDirInUse."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disposable.clear(data_dir / "lock")
         held = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise DataDirUnusable(f"{error.filename}: {error.strerror}") from error
@@ -74,6 +78,7 @@ def record(data_dir: Path, running: dict[str, Identity]) -> None:
     known = {name: asdict(one) for name, one in running.items()}
     target = data_dir / "pids.json"
     written = target.with_suffix(".new")
+    disposable.clear(written)
     written.write_text(json.dumps({"boot_id": boot_id(), "processes": known}, indent=1))
     written.replace(target)
 
@@ -85,7 +90,7 @@ def survivors(data_dir: Path) -> dict[str, list[Identity]]:
         if known["boot_id"] != boot_id():
             return {}
         leaders = {name: Identity(**one) for name, one in known["processes"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     found = {name: list(members(leader, mark(data_dir))) for name, leader in leaders.items()}
     return {name: alive for name, alive in found.items() if alive}
@@ -100,7 +105,7 @@ def end_survivors(data_dir: Path) -> list[str]:
                 kill(one, number)
         if wait_until(lambda: not survivors(data_dir), grace_s):
             break
-    (data_dir / "pids.json").unlink(missing_ok=True)
+    disposable.discard(data_dir / "pids.json")
     return names
 
 
@@ -129,14 +134,15 @@ def make_private(folder: Path) -> None:
 
 
 def admin_key(data_dir: Path) -> str | None:
-    """The key that the first start left here."""
-    return _kept_line(data_dir / "admin-key")
+    """The key that the first start left here; None for one that was cut off."""
+    kept = _kept_line(data_dir / "admin-key")
+    return None if kept is None or _CUT_KEY.fullmatch(kept) else kept
 
 
 def keep_admin_key(data_dir: Path, key: str) -> None:
     """Keep the first key where only its owner can read it."""
     written = data_dir / "admin-key.new"
-    written.unlink(missing_ok=True)
+    disposable.discard(written)
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(f"{key}\n")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.cli.embedded import data_dir as data_dirs
+from shared.cli.embedded import disposable
 from shared.cli.embedded.processes import die_with_parent
 from shared.cli.embedded.supervise import Child
 from shared.contract.scopes import SCOPES
@@ -48,9 +49,10 @@ def _program(name: str, *argv: str) -> Child:
 def valkey(settings: Settings, socket_path: Path) -> Child:
     """The embedded broker: a private socket, an append-only file, no eviction."""
     folder = settings.data_dir / "valkey"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    disposable.make_folder(folder)
     if settings.data_dir not in socket_path.parents:
         data_dirs.make_private(socket_path.parent)
+    disposable.clear(socket_path)
     options = {
         "port": "0",
         "unixsocket": str(socket_path),
@@ -84,6 +86,7 @@ def valkey_binary() -> Path:
 
 def first_key(settings: Settings, environment: dict[str, str]) -> str:
     """Make the first admin key, straight in the database, and keep it in the data dir."""
+    disposable.clear(settings.data_dir / "admin-key")
     made = subprocess.run(
         [*CREATE_KEY, "--tenant", "default", "--name", "admin", "--scopes", ",".join(SCOPES)],
         env=environment,

@@ -29,6 +29,7 @@ class Child:
     began: float = 0.0
     failures: int = 0
     due: float = 0.0  # when to start it again
+    heal: Callable[[int], None] | None = None  # takes the status of an early end, before the next start
 
 
 @dataclass
@@ -71,6 +72,8 @@ class Children:
                 child.process = None
                 if now - child.began > _STEADY_S:
                     child.failures = 0
+                elif child.heal is not None:
+                    child.heal(status)
                 pause = self._put_off(child)
                 self.say(
                     f"{child.name} ended ({_how(status)}), again in {pause:g} s; see {self.log(child.name)}"

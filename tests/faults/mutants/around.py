@@ -12,7 +12,7 @@ def _set_aside() -> None:
     """A log that Valkey refuses stays where it is."""
     from shared.cli.embedded import queue_log
 
-    put(queue_log, set_aside=lambda settings, log: None)
+    put(queue_log.Guard, heal=lambda guard, status: None)
 
 
 def _even_clock() -> None:

@@ -74,12 +74,26 @@ def power_cut(folder: Path, what: str) -> None:
         files["appendonly.aof.manifest"] = bytes(88)
     elif what == "no log":
         del files["appendonly.aof.1.incr.aof"]
+    elif what == "an empty snapshot":
+        files["appendonly.aof.1.base.rdb"] = b""
+    elif what == "a snapshot of zeros":
+        files["appendonly.aof.1.base.rdb"] = bytes(88)
     folder.mkdir(parents=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("what", ["zeros at the end", "an empty manifest", "a manifest of zeros", "no log"])
+SPOILED = [
+    "zeros at the end",
+    "an empty manifest",
+    "a manifest of zeros",
+    "no log",
+    "an empty snapshot",
+    "a snapshot of zeros",
+]
+
+
+@pytest.mark.parametrize("what", SPOILED)
 def test_a_queues_log_after_a_power_cut_is_seen_and_set_aside(settings: Settings, what: str) -> None:
     power_cut(settings.data_dir / "valkey" / "appendonlydir", what)
     (line,) = problems(broker.broker(settings))
