@@ -20,12 +20,14 @@ from shared.registry.versions import InvalidModelName, ModelNotReady, UnknownMod
 from shared.store.engine import is_away
 from shared.webhooks.addresses import ForbiddenAddress
 from shared.webhooks.endpoints import TooManyEndpoints, TooManySecrets
+from web.server.bodies import BodyTooSlow
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # libraries show objects so: `<_io.BytesIO object at 0x7f…>`
 
 _STATUS: dict[type[GonogoError], int] = {
     AlreadyReplaced: 409,
+    BodyTooSlow: 408,
     ClaimedByOther: 409,
     NotReviewable: 409,
     InvalidOperatingPoint: 422,

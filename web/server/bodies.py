@@ -10,9 +10,15 @@ _MOST_BUFFERED = 2**20
 
 
 class BodyBroken(GonogoError):
-    """The body ended before its end: the client left, was too slow, or had to make room for another upload."""
+    """The body broke off before its end."""
 
     code = "incomplete_body"
+
+
+class BodyTooSlow(BodyBroken):
+    """The body stopped coming, or came too slowly."""
+
+    code = "body_too_slow"
 
 
 class ClientGone(Exception):
@@ -30,7 +36,7 @@ class BodyPipe:
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._ended = False
-        self._trouble: str | None = None
+        self._trouble: GonogoError | None = None
 
     # For the event loop
 
@@ -50,8 +56,8 @@ class BodyPipe:
             self._ended = True
             self._changed.notify()
 
-    def break_off(self, trouble: str) -> None:
-        """Let the next read raise BodyBroken."""
+    def break_off(self, trouble: GonogoError) -> None:
+        """Let the next read raise this error."""
         with self._changed:
             self._trouble = trouble
             self._changed.notify()
@@ -60,14 +66,14 @@ class BodyPipe:
     # For the thread
 
     def read(self, most: int = -1) -> bytes:
-        """The next bytes, at most `most` of them; empty at the end. Raises BodyBroken."""
+        """The next bytes, at most `most` of them; empty at the end. Raises the error that broke it off."""
         if most < 0:
             return b"".join(iter(lambda: self.read(2**20), b""))
         with self._changed:
             while not self._blocks and not self._ended and self._trouble is None:
                 self._changed.wait()
             if self._trouble is not None:
-                raise BodyBroken(self._trouble)
+                raise self._trouble
             if not self._blocks:
                 return b""
             block = self._blocks.popleft()

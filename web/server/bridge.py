@@ -16,10 +16,11 @@ from io import BytesIO
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
+from shared.errors import Unavailable
 from web.live.waits import BRIDGED, PARKED, PASSED, PRECHECK, SEQUENCE, Parked, Wakes, slow_check_s
 from web.server.answers import Answer
 from web.server.asgi import Message, Receive, Scope, Send
-from web.server.bodies import BodyBroken, BodyPipe, ClientGone
+from web.server.bodies import BodyBroken, BodyPipe, BodyTooSlow, ClientGone
 from web.server.environ import environ_of
 from web.server.framing import check_framing, content_length, expects_continue
 from web.server.front import Front
@@ -120,7 +121,7 @@ class Bridge:
         if scope["method"] == "GET" and scope["path"].endswith("/results"):
             await self._serve_export(scope, send)
             return
-        with self._room.hold(scope["gonogo.protocol"].abort) as held:
+        with self._room.hold() as held:
             body = b""
             if length or chunked:
                 body = await self._whole_body(scope["gonogo.protocol"], receive, held)
@@ -149,7 +150,7 @@ class Bridge:
 
     async def _whole_body(self, protocol: Any, receive: Receive, held: Held) -> bytes:
         body = bytearray()
-        async for block in blocks(protocol, receive, self._limits.quiet_s):
+        async for block in blocks(protocol, receive, self._limits.quiet_s, held):
             held.add(len(block))
             body += block
             if len(body) > self._limits.small_body_bytes:
@@ -282,9 +283,9 @@ class Bridge:
 
     async def _serve_upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A body that its view reads as it arrives. The thread begins once WHOLE_BYTES have come, or all of it."""
-        coming = blocks(scope["gonogo.protocol"], receive, self._limits.quiet_s)
         first, whole = bytearray(), True
-        with self._room.hold(scope["gonogo.protocol"].abort) as held:
+        with self._room.hold() as held:
+            coming = blocks(scope["gonogo.protocol"], receive, self._limits.quiet_s, held)
             async for block in coming:
                 held.add(len(block))
                 first += block
@@ -296,7 +297,7 @@ class Bridge:
                 await self._call_until_answered(scope, environ_of(scope, BytesIO(bytes(first))), send)
                 return
             pipe = BodyPipe(asyncio.get_running_loop())
-            transfer = Transfer(lambda: pipe.break_off("it went quiet while another upload needed its place"))
+            transfer = Transfer(lambda: pipe.break_off(_quiet_upload()))
             await self._uploads.take(transfer)
         environ = environ_of(scope, pipe)
         feeding = asyncio.ensure_future(self._feed(pipe, transfer, bytes(first), coming))
@@ -326,9 +327,16 @@ class Bridge:
             transfer.working()
             pipe.end()
         except ClientGone:
-            pipe.break_off("the client left before the end of the body")
+            pipe.break_off(BodyBroken("the client left before the end of the body"))
         except Refusal as refusal:
-            pipe.break_off(refusal.detail)
+            broken = BodyTooSlow if refusal.status == 408 else BodyBroken
+            pipe.break_off(broken(refusal.detail))
+
+
+def _quiet_upload() -> Unavailable:
+    return Unavailable(
+        "the upload went quiet while another one needed its place", code="overloaded", retry_after_s=2
+    )
 
 
 def _cut(scope: Scope) -> None:

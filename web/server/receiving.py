@@ -1,9 +1,13 @@
-"""Bodies before a view runs: their deadlines, and the memory that all of them take together."""
+"""Bodies before a view runs: their deadlines, and the memory that all of them take together.
+
+A body that is given up gets an answer, so that its client knows that a later try may succeed.
+"""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from web.server.asgi import Receive
@@ -23,9 +27,9 @@ class Room:
         self._bytes = 0
         self._arriving: OrderedDict[Held, None] = OrderedDict()  # the one that moved last at the end
 
-    def hold(self, give_up: Callable[[], None]) -> "Held":
-        """A place for a body; `give_up` ends its connection."""
-        return Held(self, give_up)
+    def hold(self) -> "Held":
+        """A place for a body."""
+        return Held(self)
 
     def held(self) -> int:
         """The bytes in memory now."""
@@ -41,7 +45,7 @@ class Room:
         while self._bytes > self._most:
             quietest = next(iter(self._arriving))
             if body.moved_at - quietest.moved_at < self._quiet_s:
-                raise Refusal(503, "overloaded", "too many bodies at once", retry_after_s=2)
+                raise too_many()
             self.let_go(quietest)
             quietest.give_up()
 
@@ -59,9 +63,17 @@ class Room:
 class Held:
     """The bytes of one body, counted until the end of the `with` statement."""
 
-    def __init__(self, room: Room, give_up: Callable[[], None]) -> None:
-        self._room, self.give_up = room, give_up
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self.size, self.moved_at = 0, 0.0
+        self.given_up = False
+        self.waits: asyncio.Timeout | None = None  # for the next block
+
+    def give_up(self) -> None:
+        """Make room for another body: the wait for the next block ends with Refusal 503."""
+        self.given_up = True
+        if self.waits is not None:
+            self.waits.reschedule(-math.inf)
 
     def add(self, size: int) -> None:
         """So many bytes came. Raises Refusal 503."""
@@ -78,16 +90,27 @@ class Held:
         self._room.let_go(self)
 
 
-async def blocks(protocol: Any, receive: Receive, quiet_s: float) -> AsyncIterator[bytes]:
-    """The blocks of a body. Raises Refusal where it goes quiet for `quiet_s`, ClientGone where the client leaves."""
+def too_many() -> Refusal:
+    return Refusal(503, "overloaded", "too many bodies at once", retry_after_s=2)
+
+
+async def blocks(protocol: Any, receive: Receive, quiet_s: float, held: Held) -> AsyncIterator[bytes]:
+    """The blocks of a body. Raises Refusal where it goes quiet for `quiet_s` or had to make room, ClientGone where the
+    client leaves."""
     began, received = time.monotonic(), 0
     while True:
         try:
             # Not wait_for: in Python 3.11 it loses a cancellation that meets the end of what it waits for.
-            async with asyncio.timeout(quiet_s):
+            async with asyncio.timeout(quiet_s) as held.waits:
                 message = await receive()
         except TimeoutError:
+            if held.given_up:
+                raise too_many() from None
             raise Refusal(408, "body_too_slow", "the body stopped coming") from None
+        finally:
+            held.waits = None
+        if held.given_up:
+            raise too_many()
         if message["type"] == "http.disconnect":
             raise ClientGone
         received += len(message["body"])

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from flask import Flask, Response, request
 
+from shared.errors import GonogoError
 from web.live.waits import DEADLINE, PARKED, PASSED, PRECHECK, Parked, Wakes
-from web.server.bodies import BodyBroken
 from web.server.bridge import Bridge, Limits
 from web.server.connection import uvicorn_options
 
@@ -114,9 +114,9 @@ def application(site_seen: list[str]) -> Flask:
             while block := request.stream.read(2**17):
                 digest.update(block)
                 size += len(block)
-        except BodyBroken as error:
-            site_seen.append(f"broken: {error}")
-            return "broken", 408
+        except GonogoError as error:
+            site_seen.append(f"broken: {error.code}")
+            return error.code, 408
         return f"{size} {digest.hexdigest()}"
 
     @app.post("/refuse")
