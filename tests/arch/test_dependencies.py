@@ -14,6 +14,7 @@ from tests.arch.prose import ROOT, tracked
 PROGRAMS = ("web", "worker", "shared", "training")
 # Modules that may import an optional package: the extra that brings it, by the prefix of their path.
 EXTRAS = {
+    "training/proof/mapie.py": "quality",
     "training/": "training",
     "shared/vision/net.py": "gpu",
     "shared/vision/lite0.py": "gpu",
