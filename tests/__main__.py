@@ -34,6 +34,8 @@ def _names(path: Path, marks: tuple[str, ...]) -> bool:
 
 def main() -> int:
     """Run both groups; 0 if no test of either failed and at least one ran."""
+    # The tests start some hundred processes of this source: each would compile it where no bytecode is kept.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     codes = []
     named = any(Path(argument.partition("::")[0]).exists() for argument in sys.argv[1:])
     for group in (_EVERYWHERE, [*_ALONE, *([] if named else _marked())]):
