@@ -14,9 +14,9 @@ import pytest
 
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from tests.harness.broker import start_tcp_valkey
 from tests.harness.certificates import self_signed
+from tests.harness.databases import prepare
 from tests.harness.processes import ROOT, end_all, environment, free_port, listens, until
 from tests.harness.service import gonogo
 from tests.harness.stack import FAST, Stack
@@ -145,7 +145,7 @@ def test_a_broker_that_cannot_be_used_ends_each_program_in_one_line(
 ) -> None:
     settings = Settings(data_dir=tmp_path, port=free_port(), broker_url=url.replace("PORT", str(port)))
     database = Database(settings.database)
-    migrate(database)
+    prepare(database)
     database.dispose()
     for program in programs:
         said_once(program, says, settings)

@@ -19,6 +19,12 @@ from web.live.waits import PRECHECK
 _LEAVES = {"pages.static": {"filename": "gonogo.css"}}
 
 
+@pytest.fixture
+def site(site_of_file: Site) -> Site:
+    """One for all: what is refused changes nothing."""
+    return site_of_file
+
+
 def calls(site: Site) -> Iterator[tuple[Rule, str, str]]:
     """(rule, method, path) of every route, with ids of a batch, an item and a model that are there."""
     batch = site.submit(["a.png"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from tests.harness.databases import prepare
 from worker.upkeep import steady
 from worker.upkeep.steady import ClockInDoubt, SteadyClock
 from worker.upkeep.unchanged import Unchanged
@@ -40,7 +40,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate(database)
+    prepare(database)
     return Machine(database, monkeypatch)
 
 

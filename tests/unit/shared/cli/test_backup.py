@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.access import keys, sessions
 from shared.cli.commands.backup import copy
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from tests.harness.databases import prepare
 
 
 def test_a_copy_has_the_keys_and_no_session(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_a_copy_has_the_keys_and_no_session(tmp_path: Path) -> None:
     source.mkdir()
     target.mkdir()
     database = Database(f"sqlite:///{source / 'gonogo.db'}")
-    migrate(database)
+    prepare(database)
     with database.write() as connection:
         identifier, _ = keys.create_key(connection, tenant="t", name="n", scopes=["read"])
         sessions.begin(connection, identifier, 600)

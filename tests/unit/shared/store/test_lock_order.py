@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from shared.lifecycle.purging import purge_rows
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from tests.harness.databases import prepare
 from tests.harness.lock_order import lock_order, locked_by
 
 
@@ -20,7 +20,7 @@ def test_statements_lock_the_rows_that_they_write_or_select_for_update() -> None
 
 def test_a_lock_that_is_taken_too_late_is_named_with_its_function(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/a.db")
-    migrate(database)
+    prepare(database)
     with lock_order(database, known=frozenset()) as faults, database.write() as connection:
         purge_rows(connection, "bat_none")
     assert "purge_rows locks items after parts" in faults

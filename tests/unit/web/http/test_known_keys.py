@@ -6,8 +6,8 @@ import pytest
 
 from shared.access import keys
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from shared.store.records import ApiKeyRecord
+from tests.harness.databases import prepare
 from web.http.known_keys import KnownKeys
 
 
@@ -15,7 +15,7 @@ def test_a_key_that_is_revoked_during_its_look_up_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(f"sqlite:///{tmp_path}/a.db")
-    migrate(database)
+    prepare(database)
     with database.write() as connection:
         made, secret = keys.create_key(connection, tenant="default", name="camera", scopes=["read"])
     known = KnownKeys(database)

@@ -7,8 +7,8 @@ from sqlalchemy import insert, select, update
 
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
 from shared.store.tables import Submission
+from tests.harness.databases import prepare
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.steps import claims
 
@@ -19,7 +19,7 @@ def held_site(folder: Path, settle_s: float, **rows: tuple[float, str | None]) -
     """An installation that holds these keys: the end of the lease, and the fingerprint once the upload has ended."""
     settings = Settings(data_dir=folder, clock_settle_s=settle_s, upload_lease_s=0.05)
     database = Database(settings.database)
-    migrate(database)
+    prepare(database)
     with database.write() as connection:
         for key, (until, fingerprint) in rows.items():
             connection.execute(
