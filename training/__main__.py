@@ -121,10 +121,11 @@ def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
 def _guard(options: argparse.Namespace) -> int:
     from training.guarding import add_guard, add_kinds, add_reference
     from training.progress import Bar
+    from training.repointing import add_point
 
     bar = Bar()
-    add = add_kinds if options.kinds else add_reference if options.reference else add_guard
-    add(
+    add = {"guard": add_guard, "kinds": add_kinds, "reference": add_reference, "point": add_point}
+    add[options.add](
         options.artifact,
         _source(options),
         options.output,

@@ -128,12 +128,15 @@ def _guard(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path)
     _add_words(command)
     command.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
-    command.add_argument(
-        "--kinds", action="store_true", help="add the guess of a defect's kind instead, and keep the guard"
-    )
-    command.add_argument(
-        "--reference", action="store_true", help="add the reference for drift instead, and keep the guard"
-    )
+    instead = {
+        "kinds": "add the guess of a defect's kind instead, and keep the guard",
+        "reference": "add the reference for drift instead, and keep the guard",
+        "point": "choose threshold and review band again instead, by the usual costs, and keep the guard",
+    }
+    for name, help in instead.items():
+        command.add_argument(
+            f"--{name}", action="store_const", dest="add", const=name, default="guard", help=help
+        )
     command.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
     command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
 

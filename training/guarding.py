@@ -51,7 +51,7 @@ def add_guard(
     unseen = np.concatenate(images[1:])
     reference = reference_for(graph, artifact, guarded.guard, artifact.calibration, unseen, labels)
     card = artifact.card | {"guard": guarded.card, "reference": reference}
-    written = _rewritten(artifact, output, card, guard=guarded.guard, self_test=guarded.self_test)
+    written = rewritten(artifact, output, card, guard=guarded.guard, self_test=guarded.self_test)
     say(f"flagged: {guarded.card['flagged_of_validation']:.2%} of the validation part, "
         f"{guarded.card['flagged_of_test']:.2%} of the test part")  # fmt: skip
     say(f"{written.path}  sha256 {written.sha256}")
@@ -83,7 +83,7 @@ def add_kinds(
         raise DataError(
             f"{folder} names fewer than two kinds with {LEAST} defects each that can be told apart"
         )
-    written = _rewritten(
+    written = rewritten(
         artifact,
         output,
         artifact.card | {"kinds": kinded.card},
@@ -118,15 +118,16 @@ def add_reference(
     labels = np.array([record.label for record in unseen])
     graph = Graph(artifact, threads=threads)
     reference = reference_for(graph, artifact, guard, artifact.calibration, images, labels)
-    written = _rewritten(artifact, output, artifact.card | {"reference": reference})
+    written = rewritten(artifact, output, artifact.card | {"reference": reference})
     say(f"{written.path}  sha256 {written.sha256}")
     return written
 
 
-def _rewritten(artifact: Artifact, output: Path, card: Card, **changed: Any) -> Artifact:
+def rewritten(artifact: Artifact, output: Path, card: Card, **changed: Any) -> Artifact:
     """The artifact with another card and the `changed` parts, and both cards, in `output`."""
     layer = artifact.kinds_layer()
     kept = {
+        "operating_point": artifact.operating_point,
         "guard": artifact.guard(),
         "self_test": artifact.self_test(),
         "promise": artifact.promise,
@@ -140,7 +141,6 @@ def _rewritten(artifact: Artifact, output: Path, card: Card, **changed: Any) -> 
         weights=artifact.weights(),
         preprocessing=artifact.preprocessing,
         calibration=artifact.calibration,
-        operating_point=artifact.operating_point,
         card=card,
         curves_png=artifact.curves(),
         **{**kept, **changed},

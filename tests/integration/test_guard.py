@@ -65,8 +65,9 @@ def test_parts_of_the_kind_that_it_was_trained_on_pass(app: Application) -> None
     items = app.results(batch["id"])
     assert sum(bool({"blank", "unfamiliar"} & {*item["reasons"]}) for item in items) <= 2
     assert batch["warnings"] == []
+    low, high = batch["operating_point"]["review_band"]
     for item in items:
-        assert ("low_confidence" in item["reasons"]) == (0.2 <= item["score"] <= 0.8)
+        assert ("low_confidence" in item["reasons"]) == (low <= item["score"] <= high)
         assert (item["verdict"] == "review") == bool(item["reasons"])
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import read_artifact
 from shared.vision.decision import calibrated_score, decide
 from shared.vision.drift import SCORE, UNFAMILIARITY, read_reference
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.__main__ import main
+from training.guarding import rewritten
 from training.synthetic.render import render
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine
@@ -63,6 +66,23 @@ def test_the_run_folder_holds_everything(run_folder: Path) -> None:
         "worst_mistakes.png",
         "split.json",
     }
+
+
+def test_another_operating_point_is_replaced_by_that_of_the_usual_costs(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    trained = read_artifact(run_folder / "blobs.gonogo")
+    wrong = OperatingPoint(0.5, 0.2, 0.8)
+    card = trained.card | {"costs": "equal", "operating_point": asdict(wrong)}
+    other = rewritten(trained, tmp_path / "other", card, operating_point=wrong)
+    folder = run_folder.parent.parent / "blobs"
+    assert main(["guard", "--point", str(other.path), str(folder), "--output", str(tmp_path / "again")]) == 0
+    again = read_artifact(tmp_path / "again" / "blobs.gonogo")
+    assert again.operating_point == trained.operating_point != wrong
+    for name in ("operating_point", "costs", "validation", "test", "metrics", "guard", "reference"):
+        assert again.card[name] == trained.card[name], name
+    assert again.onnx() == trained.onnx()
+    assert again.guard() == trained.guard()
 
 
 def test_it_learned_what_a_blob_is(run_folder: Path) -> None:
