@@ -205,39 +205,32 @@ _FLAWS = 200  # at which the heatmaps point; a minute and a half
 
 
 def _quality(options: argparse.Namespace) -> int:
+    """All of it, or the one part that was asked for."""
+    from training.proof import drift
     from training.proof.guard_table import write_guard_tables
     from training.proof.pointing import play, rendered_parts
-    from training.proof.quality import quality, test_parts
+    from training.proof.quality import Wanted, quality, test_parts
 
     if options.fix_test_parts is not None:
         test_parts(options.data, options.runs, options.fix_test_parts)
-        return 0
-    if options.few:
-        from training.proof.recipe_table import write_recipe_table
-
-        write_recipe_table(options.data, options.runs, options.page, only=options.only, say=print)
         return 0
     if options.heatmaps:
         play(rendered_parts(), options.heatmaps)
         return 0
     if options.drift:
-        from training.proof import drift
-
         drift.play(options.drift)
         return 0
-    if options.guard:
+    whole = not options.few and not options.guard
+    if whole or options.few:
+        presets = ("recipe", "original")[: 1 + options.original] if whole else ()
+        few = options.few or not options.only
+        only, threads = tuple(options.only), options.threads
+        wanted = Wanted(options.data, options.runs, options.page, options.budget, presets, only, threads, few)
+        quality(wanted, jobs=options.jobs)
+    if options.guard or (whole and not options.only):
         write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)
-        return 0
-    quality(
-        options.data,
-        options.runs,
-        options.page,
-        budget=options.budget,
-        original=options.original,
-        only=options.only,
-        threads=options.threads,
-    )
-    play(rendered_parts(), _FLAWS)
+    if whole:
+        play(rendered_parts(), _FLAWS)
     return 0
 
 

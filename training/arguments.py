@@ -185,6 +185,7 @@ def _quality(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
     command.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
+    command.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="rows at a time")
     command.add_argument(
         "--fix-test-parts", type=Path, metavar="JSON", help="only write which images each test part holds"
     )
@@ -194,7 +195,7 @@ def _quality(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--few",
         action="store_true",
-        help="only measure few images and good ones alone, with pretrained features",
+        help="only measure few images and good ones alone",
     )
     command.add_argument(
         "--heatmaps",

@@ -34,7 +34,8 @@ class Shape:
     a linear layer over pretrained features at each of `sizes` (height, width), and "mean" averages it with a residual
     network for images of 1/`shrink` of the size; with `unsure` above 0 it is a cascade, which averages only where the
     residual network's log odds lie nearer to 0 than that. In both, `places` above 0 adds a head over places with so
-    many numbers in between. `kind` "patches" compares places with a bank of `places` from good images.
+    many numbers in between. `kind` "patches" compares places with a bank of `places` from good images; with `widths` a
+    residual network for images of 1/`shrink` of the size judges as well.
     """
 
     kind: str
@@ -199,7 +200,7 @@ class OriginalNet(nn.Module):
 
 
 class MeanNet(nn.Module):
-    """The mean of a small network's logit and of one from pretrained features, each brought to one scale first.
+    """The sum of a small network's logit and of one from pretrained features, each brought to one scale first.
 
     As a cascade it asks the features only about images of which the small network is unsure.
     """
@@ -210,7 +211,9 @@ class MeanNet(nn.Module):
         super().__init__()
         self.shrink, self.unsure = shape.shrink, shape.unsure
         self.small = ResidualNet(small_of(shape))
-        self.features = FeatureNet(shape.sizes, shape.places)
+        self.features: FeatureNet | PatchNet = FeatureNet(shape.sizes, shape.places)
+        if shape.kind == "patches":
+            self.features = PatchNet(shape.sizes[0], shape.places)
         # Rows: small network, features; columns: factor and offset of the logit.
         self.register_buffer("scales", torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
 
@@ -257,7 +260,7 @@ def build(shape: Shape) -> nn.Module:
         return OriginalNet(shape)
     if shape.kind == "features":
         return FeatureNet(shape.sizes, shape.places)
-    if shape.kind == "mean":
+    if shape.kind == "mean" or (shape.kind == "patches" and shape.widths):
         return MeanNet(shape)
     if shape.kind == "patches":
         return PatchNet(shape.sizes[0], shape.places)

@@ -46,7 +46,7 @@ def test_few_parts_are_cross_fitted_and_every_image_is_judged(tmp_path: Path) ->
 def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
     draw(tmp_path / "set", 30, 4)
     arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "good"]
-    assert main([*arguments, "--budget", "1", "--threads", "1"]) == 0
+    assert main([*arguments, "--budget", "0.3", "--threads", "1"]) == 0
     artifact = read_artifact(tmp_path / "run" / "good.gonogo")
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert artifact.card["test"]["defects"] == 2

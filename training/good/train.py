@@ -1,39 +1,31 @@
-"""Train on good parts alone: an image is unusual where one of its places is far from all places of good images."""
+"""Train on good parts alone: an image is a defect where its places lie far from all places of good images, or where a
+network sees in it what it saw in images with drawn damage."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from shared.registry.artifact import Artifact, Preprocessing
-from shared.vision.net import Shape
-from shared.vision.patches import PatchNet
+from shared.registry.artifact import Artifact
 from training.data.check import check
 from training.data.decoded import decoded
 from training.data.records import DataError, Record, Source
 from training.data.report import Report
 from training.data.splits import Split, grouped_folds
-from training.fit.augment import Liberties
-from training.fit.part import Part
-from training.fit.recipe import Plan
-from training.fit.train import Fitted, Say
-from training.good.bank import PLACES, fit_bank
+from training.fit.train import Say
+from training.good.fitting import fit_good, form_of
 from training.network import preprocessing_of
 from training.options import Options
 from training.output import plots
-from training.proof.good_point import FALSE_REJECTS, tail
 from training.proof.prove import prove
 from training.run_folder import begin
-from training.teacher.features import sizes_for, strong_preprocessing
 from training.trained import Trained
 
 FEW_DEFECTS = 10  # with fewer, nothing can be learned from them; they help to set the threshold
 LEAST_GOOD = 10
-_MOST_IMAGES = 2000
-_NO_PLAN = Plan(epochs=0, batch=0, learning_rate=0.0, weight_decay=0.0, patience=0, augment=False)
+MOST_IMAGES = 2000
 
 
 def is_good_only(looked: Report, options: Options) -> bool:
@@ -53,25 +45,20 @@ def train_good(
     how = "good parts only: by whole groups, no defect in the training part"
     _, clock = begin(split, how, options, say)
     started, started_cpu = clock(), time.process_time()
-    spec, size = _form(preprocessing_of(looked, options))
-    step = -(-len(split.train) // _MOST_IMAGES)
+    form = form_of(preprocessing_of(looked, options))
     train, validation, test = (
-        decoded(part, spec, threads=options.threads)
-        for part in (split.train[::step], split.validation, split.test)
+        decoded(part, form.spec, threads=options.threads)
+        for part in (split.train[:: -(-len(split.train) // MOST_IMAGES)], split.validation, split.test)
     )
-    say(
-        f"a bank of {PLACES} places from {len(train)} good images, {spec.width} x {spec.height} x {spec.channels}"
-    )
-    net = fit_bank(train.images, size, seed=options.seed)
-    _set_scale(net, validation)
-    shape = Shape("patches", spec.height, spec.width, spec.channels, sizes=(size,), places=PLACES)
-    fitted = Fitted(net, _NO_PLAN, 0, "no epochs: places of good images are compared", clock() - started)
-    torch.save(net.state_dict(), options.output / "best_model.pt")
-    plots.curves([], 0, options.output / "training_curves.png")
+    rest = options.budget_min * 60 - (clock() - started)
+    found = fit_good(train, validation, form, looked, options, budget_s=rest, say=say)
+    torch.save(found.net.state_dict(), options.output / "best_model.pt")
+    plots.curves(found.fitted.history, found.fitted.best_epoch, options.output / "training_curves.png")
     return prove(
         Trained(
-            looked, split, how, options, spec, shape, Liberties(False, False, False, False), None,
-            fitted, time.process_time() - started_cpu, train, validation, test,
+            looked, split, how, options, form.spec, found.shape, found.network.freedom, found.network.start,
+            replace(found.fitted, net=found.net), time.process_time() - started_cpu, train, validation, test,
+            found.choice,
         ),
         say,
     )  # fmt: skip
@@ -93,31 +80,3 @@ def good_split(records: Sequence[Record], *, seed: int) -> Split:
     halves = grouped_folds(defects, 2, seed=seed) if len({r.group for r in defects}) > 1 else [[], defects]
     train = [record for record in good if record.path not in taken]
     return Split(train, validation + halves[0], test + halves[1])
-
-
-def _form(small: Preprocessing) -> tuple[Preprocessing, tuple[int, int]]:
-    """Images are decoded at the size of the features, except for small ones, which the network enlarges."""
-    strong = strong_preprocessing(small)
-    height, width = size = sizes_for(strong)[0]
-    if height > strong.height:
-        return strong, size
-    return Preprocessing(width, height, strong.channels, strong.full_scale), size
-
-
-def _set_scale(net: PatchNet, validation: Part) -> None:
-    """Bring both distances to one scale, and their sum to a logit: 0 where FALSE_REJECTS of good images lie above."""
-    both = distances_of(net, validation.images[validation.labels == 0])
-    centre, spread = np.median(both, axis=0), np.maximum(both.std(0), 1e-3 * both.mean(0))
-    total = ((both - centre) / spread).sum(1)
-    rows = [*zip(centre, spread, strict=True), (tail(total, FALSE_REJECTS), max(float(total.std()), 1e-3))]
-    net.scales.copy_(torch.tensor(np.array(rows), dtype=torch.float32))
-
-
-def distances_of(net: PatchNet, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Distances (N, 2) of the most unusual place and of the whole of each image (N, H, W, C)."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(images), 16):
-            nearest, unusual, _ = net.distances(torch.from_numpy(images[start : start + 16]))
-            parts.append(torch.stack([nearest.amax((1, 2)), unusual], 1))
-    return torch.cat(parts).double().numpy()

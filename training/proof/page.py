@@ -13,11 +13,17 @@ def page_of(runs: Path, budget: float) -> str:
         f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a row. "
         "Accuracy is at the operating point chosen on the validation part; the interval is 95 %, Wilson's over "
         "images, or from resampling whole groups where the set names parts. *Budget spent*: the epoch that was "
-        "running then was finished and the best one kept, but more epochs might have helped.",
+        "running then was finished and the best one kept, but more epochs might have helped. *Before*: the recipe "
+        "without pretrained features, of the first preprocessing.",
         "",
-        "| set | preset | split | images (test) | size | minutes (CPU) | images/s | accuracy | escapes | "
+        "It first says what it needs: on two cores about four hours and 6 GB of memory at most, and the folders of the "
+        "sets (`--data`). It runs as many rows at a time as there are cores, keeps each row in the runs folder, and "
+        "takes up what is known already. Few images, good parts alone, promises, guard and heatmaps follow in the same "
+        "run.",
+        "",
+        "| set | preset | split | images (test) | size | minutes (CPU) | images/s | before | accuracy | escapes | "
         "false rejects | AUROC | ECE | histogram alone | published |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     notes: list[str] = []
     hashes: list[str] = []
@@ -28,13 +34,14 @@ def page_of(runs: Path, budget: float) -> str:
                 continue
             row = json.loads(path.read_text())
             interval = row["accuracy_by_groups" if protocol.split == "folds" else "accuracy"]
+            before = protocol.before if preset == "recipe" else "–"
             cut = ", budget spent" if row["stop_reason"] == "budget spent" else ""
             lines.append(
                 f"| {protocol.name} | {preset}{cut} | {row['split']} | {row['pictures']} ({row['test']}) "
                 f"| {row['size']} | {row['minutes']:.1f} ({row['cpu_minutes']:.1f}) | {row['images_per_second']:.0f} "
-                f"| {interval['value']:.2%} ({interval['low']:.2%}–{interval['high']:.2%}) | {row['escapes']} "
-                f"| {row['false_rejects']} | {row['auroc']:.4f} | {_ece(row['ece'])} | {row['histogram']:.2%} "
-                f"| {protocol.published} |"
+                f"| {before} | {interval['value']:.2%} ({interval['low']:.2%}–{interval['high']:.2%}) "
+                f"| {row['escapes']} | {row['false_rejects']} | {row['auroc']:.4f} | {_ece(row['ece'])} "
+                f"| {row['histogram']:.2%} | {protocol.published} |"
             )
             hashes.append(f"- {protocol.name}, {preset}: `{row['test_sha256']}`, scoring {row['scorings']}")
             notes += [f"- {protocol.name}, {preset}: {line}" for line in row.get("missed_parts", [])]

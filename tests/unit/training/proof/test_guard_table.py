@@ -10,7 +10,7 @@ from tests.arch.prose import ROOT
 from training.data.load import load
 from training.proof.guard_images import CHANGES, FRAMES
 from training.proof.guard_table import END, START, kept_part, measure, with_section, write_guard_tables
-from training.proof.quality import quality
+from training.proof.quality import Wanted, quality
 from training.synthetic.render import render
 
 COUNT = 8
@@ -60,7 +60,8 @@ def test_measuring_the_sets_again_keeps_the_guards_tables(tmp_path: Path) -> Non
     page, section = tmp_path / "quality.md", f"{START}\ntables\n{END}\n\nA remark.\n"
     page.write_text(f"# Quality\n\nold rows\n\n{section}")
     for _ in range(2):
-        quality(tmp_path, tmp_path / "runs", page, budget=1, original=False, only=["no such set"], threads=1)
+        wanted = Wanted(tmp_path, tmp_path / "runs", page, 1, ["recipe"], ["no such set"], 1, few=True)
+        quality(wanted, jobs=1)
     text = page.read_text()
     assert "old rows" not in text
     assert text.endswith(f"\n\n{section}")

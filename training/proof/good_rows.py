@@ -1,0 +1,79 @@
+"""Rows of the quality page on good parts alone: each judged part is one that the networks never saw."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shared.json_text import Card
+from shared.registry.artifact import Preprocessing
+from training.data.decoded import decoded
+from training.data.records import Record
+from training.data.report import Report
+from training.data.splits import grouped_folds
+from training.fit.recipe import FEW_PARTS
+from training.fit.train import predict
+from training.good.fitting import fit_good, form_of
+from training.good.train import MOST_IMAGES
+from training.options import Options
+from training.proof.metrics import auroc
+
+FOLDS = 3
+MINUTES = 8  # of CPU, for each fold
+_JUDGED = 1000  # images of each label
+
+
+def good_rows(looked: Report, small: Preprocessing, *, start: str, say: Callable[[str], None]) -> list[Card]:
+    """Each fold of good parts is judged by networks that learned the others; of many parts, the first fold is enough.
+
+    Defects are judged in every fold, as none of them is learned; those of a group that was learned are left out.
+    """
+    good = [record for record in looked.records if not record.label]
+    folds = grouped_folds(good, FOLDS, seed=0)
+    count = FOLDS if looked.has_groups and len({record.group for record in good}) < FEW_PARTS else 1
+    return [_row(looked, small, folds, number, start, say) for number in range(count)]
+
+
+def _row(
+    looked: Report,
+    small: Preprocessing,
+    folds: Sequence[list[Record]],
+    number: int,
+    start: str,
+    say: Callable[[str], None],
+) -> Card:
+    rest = [record for place, fold in enumerate(folds) if place != number for record in fold]
+    held = grouped_folds(rest, 5, seed=0)[0]
+    kept = {record.path for record in held}
+    own = [record for record in rest if record.path not in kept]
+    learned = {record.group for record in rest}
+    defects = [record for record in looked.records if record.label and record.group not in learned]
+    form = form_of(small)
+    train, validation, test = (
+        decoded(part, form.spec, threads=1)
+        for part in (
+            _spread(own, MOST_IMAGES),
+            _spread(held, _JUDGED),
+            _spread(folds[number], _JUDGED) + _spread(defects, _JUDGED),
+        )
+    )
+    options = Options(name="", output=Path(), threads=1, start=start)
+    found = fit_good(train, validation, form, looked, options, budget_s=60 * MINUTES, say=say)
+    logits = predict(found.net, test.images).astype(np.float64)
+    good = test.labels == 0
+    return {
+        "what": "good only",
+        "seed": number,
+        "learned": len(train) + len(validation),
+        "parts": len({record.group for record in own}),
+        "judged": len(test),
+        "auroc": round(auroc(logits, test.labels), 4),
+        "rejected": round(float((logits[good] > 0).mean()), 4),
+        "escapes": f"{int((logits[~good] <= 0).sum())}/{int((~good).sum())}",
+        "weights": {name: row["weight"] for name, row in found.choice["candidates"].items()},
+    }
+
+
+def _spread(records: list[Record], most: int) -> list[Record]:
+    """At most `most` of the records, evenly over the list."""
+    return records[:: max(1, -(-len(records) // most))]
