@@ -63,7 +63,7 @@ class DefectRateAlert(TypedDict):
         Share, Lt(1), About("the share of defects among its verdicts above which it is told", examples=[0.05])
     ]
     after: Annotated[
-        int, WHOLE, Ge(1), Le(1_000_000), About("verdicts that there must be before", examples=[100])
+        int, Ge(1), Le(1_000_000), WHOLE, About("verdicts that there must be before", examples=[100])
     ]
 
 

@@ -126,7 +126,7 @@ def _has_control(text: str) -> str | None:
 # In an answer: RFC 3339, UTC. In a request: RFC 3339 with an offset, read as seconds since the epoch.
 Time = Annotated[str | None, About("RFC 3339, UTC", format="date-time")]
 Moment = Annotated[float, _Moment()]
-WHOLE = _Whole()
+WHOLE = _Whole()  # behind the bounds: pydantic's schema would not name them
 NO_CONTROL = Rule(_has_control, pattern=r"^[^\u0000-\u001f\u007f]*$")
 Share = Annotated[float, Ge(0), Le(1)]
 MAX_LABEL = 200

@@ -31,7 +31,7 @@ class RescoreRequest(TypedDict, total=False):
     ]
     dry_run: Annotated[bool, About("true: tell what would change, and change nothing", default=False)]
     expected_revision: Annotated[
-        Annotated[int, WHOLE, Ge(0)] | None,
+        Annotated[int, Ge(0), WHOLE] | None,
         About(
             "the batch's `revision` as you read it: 409 `overtaken` where another rescoring has come since"
         ),
