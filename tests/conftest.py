@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from shared.store.engine import Database
 from tests.harness import guard
-from tests.harness.databases import empty_database_url, prepare
+from tests.harness.databases import migrated_database_url
 from tests.harness.hooks import with_hooks
 from tests.harness.images import jpegs
 from tests.harness.suite import *  # noqa: F403 -- pytest finds its hooks by their names here
@@ -51,15 +51,14 @@ def images() -> dict[str, bytes]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database on each of the two servers; PostgreSQL runs once a session."""
-    with empty_database_url(request.param, tmp_path) as url:
+    """A migrated database on each of the two servers; PostgreSQL runs once a session."""
+    with migrated_database_url(request.param, tmp_path) as url:
         yield url
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A migrated database on each of the two servers."""
+    """The same, opened."""
     made = Database(database_url)
-    prepare(made)
     yield made
     made.dispose()

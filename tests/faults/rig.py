@@ -22,7 +22,7 @@ from shared.store.engine import Database
 from shared.store.records import BatchRecord, ChunkRecord, ItemRecord
 from shared.store.tables import Batch, Chunk, Item, Worker
 from tests.faults import checker
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.hooks import child_environment
 from tests.harness.processes import free_port, until
 from tests.harness.stack import FAST, Stack
@@ -247,7 +247,7 @@ def rig(
 ) -> Iterator[Rig]:
     """An installation in `folder`; workers with `CHUNK_ITEMS` images a chunk, so that there are many."""
     with ExitStack() as closing:
-        url = database_url or closing.enter_context(empty_database_url(kind, folder))
+        url = database_url or closing.enter_context(migrated_database_url(kind, folder))
         seen_port = proxy_port or broker_port
         broker = f"redis://127.0.0.1:{seen_port}/0" if seen_port else f"unix://{folder}/valkey.sock"
         settings = replace(

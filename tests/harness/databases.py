@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, inspect, make_url
+from sqlalchemy import make_url
 
 from shared.settings import Settings
 from shared.store.engine import Database
@@ -38,14 +38,20 @@ def postgres_uri() -> str:
     """The URI of one server that lives as long as this process."""
     server = start_postgres()
     atexit.register(server.cleanup)
-    return str(server.get_uri())
+    uri = str(server.get_uri())
+    # It ends with the tests, and to drop a database waits for a checkpoint: none needs to be safe from a power cut.
+    with psycopg.connect(uri, autocommit=True) as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"ALTER SYSTEM SET {name} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    return uri
 
 
-def create_database(uri: str) -> tuple[str, str]:
-    """(name, SQLAlchemy URL) of a new, empty database on this server."""
+def create_database(uri: str, template: str = "template1") -> tuple[str, str]:
+    """(name, SQLAlchemy URL) of a new database on this server, empty or a copy of another."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     before, _, after = uri.partition("?")
     return name, f"{before.rsplit('/', 1)[0]}/{name}" + (f"?{after}" if after else "")
 
@@ -56,29 +62,46 @@ def empty_database_url(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield Settings(data_dir=folder).database
         return
+    with _on_the_session_server("template1") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def migrated_database_url(kind: str, folder: Path) -> Iterator[str]:
+    """The same of a database at the newest revision, a copy of one that this process has migrated once.
+
+    To run every revision for every test took longer than most tests.
+    """
+    if kind == "sqlite":
+        url = Settings(data_dir=folder).database
+        _copy_migrated_file(url)
+        yield url
+        return
+    with _on_the_session_server(_migrated_name()) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _on_the_session_server(template: str) -> Iterator[str]:
     uri = postgres_uri()
-    name, url = create_database(uri)
+    name, url = create_database(uri, template)
     yield through_pooler(url) if os.environ.get("TEST_POOLER") else url
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def prepare(database: Database) -> None:
-    """Bring a database that nothing has opened yet to the newest revision.
-
-    It becomes a copy of one that this process has migrated once: to run every revision for every test took longer than
-    most tests.
-    """
-    url = database.engine.url
-    if database.is_sqlite and url.database is not None and not Path(url.database).exists():
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_migrated_file(), url.database)
-    elif _is_on_the_session_server(url) and _is_empty(database):
-        database.dispose()  # PostgreSQL drops no database that has connections
-        with psycopg.connect(postgres_uri(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {url.database} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {url.database} TEMPLATE {_migrated_name()}")
+    """Bring a database to the newest revision: a file that is not there yet by a copy."""
+    if database.is_sqlite:
+        _copy_migrated_file(str(database.engine.url))
     migrate(database)  # finds nothing to do in a copy
+
+
+def _copy_migrated_file(url: str) -> None:
+    path = make_url(url).database
+    if path is not None and not Path(path).exists():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_migrated_file(), path)
 
 
 @functools.cache
@@ -98,16 +121,3 @@ def _migrated_name() -> str:
     migrate(database)
     database.dispose()
     return name
-
-
-def _is_on_the_session_server(url: URL) -> bool:
-    return bool(postgres_uri.cache_info().currsize) and _address(url) == _address(make_url(postgres_uri()))
-
-
-def _address(url: URL) -> tuple[object, ...]:
-    return url.host, url.port, url.query.get("host")  # a Unix socket's folder stands in the query
-
-
-def _is_empty(database: Database) -> bool:
-    with database.engine.connect() as connection:
-        return not inspect(connection).get_table_names()

@@ -12,7 +12,7 @@ from shared.lifecycle import fetches
 from shared.store.engine import database_time
 from shared.store.tables import Fetch
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.integration.lifecycle.truth import check_counters
 from worker.fetching.fetch import Place, fetch
 
@@ -30,7 +30,7 @@ def fetching_application(
         "max_item_bytes": MOST_BYTES, **changed,
     }  # fmt: skip
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **settings) as made,
     ):
         yield made

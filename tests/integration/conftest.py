@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.application import Application, application
 from tests.harness.broker import start_valkey
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def app(
     """The web application, once on each kind of database."""
     folder = tmp_path_factory.mktemp("installation")
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url) as made,
     ):
         yield made

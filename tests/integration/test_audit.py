@@ -14,7 +14,6 @@ from shared.clock import now
 from shared.store.engine import Database
 from shared.store.records import AuditRecord
 from shared.store.tables import AuditChain, AuditEntry
-from tests.harness.databases import prepare
 
 ACTOR = Actor("key_1", "192.0.2.7", "req-1")
 
@@ -22,7 +21,6 @@ ACTOR = Actor("key_1", "192.0.2.7", "req-1")
 @pytest.fixture
 def trail(database_url: str) -> Iterator[Database]:
     made = Database(database_url, pool_size=20)
-    prepare(made)
     yield made
     made.dispose()
 

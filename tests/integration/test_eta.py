@@ -11,7 +11,7 @@ from shared.contract.fields import parse_moment
 from shared.lifecycle import claims, endings, pace
 from shared.lifecycle.verdicts import Result, record
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 
 ITEM_S = 0.006
 
@@ -70,7 +70,7 @@ def app(
     """With chunks so small that a batch of some hundred images has many."""
     folder = tmp_path_factory.mktemp("installation")
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url, chunk_items=8) as made,
     ):
         yield made

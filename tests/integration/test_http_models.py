@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.forms import HalfwayBody
 
 OCTETS = {"content_type": "application/octet-stream"}
@@ -25,7 +25,7 @@ def app(
 ) -> Iterator[Application]:
     folder = tmp_path_factory.mktemp("installation")
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url) as made,
     ):
         yield made

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from shared.lifecycle import idempotency
 from shared.store.tables import Batch, Submission
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.forms import HalfwayBody, as_form, image_parts, options_part
 
 
@@ -23,7 +23,7 @@ def app(
     """Chunks of one item, so that rows and bytes are there in the middle of an upload."""
     folder, kind = tmp_path_factory.mktemp("installation"), request.param
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, chunk_items=1) as made,
     ):
         yield made

@@ -15,7 +15,7 @@ from shared.registry.artifact import read_artifact
 from shared.store.tables import Batch, BatchEvent, Chunk, Item
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from web.http.problems import HttpProblem, as_problem
 from web.upload.intake import Intake
 from web.upload.options import read_options
@@ -30,7 +30,7 @@ def app(
     limits = {"chunk_items": 2, "max_item_bytes": 1000, "max_batch_items": 50, "upload_lease_s": 30.0}
     kind = request.param
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **limits) as made,
     ):
         yield made

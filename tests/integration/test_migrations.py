@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,9 +22,16 @@ from shared.store import migrations
 from shared.store.engine import Database
 from shared.store.migrations import migrate, newest, revision
 from shared.store.tables import ApiKey, Base, Batch, Chunk, ModelVersion, ServiceSecret
+from tests.harness.databases import empty_database_url
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(migrations.__file__).parent
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with empty_database_url(request.param, tmp_path) as url:
+        yield url
 
 
 def test_the_revisions_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -67,8 +75,8 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
         assert connection.scalar(select(ServiceSecret.value)) == b"kept"
 
 
-def test_four_processes_may_migrate_at_once(database_url: str) -> None:
-    databases = [Database(database_url) for _ in range(4)]
+def test_four_processes_may_migrate_at_once(empty_url: str) -> None:
+    databases = [Database(empty_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate, databases))
     assert len({revision(database) for database in databases}) == 1
@@ -76,8 +84,8 @@ def test_four_processes_may_migrate_at_once(database_url: str) -> None:
         database.dispose()
 
 
-def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: str, tmp_path: Path) -> None:
-    environment = Settings(data_dir=tmp_path / "data", database_url=database_url).to_env()
+def test_the_command_prepares_an_installation_and_may_be_repeated(empty_url: str, tmp_path: Path) -> None:
+    environment = Settings(data_dir=tmp_path / "data", database_url=empty_url).to_env()
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-m", "shared.store.migrations"],
@@ -89,7 +97,7 @@ def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: 
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, ""), done.stderr[-2000:]
-    database = Database(database_url)
+    database = Database(empty_url)
     with database.read() as connection:
         secrets = connection.execute(select(ServiceSecret.name, ServiceSecret.value)).all()
         models = list(connection.scalars(select(ModelVersion.name)))
@@ -101,8 +109,8 @@ def test_the_command_prepares_an_installation_and_may_be_repeated(database_url: 
     assert active == (read_artifact(shipped[0]).name if shipped else None)
 
 
-def test_a_database_of_the_second_revision_keeps_its_models_batches_and_first_key(database_url: str) -> None:
-    database = Database(database_url)
+def test_a_database_of_the_second_revision_keeps_its_models_batches_and_first_key(empty_url: str) -> None:
+    database = Database(empty_url)
     upgrade_to(database, "0002")
     with database.write() as connection:
         for statement in OLD_ROWS:

@@ -9,7 +9,7 @@ import pytest
 from shared.access.keys import InvalidTenant
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.forged import forge, renamed
 from tests.harness.forms import image_parts, options_part
 
@@ -22,7 +22,7 @@ def shared_app(
 ) -> Iterator[Application]:
     folder = tmp_path_factory.mktemp("installation")
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url) as made,
     ):
         yield made

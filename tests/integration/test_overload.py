@@ -13,7 +13,7 @@ from sqlalchemy import update
 from shared.clock import now
 from shared.store.tables import Batch
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.forms import image_parts
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
@@ -31,7 +31,7 @@ def full(
     """An installation that holds 20 open items, 12 of them one tenant's, and 4 open predictions."""
     folder, kind = tmp_path_factory.mktemp("installation"), request.param
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **BOUNDS) as made,
     ):
         yield made

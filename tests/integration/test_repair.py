@@ -12,7 +12,7 @@ from shared.lifecycle import claims, counters
 from shared.lifecycle.recount import COUNTERS, recount
 from shared.store.tables import Batch, Chunk, Delivery, Item, Submission, Worker
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.processes import until
 from worker.upkeep import repair as program
 from worker.upkeep.repair import Finding
@@ -27,7 +27,7 @@ def app(
     folder, kind = tmp_path_factory.mktemp("installation"), request.param
     changed = {"chunk_items": 2, "chunk_bytes": 8000, "republish_s": 0.0, "orphan_s": 60.0}
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **changed) as made,
     ):
         yield made

@@ -17,7 +17,7 @@ from shared.contract.states import DeliveryStatus
 from shared.lifecycle import counters, purging
 from shared.store.tables import Attempt, Batch, Chunk, Delivery, Item, Session, Submission
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
 from worker.upkeep.steps import audit
@@ -34,7 +34,7 @@ def app(
     folder, kind = tmp_path_factory.mktemp("installation"), request.param
     changed = {"chunk_items": 2, "max_attempts": 2, "orphan_s": 0.0, "chunk_bytes": 1}
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **changed) as made,
     ):
         yield made

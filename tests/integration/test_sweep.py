@@ -20,7 +20,7 @@ from shared.lifecycle.purging import purge
 from shared.lifecycle.verdicts import Result
 from shared.store.tables import Batch, Chunk, Delivery, Submission, Worker
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from worker.process import place
 from worker.upkeep.ending import end_batch
 from worker.upkeep.sweep import Sweep
@@ -36,7 +36,7 @@ def app(
     folder, kind = tmp_path_factory.mktemp("installation"), request.param
     changed = {"chunk_items": 2, "max_attempts": 2, "republish_s": 0.0, "orphan_s": 0.0, "lease_s": 60.0}
     with (
-        empty_database_url(kind, folder) as url,
+        migrated_database_url(kind, folder) as url,
         application(folder, artifact, broker_url, url, **changed) as made,
     ):
         yield made

@@ -14,7 +14,7 @@ from shared.registry import trials
 from shared.store.tables import ModelVersion
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.forged import forge, rubbish_network, with_self_test
 from tests.harness.forms import image_parts, options_part
 from tests.harness.processes import until
@@ -31,7 +31,7 @@ def app(
 ) -> Iterator[Application]:
     folder = tmp_path_factory.mktemp("installation")
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url, republish_s=0.0) as made,
     ):
         yield made

@@ -23,7 +23,7 @@ from shared.store.tables import (
     Telling,
     WebhookEndpoint,
 )
-from tests.harness.databases import empty_database_url, prepare
+from tests.harness.databases import migrated_database_url
 from tests.harness.lock_order import lock_order
 
 _TABLES = (
@@ -35,9 +35,8 @@ _TABLES = (
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def migrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A database of each kind for the module: a new one for each test would be most of its time."""
-    with empty_database_url(request.param, tmp_path_factory.mktemp("database")) as url:
+    with migrated_database_url(request.param, tmp_path_factory.mktemp("database")) as url:
         made = Database(url)
-        prepare(made)
         yield made
         made.dispose()
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 
 from shared.store.tables import Attempt, Delivery, WebhookEndpoint
 from tests.harness.application import Application, application
-from tests.harness.databases import empty_database_url
+from tests.harness.databases import migrated_database_url
 from tests.harness.receivers import Receiver
 
 
@@ -19,7 +19,7 @@ def app(
     folder = tmp_path_factory.mktemp("hooks")
     changed = {"webhook_allowed_networks": "127.0.0.0/8", "public_url": "https://parts.example/gonogo"}
     with (
-        empty_database_url(request.param, folder) as url,
+        migrated_database_url(request.param, folder) as url,
         application(folder, artifact, broker_url, url, **changed) as made,
     ):
         yield made
