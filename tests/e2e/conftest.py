@@ -1,4 +1,4 @@
-"""A running stack for a file of tests, and commands against it."""
+"""A running stack for the tests of commands, and commands against it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +8,12 @@ import pytest
 
 from tests.harness.images import jpegs
 from tests.harness.service import Run, Up, gonogo
+from tests.harness.stack import Stack, running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A stack of the file's own. A file that changes it for one test has another fixture of this name."""
+    """One stack for all files, since a start takes seconds. A test that changes its settings has a stack of its own."""
     one = Up(
         tmp_path_factory.mktemp("shared") / "data",
         GONOGO_FETCH_ALLOWED_NETWORKS="127.0.0.0/8",
@@ -23,6 +24,13 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     finally:
         one.stop()
         one.end()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
+    """The same without a supervisor, with an untrained model. A file that activates another has its own."""
+    with running(tmp_path_factory.mktemp("stack"), [artifact], workers=1) as one:
+        yield one
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet
@@ -15,13 +14,7 @@ import pytest
 
 from tests.harness.images import jpegs
 from tests.harness.processes import ROOT, environment, until
-from tests.harness.stack import Stack, running
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("hot"), [artifact]) as one:
-        yield one
+from tests.harness.stack import Stack
 
 
 def gonogo(stack: Stack, *arguments: str) -> str:

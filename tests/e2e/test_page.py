@@ -34,7 +34,7 @@ Browser = webdriver.Chrome
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
     if CHROMIUM is None or DRIVER is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
-    with running(tmp_path_factory.mktemp("page"), [artifact], trusted_proxies="127.0.0.1") as made:
+    with running(tmp_path_factory.mktemp("page"), [artifact], workers=1, trusted_proxies="127.0.0.1") as made:
         yield made
 
 

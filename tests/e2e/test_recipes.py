@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,11 @@ import pytest
 from tests.harness.cutting import CuttingProxy
 from tests.harness.images import jpeg
 from tests.harness.processes import ROOT, free_port, until
-from tests.harness.stack import Stack, running
+from tests.harness.stack import Stack
 
 PAGE = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r"<!-- run: (\S+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL))
 NAMES = ("part-1.jpg", "part-2.jpg")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("recipes"), [artifact]) as one:
-        yield one
 
 
 @pytest.fixture

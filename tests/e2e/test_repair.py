@@ -3,12 +3,13 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness.application import application
+from tests.harness.broker import start_valkey
 from tests.harness.images import jpegs
 from tests.harness.service import Up, gonogo
 from worker.upkeep.steps.every import LOSSES, STEPS
@@ -17,16 +18,16 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture
-def ended(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """The data dir of a stack that was stopped, and a batch of six that ended in it."""
-    up = Up(tmp_path / "data")
+def ended(tmp_path: Path, artifact: Path) -> tuple[Path, str]:
+    """A data dir in which nothing runs, and a batch of six that ended in it."""
+    (tmp_path / "broker").mkdir()
+    broker = start_valkey(tmp_path / "broker", tmp_path / "broker" / "socket")
     try:
-        with up.wait_ready().client() as client:
-            batch_id = client.wait(client.submit(jpegs(6, seed=11))["id"], timeout_s=60)["id"]
-        assert up.stop() == 0
-        yield up.data_dir, batch_id
+        with application(tmp_path / "data", artifact, f"unix://{tmp_path}/broker/socket") as app:
+            return tmp_path / "data", app.finished(dict(jpegs(6, seed=11)))["id"]
     finally:
-        up.end()
+        broker.kill()
+        broker.wait(10)
 
 
 def repairs(data_dir: Path, *more: str) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def test_a_dry_run_tells_a_repair_mends_and_the_service_goes_on(
     ended: tuple[Path, str], tmp_path: Path
 ) -> None:
     data_dir, batch_id = ended
-    assert set(repairs(data_dir)) <= {"workers"}  # a child that was cut off at the stop leaves its row
+    assert set(repairs(data_dir)) <= {"workers"}  # the worker that has ended leaves its row
     orphan = data_dir / "blobs" / "batches" / "zz" / "bat_zz" / "000000.pack"
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"x")

@@ -23,7 +23,7 @@ AT_ONE_POINT = {"operating_point": {"threshold": 0.02, "review_band": [0.02, 0.0
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
     if CHROMIUM is None or DRIVER is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
-    with running(tmp_path_factory.mktemp("rescoring"), [artifact]) as made:
+    with running(tmp_path_factory.mktemp("rescoring"), [artifact], workers=1) as made:
         yield made
 
 

@@ -23,7 +23,7 @@ SHOTS = os.environ.get("GONOGO_SCREENSHOTS")
 def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[Stack]:
     if CHROMIUM is None or DRIVER is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs chromium and chromedriver on the PATH")
-    with running(tmp_path_factory.mktemp("review"), [artifact]) as made:
+    with running(tmp_path_factory.mktemp("review"), [artifact], workers=1) as made:
         yield made
 
 

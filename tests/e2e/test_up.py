@@ -16,6 +16,7 @@ import pytest
 
 from shared.cli.embedded import data_dir as data_dirs
 from shared.cli.embedded import stack
+from shared.client.client import Client
 from shared.settings import Settings
 from tests.harness.images import jpegs
 from tests.harness.processes import processes_of, wait_until_gone
@@ -43,14 +44,21 @@ def pid_of(data_dir: Path, name: str) -> int:
 
 
 def test_it_starts_decides_leaves_nothing_running_and_starts_children_again(
-    start: Start, tmp_path: Path
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    up = start(tmp_path / "data").wait_ready()
-    with up.client() as client:
+    monkeypatch.chdir(tmp_path)
+    up = start(tmp_path / "a#b?c%41;d e", GONOGO_HOST="::1").wait_ready()  # a folder of any name, and IPv6
+    assert f"ready: http://[::1]:{up.port} " in "\n".join(up.lines)
+    with Client(f"http://[::1]:{up.port}", (up.data_dir / "admin-key").read_text().strip()) as client:
         batch = client.wait(client.submit(jpegs(20))["id"], timeout_s=60)
     assert batch["counts"]["succeeded"] == 20
     assert sum(1 for line in up.lines if "admin key" in line) == 1
     assert stat.S_IMODE((up.data_dir / "admin-key").stat().st_mode) == 0o600
+
+    image = tmp_path / "part.jpg"
+    image.write_bytes(jpegs(1)[0][1])
+    sent = gonogo("submit", str(image), "--wait", "--json", "--data-dir", str(up.data_dir))
+    assert sent.returncode == 0, sent.stderr
 
     refused = gonogo("up", "--data-dir", str(up.data_dir), "--port", str(up.port + 1))
     assert refused.returncode == 2
@@ -60,6 +68,9 @@ def test_it_starts_decides_leaves_nothing_running_and_starts_children_again(
     assert processes_of(up.data_dir) == []
     assert up.lines[-1] == "stopped"
     assert not any("killed" in line or "ended" in line for line in up.lines)
+    assert (up.data_dir / "gonogo.db").is_file()
+    found = {path.name for path in tmp_path.iterdir()} - {image.name, up.output.name}
+    assert found == {up.data_dir.name}, "nothing lies elsewhere"
 
     again = start(up.data_dir).wait_ready()
     assert not any("admin key" in line for line in again.lines)
@@ -143,24 +154,6 @@ def test_a_given_broker_and_a_key_made_before_the_first_start_are_used(start: St
     finally:
         broker.terminate()
         broker.wait(10)
-
-
-def test_it_listens_on_an_ipv6_address_and_keeps_everything_in_a_folder_of_any_name(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    data_dir = tmp_path / "a#b?c%41;d e"
-    up = start(data_dir, GONOGO_HOST="::1").wait_ready()
-    assert f"ready: http://[::1]:{up.port} " in "\n".join(up.lines)
-    image = tmp_path / "part.jpg"
-    ((_, data),) = jpegs(1)
-    image.write_bytes(data)
-    sent = gonogo("submit", str(image), "--wait", "--json", "--data-dir", str(data_dir))
-    assert sent.returncode == 0, sent.stderr
-    assert (data_dir / "gonogo.db").is_file()
-    assert up.stop() == 0
-    found = {path.name for path in tmp_path.iterdir()} - {"part.jpg", up.output.name}
-    assert found == {data_dir.name}, "nothing lies elsewhere"
 
 
 def test_a_setup_that_cannot_work_ends_in_one_line(start: Start, tmp_path: Path) -> None:

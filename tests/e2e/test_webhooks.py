@@ -44,7 +44,9 @@ def test_an_endpoint_is_made_tested_repaired_and_replayed_from_the_command_line(
             batch = client.submit(jpegs(1, seed=3), {"metadata": {"shift": shift}})
             client.wait(batch["id"])
     until(lambda: "disabled (gone)" in run("list"), 30, "410 disables it")
-    [lost] = known("deliveries", "--status", "exhausted")
+    [lost] = [
+        each for each in known("deliveries", "--status", "exhausted") if each["endpoint_id"] == endpoint
+    ]
     assert "410" in run("deliveries", endpoint)
     assert "is disabled" in run("redeliver", lost["id"], expect=1)
     assert "enabled" in run("update", endpoint, "--enable", "--description", "MES", "--no-filters")

@@ -18,12 +18,19 @@ from training.proof.live import compare
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Up]:
     up = Up(tmp_path / "data")
-    yield up.wait_ready()
-    up.end()
+    try:
+        yield up.wait_ready()
+    finally:
+        up.end()
 
 
-def test_the_live_service_decides_as_evaluate_does(service: Up, artifact: Path, tmp_path: Path) -> None:
+def test_the_live_service_is_asked_once_it_holds_the_artifact_and_decides_as_evaluate_does(
+    service: Up, artifact: Path, tmp_path: Path
+) -> None:
     key = (service.data_dir / "admin-key").read_text().strip()
+    with pytest.raises(ValueError, match="publish it first"):
+        compare(read_artifact(artifact), [], [], url=service.url, key=key)
+
     said = publish(artifact, url=service.url, key=key, activate=True)
     assert said.endswith(read_artifact(artifact).sha256)
 
@@ -45,12 +52,6 @@ def test_the_live_service_decides_as_evaluate_does(service: Up, artifact: Path, 
     )
     mistaken = [ItemError("too_large", "said to be"), *scores[1:-1], 0.5]
     assert compare(read_artifact(artifact), records, mistaken, url=service.url, key=key).different == 2
-
-
-def test_a_service_that_does_not_hold_the_artifact_is_not_asked(service: Up, artifact: Path) -> None:
-    key = (service.data_dir / "admin-key").read_text().strip()
-    with pytest.raises(ValueError, match="publish it first"):
-        compare(read_artifact(artifact), [], [], url=service.url, key=key)
 
 
 def test_what_is_no_artifact_is_never_sent(tmp_path: Path) -> None:
