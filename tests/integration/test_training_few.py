@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,18 +30,12 @@ def draw(folder: Path, good: int, defects: int, side: int = 24) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_few_parts_are_cross_fitted_and_every_image_is_judged(tmp_path: Path) -> None:
     draw(tmp_path / "set", 14, 12)
     arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "few"]
     assert main([*arguments, "--budget", "0.1", "--threads", "1", "--speed", "8"]) == 0
-    card = read_artifact(tmp_path / "run" / "few.gonogo").card
-    assert card["data"]["split"].startswith("cross-fitted in 5 folds")
-    assert (card["test"]["pictures"], card["test"]["defects"], card["test"]["groups"]) == (26, 12, 26)
-    assert card["test"]["accuracy"]["low"] < 0.9  # so few prove no more
-    assert card["test"]["accuracy_by_groups"] is None  # no name says which images show one part
-    assert card["robustness"] is card["reference"] is None  # the network has seen each of them
-    assert card["test"]["ece"] is None
-    assert "had not seen the part" in (tmp_path / "run" / "CARD.md").read_text()
+    _is_cross_fitted(tmp_path / "run", read_artifact(tmp_path / "run" / "few.gonogo").card)
 
 
 def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
@@ -60,15 +55,16 @@ def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
     )
 
 
-def test_a_cascade_is_trained_served_and_told_in_the_card(
+def test_a_cascade_is_cross_fitted_from_few_parts_served_and_told_in_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.teacher.lessons._LEAST_BUDGET_MIN", 0.0)
     draw(tmp_path / "set", 14, 12)
     arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "two"]
-    assert main([*arguments, "--budget", "0.2", "--threads", "1", "--speed", "8", "--serve", "cascade"]) == 0
+    assert main([*arguments, "--budget", "0.1", "--threads", "1", "--speed", "8", "--serve", "cascade"]) == 0
     artifact = read_artifact(tmp_path / "run" / "two.gonogo")
     card = artifact.card
+    _is_cross_fitted(tmp_path / "run", card)
     share = card["choice"]["cascade"]["share"]
     assert 0 < share < 1
     assert f"the strong one {100 * share:.1f} %" in (tmp_path / "run" / "CARD.md").read_text()
@@ -78,3 +74,13 @@ def test_a_cascade_is_trained_served_and_told_in_the_card(
     for one, other in zip(cpu, TorchEngine(artifact, device="cpu").explain(images), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
     assert len(cpu) == 4
+
+
+def _is_cross_fitted(run: Path, card: dict[str, Any]) -> None:
+    assert card["data"]["split"].startswith("cross-fitted in 5 folds")
+    assert (card["test"]["pictures"], card["test"]["defects"], card["test"]["groups"]) == (26, 12, 26)
+    assert card["test"]["accuracy"]["low"] < 0.9  # so few prove no more
+    assert card["test"]["accuracy_by_groups"] is None  # no name says which images show one part
+    assert card["robustness"] is card["reference"] is None  # the network has seen each of them
+    assert card["test"]["ece"] is None
+    assert "had not seen the part" in (run / "CARD.md").read_text()

@@ -10,11 +10,14 @@ from tests.integration.lifecycle.review_steps import ReviewSteps
 from tests.integration.lifecycle.walk import Machine
 
 
-@pytest.mark.timeout(300)
-def test_no_walk_loses_or_doubles_anything(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        told_items, "PATIENCE_S", 0.0
-    )  # verdicts are told one by one, in the middle of a batch too
+# `make test` takes the same few walks each time, and `make test-slow` many new ones.
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("often", [1, pytest.param(8, marks=pytest.mark.slow)], ids=["few", "many"])
+def test_no_walk_loses_or_doubles_anything(
+    database: Database, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    # Verdicts are told one by one, in the middle of a batch too.
+    monkeypatch.setattr(told_items, "PATIENCE_S", 0.0)
 
     class Here(ReviewSteps, Machine):
         pass
@@ -23,10 +26,10 @@ def test_no_walk_loses_or_doubles_anything(database: Database, monkeypatch: pyte
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=70 if database.is_sqlite else 40,
+            max_examples=often * (36 if database.is_sqlite else 20),
             stateful_step_count=30,
             deadline=None,
-            derandomize=True,
+            derandomize=often == 1,
             database=None,
             phases=[Phase.generate],  # shrinking a walk takes minutes; the walk itself is printed
             suppress_health_check=list(HealthCheck),
