@@ -38,10 +38,10 @@ class Run:
 
 @contextlib.contextmanager
 def service(folder: Path, artifact: Path, **changed: Any) -> Iterator[Stack]:
-    """The whole stack with the settings that it ships with."""
+    """The whole stack with the settings that it ships with, but without the cache, since the images repeat."""
     folder.mkdir(parents=True)
     as_shipped = {name: getattr(Settings(), name) for name in FAST}
-    with running(folder, [artifact], **{**as_shipped, **changed}) as stack:
+    with running(folder, [artifact], **{**as_shipped, "cache": "off", **changed}) as stack:
         yield stack
 
 

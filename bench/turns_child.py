@@ -71,7 +71,8 @@ def main() -> None:
         loop = guarded = closing.enter_context(bare.BareLoop(model, processes=2, threads=1))
         if "guarded" in inspect.signature(bare.BareLoop.__init__).parameters:
             guarded = closing.enter_context(bare.BareLoop(model, processes=2, threads=1, guarded=True))
-        stack = closing.enter_context(bulk.service(scratch / "stack", model))
+        cached = {"cache": "on"} if hasattr(module("shared.settings").Settings, "cache") else {}
+        stack = closing.enter_context(bulk.service(scratch / "stack", model, **cached))
         bulk.submit(stack, folder, asked["count"])
         print(json.dumps({"ready": True}), flush=True)
         for line in sys.stdin:
@@ -81,6 +82,8 @@ def main() -> None:
             elif line.strip() == "guarded":
                 answer = {"speed": guarded.run(found, asked["count"])}
             elif line.strip() == "bulk":
+                if cached:
+                    images.distinct(folder)
                 run = bulk.submit(stack, folder, asked["count"])
                 answer = {"speed": run.speed, "cpu_ms": sum(run.cpu_ms.values())}
             else:

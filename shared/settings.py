@@ -28,6 +28,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.AS
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "precision": ("fp32", "fp16"),
+    "cache": ("on", "off"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 
@@ -96,6 +97,7 @@ class Settings:
     engine_threads: int = _setting(1, "threads one inference process computes with", at_least=1)
     precision: str = _setting("fp32", "fp32, or fp16 on CUDA")
     micro_batch: int = _setting(32, "images one forward pass takes", at_least=1)
+    cache: str = _setting("on", "on, or off: judge the same bytes again though the model has judged them")
     chunk_s: float = _setting(0.7, "seconds of work in a chunk, by the speed that workers report")
     interactive_chunk_s: float = _setting(
         0.05,

@@ -56,6 +56,7 @@ COLUMNS = {
     "review_by": Kind.WORD,
     "review_at": Kind.TIME,
     "review_note": Kind.TEXT,
+    "cached_from": Kind.TEXT,
 }
 CSV_COLUMNS = tuple(COLUMNS)
 
@@ -91,5 +92,5 @@ def csv_line(
         f"{(row.reasons or '').replace(',', ' ')},{cell(row.part_id)},{cell(row.view)},"
         f"{plain_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''},{row.frame or ''},"
         f"{raw},{low},{high},{unfamiliarity},{evidence},{cell(row.kind)},"
-        f"{(judge and judge.network) or ''},{persons}\r\n"
+        f"{(judge and judge.network) or ''},{persons},{row.cached_from or ''}\r\n"
     )

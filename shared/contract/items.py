@@ -65,7 +65,13 @@ class ItemPayload(TypedDict):
         About("which network judged, where the model holds a fast one and a strong one"),
     ]
     attempts: int
-    cached: bool
+    cached: Annotated[
+        bool,
+        About(
+            "whether the score is that of an earlier item with the same bytes: no network looked at this one"
+        ),
+    ]
+    cached_from: Annotated[str | None, About("the item whose score it is, which may have been deleted since")]
     timings: Timings
     metadata: dict[str, object]
     error: ItemErrorPayload | None
@@ -104,7 +110,8 @@ def item_payload(
         "device": judge and judge.device,
         "network": judge and judge.network,
         "attempts": row.attempts,
-        "cached": False,
+        "cached": row.cached_from is not None,
+        "cached_from": row.cached_from,
         "timings": {"queue_ms": row.queue_ms, "decode_ms": row.decode_ms, "infer_ms": row.infer_ms},
         "metadata": row.metadata or {},
         "error": {"code": row.error_code, "detail": row.error_detail or ""} if row.error_code else None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, case, func, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, ItemStatus
-from shared.lifecycle import events, pace, turns
+from shared.lifecycle import events, known_images, pace, turns
 from shared.store.engine import clock
 from shared.store.records import ChunkRecord
 from shared.store.tables import Batch, Chunk, Item
@@ -24,6 +24,7 @@ class ClaimedItem:
     length: int
     sha256: str | None
     frame: int | None = None
+    known: bool = False  # perhaps: another item with the same bytes has a score
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ _CLAIM_ITEMS = (
     .values(status=ItemStatus.PROCESSING, attempts=Item.attempts + 1)
     .returning(Item.seq, Item.offset, Item.length, Item.sha256, Item.frame)
 )
+_CLAIM_ITEMS_AND_LOOK = _CLAIM_ITEMS.returning(known_images.IS_KNOWN.label("known"))
 _TERMS = ("model_id", "threshold", "review_low", "review_high", "tenant", "line", "rerun_of", "traceparent")
 _CLAIM_BATCH = (
     update(Batch)
@@ -129,13 +131,14 @@ def claim(
     host: str,
     pid: int,
     lease_s: float,
+    look: bool = False,
 ) -> list[Claim]:
     """Claim the next chunk of the first lane, with its open items; empty if no chunk is queued there.
 
     The next chunk is the first in the line of the tenant that has been served least (shared.lifecycle.turns). The room
     in its last micro-batch is filled with small chunks of other batches, of any of the lanes, that need the same
     model. The attempt is counted here, before any work, so that a chunk that kills its worker is counted too. A chunk
-    that has ended a lease is claimed alone.
+    that has ended a lease is claimed alone. `look`: look for each item whether its image is known.
     """
     lease = {"new_token": token, "lease_s": lease_s, "by_host": host, "by_pid": pid}
     row = connection.execute(_CLAIM_CHUNK, {"in_lane": lanes[0], **lease}).first()
@@ -153,7 +156,8 @@ def claim(
         chunks += more
     items = [
         connection.execute(
-            _CLAIM_ITEMS, {"in_batch": chunk.batch_id, "first": chunk.first_seq, "last": chunk.last_seq}
+            _CLAIM_ITEMS_AND_LOOK if look else _CLAIM_ITEMS,
+            {"in_batch": chunk.batch_id, "first": chunk.first_seq, "last": chunk.last_seq},
         ).all()
         for chunk in chunks
     ]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select
 from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.contract.states import DeliveryStatus
-from shared.lifecycle import counters, idempotency, telling
+from shared.lifecycle import counters, idempotency, known_images, telling
 from shared.store.engine import Database
 from shared.store.tables import (
     Attempt,
@@ -76,6 +76,7 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Telling).where(Telling.batch_id == batch_id))
     connection.execute(delete(Fetch).where(Fetch.batch_id == batch_id))
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
+    known_images.forget(connection, batch_id)
     connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))
     connection.execute(delete(Part).where(Part.batch_id == batch_id))
     connection.execute(delete(Item).where(Item.batch_id == batch_id))

@@ -93,6 +93,7 @@ def retry(connection: Connection, batch_id: str) -> int | None:
             run=Batch.run + 1,
             review_seq=0,
             review_open=True,
+            known_seq=0,
             retried_at=clock(),
             version=Batch.version + 1,
             **pace.FORGOTTEN,

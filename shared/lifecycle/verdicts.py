@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, null, update
 
 from shared.contract.states import UNLIKE, ChunkStatus, ItemStatus, Reason
-from shared.lifecycle import pace, parts
+from shared.lifecycle import known_images, pace, parts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.leases import HELD
 from shared.store.engine import clock
@@ -32,17 +32,19 @@ class Result:
     unfamiliarity: float | None = None
     kind: str | None = None
     judge_id: int | None = None
+    cached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A batch after a record: how many items are open, whether a failed item must end it, and the ids of the
-    deliveries that are owed for parts that ended."""
+    """A batch after a record: how many items are open, whether a failed item must end it, the ids of the deliveries
+    that are owed for parts that ended, and how many of its first items are noted as known."""
 
     batch_id: str
     open: int
     abort: bool
     deliveries: tuple[str, ...] = ()
+    known: int = 0
 
 
 # The verdicts bear the database's time, not the worker's: a list by score goes by these times (web/resources/items).
@@ -68,6 +70,7 @@ _RECORD_ITEM = (
         unfamiliarity=bindparam("new_unfamiliarity"),
         kind=bindparam("new_kind"),
         judge_id=bindparam("by_judge"),
+        cached_from=bindparam("with_score_of"),
         model_sha256=bindparam("with_model"),
         queue_ms=bindparam("new_queue_ms"),
         decode_ms=bindparam("new_decode_ms"),
@@ -90,9 +93,10 @@ _COUNT = (
         blocked=null(),
         unfamiliar=Batch.unfamiliar + bindparam("n_unfamiliar"),
         version=Batch.version + 1,
+        known_seq=known_images.NOTED,
         **pace.COUNTED,
     )
-    .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed, Batch.parts)
+    .returning(Batch.queued + Batch.processing, Batch.on_error, Batch.failed, Batch.parts, Batch.known_seq)
 )
 
 
@@ -102,12 +106,13 @@ def record(
     *,
     model_sha256: str,
     judge_id: int | None = None,
+    note: bool = False,
 ) -> tuple[list[Recorded], list[Claim]]:
     """Write the verdicts of claimed chunks and count them, once; `done` has one result for each claimed item.
 
-    `judge_id` is of the results that name none. Returns the batches as they stand now, and the claims whose lease
-    another process has taken over meanwhile: nothing is written for those. Raises AssertionError, and the transaction
-    rolls back, where results and claimed items differ.
+    `judge_id` is of the results that name none. `note`: note the images of a batch without an open item as known.
+    Returns the batches as they stand now, and the claims whose lease another process has taken over meanwhile: nothing
+    is written for those. Raises AssertionError, and the transaction rolls back, where results and claimed items differ.
     """
     kept, lost = [], []
     # In the order of their ids, so that no two transactions wait for each other.
@@ -130,7 +135,10 @@ def record(
     by_batch: dict[str, list[tuple[Claim, Sequence[Result]]]] = {}
     for held, results, _ in kept:
         by_batch.setdefault(held.batch_id, []).append((held, results))
-    recorded = [_count(connection, batch_id, chunks) for batch_id, chunks in sorted(by_batch.items())]
+    notes = known_images.AT_END if note else 0
+    recorded = [_count(connection, batch_id, chunks, notes) for batch_id, chunks in sorted(by_batch.items())]
+    if judged := [batch.batch_id for batch in recorded if batch.known and not batch.open]:
+        known_images.note(connection, judged)
     return recorded, lost
 
 
@@ -151,6 +159,7 @@ def _item_row(
         "new_unfamiliarity": result.unfamiliarity,
         "new_kind": result.kind,
         "by_judge": result.judge_id or judge_id,
+        "with_score_of": result.cached_from,
         "with_model": model_sha256,
         "new_queue_ms": 1000 * max(0.0, at - held.enqueued_at),
         "new_decode_ms": result.decode_ms,
@@ -162,7 +171,7 @@ def _item_row(
 
 
 def _count(
-    connection: Connection, batch_id: str, chunks: Sequence[tuple[Claim, Sequence[Result]]]
+    connection: Connection, batch_id: str, chunks: Sequence[tuple[Claim, Sequence[Result]]], notes: int
 ) -> Recorded:
     """Count the results of a batch's chunks, then end the parts whose last item is among them."""
     results = [result for _, some in chunks for result in some]
@@ -171,6 +180,7 @@ def _count(
     counts = {
         "in_batch": batch_id,
         "n": len(results),
+        "notes": notes,
         "window_s": pace.WINDOW_S,
         "n_succeeded": len(results) - failed,
         "n_failed": failed,
@@ -179,9 +189,9 @@ def _count(
         "n_review": verdicts.count("review"),
         "n_unfamiliar": sum(any(reason in UNLIKE for reason in result.reasons) for result in results),
     }
-    still_open, on_error, all_failed, all_parts = connection.execute(_COUNT, counts).one()
+    still_open, on_error, all_failed, all_parts, known = connection.execute(_COUNT, counts).one()
     deliveries: list[str] = []
     for held, _ in chunks if all_parts else ():
         deliveries += parts.complete(connection, batch_id, (held.items[0].seq, held.items[-1].seq))
     abort = on_error == "abort" and all_failed > 0
-    return Recorded(batch_id, still_open, abort, tuple(deliveries))
+    return Recorded(batch_id, still_open, abort, tuple(deliveries), known)

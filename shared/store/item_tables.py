@@ -45,6 +45,9 @@ class Item(Base):
     unfamiliarity: Mapped[float | None]
     judge_id: Mapped[int | None]  # no foreign key: a check of it would cost each verdict a look
     kind: Mapped[str | None] = mapped_column(String(LONGEST_KIND))  # a guess
+    cached_from: Mapped[str | None] = mapped_column(
+        Id
+    )  # the item with the same bytes whose score this one has
 
     __table_args__ = (
         Index(

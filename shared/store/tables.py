@@ -23,6 +23,7 @@ from shared.store.documents import Webhook
 from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
+from shared.store.known_tables import KnownImage
 from shared.store.rescoring_tables import Rescoring
 from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.score_tables import ScoreBins
@@ -44,6 +45,7 @@ __all__ = [
     "Fetch",
     "Item",
     "Judge",
+    "KnownImage",
     "ModelActivation",
     "ModelVersion",
     "Opinion",
@@ -191,6 +193,7 @@ class Batch(Base):
     review_open: Mapped[bool] = mapped_column(default=True, server_default=true())
     revision: Mapped[int] = mapped_column(default=0, server_default="0")  # how often it was rescored
     rerun_of: Mapped[str | None] = mapped_column(Id)  # the batch that was submitted with its images
+    known_seq: Mapped[int] = mapped_column(default=0, server_default="0")  # see shared.lifecycle.known_images
 
     __table_args__ = (
         # The list of batches: all of them, those that ended lately or not at all, and those of a status.
@@ -210,6 +213,12 @@ class Batch(Base):
             "id",
             sqlite_where=text("review_open = 1"),
             postgresql_where=text("review_open"),
+        ),
+        Index(
+            "ix_batches_unknown",
+            "id",
+            sqlite_where=text("finished_at IS NOT NULL AND known_seq < total"),
+            postgresql_where=text("finished_at IS NOT NULL AND known_seq < total"),
         ),
         *(_label_index(label) for label in ("lot", "order", "line", "station", "operator")),
     )

@@ -28,7 +28,7 @@ BOUNDS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0,
 )  # fmt: skip
-VERDICTS, FAILURES, TRIES, STAGE = "verdicts", "failures", "tries", "stage"
+VERDICTS, FAILURES, TRIES, STAGE, CACHED = "verdicts", "failures", "tries", "stage", "cached"
 DRIFT_COUNTS = "drift"  # taken away window by window (shared.lifecycle.drift), and no metric
 
 

@@ -21,6 +21,7 @@ from shared.store.engine import Database, clock
 from shared.store.tables import Batch, Chunk, Item
 
 LANE = "normal"
+CONTENTS = ("0" * 64, "1" * 64, "2" * 64)  # the sha256 of stored images
 LONG_LEASE_S = 3600.0  # such a lease ends by a step of the test, never by the clock of a slow machine
 
 
@@ -133,7 +134,7 @@ def append_items(connection: Connection, batch_id: str, first: int, kinds: str, 
     """
     items = [
         ReceivedItem(
-            first + place, "f", None, 0, int(kind == "g"),
+            first + place, "f", CONTENTS[(first + place) % 3] if kind == "g" else None, 0, int(kind == "g"),
             error=("too_large", "as told") if kind == "r" else None,
             source="https://images.example/f" if kind == "f" else None,
             tags=Tags(part_id=f"SN-{(first + place) % parts}") if parts else None,
@@ -147,7 +148,7 @@ def append_items(connection: Connection, batch_id: str, first: int, kinds: str, 
 def claim_chunks(connection: Connection, micro_batch: int) -> list[Claim]:
     return claims.claim(
         connection, lanes=[LANE], micro_batch=micro_batch, token=secrets.token_hex(8),
-        host="h", pid=os.getpid(), lease_s=LONG_LEASE_S,
+        host="h", pid=os.getpid(), lease_s=LONG_LEASE_S, look=True,
     )  # fmt: skip
 
 

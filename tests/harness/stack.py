@@ -33,6 +33,7 @@ FAST: dict[str, Any] = {
     "clock_settle_s": 0.0,
     "republish_s": 2.0,
     "upload_lease_s": 3.0,
+    "cache": "off",  # tests send the same images again, and mean each to be judged
 }
 PYTHON = [sys.executable, "-m"]
 COMMANDS = {

@@ -115,13 +115,17 @@ def _tallies(connection: Connection) -> Iterator[Metric]:
     failures = _labelled(known, tallies.FAILURES)
     yield _counter("failed_items", "Items that failed, by the code of the error.", failures, "code")
     verdicts = _labelled(known, tallies.VERDICTS)
-    judges = {model for model, _ in verdicts}
+    cached = _labelled(known, tallies.CACHED)
+    judges = {model for model, *_ in (*verdicts, *cached)}
     names = select(ModelVersion.id, ModelVersion.name).where(ModelVersion.id.in_(judges))
     named = {row.id: row.name for row in connection.execute(names)} if judges else {}
     by_model: _Labelled = {
         (model, named.get(model, ""), verdict): number for (model, verdict), number in verdicts.items()
     }
     yield _counter("verdicts", "Verdicts, by model version.", by_model, "model", "model_name", "verdict")
+    about = "Those of them that took the score of the same bytes, without inference."
+    hits: _Labelled = {(model, named.get(model, "")): number for (model,), number in cached.items()}
+    yield _counter("cached_verdicts", about, hits, "model", "model_name")
 
 
 def _stages(known: dict[Key, Sum]) -> Metric:

@@ -26,6 +26,7 @@ def claim(runtime: Runtime, lane: str) -> list[Claim]:
             host=who.host,
             pid=who.pid,
             lease_s=settings.lease_s,
+            look=settings.cache == "on",
         )
     for one in held:
         log.debug("claimed chunk %d of %s, traceparent %s", one.chunk_id, one.batch_id, one.traceparent)

@@ -10,6 +10,7 @@ from shared.errors import ArtifactError
 from shared.lifecycle import endings
 from shared.store.engine import retrying
 from worker.inference.claim import claim, hand_back
+from worker.inference.known import known_results
 from worker.inference.missing import give_up
 from worker.inference.predict import predict_chunks
 from worker.inference.record import abort, record
@@ -33,9 +34,11 @@ def infer_chunks(runtime: Runtime, lane: str) -> bool:
         except ArtifactError as error:
             hand_back(runtime, held, "model_refused", error.detail)
             return False
+        known = known_results(runtime, held, model)
         began = time.perf_counter()
-        done, missing = predict_chunks(runtime, held, model)
-        runtime.pace.add(sum(len(results) for _, results in done), time.perf_counter() - began)
+        done, missing = predict_chunks(runtime, held, model, known)
+        looked_at = sum(result.cached_from is None for _, results in done for result in results)
+        runtime.pace.add(looked_at, time.perf_counter() - began)
         if missing:
             if not runtime.blobs.is_there():
                 hand_back(runtime, held, "store_missing", "the blob store is not there")

@@ -16,6 +16,7 @@ from shared.lifecycle.verdicts import Result
 from shared.vision.accepted import limits_of
 from worker.inference.decide import decide_item
 from worker.inference.decode import Decoded, decode_item
+from worker.inference.known import Known
 from worker.inference.loaded import LoadedModel, Prediction
 from worker.inference.missing import without_bytes
 from worker.inference.runtime import Runtime
@@ -27,21 +28,27 @@ log = logging.getLogger(__name__)
 
 
 def predict_chunks(
-    runtime: Runtime, held: Sequence[Claim], model: LoadedModel
+    runtime: Runtime, held: Sequence[Claim], model: LoadedModel, known: Known
 ) -> tuple[list[tuple[Claim, list[Result]]], list[Claim]]:
-    """A result for each claimed item, and the chunks whose pack is gone."""
+    """A result for each claimed item, and the chunks whose pack is gone. An item with a known result is not read."""
     done: _Done = {}
     missing = []
     with ExitStack() as packs:
         tasks: list[_Task] = []
         for claim in held:
+            results = known.get(claim.chunk_id, [])
+            has_result = {result.seq for result in results}
+            unknown = [item for item in claim.items if item.seq not in has_result]
+            if not unknown:
+                done[claim.chunk_id] = (claim, results)
+                continue
             try:
                 pack = packs.enter_context(runtime.blobs.open_pack(claim.batch_id, claim.pack))
             except FileNotFoundError:
                 missing.append(claim)
                 continue
-            done[claim.chunk_id] = (claim, [])
-            tasks += [(claim, item, pack.fileno()) for item in claim.items]
+            done[claim.chunk_id] = (claim, results)
+            tasks += [(claim, item, pack.fileno()) for item in unknown]
         waiting: list[tuple[Claim, Decoded]] = []
         for claim, decoded in _decoded(runtime, tasks, model):
             if isinstance(decoded, Result):

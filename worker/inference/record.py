@@ -26,6 +26,7 @@ def record(
             done,
             model_sha256=model.artifact.sha256,
             judge_id=model.judges.get(model.first_network),
+            note=runtime.settings.cache == "on",
         )
         if lost:
             counters.count(connection, "fenced", len(lost))
@@ -38,7 +39,9 @@ def record(
             # Images that are judged again tell nothing new of the line.
             if model.has_reference and held.rerun_of is None:
                 measured = [
-                    (result.score, result.unfamiliarity) for result in results if result.score is not None
+                    (result.score, result.unfamiliarity)
+                    for result in results
+                    if result.score is not None and result.cached_from is None
                 ]
                 runtime.tallies.add(drift.tallied(held.tenant, held.model_id, held.line, measured))
     return recorded
@@ -53,9 +56,12 @@ def _tallied(held: Claim, results: Sequence[Result]) -> Iterator[tuple[Key, Sum]
             yield tallies.stage("decode", decode_s), Sum(1, decode_s)
         if result.error_code:
             yield Key(tallies.FAILURES, result.error_code), Sum(1)
-        else:
+            continue
+        if result.cached_from is None:
             yield tallies.stage("infer", infer_s), Sum(1, infer_s)
-            yield Key(tallies.VERDICTS, f"{held.model_id},{result.verdict}"), Sum(1)
+        else:
+            yield Key(tallies.CACHED, held.model_id), Sum(1)
+        yield Key(tallies.VERDICTS, f"{held.model_id},{result.verdict}"), Sum(1)
 
 
 def abort(runtime: Runtime, batch_id: str) -> None:

@@ -24,7 +24,7 @@ from shared.store.tables import Base, Batch, Chunk, Fetch, ModelVersion
 from tests.harness import fetch_rows
 from tests.harness.fetch_rows import retryable
 from tests.harness.rows import LONG_LEASE_S, append_items, claim_chunks, ended_leases, open_upload, result_of
-from tests.integration.lifecycle import rescoring_steps
+from tests.integration.lifecycle import known_steps, rescoring_steps
 from tests.integration.lifecycle.held import Held
 from tests.integration.lifecycle.truth import check_told
 
@@ -196,17 +196,14 @@ class Machine(Held):
         """A chunk or more, by a live holder or by a zombie: which one is known from the row alone."""
         held = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3, unique_by=id))
         live = {claim for claim in self._live_claims() if claim in held}
-        done = [
-            (claim, [result_of(item.seq, data.draw(st.integers(0, 3))) for item in claim.items])
-            for claim in held
-        ]
+        done = [(claim, known_steps.results(self.database, claim, data)) for claim in held]
         if crash:
             with pytest.raises(_Crash), self.database.write() as connection:
-                verdicts.record(connection, done, model_sha256="0" * 64)
+                verdicts.record(connection, done, model_sha256="0" * 64, note=True)
                 raise _Crash
             return
         with self.database.write() as connection:
-            recorded, lost = verdicts.record(connection, done, model_sha256="0" * 64)
+            recorded, lost = verdicts.record(connection, done, model_sha256="0" * 64, note=True)
         assert set(held) - set(lost) == live, "only who holds the lease may record, and it must be able to"
         assert {batch.batch_id for batch in recorded} == {claim.batch_id for claim in live}
         for batch in recorded:
@@ -289,6 +286,7 @@ class Machine(Held):
                 closing.expire(connection, batch_id)
         for batch_id in self.batches.values():
             self._complete(batch_id)
+        known_steps.note_all(self.database)
 
     @precondition(lambda self: self.batches)
     @rule(crash=st.booleans())

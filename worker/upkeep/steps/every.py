@@ -20,6 +20,7 @@ from worker.upkeep.steps import (
     drift,
     fetches,
     kept_keys,
+    known,
     leases,
     messages,
     old_deliveries,
@@ -74,6 +75,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (drafts, _each_pass),
     (drift, _each_pass),
     (claims, _every(600.0)),  # a retry takes such a key by itself
+    (known, _each_pass),
     (retention, _each_pass),
     (old_deliveries, _every(600.0)),
     (kept_keys, _each_pass),

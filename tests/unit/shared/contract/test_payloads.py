@@ -48,6 +48,7 @@ def item_row(**changed: Any) -> Any:
         "error_detail": None, "created_at": 1.0, "finished_at": 2.0, "reasons": None,
         "part_id": None, "view": None, "frame": None,
         "raw_score": 2.2, "review_low": 0.4, "review_high": 0.6, "unfamiliarity": 0.7, "judge_id": 7, "kind": None,
+        "cached_from": None,
     }  # fmt: skip
     return SimpleNamespace(**{**row, **changed})
 
