@@ -32,6 +32,7 @@ WRITERS = {
     "ReviewEntry": (f"{LIFECYCLE}reviews.py", f"{LIFECYCLE}review_queue.py", PURGE),
     "Opinion": (f"{LIFECYCLE}reviews.py", PURGE),
     "DriftWindow": (f"{LIFECYCLE}drift.py",),
+    "KnownImage": (f"{LIFECYCLE}known_images.py", PURGE),
     "Telling": (f"{LIFECYCLE}telling.py", PURGE),
     "Worker": (f"{LIFECYCLE}workers.py",),
     "Event": (f"{LIFECYCLE}counters.py",),
