@@ -78,11 +78,13 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Chunk).where(Chunk.batch_id == batch_id))
     known_images.forget(connection, batch_id)
     connection.execute(delete(DraftPart).where(DraftPart.batch_id == batch_id))
-    connection.execute(delete(Part).where(Part.batch_id == batch_id))
     connection.execute(delete(Item).where(Item.batch_id == batch_id))
+    # Locked after its items and before its parts, as everywhere: a review locks the batch, and then changes parts.
+    connection.execute(select(Batch.id).where(Batch.id == batch_id).with_for_update())
+    connection.execute(delete(Part).where(Part.batch_id == batch_id))
     connection.execute(delete(BatchEvent).where(BatchEvent.batch_id == batch_id))
     idempotency.outlive(connection, batch_id)
-    # The batch is locked last, as everywhere, and it answers whether it may go: if not, all of it comes back.
+    # The batch answers whether it may go: if not, all of it comes back.
     gone = connection.execute(
         delete(Batch)
         .where(Batch.id == batch_id, (Batch.finished_at.is_not(None)) | (Batch.sealed.is_(False)))

@@ -12,9 +12,9 @@ from sqlalchemy import event
 from shared.store.engine import Database
 
 _ORDER = ("tellings", "chunks", "items", "batches", "parts")
-# Functions that lock against the order: two as the docstring of shared.lifecycle.endings says, and the ends of a fetch,
+# Functions that lock against the order: one as the docstring of shared.lifecycle.endings says, and the ends of a fetch,
 # which tests call in the transaction of its claim, where the product has a transaction for each.
-KNOWN = frozenset({"cover", "purge_rows", "give_up", "store"})
+KNOWN = frozenset({"cover", "give_up", "store"})
 _WRITE = re.compile(r"\b(?:UPDATE|DELETE FROM) (\w+)")
 _LOCK = re.compile(r"\bFROM (\w+)\b(?!.*\bFROM\b).*\bFOR (?:NO KEY )?UPDATE")
 

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from shared.lifecycle.purging import purge_rows
 from shared.store.engine import Database
 from tests.harness.databases import prepare
 from tests.harness.lock_order import lock_order, locked_by
@@ -18,15 +17,17 @@ def test_statements_lock_the_rows_that_they_write_or_select_for_update() -> None
     assert locked_by("UPDATE tallies SET count = 1") == []
 
 
+def _delete_parts_first(connection: Connection) -> None:
+    for table in ("parts", "items"):
+        connection.execute(text(f"DELETE FROM {table}"))
+
+
 def test_a_lock_that_is_taken_too_late_is_named_with_its_function(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/a.db")
     prepare(database)
-    with lock_order(database, known=frozenset()) as faults, database.write() as connection:
-        purge_rows(connection, "bat_none")
-    assert "purge_rows locks items after parts" in faults
     with lock_order(database) as faults, database.write() as connection:
-        purge_rows(connection, "bat_none")
-    assert faults == []
+        _delete_parts_first(connection)
+    assert faults == ["_delete_parts_first locks items after parts"]
     database.dispose()
 
 
