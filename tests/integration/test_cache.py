@@ -219,6 +219,25 @@ def test_the_cache_costs_one_statement_a_batch_and_one_a_chunk_with_hits(
     assert (hit, same) == (with_cache + chunks, chunks)
 
 
+def test_a_prediction_of_known_bytes_is_cached(
+    app: Application, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = judged(app, files)
+    hold = app.service.waiting.hold
+
+    def work_and_hold(*arguments: Any, **named: Any) -> Any:
+        app.work("interactive")
+        return hold(*arguments, **named)
+
+    monkeypatch.setattr(app.service.waiting, "hold", work_and_hold)
+    for path in ("/v1/predict", "/predict"):
+        given = app.call("POST", path, data=files["0.jpg"], content_type="image/jpeg")
+        assert given.status_code == 200, given.text
+        item = given.get_json()["item"]
+        assert (item["cached"], item["cached_from"]) == (True, first[0]["id"])
+        assert given.get_json()["probability"] == first[0]["score"]
+
+
 def test_every_statement_of_the_cache_finds_its_rows_by_an_index(
     app: Application, files: dict[str, bytes]
 ) -> None:
