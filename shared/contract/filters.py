@@ -29,7 +29,7 @@ class EndpointFilters(TypedDict, total=False):
         list[Label], Len(1, 100), About("the batch's production line is one of these", examples=[["A3"]])
     ]
     metadata: Annotated[
-        dict[str, Annotated[str, MaxLen(1000)] | float | bool],
+        dict[str, Annotated[str, MaxLen(1000)] | bool | int | float],
         Len(1, 20),
         Rule(_is_plain),
         About(

@@ -179,8 +179,3 @@ def packs(connection: Connection, batch_id: str) -> set[int]:
     """The packs that items name."""
     query = select(Item.pack).where(Item.batch_id == batch_id, Item.length > 0).distinct()
     return set(connection.scalars(query))
-
-
-def was_draft(connection: Connection, batch_id: str) -> bool:
-    """Whether the batch was made as a draft."""
-    return connection.scalar(select(Batch.draft).where(Batch.id == batch_id)) is not None

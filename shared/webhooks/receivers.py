@@ -49,7 +49,9 @@ class Receiver(NamedTuple):
 
 
 def _spelled(value: object) -> str:
-    """A text as it is, another value as JSON: the filter `4` finds the number and the text."""
+    """A text as it is, another value as JSON: the filter `4` finds the number, written 4 or 4.0, and the text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, str) else json.dumps(value)
 
 

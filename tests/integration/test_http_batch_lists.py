@@ -68,6 +68,12 @@ def test_the_list_is_filtered_by_labels_name_and_metadata(app: Application, few:
     assert found(**{"metadata.run": "seven"}) == [second["id"]]
     assert found(**{"metadata.run": "7", "metadata.shift": "spät"}) == []
     assert found(lot="4712", q="bolts") == [second["id"]]
+    third = app.submit(few, {"metadata": {"ok": 1, "früh": False, "word": "true"}}, key=key)
+    assert found(**{"metadata.ok": "1"}) == [third["id"]], "true is no number"
+    assert found(**{"metadata.ok": "true"}) == [first["id"]], "1 is no boolean"
+    assert found(**{"metadata.früh": "0"}) == []
+    assert found(**{"metadata.früh": "false"}) == [third["id"]]
+    assert found(**{"metadata.word": "true"}) == [third["id"]], "a boolean also finds the text"
 
 
 @pytest.mark.parametrize(

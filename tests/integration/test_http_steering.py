@@ -1,10 +1,14 @@
 """Pause, resume, retry and delete over HTTP, on both databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from shared.store.tables import BatchEvent
 from tests.harness.application import Application
+from tests.harness.forms import image_parts, options_part
 
 DAMAGED = b"\xff\xd8\xff not a JPEG"
 
@@ -34,6 +38,28 @@ def test_a_paused_batch_waits_and_goes_on_when_it_is_resumed(app: Application, i
     for step in ("pause", "resume"):
         status, problem = post(app, batch, step)
         assert (status, problem["code"]) == (409, "wrong_state")
+
+
+def test_the_same_step_sent_by_many_at_once_is_done_once_and_refused_to_none(
+    app: Application, image: bytes
+) -> None:
+    def at_once(batch: str, step: str) -> set[int]:
+        with ThreadPoolExecutor(6) as pool:
+            return {status for status, _ in pool.map(lambda _: post(app, batch, step), range(6))}
+
+    for _ in range(4):
+        draft = app.post_form("/v1/batches?draft=true", options_part({})).get_json()["id"]
+        files = {"bad.jpg": DAMAGED, "a.jpg": image}
+        assert (
+            app.post_form(f"/v1/batches/{draft}/items?part_number=1", *image_parts(files)).status_code == 200
+        )
+        for step in ("finalize", "pause", "resume"):
+            assert at_once(draft, step) == {200}, step
+        app.work()
+        assert at_once(draft, "retry") == {200}
+        with app.database.read() as connection:
+            told = connection.scalars(select(BatchEvent.type).where(BatchEvent.batch_id == draft)).all()
+        assert len(told) == len({*told}), told
 
 
 def test_a_paused_batch_can_be_cancelled(app: Application, image: bytes) -> None:

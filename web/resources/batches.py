@@ -76,7 +76,7 @@ def page_of(here: Service, tenant: str, query: BatchListQuery, base: str) -> Lis
     limit, cursors = query["limit"], Cursors("batches", tenant, query=query)
     cursor = cursors.decode(float, bool, str)
     rows = select(_ROWS).where(
-        Batch.tenant == tenant, _SHOWN, Batch.origin == query["origin"], *_filters(query)
+        Batch.tenant == tenant, _SHOWN, Batch.origin == query["origin"], *_filters(here, query)
     )
     rows = rows.order_by(Batch.id.desc())
     with here.database.read() as connection:
@@ -115,10 +115,10 @@ def _fetch(connection: Connection, rows: Select[Any], limit: int) -> list[BatchR
     return [BatchRecord._make(row) for row in connection.execute(rows.limit(limit))]
 
 
-def _filters(query: BatchListQuery) -> list[ColumnElement[bool]]:
+def _filters(here: Service, query: BatchListQuery) -> list[ColumnElement[bool]]:
     labels = {label: value for label, value in query.items() if label in LABELS}
     filters: list[ColumnElement[bool]] = [getattr(Batch, label) == value for label, value in labels.items()]
-    filters += noted(Batch.metadata_, query.get("metadata", {}))
+    filters += noted(Batch.metadata_, query.get("metadata", {}), is_sqlite=here.database.is_sqlite)
     if "q" in query:
         filters.append(Batch.name.icontains(query["q"], autoescape=True))
     if "status" in query:

@@ -17,15 +17,16 @@ from web.upload.manifest import Manifest
 def finalize(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Close a draft and return the batch; closing it again does nothing. Raises 404, 409 for any other batch,
     and 429 over a quota."""
-    row = batches.find(here, tenant, batch_id)
+    batches.find(here, tenant, batch_id)
     with here.database.write() as connection:
         closed = drafts.finalize(connection, batch_id)
         if closed is not None:
             check_stored(here.capacity.bounds(tenant), closed.stored)
             audit.append(connection, actor, "batch.finalize", tenant=tenant, object_id=batch_id)
-        elif not (row.sealed and drafts.was_draft(connection, batch_id)):
-            why = "holds no image" if row.draft is not None else "is no draft"
-            raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
+    row = batches.find(here, tenant, batch_id)
+    if closed is None and not (row.sealed and row.draft is not None):
+        why = "holds no image" if row.draft is not None else "is no draft"
+        raise HttpProblem(409, "wrong_state", f"{batch_id} {why}")
     if closed is not None:
         # An append whose process died has left packs that no row names; no append can commit any more. A pack
         # that a fetch writes at this moment has no row yet, and stays.

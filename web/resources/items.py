@@ -65,7 +65,7 @@ def neighbours(here: Service, item_id: str, verdicts: Sequence[str]) -> tuple[st
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
     """A page of the batch's items by place, or by score."""
-    rows = select(*judged.columns(batch)).where(Item.batch_id == batch.id, *_filters(query))
+    rows = select(*judged.columns(batch)).where(Item.batch_id == batch.id, *_filters(here, query))
     cursors = Cursors("items", batch.id, query=query)
     if query["sort"] == "seq":
         return _by_place(here, rows, cursors, query["limit"])
@@ -82,7 +82,7 @@ def of_state(query: ItemListQuery | ResultsQuery) -> list[ColumnElement[bool]]:
     return filters
 
 
-def _filters(query: ItemListQuery) -> list[ColumnElement[bool]]:
+def _filters(here: Service, query: ItemListQuery) -> list[ColumnElement[bool]]:
     filters = of_state(query)
     if "min_score" in query:
         filters.append(Item.score >= query["min_score"])
@@ -90,7 +90,7 @@ def _filters(query: ItemListQuery) -> list[ColumnElement[bool]]:
         filters.append(Item.score <= query["max_score"])
     tags = {name: value for name, value in query.items() if name in ("custom_id", "part_id", "view")}
     filters += [getattr(Item, name) == value for name, value in tags.items()]
-    filters += noted(Item.metadata_, query.get("metadata", {}))
+    filters += noted(Item.metadata_, query.get("metadata", {}), is_sqlite=here.database.is_sqlite)
     if "q" in query:
         filters.append(Item.filename.icontains(query["q"], autoescape=True))
     return filters

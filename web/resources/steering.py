@@ -14,28 +14,30 @@ _RUNNING = (BatchStatus.QUEUED, BatchStatus.PROCESSING)
 
 def pause(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Hold the items that no worker has begun; returns the batch. Raises 404, or 409 where it does not run."""
-    find(here, tenant, batch_id)
-    with here.database.write() as connection:
-        paused = steering.pause(connection, batch_id)
-        if paused:
-            audit.append(connection, actor, "batch.pause", tenant=tenant, object_id=batch_id)
     row = find(here, tenant, batch_id)
-    if not paused and row.status != BatchStatus.PAUSED:
-        raise _wrong_state(row, "paused")
+    while row.status != BatchStatus.PAUSED:
+        if row.status not in _RUNNING:
+            raise _wrong_state(row, "paused")
+        with here.database.write() as connection:
+            if steering.pause(connection, batch_id):
+                audit.append(connection, actor, "batch.pause", tenant=tenant, object_id=batch_id)
+        # Where the batch changed meanwhile, the call is judged by what it is now.
+        row = find(here, tenant, batch_id)
     here.complete(batch_id)
     return find(here, tenant, batch_id)
 
 
 def resume(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecord:
     """Go on with a paused batch; returns it after that. Raises 404, or 409 where it has ended or is cancelling."""
-    find(here, tenant, batch_id)
-    with here.database.write() as connection:
-        chunks = steering.resume(connection, batch_id)
-        if chunks is not None:
-            audit.append(connection, actor, "batch.resume", tenant=tenant, object_id=batch_id)
-    row = find(here, tenant, batch_id)
-    if chunks is None and row.status not in _RUNNING:
-        raise _wrong_state(row, "resumed")
+    row, chunks = find(here, tenant, batch_id), None
+    while row.status not in _RUNNING and chunks is None:
+        if row.status != BatchStatus.PAUSED:
+            raise _wrong_state(row, "resumed")
+        with here.database.write() as connection:
+            chunks = steering.resume(connection, batch_id)
+            if chunks is not None:
+                audit.append(connection, actor, "batch.resume", tenant=tenant, object_id=batch_id)
+        row = find(here, tenant, batch_id)
     _announce(here, row, chunks)
     return row
 
@@ -45,13 +47,14 @@ def retry(here: Service, tenant: str, batch_id: str, actor: Actor) -> BatchRecor
 
     Raises 404, or 409 where the batch runs for the first time, was cancelled, or has no failed item to judge again.
     """
-    find(here, tenant, batch_id)
+    before = find(here, tenant, batch_id)
     with here.database.write() as connection:
         chunks = steering.retry(connection, batch_id)
         if chunks is not None:
             audit.append(connection, actor, "batch.retry", tenant=tenant, object_id=batch_id)
     row = find(here, tenant, batch_id)
-    if chunks is None and not (row.run > 1 and row.finished_at is None):
+    # Another call may have begun the retry during this one, and it may have ended since.
+    if chunks is None and row.run == before.run and not (row.run > 1 and before.finished_at is None):
         if row.status in (BatchStatus.COMPLETED, BatchStatus.FAILED, BatchStatus.EXPIRED):
             detail = "the batch has no failed item whose bytes are kept: there is nothing to judge again"
             raise HttpProblem(409, "wrong_state", detail)

@@ -1,5 +1,6 @@
 """Webhook endpoints over HTTP, and how their messages are signed and written."""
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -77,6 +78,19 @@ def test_what_an_endpoint_cannot_have_is_refused_with_a_pointer(
     assert answer.status_code == code, answer.text
     pointers = [entry["pointer"] for entry in answer.get_json()["errors"]]
     assert all(each.startswith(pointer) for each in pointers), pointers
+
+
+def test_filters_by_metadata_are_kept_as_sent_and_find_numbers_by_value(
+    app: Application, receiver: Receiver, images: dict[str, bytes]
+) -> None:
+    few = dict(list(images.items())[:1])
+    sent = {"cell": 4, "gain": 1.5, "urgent": True, "shift": "early"}
+    made = make(app, receiver.url, events=["batch.completed"], filters={"metadata": sent})
+    assert json.dumps(made["filters"]["metadata"], sort_keys=True) == json.dumps(sent, sort_keys=True)
+    app.finished(few, {"metadata": {**sent, "cell": 5}})
+    assert send_due(app) == []
+    app.finished(few, {"metadata": {**sent, "cell": 4.0}})
+    assert send_due(app) == ["delivered"]
 
 
 def test_a_tenant_has_a_bounded_number_of_endpoints(app: Application) -> None:
