@@ -6,10 +6,12 @@ holds the file's name, which is a temporary one during an upload, or the words o
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from shared import json_text
 from shared.errors import ArtifactError
@@ -18,6 +20,7 @@ from shared.json_text import JsonObject
 MAX_MEMBER_BYTES = 512 * 1024 * 1024
 MAX_JSON_BYTES = 4 * 1024 * 1024
 _BLOCK = 1024 * 1024
+_END, _END_BYTES = b"PK\5\6", 22  # of a zip file's directory without a comment
 
 
 @contextmanager
@@ -35,7 +38,19 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         except Exception as error:
             raise ArtifactError("the artifact is no zip file, or a damaged one") from error
         with archive:
+            if not _is_whole(file, archive):
+                raise ArtifactError("the artifact has bytes before or behind its zip file")
             yield archive
+
+
+def _is_whole(file: BinaryIO, archive: zipfile.ZipFile) -> bool:
+    """Whether the zip file is all of the file: it begins with a member and ends with a directory without a comment.
+
+    zipfile finds an archive within other bytes, too, and the sha256 of the file would name them as another model.
+    """
+    file.seek(-_END_BYTES, os.SEEK_END)
+    ends = file.read(len(_END)) == _END
+    return ends and min((each.header_offset for each in archive.infolist()), default=0) == 0
 
 
 def blocks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
