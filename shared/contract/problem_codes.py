@@ -24,6 +24,8 @@ REQUEST_CODES = {
     "Nothing is to be done, unless the file should have been an image.",
     "foreign_origin": "A page of another origin tried to act with a session cookie. Call the API with a key; "
     "behind a proxy, the operator sets GONOGO_PUBLIC_URL.",
+    "headers_too_large": "The header fields of the request, or its address, are longer or more than the service takes. "
+    "Send fewer and shorter ones; a long filter fits in several requests.",
     "http_error": "The web server refused the request; the status says why. Correct the request.",
     "forbidden_object": "The object is in no bucket and folder that the operator has opened to your tenant. Name one "
     "that is, or ask the operator for it (GONOGO_S3_BUCKETS).",

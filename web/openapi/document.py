@@ -84,7 +84,9 @@ _TAGS = {
 _INTRODUCTION = (
     "A batch of part images in, a verdict for each out. Send `Authorization: Bearer KEY`. JSON is UTF-8, times "
     "are RFC 3339 in UTC. Errors are RFC 9457 problems with a stable `code`, explained under `/docs/errors`. "
-    "Clients must ignore members they don't know."
+    "Clients must ignore members they don't know. A request that breaks this document gets 400; one that keeps to "
+    "it, and whose values do not fit each other or what the service has, gets 422. A path that has one form answers "
+    "in it, whatever `Accept` asks for; results and events answer 406 where they have no such form."
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from web.server.refusals import problem_body
+from web.server.refusals import Refusal, problem_body
 
 HEADERS_S = 15.0  # for the headers of a request, from its first byte
 IDLE_S = 75.0  # for the first byte on a new connection; uvicorn's keep-alive timeout bounds the later ones
@@ -27,7 +27,7 @@ class Connection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _fields = 0
-    _trailer_bytes = 0
+    _field_bytes = 0  # of the headers, then of the trailers
     _pieces = 0
     _body_bytes = 0
     _unread = 0
@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         # Bytes of a body may have come with the headers, so this is looked at once the parser has had them.
         if self._in_headers and self._header_bytes > HEADER_BYTES and not self.is_gone():
-            self.send_400_response("The headers are too long.")
+            self._refuse_headers()
 
     def on_message_begin(self) -> None:
         self._in_headers = True
@@ -58,20 +58,23 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the headers. Trailers are counted and dropped: a field that comes after the checks, such as
-        an address or a key, must not change the request. An error here ends the request with 400."""
-        if self._in_headers:
-            self._fields += 1
-            if self._fields > HEADER_FIELDS:
-                raise ValueError(f"a request has more than {HEADER_FIELDS} header fields")
-            super().on_header(name, value)
+        an address or a key, must not change the request. An error here ends the request, with 400 where no answer has
+        been given."""
+        self._field_bytes += len(name) + len(value) + 4
+        too_long = self._field_bytes + len(self.url) > HEADER_BYTES
+        if not self._in_headers:
+            if too_long:
+                raise ValueError("the trailers are too long")
             return
-        self._trailer_bytes += len(name) + len(value) + 4
-        if self._trailer_bytes > HEADER_BYTES:
-            raise ValueError("the trailers are too long")
+        self._fields += 1
+        if too_long or self._fields > HEADER_FIELDS:
+            self._refuse_headers()
+            raise ValueError("the headers are too long")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._header_bytes, self._unread = False, 0, 0
-        self._fields = self._trailer_bytes = self._pieces = self._body_bytes = 0
+        self._fields = self._field_bytes = self._pieces = self._body_bytes = 0
         self._clear_deadline()
         super().on_headers_complete()
         # The queue of a pipelining client shares one dictionary a request: the bridge finds its connection here.
@@ -118,10 +121,22 @@ class Connection(HttpToolsProtocol):
         return True
 
     def send_400_response(self, msg: str) -> None:
+        if not self.is_gone():
+            self._refuse(Refusal(400, "bad_request", msg))
+
+    def _refuse_headers(self) -> None:
+        """414 where the address is most of it, else 431 (RFC 9110, 15.5.15; RFC 6585, 5)."""
+        is_address = len(self.url) > HEADER_BYTES // 2
+        detail = (
+            f"a request has at most {HEADER_FIELDS} header fields, and {HEADER_BYTES} bytes before its body"
+        )
+        self._refuse(Refusal(414 if is_address else 431, "headers_too_large", detail))
+
+    def _refuse(self, refusal: Refusal) -> None:
         request_id = uuid.uuid4().hex
-        body = problem_body(400, "bad_request", msg, "", request_id)
+        body = problem_body(refusal.status, refusal.code, refusal.detail, "", request_id)
         head = [
-            STATUS_LINE[400],
+            STATUS_LINE[refusal.status],
             b"content-type: application/problem+json\r\n",
             b"x-request-id: " + request_id.encode() + b"\r\n",
             b"content-length: " + str(len(body)).encode() + b"\r\n",
