@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# One process more than cores: many tests wait for a moment, for a child or for a server.
 _EVERYWHERE = [
     "-n",
-    str(os.cpu_count() or 1),
+    str((os.cpu_count() or 1) + 1),
     "--dist",
     "loadscope",
     "--no-loadscope-reorder",
