@@ -20,6 +20,8 @@ guard.install()
 os.environ.update(with_hooks("tests.harness.guard:install"))
 # Threads of OpenMP spin while they wait for each other, which costs minutes as soon as another process runs.
 os.environ["OMP_NUM_THREADS"] = "1"
+# The tests' PostgreSQL ends with them, and each drop of a database waits for a checkpoint. Benches keep it durable.
+os.environ.setdefault("TEST_POSTGRES_FSYNC", "off")
 # A shell that runs its jobs in the background has them ignore Ctrl-C, and every child would inherit that: tests
 # that send it to one would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -39,11 +39,11 @@ def postgres_uri() -> str:
     server = start_postgres()
     atexit.register(server.cleanup)
     uri = str(server.get_uri())
-    # It ends with the tests, and to drop a database waits for a checkpoint: none needs to be safe from a power cut.
-    with psycopg.connect(uri, autocommit=True) as connection:
-        for name in ("fsync", "full_page_writes", "synchronous_commit"):
-            connection.execute(f"ALTER SYSTEM SET {name} = off")
-        connection.execute("SELECT pg_reload_conf()")
+    if os.environ.get("TEST_POSTGRES_FSYNC") == "off":
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for name in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(f"ALTER SYSTEM SET {name} = off")
+            connection.execute("SELECT pg_reload_conf()")
     return uri
 
 
