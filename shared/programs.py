@@ -1,5 +1,6 @@
 """The start of a program: it works, or ends with one line that says what to change."""
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,13 @@ def starting() -> Iterator[None]:
         if not is_of_database(error):
             raise
         raise SettingsError(said(error)) from error
+
+
+def refused(error: SettingsError) -> SystemExit:
+    """The end of a program with its one line. The status is another for a setting that no later start cures."""
+    sys.stderr.write(f"gonogo: {error}\n")
+    is_cured_by_time = error.__cause__ is not None and not isinstance(error.__cause__, SettingsError)
+    return SystemExit(1 if is_cured_by_time else os.EX_CONFIG)
 
 
 def is_of_database(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from shared.broker import checks, queues
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.private_files import close_to_strangers
-from shared.programs import starting
+from shared.programs import refused, starting
 from shared.settings import Settings
 
 # The queues that each role serves. Thumbnails are drawn by the role that people wait for; a heatmap takes a second,
@@ -104,7 +104,7 @@ def main() -> None:
         else:
             _work(asked.role, settings, asked.concurrency)
     except SettingsError as error:
-        raise SystemExit(f"gonogo: {error}") from error
+        raise refused(error) from error
 
 
 def _work(role: str, settings: Settings, concurrency: int | None) -> None:

@@ -12,7 +12,9 @@ _IDENTIFIER = re.compile(r"[a-z]{3}_[0-9A-Za-z_-]+")
 def identifier(given: str) -> str:
     """An id as it stands in a path. Raises UnusableInput for a text that is no id."""
     if not _IDENTIFIER.fullmatch(given):
-        raise UnusableInput(f"{given!r} is no id; ids look like bat_01m8m8ckxveb6vr73w3p8vpsr9")
+        raise UnusableInput(
+            f"{given!r} is no id; an id looks like bat_01m8m8ckxveb6vr73w3p8vpsr9 or mdl_…, by its kind"
+        )
     return given
 
 

@@ -156,10 +156,21 @@ def test_a_given_broker_and_a_key_made_before_the_first_start_are_used(start: St
         broker.wait(10)
 
 
-def test_a_setup_that_cannot_work_ends_in_one_line(start: Start, tmp_path: Path) -> None:
-    broken = start(tmp_path / "data", GONOGO_DATABASE_URL="sqlite:////nowhere/at/all.db")
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"GONOGO_DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "the database could not be prepared: "),
+        ({"GONOGO_LANES": "fast"}, "GONOGO_LANES: no lane fast"),
+    ],
+    ids=["database", "lanes"],
+)
+def test_a_setup_that_cannot_work_ends_in_one_line(
+    start: Start, tmp_path: Path, setting: dict[str, str], says: str
+) -> None:
+    broken = start(tmp_path / "data", **setting)
     assert broken.process.wait(60) == 1
-    assert broken.lines[-1].startswith("gonogo: the database could not be prepared: ")
+    assert broken.lines[-1].startswith("gonogo: ") and says in broken.lines[-1]
+    assert not any("ended (status" in line and "3 s" in line for line in broken.lines), "no second try"
     assert not any("Traceback" in line for line in broken.lines)
     assert processes_of(broken.data_dir) == []
 

@@ -14,7 +14,7 @@ import uvicorn
 from shared.errors import SettingsError
 from shared.logs import configure
 from shared.private_files import close_to_strangers
-from shared.programs import bound, starting
+from shared.programs import bound, refused, starting
 from shared.settings import Settings
 from web.server.access_log import AccessLog, Lines
 from web.server.asgi import App
@@ -53,7 +53,7 @@ def main() -> None:
             settings = Settings.from_env()
             close_to_strangers(settings.data_dir)
     except SettingsError as error:
-        raise SystemExit(f"gonogo: {error}") from error
+        raise refused(error) from error
     configure(settings.log_level)
     _raise_file_limit()
     config = uvicorn.Config("", timeout_graceful_shutdown=round(settings.drain_s), **uvicorn_options())

@@ -132,9 +132,9 @@ def _start(
                 children.add(child)
             return key
         for child in children.all:
-            if child.failures >= _EARLY_DEATHS:
+            if child.status == os.EX_CONFIG or child.failures >= _EARLY_DEATHS:
                 words = stack.last_words(children.log(child.name))
-                raise NotStarted(f"{child.name} ended {child.failures} times: {words}")
+                raise NotStarted(f"{child.name} cannot start: {words}")
     lacks = address.lacks(settings)
     raise NotStarted(
         f"not ready after {_START_S:g} s ({lacks}); see {settings.data_dir / 'logs'} and `gonogo doctor`"

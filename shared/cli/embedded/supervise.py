@@ -28,6 +28,7 @@ class Child:
     born: Identity | None = None
     began: float = 0.0
     failures: int = 0
+    status: int | None = None  # of its last end
     due: float = 0.0  # when to start it again
     heal: Callable[[int], None] | None = None  # takes the status of an early end, before the next start
 
@@ -69,7 +70,7 @@ class Children:
                     self._start(child)
             elif (status := child.process.poll()) is not None:
                 self._end_rest(child)
-                child.process = None
+                child.process, child.status = None, status
                 if now - child.began > _STEADY_S:
                     child.failures = 0
                 elif child.heal is not None:

@@ -2,19 +2,27 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, exists, select
 
-from shared.store.tables import Chunk
+from shared.store.tables import Chunk, Item
 from worker.upkeep.site import Site
 
 NAME = "bytes"
 ABOUT = "packs that a batch names and the store lacks: restore them from a backup; items still open fail"
+_NAMED = ("in_batch", "in_pack")
+_HAS_BYTES = select(
+    exists().where(Item.batch_id == bindparam("in_batch"), Item.pack == bindparam("in_pack"), Item.length > 0)
+)
 
 
 def find(site: Site, most: int) -> Sequence[tuple[str, int]]:
     """(batch, pack)."""
     with site.database.read() as connection:
         named = connection.execute(select(Chunk.batch_id, Chunk.pack).distinct()).all()
-    return [
-        (batch_id, pack) for batch_id, pack in named if not site.blobs.pack_path(batch_id, pack).exists()
-    ][:most]
+        lost = [
+            (batch_id, pack) for batch_id, pack in named if not site.blobs.pack_path(batch_id, pack).exists()
+        ]
+        # Images that were refused or not fetched have a chunk, and no bytes.
+        return [each for each in lost if connection.scalar(_HAS_BYTES, dict(zip(_NAMED, each, strict=True)))][
+            :most
+        ]
