@@ -94,6 +94,8 @@ class Arrivals:
 
 def why_no_image(path: str) -> str | None:
     """Why a file is not sent; None for an image, or a file whose extension says that it is one."""
+    if os.path.islink(path):  # noqa: PTH114
+        return "a symbolic link: its target may lie anywhere"
     if claims_image(path):
         return None
     with open(path, "rb") as file:  # noqa: PTH123

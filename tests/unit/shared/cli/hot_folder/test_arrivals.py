@@ -94,3 +94,7 @@ def test_an_image_is_known_by_its_content_or_its_extension(tmp_path: Path) -> No
     assert why_no_image(str(tmp_path / "camera.dat")) is None
     assert why_no_image(str(tmp_path / "broken.jpg")) is None
     assert why_no_image(str(tmp_path / "notes.txt")) is not None
+    (tmp_path / "link.jpg").symlink_to("/etc/passwd")
+    assert "link" in str(why_no_image(str(tmp_path / "link.jpg"))), (
+        "whoever may write here may not read all files"
+    )
