@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from sqlalchemy import Connection, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from shared.contract.states import BatchStatus, ChunkStatus, FetchStatus, ItemStatus
 from shared.lifecycle import turns
@@ -24,6 +24,12 @@ AWAITED = exists().where(
 _UNCOVERED = select(Item.batch_id, Item.seq, Item.pack).where(
     Item.status.in_([ItemStatus.QUEUED, ItemStatus.PROCESSING]), ~_COVERED, ~AWAITED
 )
+_LOCKED = (
+    _UNCOVERED.with_only_columns(Item.seq)
+    .where(Item.batch_id == bindparam("in_batch"))
+    .order_by(Item.seq)
+    .with_for_update(of=Item)
+)
 
 
 def uncovered(connection: Connection, limit: int) -> Sequence[tuple[str, int]]:
@@ -34,11 +40,13 @@ def uncovered(connection: Connection, limit: int) -> Sequence[tuple[str, int]]:
 
 def cover(connection: Connection, batch_id: str) -> None:
     """Queue the uncovered items of a batch, one chunk for each run of neighbours in one pack, and recount it."""
-    # The lock makes a second repair wait, and it then finds these items covered.
+    # Items before the batch, as all transactions lock them: a cancel that holds the items waits for the batch.
+    mine = set(connection.scalars(_LOCKED, {"in_batch": batch_id}))
     locked = select(Batch.lane, Batch.status).where(Batch.id == batch_id).with_for_update()
     batch = connection.execute(locked).first()
+    # Asked again with the locks in hand: a second repair, which waited for the first, finds these items covered.
     query = _UNCOVERED.where(Item.batch_id == batch_id).order_by(Item.seq)
-    items = [(row.seq, row.pack) for row in connection.execute(query)]
+    items = [(row.seq, row.pack) for row in connection.execute(query) if row.seq in mine]
     if batch is not None:
         queue_runs(connection, batch_id, items, batch.lane, hold=batch.status == BatchStatus.PAUSED)
     recount(connection, batch_id, mend=True)

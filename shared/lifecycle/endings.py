@@ -1,8 +1,7 @@
 """A batch ends: by compare-and-set, with the deliveries that it owes, in a transaction of its own.
 
 The loser of a race changes nothing, and learns so from the answer. Transactions of this package lock in the order
-chunk, items, batch, parts: PostgreSQL then finds no deadlock between them. One locks a row
-earlier: a repair (`cover`) its batch.
+chunk, items, batch, parts: PostgreSQL then finds no deadlock between them.
 Statements are built once, at import: building a statement costs more than running it.
 """
 

@@ -12,17 +12,18 @@ from sqlalchemy import event
 from shared.store.engine import Database
 
 _ORDER = ("tellings", "chunks", "items", "batches", "parts")
-# Functions that lock against the order: one as the docstring of shared.lifecycle.endings says, and the ends of a fetch,
-# which tests call in the transaction of its claim, where the product has a transaction for each.
-KNOWN = frozenset({"cover", "give_up", "store"})
+# Functions that lock against the order: the ends of a fetch, which tests call in the transaction of its claim, where
+# the product has a transaction for each.
+KNOWN = frozenset({"give_up", "store"})
 _WRITE = re.compile(r"\b(?:UPDATE|DELETE FROM) (\w+)")
 _LOCK = re.compile(r"\bFROM (\w+)\b(?!.*\bFROM\b).*\bFOR (?:NO KEY )?UPDATE")
+_LOCK_OF = re.compile(r"\bFOR (?:NO KEY )?UPDATE OF (\w+)")
 
 
 def locked_by(statement: str) -> list[str]:
     """The tables whose rows a statement locks, of those that have a place in the order."""
     text = " ".join(statement.split())
-    found = [*_LOCK.findall(text), *_WRITE.findall(text)]
+    found = [*(_LOCK_OF.findall(text) or _LOCK.findall(text)), *_WRITE.findall(text)]
     return [table for table in found if table in _ORDER]
 
 

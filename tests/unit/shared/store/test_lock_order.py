@@ -13,6 +13,10 @@ def test_statements_lock_the_rows_that_they_write_or_select_for_update() -> None
     assert locked_by("UPDATE items SET status='x' WHERE batch_id = 'b'") == ["items"]
     assert locked_by("DELETE FROM parts\n WHERE batch_id = 'b'") == ["parts"]
     assert locked_by("SELECT batches.id FROM batches WHERE batches.id = 'b' FOR UPDATE") == ["batches"]
+    covered = (
+        "SELECT seq FROM items WHERE NOT (EXISTS (SELECT * FROM chunks)) ORDER BY seq FOR UPDATE OF items"
+    )
+    assert locked_by(covered) == ["items"]
     assert locked_by("SELECT id FROM batches") == []
     assert locked_by("UPDATE tallies SET count = 1") == []
 
