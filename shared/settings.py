@@ -120,7 +120,10 @@ class Settings:
         at_most=1,
     )
     review_lease_s: float = _setting(
-        300.0, "seconds for which an item to be reviewed is held for the person who asked for it", at_least=1
+        300.0,
+        "seconds for which an item to be reviewed is held for the person who asked for it, at most a day",
+        at_least=1,
+        at_most=86_400,
     )
     clock_settle_s: float = _setting(
         60.0, "seconds that the clock must run evenly before anything is deleted for its age"

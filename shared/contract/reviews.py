@@ -19,6 +19,7 @@ WAITING, DONE = "waiting", "done"
 ENTRY_STATUS = (WAITING, DONE)
 PERSONS_VERDICTS = (Verdict.DEFECT, Verdict.NO_DEFECT)
 MAX_NOTE = 2000
+LONGEST_LEASE_S = 86_400.0
 _Source = Annotated[
     str,
     OneOf(SOURCES),
@@ -110,9 +111,13 @@ class ReviewEntryPayload(TypedDict):
     reviewed_at: Time
 
 
+def is_held(row: EntryRecord, now: float) -> bool:
+    """Whether a person has the item. A lease beyond the longest was given under a clock that has jumped back since."""
+    return row.lease_until is not None and now < row.lease_until <= now + LONGEST_LEASE_S
+
+
 def entry_payload(row: EntryRecord, now: float) -> ReviewEntryPayload:
     """An entry of the queue from its row."""
-    is_held = row.lease_until is not None and row.lease_until > now
     return {
         "object": "review_entry",
         "item_id": item_id(row.batch_id, row.seq),
@@ -123,7 +128,7 @@ def entry_payload(row: EntryRecord, now: float) -> ReviewEntryPayload:
         "rounds": row.rounds,
         "given": row.given,
         "verdict": row.verdict if row.status == DONE else None,
-        "claimed_until": rfc3339(row.lease_until) if is_held else None,
+        "claimed_until": rfc3339(row.lease_until) if is_held(row, now) else None,
         "reviewed_at": rfc3339(row.reviewed_at) if row.status == DONE else None,
     }
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.contract.reviews import BAND, GUARD, PASSED, REFUSED, WAITING
+from shared.contract.reviews import BAND, GUARD, LONGEST_LEASE_S, PASSED, REFUSED, WAITING
 from shared.contract.states import UNLIKE, ItemStatus, Verdict
 from shared.lifecycle import sampling
 from shared.lifecycle.sampling import P
@@ -149,7 +149,9 @@ _AGAIN = update(Batch).where(Batch.id == bindparam("in_batch")).values(review_se
 _FORGET = delete(ReviewEntry).where(
     ReviewEntry.batch_id == bindparam("in_batch"), ReviewEntry.status == WAITING, ReviewEntry.given == 0
 )
-_IS_FREE = or_(ReviewEntry.lease_until.is_(None), ReviewEntry.lease_until <= clock())
+# As `is_held` of the contract: a lease beyond the longest was given under a clock that has jumped back since.
+_IS_HELD = ReviewEntry.lease_until.between(clock(), clock() + LONGEST_LEASE_S)
+_IS_FREE = or_(ReviewEntry.lease_until.is_(None), ~_IS_HELD)
 _IS_MINE = exists().where(
     Opinion.batch_id == ReviewEntry.batch_id,
     Opinion.seq == ReviewEntry.seq,
@@ -177,7 +179,7 @@ _RENEW = (
         ReviewEntry.holder == bindparam("by_holder"),
         ReviewEntry.status == WAITING,
         ReviewEntry.tenant == bindparam("of_tenant"),
-        ReviewEntry.lease_until > clock(),
+        _IS_HELD,
     )
     .values(lease_until=clock() + bindparam("lease_s"))
     .returning(_ENTRY)

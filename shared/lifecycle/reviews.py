@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
-from shared.contract.reviews import CHOSEN, DONE, WAITING, ReviewPayload, review_payload, settled
+from shared.contract.reviews import CHOSEN, DONE, WAITING, ReviewPayload, is_held, review_payload, settled
 from shared.errors import GonogoError
 from shared.lifecycle import final_parts, judged, sampling
 from shared.lifecycle.shares import Shares, source_of
@@ -250,7 +250,7 @@ def _lock(connection: Connection, tenant: str, place: tuple[str, int]) -> _Place
 
 
 def _check_holder(entry: EntryRecord, who: Reviewer, now: float) -> None:
-    if entry.holder is not None and entry.holder != who.holder and (entry.lease_until or 0.0) > now:
+    if entry.holder is not None and entry.holder != who.holder and is_held(entry, now):
         raise ClaimedByOther(
             "the item is held by another claim: send that claim, take the next item, or wait until the lease has ended"
         )

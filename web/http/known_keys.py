@@ -17,6 +17,7 @@ from shared.store.records import ApiKeyRecord
 log = logging.getLogger(__name__)
 _REMEMBER_S = 3.0
 _NOTE_EVERY_S = 60.0
+_AHEAD_S = 3600.0  # beyond the difference of two machines' clocks: a note from under a clock that ran ahead
 _MOST = 10_000
 
 
@@ -63,7 +64,7 @@ class KnownKeys:
             row = keys.find_key(connection, secret)
         if row is None or row.id in self._noting:
             return row
-        if row.last_used_at is None or row.last_used_at < time.time() - _NOTE_EVERY_S:
+        if not _is_noted(row):
             self._noting.add(row.id)
             threading.Thread(target=self._note_use, args=(row.id,), name="key-use", daemon=True).start()
         return row
@@ -77,6 +78,11 @@ class KnownKeys:
             log.warning("the use of key %s is not noted: %s", key_id, error.orig)
         finally:
             self._noting.discard(key_id)
+
+
+def _is_noted(row: ApiKeyRecord) -> bool:
+    age_s = time.time() - (row.last_used_at or 0.0)
+    return -_AHEAD_S < age_s < _NOTE_EVERY_S
 
 
 def _is_over(row: ApiKeyRecord) -> bool:

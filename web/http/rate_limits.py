@@ -14,13 +14,14 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Response
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from shared.broker.connection import UNREACHABLE, connect
 from shared.broker.queues import prefix
 from shared.settings import Settings
 from web.http.problems import HttpProblem
+from web.http.windows import Windows
 
 log = logging.getLogger(__name__)
 # In the facts of a request, which all calls of its view share.
@@ -64,7 +65,7 @@ class RateLimits:
                 "redis://", connection_pool=client.connection_pool, key_prefix=prefix(settings) + "limits"
             )
         )
-        self._alone = FixedWindowRateLimiter(MemoryStorage())
+        self._alone = Windows()
         self._alone_until = -math.inf
         self._lock, self._taking = threading.Lock(), threading.Lock()
         self._held: dict[tuple[str, str], _Block] = {}
@@ -119,21 +120,28 @@ class RateLimits:
         """(requests taken, requests left in the window, seconds to its end)."""
         if time.monotonic() >= self._alone_until:
             try:
-                return _hit(self._shared, item, name)
+                return take_block(self._shared, item, name)
             except UNREACHABLE as error:
                 self._alone_until = time.monotonic() + _COUNT_ALONE_S
                 log.warning("the broker is away, this process counts requests alone: %s", error)
-        return _hit(self._alone, item, name)
+        place = (item.namespace, name)
+        return self._alone.take(place, item.amount, item.get_expiry(), _block_of(item))
 
 
-def _hit(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> tuple[int, int, float]:
+def take_block(limiter: FixedWindowRateLimiter, item: RateLimitItem, name: str) -> tuple[int, int, float]:
+    """(requests taken, requests left in the window, seconds to its end)."""
     # Asked first, since a hit that does not fit is counted nevertheless.
     left = limiter.get_window_stats(item, name).remaining
-    size = min(left, max(1, item.amount // _BLOCKS))
+    size = min(left, _block_of(item))
     if size and not limiter.hit(item, name, cost=size):
         size = 0  # others have taken the rest meanwhile
     window = limiter.get_window_stats(item, name)
-    return size, window.remaining, max(0.0, window.reset_time - time.time())
+    # The broker tells seconds, and the library adds them to the wall clock: a jump in between moves the sum.
+    return size, window.remaining, min(max(0.0, window.reset_time - time.time()), item.get_expiry())
+
+
+def _block_of(item: RateLimitItem) -> int:
+    return max(1, item.amount // _BLOCKS)
 
 
 def _item(amount: int, window_s: int, namespace: str) -> RateLimitItem | None:
