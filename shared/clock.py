@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 _TOLERANCE_S = 2.0
+FIRST_MOMENT = 1_767_225_600.0  # 2026-01-01: before any release, so a clock that says less has not been set
 log = logging.getLogger(__name__)
 
 

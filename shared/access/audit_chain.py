@@ -8,9 +8,11 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from shared.access.audit import CHAINS, SERVICE, append, digest
+from shared.clock import FIRST_MOMENT
 from shared.registry.activations import INSTALLATION
 from shared.store.records import AuditRecord
 from shared.store.tables import AuditChain, AuditEntry
@@ -112,7 +114,11 @@ def _outside(connection: Connection) -> Iterator[Fault]:
 def outlived(connection: Connection, before: float) -> list[int]:
     """The chains whose oldest entry is from before this time (seconds since the epoch)."""
     oldest = and_(AuditEntry.chain == AuditChain.chain, AuditEntry.seq == AuditChain.pruned_seq + 1)
-    query = select(AuditChain.chain).join(AuditEntry, oldest).where(AuditEntry.at < before)
+    later = aliased(AuditEntry)
+    dated = exists().where(later.chain == AuditChain.chain, later.at.between(FIRST_MOMENT, before))
+    # An entry from before the clock was set is as old as the next one behind it that has a time.
+    is_old = or_(AuditEntry.at >= FIRST_MOMENT, dated)
+    query = select(AuditChain.chain).join(AuditEntry, oldest).where(AuditEntry.at < before, is_old)
     return list(connection.scalars(query.order_by(AuditChain.chain)))
 
 
@@ -127,18 +133,20 @@ def prune(connection: Connection, chain: int, before: float, most: int = 10_000)
         .where(AuditChain.chain == chain)
         .with_for_update()
     ).one()
-    number, previous = head.pruned_seq, head.pruned_hash
+    (number, anchor), (seen, previous) = [(head.pruned_seq, head.pruned_hash)] * 2
     for row in _entries(connection, chain, after=number, through=min(head.seq, number + most)):
         if row.at >= before:
             break
-        if (row.seq, row.previous, row.hash) != (number + 1, previous, digest(row)):
+        if (row.seq, row.previous, row.hash) != (seen + 1, previous, digest(row)):
             log.warning("audit entry %s does not fit its chain and stays: run `gonogo doctor`", row.id)
             break
-        number, previous = row.seq, row.hash
+        seen, previous = row.seq, row.hash
+        if row.at >= FIRST_MOMENT:
+            number, anchor = seen, previous
     removed: int = number - head.pruned_seq
     if removed == 0:
         return 0
-    values = {"pruned_seq": number, "pruned_hash": previous}
+    values = {"pruned_seq": number, "pruned_hash": anchor}
     connection.execute(update(AuditChain).where(AuditChain.chain == chain).values(values))
     connection.execute(delete(AuditEntry).where(AuditEntry.chain == chain, AuditEntry.seq <= number))
     append(connection, SERVICE, "audit.prune", tenant=INSTALLATION, object_id=None, entries=removed,

@@ -35,6 +35,7 @@ from worker.upkeep.steps import (
     unclaimable,
     unfetched,
     unserved,
+    unset_clock,
     uploads,
     workers,
 )
@@ -62,6 +63,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (unclaimable, _by_repair),
     (counters, _by_repair),  # by a pass over all items; the sweep tells of the newest batches alone
     (quotas, _every(600.0)),  # by a pass over all batches
+    (unset_clock, _each_pass),  # before the steps that go by the age of a batch
     (deadlines, _each_pass),
     (completion, _each_pass),
     (steered, _by_repair),
