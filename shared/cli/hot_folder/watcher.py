@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared import failpoints
 from shared.cli.commands.results import save_results
 from shared.cli.hot_folder import moves
 from shared.cli.hot_folder.arrivals import Arrivals, why_no_image
@@ -191,6 +192,7 @@ class Watcher:
                 raise
             self._refused(plan, error)
             return
+        failpoints.hit("watch.answered", plan.key)
         self._sent(plan, batch["id"])
 
     def _refused(self, plan: Plan, error: ApiError) -> None:
