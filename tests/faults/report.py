@@ -107,6 +107,8 @@ def _run_mutant(name: str, mutant: Mutant) -> tuple[dict[str, str], list[str]]:
     command = [
         sys.executable, "-m", "pytest", *mutant.where, "-q", "-rA", "--no-header", "--tb=short",
         "-p", "no:cacheprovider", "-k", mutant.tests,
+        # A mutant imports what it changes, which may be a plugin of pytest, before pytest begins.
+        "-W", "ignore::pytest.PytestAssertRewriteWarning",
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False
@@ -124,4 +126,6 @@ def _run_mutant(name: str, mutant: Mutant) -> tuple[dict[str, str], list[str]]:
                 green.add(test)
             else:
                 red.setdefault(test, "")
+    if not red and not green:
+        raise RuntimeError(f"no test ran without {name}: {(done.stderr or done.stdout)[-500:]}")
     return dict(sorted(red.items())), sorted(green - red.keys())
