@@ -46,7 +46,9 @@ def ups() -> Iterator[list[Up]]:
 def test_the_service_starts_on_an_unreadable_queue_and_loses_nothing(
     damage: Callable[[Path], None], tmp_path: Path, ups: list[Up]
 ) -> None:
-    up = Up(tmp_path / "data", GONOGO_FAILPOINTS="worker.claimed=sleep0.3")
+    up = Up(
+        tmp_path / "data", GONOGO_FAILPOINTS="worker.claimed=sleep0.3", GONOGO_FAILPOINTS_DIR=str(tmp_path)
+    )
     ups.append(up)
     with up.wait_ready().client() as client:
         batch_id = client.submit(jpegs(600))["id"]

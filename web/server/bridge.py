@@ -171,7 +171,9 @@ class Bridge:
         await self._write(scope, send, answer)
 
     async def _call(self, pool: ThreadPoolExecutor, environ: WSGIEnvironment) -> Answer:
-        """Call the view in a thread. Raises Refusal where too many requests wait for one."""
+        """Call the view in a thread. Raises Refusal where too many requests wait for one; probes have their own."""
+        if pool is self._health_threads:
+            return await asyncio.get_running_loop().run_in_executor(pool, self._run, environ)
         if self._queued >= self._limits.threads + self._limits.queued_requests:
             raise Refusal(503, "overloaded", "too many requests at once", retry_after_s=1)
         self._queued += 1
