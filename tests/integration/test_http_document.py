@@ -184,9 +184,9 @@ def test_every_answer_to_generated_requests_is_as_the_document_says(
         for method in methods
     }
     reached: set[str] = set()
-    for seed in range(1, 7):  # a busy machine gets to fewer of them in the same time
+    for seconds in (25, 50, 100, 200):  # a busy machine gets to fewer of them in the same time
         ran = subprocess.run(
-            [str(part) for part in generated(app, url, config, seed)],
+            [str(part) for part in generated(app, url, config, seconds)],
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
@@ -196,11 +196,11 @@ def test_every_answer_to_generated_requests_is_as_the_document_says(
     raise AssertionError(f"no request got an answer of 2xx from {sorted(operations - reached)}")
 
 
-def generated(app: Application, url: str, config: Path, seed: int) -> list[object]:
-    """The command that generates requests for a bounded time."""
+def generated(app: Application, url: str, config: Path, seconds: int) -> list[object]:
+    """The command that generates requests for so many seconds."""
     return [
         Path(sys.executable).with_name("st"), "--config-file", config, "run", f"{url}/openapi.json",
-        "--header", f"Authorization: Bearer {app.key}", "--checks", "all", "--max-examples", "5", "--seed", seed,
-        "--phases", "examples,coverage,fuzzing,stateful", "--max-time", os.environ.get("GONOGO_DOCUMENT_S", "20"),
+        "--header", f"Authorization: Bearer {app.key}", "--checks", "all", "--max-examples", "5", "--seed", "1",
+        "--phases", "examples,coverage,fuzzing,stateful", "--max-time", os.environ.get("GONOGO_DOCUMENT_S", seconds),
         "--request-timeout", "60", "--max-response-time", "60", "--no-shrink", "--no-color",
     ]  # fmt: skip
