@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from shared.store.tables import DriftWindow
-from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
+from tests.harness.browser import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
 from tests.harness.site import made_site
 from tests.harness.stack import Stack
 

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from shared.registry import versions
-from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
+from tests.harness.browser import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
 from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser

@@ -1,33 +1,32 @@
 """A person with a browser: headless Chromium on a running stack."""
 
 import contextlib
-import json
 import os
-import shutil
 import signal
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.harness.browser import (
+    CHROMIUM,
+    DRIVER,
+    Browser,
+    logged,
+    open_browser,
+    requested,
+    sign_in,
+    wait,
+)  # fmt: skip
 from tests.harness.nginx import in_front, needs_nginx
 from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-)  # fmt: skip
-Browser = webdriver.Chrome
 
 
 @pytest.fixture(scope="module")
@@ -38,61 +37,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
         yield made
 
 
-@contextlib.contextmanager
-def open_browser(profile: Path, width: int = 1200, *, script: bool = True) -> Iterator[Browser]:
-    """A Chromium that has never been used and notes its console and its requests."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    if not script:
-        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = Browser(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    try:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        yield browser
-    finally:
-        browser.quit()
+@pytest.fixture(scope="module")
+def chromium(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One for the file, since its start takes seconds."""
+    with open_browser(tmp_path_factory.mktemp("chromium") / "profile") as made:
+        yield made
 
 
 @pytest.fixture
-def browser(stack: Stack, tmp_path: Path) -> Iterator[Browser]:
-    """A browser that is signed in; at the end it must have met no error and asked no other host."""
-    with open_browser(tmp_path / "profile") as made:
-        sign_in(made, stack)
-        yield made
-        errors = [entry for entry in logged(made, "browser") if entry["level"] in ("SEVERE", "WARNING")]
-        assert errors == []
-        assert {url for url in requested(made) if not url.startswith((stack.url, "data:", "blob:"))} == set()
-
-
-def logged(browser: Browser, kind: str) -> list[dict[str, Any]]:
-    return list(browser.get_log(kind))  # type: ignore[no-untyped-call]
-
-
-def requested(browser: Browser) -> list[str]:
-    """Every address that the browser's pages asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
-    sent = [each["params"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    return [each["request"]["url"] for each in sent if not each["documentURL"].startswith("chrome")]
-
-
-def sign_in(browser: Browser, stack: Stack, url: str = "") -> None:
-    browser.get(url or stack.url)
-    browser.find_element(By.ID, "key").send_keys(stack.key)
-    browser.find_element(By.CSS_SELECTOR, "form .primary").click()
-    wait(browser, "#live")
-
-
-def wait(browser: Browser, css: str, seconds: float = 30) -> Any:
-    """The first element that matches, once it is there and shown."""
-    return WebDriverWait(browser, seconds).until(
-        lambda _: next(
-            (each for each in browser.find_elements(By.CSS_SELECTOR, css) if each.is_displayed()), None
-        )
-    )
+def browser(chromium: Browser, stack: Stack) -> Iterator[Browser]:
+    """It remembers nothing and is signed in; at the end it must have met no error and asked no other host."""
+    chromium.get("about:blank")
+    chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    chromium.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": stack.url, "storageTypes": "all"})
+    for kind in ("browser", "performance"):
+        logged(chromium, kind)
+    sign_in(chromium, stack)
+    yield chromium
+    errors = [entry for entry in logged(chromium, "browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert errors == []
+    asked = {
+        url for url in requested(chromium) if not url.startswith((stack.url, "data:", "blob:", "about:"))
+    }
+    assert asked == set()
 
 
 def written(folder: Path, images: dict[str, bytes]) -> list[Path]:

@@ -11,7 +11,7 @@ from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.e2e.test_model_page import AWAY
-from tests.e2e.test_page import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
+from tests.harness.browser import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
 from tests.harness.stack import Stack, running
 
 pytestmark = pytest.mark.browser
