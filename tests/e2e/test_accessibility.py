@@ -13,7 +13,7 @@ from tests.harness.browser import CHROMIUM, DRIVER, Browser, logged, open_browse
 from tests.harness.site import made_site
 from tests.harness.stack import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 SHOTS = os.environ.get("GONOGO_SCREENSHOTS")
 AXE = importlib.util.find_spec("axe_playwright_python")
 _RUN = """
@@ -96,6 +96,7 @@ def test_axe_finds_no_violation_on_any_page(
     assert html - _NO_PAGES == {rule for rule in known if not rule.startswith("/docs")}, "a page is forgotten"
     found: dict[str, list[str]] = {}
     with open_browser(tmp_path / "profile") as browser:
+        browser.set_script_timeout(120)
         sign_in(browser, stack)
         for place in (each for addresses in known.values() for each in addresses):
             look_at(browser, stack, place)
