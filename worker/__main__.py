@@ -16,13 +16,13 @@ from shared.settings import Settings
 # The queues that each role serves. Thumbnails are drawn by the role that people wait for; a heatmap takes a second,
 # and would hold up a prediction there. Deliveries of webhooks and
 # fetches of images have a role of their own, since a slow host must not hold up inference, and since no other process
-# speaks to hosts that clients name.
+# speaks to hosts that clients name. Shadows come last: a worker takes from its queues in this order.
 ROLES = {
-    "bulk": (queues.LANES[1], queues.LANES[2], queues.DRAWINGS),
+    "bulk": (queues.LANES[1], queues.LANES[2], queues.DRAWINGS, queues.SHADOWS),
     "interactive": (queues.LANES[0], queues.UPKEEP),
     "webhooks": (queues.WEBHOOKS, queues.FETCHES),
     "fetch": (queues.FETCHES,),
-    "all": (*queues.LANES, queues.UPKEEP, queues.DRAWINGS),
+    "all": (*queues.LANES, queues.UPKEEP, queues.DRAWINGS, queues.SHADOWS),
 }
 
 
@@ -35,7 +35,7 @@ def served(role: str, lanes: str) -> list[str]:
     if unknown := wanted - {*queues.LANES}:
         raise SettingsError(f"GONOGO_LANES: no lane {', '.join(sorted(unknown))}; {', '.join(queues.LANES)}")
     left = [queue for queue in ROLES[role] if queue in wanted or queue not in queues.LANES]
-    if not {*left} - {queues.DRAWINGS}:
+    if not {*left} - {queues.DRAWINGS, queues.SHADOWS}:
         raise SettingsError(f"GONOGO_LANES={lanes} leaves the role {role} no lane to serve")
     return left
 

@@ -47,6 +47,16 @@ def draw(kind: Drawing, batch_id: str, seq: int) -> None:
     draw_item(runtime(), kind, batch_id, seq)
 
 
+@_task(queues.SHADOW)
+def shadow() -> None:
+    """Score images for shadows while no verdict waits. Repeated, it scores others, since a claim moves the place."""
+    from shared.broker import messages
+    from worker.inference.shadow import score_some
+
+    if score_some(runtime()):
+        messages.send(app, queues.SHADOW, [], queues.SHADOWS)
+
+
 @_task(queues.DELIVER)
 def deliver_webhook(delivery_id: str) -> None:
     """Look for due deliveries, this one among them. Repeated, it claims nothing, since a claim moves the due time."""

@@ -12,14 +12,16 @@ WEBHOOKS = "webhooks"
 FETCHES = "fetches"
 UPKEEP = "upkeep"
 DRAWINGS = "drawings"
+SHADOWS = "shadows"
 LANES = tuple(lane.value for lane in Lane)
-QUEUES = (*LANES, WEBHOOKS, FETCHES, UPKEEP, DRAWINGS)
+QUEUES = (*LANES, WEBHOOKS, FETCHES, UPKEEP, DRAWINGS, SHADOWS)
 
 INFER = "worker.infer"
 DRAW = "worker.draw"
 DELIVER = "worker.deliver"
 FETCH = "worker.fetch"
 TRIAL = "worker.trial"
+SHADOW = "worker.shadow"
 
 EVENTS_CHANNEL = "batches"
 

@@ -51,6 +51,7 @@ _MODULES = {  # command → its module in commands/
     "parts": "parts",
     "review": "review",
     "models": "models",
+    "shadow": "shadow",
     "drift": "drift",
     "workers": "workers",
     "keys": "keys",

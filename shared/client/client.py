@@ -27,6 +27,7 @@ from shared.client.health import Health
 from shared.client.model_versions import ModelVersions
 from shared.client.results import Results
 from shared.client.reviews import Reviews
+from shared.client.shadows import Shadows
 from shared.client.submissions import Submissions
 from shared.client.transport import Transport
 from shared.contract.options import Options
@@ -35,7 +36,7 @@ __all__ = ["ApiError", "Client", "Options", "Unreachable", "UnusableInput"]
 
 
 class Client(
-    Submissions, Drafts, Batches, Events, Results, Reviews, ModelVersions, Access, Endpoints, Health
+    Submissions, Drafts, Batches, Events, Results, Reviews, ModelVersions, Shadows, Access, Endpoints, Health
 ):
     """A service and a key."""
 

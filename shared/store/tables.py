@@ -28,6 +28,7 @@ from shared.store.rescoring_tables import Rescoring
 from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.score_tables import ScoreBins
 from shared.store.service_tables import Event, Quota, ServiceSecret, Submission, Tally, Worker
+from shared.store.shadow_tables import Shadow, ShadowBatch, ShadowScore
 
 __all__ = [
     "ApiKey",
@@ -56,6 +57,9 @@ __all__ = [
     "ScoreBins",
     "ServiceSecret",
     "Session",
+    "Shadow",
+    "ShadowBatch",
+    "ShadowScore",
     "Submission",
     "Tally",
     "Telling",

@@ -40,7 +40,7 @@ def test_the_arguments_of_tasks_are_ids_and_names() -> None:
     tree = ast.parse((ROOT / "worker/tasks.py").read_text(encoding="utf-8"))
     bodies = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
     taken = {f"{one.arg}: {ast.unparse(one.annotation or one)}" for body in bodies for one in body.args.args}
-    assert len(bodies) == 5
+    assert len(bodies) == 6
     assert taken == {
         "lane: str", "kind: Drawing", "batch_id: str", "seq: int", "delivery_id: str", "model_id: str"
     }  # fmt: skip

@@ -26,8 +26,8 @@ def test_every_lane_is_a_queue_that_a_role_serves() -> None:
 
 
 def test_a_role_leaves_the_lanes_that_the_setting_leaves_out() -> None:
-    assert served("bulk", "interactive, low") == ["low", queues.DRAWINGS]
-    assert served("all", "normal") == ["normal", queues.UPKEEP, queues.DRAWINGS]
+    assert served("bulk", "interactive, low") == ["low", queues.DRAWINGS, queues.SHADOWS]
+    assert served("all", "normal") == ["normal", queues.UPKEEP, queues.DRAWINGS, queues.SHADOWS]
     assert served("webhooks", "low") == [queues.WEBHOOKS, queues.FETCHES]
     assert served("interactive", "low") == [queues.UPKEEP]
 
@@ -43,7 +43,7 @@ def test_every_task_that_is_named_is_registered(monkeypatch: pytest.MonkeyPatch)
     from worker.app import app
 
     app.loader.import_default_modules()
-    named = {queues.INFER, queues.DRAW, queues.DELIVER, queues.FETCH, queues.TRIAL}
+    named = {queues.INFER, queues.DRAW, queues.DELIVER, queues.FETCH, queues.TRIAL, queues.SHADOW}
     assert named == {name for name in app.tasks if not name.startswith("celery.")}
 
 

@@ -19,7 +19,7 @@ from shared.access import keys
 from shared.blobs.store import Drawing
 from shared.contract.scopes import SCOPES
 from shared.contract.states import DeliveryStatus
-from shared.lifecycle import claims, endings, verdicts
+from shared.lifecycle import claims, endings, shadows, verdicts
 from shared.registry import versions
 from shared.registry.artifact import read_artifact
 from shared.store.tables import Delivery
@@ -232,6 +232,21 @@ def _models(here: Recorder, folder: Path) -> None:
     here.ask("activate_model", model_id=ready)
     here.ask("rollback_model", model_id=active["id"])
     here.ask("get_card", model_id=active["id"])
+    _shadow(here, ready)
+
+
+def _shadow(here: Recorder, candidate: str) -> None:
+    shadow = here.ask("start_shadow", json={"candidate": candidate, "share": 1.0})
+    batch_id = here.site.submit(["a.jpg", "b.jpg"])["id"]
+    here.site.decide([("defect", 0.93, None), ("no_defect", 0.04, None)])
+    taken = shadows.Taken(shadow["id"], candidate, batch_id, (), -1)
+    with here.site.service.database.write() as connection:
+        shadows.keep(
+            connection, taken, [shadows.Scored(0, "defect", 0.97), shadows.Scored(1, "defect", 0.61)]
+        )
+    here.ask("list_shadows")
+    here.ask("get_shadow", shadow_id=shadow["id"])
+    here.ask("stop_shadow", shadow_id=shadow["id"])
 
 
 def _drift(here: Recorder) -> None:

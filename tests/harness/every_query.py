@@ -41,6 +41,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 }
 BIG = (
     "attempts", "audit_entries", "batch_events", "batches", "chunks", "items", "opinions", "parts", "review_entries",
+    "shadow_scores",
     "webhook_attempts", "webhook_deliveries",
 )  # fmt: skip
 _WHOLE = re.compile(rf"(?:Seq Scan on|SCAN) ({'|'.join(BIG)})\b(?! USING)")

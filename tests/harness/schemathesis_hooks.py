@@ -42,6 +42,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         case.body = "filename,part_id\n"
     elif case.operation.label == "POST /v1/models":
         case.body = Path(_KNOWN["artifact"]).read_bytes()
+    elif case.operation.label == "POST /v1/shadows" and isinstance(case.body, dict):
+        case.body.pop("model", None)
+        case.body["candidate"] = _KNOWN["candidate"]
     elif case.operation.label == "POST /v1/batches" and isinstance(case.body, dict):
         options = case.body.get("options")
         if isinstance(options, dict) and isinstance(options.get("webhook"), dict):

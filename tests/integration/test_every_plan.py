@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from shared.access import audit
 from shared.access.audit import Actor
+from shared.lifecycle import shadows
 from shared.store.tables import Base
 from tests.harness.application import Application
 from tests.harness.every_query import BIG, urls, whole_scans
@@ -20,6 +21,7 @@ def places(app: Application) -> dict[str, str]:
     endpoint = {"url": "https://receiver.example/", "events": ["batch.completed"]}
     made = app.call("POST", "/v1/webhook-endpoints", json=endpoint)
     with app.database.write() as connection:
+        shadow = shadows.start(connection, "default", app.model_id, "mdl_none", 0.5, None)[0].id
         for _ in range(50):
             audit.append(
                 connection, Actor("key_x", None, None), "batch.cancel", tenant="default", object_id="bat_x"
@@ -34,6 +36,7 @@ def places(app: Application) -> dict[str, str]:
         "endpoint_id": made.get_json().get("id", "whe_none"),
         "delivery_id": "whd_none",
         "key_id": "key_none",
+        "shadow_id": shadow,
     }
 
 

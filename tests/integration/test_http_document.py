@@ -30,6 +30,7 @@ from shared.store.tables import Chunk, Delivery, Item, Worker
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.forms import image_parts
+from tests.harness.shadows import register_candidate, stopped_shadow
 from web.live import streams
 
 ROOT = Path(__file__).parents[2]
@@ -159,8 +160,10 @@ def known_things(app: Application, folder: Path, images: dict[str, bytes]) -> di
         "DELETE /v1/webhook-endpoints/{endpoint_id} endpoint_id": hooks[1:],
         "PATCH /v1/webhook-endpoints/{endpoint_id} endpoint_id": hooks[1:2],
         "delivery_id": pings,
+        "shadow_id": [stopped_shadow(app)],
     }
-    return {"ids": ids, "key": app.key, "artifact": str(other)}
+    candidate = register_candidate(app, folder, seed=5)
+    return {"ids": ids, "key": app.key, "artifact": str(other), "candidate": candidate}
 
 
 @pytest.mark.timeout(1200)

@@ -12,6 +12,7 @@ from shared.contract.scopes import SCOPES
 from shared.store.tables import ApiKey
 from tests.harness.application import Application
 from tests.harness.processes import until
+from tests.harness.shadows import stopped_shadow
 
 OPEN = {"/livez", "/readyz", "/docs", "/docs/errors", "/openapi.json"}
 
@@ -55,7 +56,7 @@ def test_a_key_of_another_tenant_finds_nothing(app: Application, batch: dict[str
     receiver = {"url": "https://receiver.example/hook"}
     hook = app.call("POST", "/v1/webhook-endpoints", json=receiver).get_json()["id"]
     ping = app.call("POST", f"/v1/webhook-endpoints/{hook}/test").get_json()["id"]
-    known |= {"<endpoint_id>": hook, "<delivery_id>": ping}
+    known |= {"<endpoint_id>": hook, "<delivery_id>": ping, "<shadow_id>": stopped_shadow(app)}
     # Else these would refuse the request before they look for its object.
     asked = {"replay": {"since": "2026-01-01T00:00:00Z"}, "review": {"verdict": "defect"}}
     bodies: dict[str, Any] = {**asked, "rescore": {"threshold": 0.5}, "rerun": {"model": "mod_0"}}

@@ -71,6 +71,7 @@ _TAGS = {
     "parts": "All views of one part, with their common verdict.",
     "predict": "An image, answered at once.",
     "models": "Published artifacts, and which of them new batches use.",
+    "shadows": "A candidate that also scores a share of the images, compared with the model in use.",
     "drift": "How far the images of a line lie from those that the model was tested on.",
     "workers": "The inference processes.",
     "api_keys": "Keys of the caller's tenant, or of the tenant that an operator names.",

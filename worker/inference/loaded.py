@@ -91,9 +91,12 @@ class LoadedModel:
 class LoadedModels:
     """Loads a model version when it is first needed. Thread-safe."""
 
-    def __init__(self, settings: Settings, database: Database, blobs: BlobStore, worker: str) -> None:
-        """`worker` is the id of this process, which each judge bears."""
+    def __init__(
+        self, settings: Settings, database: Database, blobs: BlobStore, worker: str, *, kept: int = _KEPT
+    ) -> None:
+        """`worker` is the id of this process, which each judge bears; `kept` is the most models in memory."""
         self._settings, self._database, self._blobs, self._worker = settings, database, blobs, worker
+        self._kept = kept
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading = threading.Lock()
 
@@ -112,7 +115,7 @@ class LoadedModels:
             if model_id not in self._models:
                 self._models[model_id] = self._load(model_id)
             self._models.move_to_end(model_id)
-            while len(self._models) > _KEPT:
+            while len(self._models) > self._kept:
                 self._models.popitem(last=False)
             return self._models[model_id]
 

@@ -42,6 +42,8 @@ class Runtime:
         lanes = tuple(settings.lanes.split(","))
         self.who = Identity(new_id("wrk"), process.place(), os.getpid(), lanes, now())
         self.models = LoadedModels(settings, self.database, self.blobs, self.who.id)
+        # Apart from the others: a candidate of a shadow may not take the place of a model that judges.
+        self.candidates = LoadedModels(settings, self.database, self.blobs, self.who.id, kept=1)
         self.pace, self.tallies = Pace(), Tallies()
         self.heartbeat = Heartbeat(settings, self.database, self.who, self.models, self.pace, self.tallies)
         self.watchdog = Watchdog(self.database, lambda: self.heartbeat.held, settings.item_timeout_s)

@@ -15,6 +15,7 @@ from shared.contract.scopes import SCOPES
 from shared.store.tables import ApiKey
 from tests.harness.site import ORIGIN, Site
 from tests.unit.web import audited_reviews as reviews
+from tests.unit.web import audited_shadows as shadows
 from tests.unit.web.audited_reviews import NAMED, send
 
 
@@ -228,6 +229,7 @@ CALLS: dict[str, tuple[str, Callable[[Site], TestResponse]]] = {
     "POST /v1/models/<model_id>/activate": ("model.activate", activate),
     "POST /models/<model_id>/<any(activate, rollback):switch>": ("model.activate", activate_on_the_page),
     "POST /v1/models/<model_id>/rollback": ("model.rollback", roll_back),
+    **shadows.CALLS,
     "POST /v1/api-keys": ("key.create", create_key),
     "POST /v1/api-keys/<key_id>/rotate": ("key.rotate", rotate_key),
     "DELETE /v1/api-keys/<key_id>": ("key.revoke", revoke_key),
@@ -258,7 +260,7 @@ ALIASES = {"POST /predict"}  # of POST /v1/predict: the same view
 
 PREFIXES: dict[str, str | tuple[str, ...]] = {
     "batch": "bat_", "model": "mdl_", "key": "key_", "quota": "plant", "review": "itm_", "session": "ses_",
-    "webhook": ("whe_", "whd_"),
+    "shadow": "shd_", "webhook": ("whe_", "whd_"),
 }  # fmt: skip
 
 

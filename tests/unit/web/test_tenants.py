@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.access import keys
+from shared.lifecycle import shadows
 from tests.harness.site import Site
 
 pytestmark = pytest.mark.row(33)
@@ -21,6 +22,8 @@ def test_every_path_with_an_id_says_not_found_to_another_tenant(site: Site) -> N
     hook = site.client.post("/v1/webhook-endpoints", json=asked_url, headers=site.bearer).get_json()
     ping = site.client.post(f"/v1/webhook-endpoints/{hook['id']}/test", headers=site.bearer).get_json()
     ids |= {"endpoint_id": hook["id"], "delivery_id": ping["id"]}
+    with site.service.database.write() as connection:
+        ids["shadow_id"] = shadows.start(connection, "plant", "mdl_a", "mdl_b", 0.5, None)[0].id
     with site.service.database.write() as connection:
         _, rival = keys.create_key(connection, tenant="rival", name="x", scopes=["admin"])
     asked = 0

@@ -29,6 +29,7 @@ from worker.upkeep.steps import (
     quotas,
     retention,
     sessions,
+    shadows,
     steered,
     temporary,
     trials,
@@ -78,6 +79,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (drift, _each_pass),
     (claims, _every(600.0)),  # a retry takes such a key by itself
     (known, _each_pass),
+    (shadows, _each_pass),
     (retention, _each_pass),
     (old_deliveries, _every(600.0)),
     (kept_keys, _each_pass),

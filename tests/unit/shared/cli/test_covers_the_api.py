@@ -29,6 +29,8 @@ COMMANDS = {
     "skip_review": "review skip", "take_back_review": "review undo",
     "list_models": "models list", "upload_model": "models upload", "activate_model": "models activate",
     "rollback_model": "models rollback", "get_card": "models card", "list_drift": "drift",
+    "list_shadows": "shadow list", "get_shadow": "shadow show",
+    "start_shadow": "shadow start", "stop_shadow": "shadow stop",
     "list_workers": "workers", "list_audit": "audit list", "show_quotas": "quotas show",
     "set_quotas": "quotas set", "list_keys": "keys list", "create_key": "keys create",
     "rotate_key": "keys rotate", "revoke_key": "keys delete",

@@ -19,7 +19,7 @@ LEFT_OUT = {
     "predict_alias": "another path of /v1/predict",
 }
 JPEG = ("a.jpg", b"\xff\xd8\xff a file that claims to be an image")
-BATCH, ITEM, MODEL, KEY = "bat_0", "itm_0", "mdl_0", "key_0"
+BATCH, ITEM, MODEL, KEY, SHADOW = "bat_0", "itm_0", "mdl_0", "key_0", "shd_0"
 ENDPOINT, DELIVERY = "whe_0", "whd_0"
 CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("submit", lambda here: here.submit([JPEG])),
@@ -66,6 +66,10 @@ CALLS: list[tuple[str, Callable[[Client], Any]]] = [
     ("activate_model", lambda here: here.activate_model(MODEL)),
     ("rollback_model", lambda here: here.rollback_model(MODEL)),
     ("model_card", lambda here: here.model_card(MODEL)),
+    ("shadows", lambda here: list(here.shadows())),
+    ("start_shadow", lambda here: here.start_shadow(MODEL, share=0.5)),
+    ("shadow", lambda here: here.shadow(SHADOW)),
+    ("stop_shadow", lambda here: here.stop_shadow(SHADOW)),
     ("keys", lambda here: list(here.keys())),
     ("create_key", lambda here: here.create_key("a", ["read"])),
     ("rotate_key", lambda here: here.rotate_key(KEY)),

@@ -8,6 +8,7 @@ from sqlalchemy import JSON, Table
 from shared.store import records, tables
 from shared.store.records import BatchRecord
 from shared.store.rescoring_records import RescoringRecord
+from shared.store.shadow_records import ShadowRecord
 
 PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.ApiKeyRecord, tables.ApiKey),
@@ -20,6 +21,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.JudgeRecord, tables.Judge),
     (records.PartRecord, tables.Part),
     (RescoringRecord, tables.Rescoring),
+    (ShadowRecord, tables.Shadow),
     (records.DeliveryRecord, tables.Delivery),
     (records.AttemptRecord, tables.Attempt),
     (records.EndpointRecord, tables.WebhookEndpoint),
@@ -56,7 +58,7 @@ def test_every_record_is_held_against_a_table() -> None:
     made = {
         value for value in vars(records).values() if isinstance(value, type) and hasattr(value, "_fields")
     }
-    assert made | {RescoringRecord} == {record for record, _ in PAIRS}
+    assert made | {RescoringRecord, ShadowRecord} == {record for record, _ in PAIRS}
 
 
 def test_a_record_is_frozen() -> None:
