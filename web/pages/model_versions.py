@@ -11,7 +11,7 @@ from web.http.auth import may, require
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.pages import cards, curves
-from web.resources import model_versions
+from web.resources import model_versions, shadows
 from web.service import service
 
 
@@ -54,6 +54,7 @@ def model(model_id: str, query: ModelPageQuery) -> str:
         recall=curves.precision_recall(found[0], matrix),
         card=found[0],
         confirm=query.get("confirm"),
+        shadows=shadows.of_version(here, g.tenant, model_id),
         may_switch=may(g.key, "admin"),
     )
 

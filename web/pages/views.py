@@ -17,7 +17,7 @@ from web.http.auth import sign_out as end_session
 from web.http.headers import base_url
 from web.http.operations import takes_query
 from web.http.problems import HttpProblem
-from web.pages import drift, model_versions, reruns, rescoring
+from web.pages import drift, model_versions, reruns, rescoring, shadows
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
 from web.resources import batches, items, scores, steering
@@ -31,6 +31,7 @@ rescoring.add_to(blueprint)
 model_versions.add_to(blueprint)
 reruns.add_to(blueprint)
 drift.add_to(blueprint)
+shadows.add_to(blueprint)
 _TILES = 48
 _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
