@@ -2,7 +2,8 @@
 
 A model is trained on rendered parts and activated. The light changes half way through the line's images: the guard and
 the drift windows notice it. A person reviews a hundred items (the truth of the rendering plays the person), and a new
-version is trained from the reviews. The same images are judged again and compared, and the versions are switched.
+version is trained from the reviews. The same images are judged again and compared, new ones are scored in its shadow,
+and the versions are switched.
 """
 
 import csv
@@ -23,7 +24,7 @@ from training.synthetic.render import render
 
 _TRAIN_SEED, _LINE_SEED = 41, 42
 _LIGHT = 1.5  # times the light before
-_KNOWN, _REVIEWS = 600, 100
+_KNOWN, _REVIEWS, _SHADOWED = 600, 100, 150
 LINE = "A3"
 
 
@@ -68,11 +69,30 @@ def _live(client: Client, up: Up, folder: Path, first: Path, count: int) -> None
     new = _publish(client, second)
     for batch_id in batches:
         _compare(client, batch_id, new, truth)
+    _shadow(client, folder, new)
     client.activate_model(new)
     assert _model_of_new_batches(client, folder) == new
     client.rollback_model(old)
     assert _model_of_new_batches(client, folder) == old
     print(f"activated {second.stem}, and rolled back to {first.stem}: new batches went by each")
+
+
+def _shadow(client: Client, folder: Path, candidate: str) -> None:
+    """The new version also scores the images that come, and its advice is printed."""
+    shadow = client.start_shadow(candidate, share=1.0)
+    files = sorted((folder / "line" / "after the lamp").glob("*.jpg"))[:_SHADOWED]
+    for place, path in enumerate(files):  # as new images: a score of the same bytes is no work for a shadow
+        path.write_bytes(path.read_bytes() + place.to_bytes(4))
+    client.wait(client.submit(files, {"line": LINE, "name": "in the shadow"})["id"])
+    ends_at = time.monotonic() + 120
+    while (found := client.shadow(shadow["id"]))["images"] < len(files):
+        assert time.monotonic() < ends_at, found
+        time.sleep(0.5)
+    client.stop_shadow(shadow["id"])
+    print(
+        f"shadow: {found['images']} images, {found['agree']} with the same verdict, flips {found['flip_rate']}"
+    )
+    print(f"  {found['recommendation']['text']}")
 
 
 def _model_of_new_batches(client: Client, folder: Path) -> str:

@@ -20,6 +20,9 @@ from shared.store.tables import (
     Part,
     Rescoring,
     ReviewEntry,
+    Shadow,
+    ShadowBatch,
+    ShadowScore,
     Telling,
     WebhookEndpoint,
 )
@@ -27,6 +30,7 @@ from tests.harness.databases import migrated_database_url
 from tests.harness.lock_order import lock_order
 
 _TABLES = (
+    Shadow, ShadowBatch, ShadowScore,
     Rescoring, Opinion, ReviewEntry, BatchEvent, Telling, WebhookEndpoint, Delivery, Chunk, Fetch, Part, Item,
     Batch, ModelVersion,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from shared.lifecycle import told_items
 from shared.store.engine import Database
 from tests.integration.lifecycle.known_steps import KnownSteps
 from tests.integration.lifecycle.review_steps import ReviewSteps
+from tests.integration.lifecycle.shadow_steps import ShadowSteps
 from tests.integration.lifecycle.walk import Machine
 
 
@@ -20,7 +21,7 @@ def test_no_walk_loses_or_doubles_anything(
     # Verdicts are told one by one, in the middle of a batch too.
     monkeypatch.setattr(told_items, "PATIENCE_S", 0.0)
 
-    class Here(KnownSteps, ReviewSteps, Machine):
+    class Here(KnownSteps, ReviewSteps, ShadowSteps, Machine):
         pass
 
     Here.database = database
