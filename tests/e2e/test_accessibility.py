@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
+from shared.registry import versions
 from shared.store.tables import DriftWindow
 from tests.harness.browser import CHROMIUM, DRIVER, Browser, logged, open_browser, sign_in, wait
+from tests.harness.processes import until
 from tests.harness.site import made_site
 from tests.harness.stack import Stack
 
@@ -43,6 +45,13 @@ def pages(stack: Stack, images: dict[str, bytes]) -> dict[str, list[str]]:
     stack.finish(first, 60)
     with stack.client() as client:
         model = next(iter(client.models()))["id"]
+        candidate = client.upload_model(versions.shipped()[0])["id"]
+        until(
+            lambda: {each["id"]: each["status"] for each in client.models()}[candidate] == "ready",
+            60,
+            "ready",
+        )
+        client.start_shadow(candidate, share=0.5)
         second = client.rerun(first, model=model)["id"]
         stack.finish(second, 60)
         reviewed, waiting = (client.next_review() for _ in range(2))
@@ -71,7 +80,7 @@ def pages(stack: Stack, images: dict[str, bytes]) -> dict[str, list[str]]:
         "/docs/errors/<code>": ["/docs/errors/overtaken"],
         "/items/<item_id>": [f"/items/{item}", f"/items/{free}"],
         "/models": ["/models"],
-        "/models/<model_id>": [f"/models/{model}?other={model}"],
+        "/models/<model_id>": [f"/models/{model}?other={model}", f"/models/{candidate}"],
         "/models/<model_id>/drift": [f"/models/{model}/drift", f"/models/{model}/drift?line=none"],
         "/review": ["/review", "/review?empty=1"],
         "/review/<item_id>": ["take"],

@@ -52,6 +52,16 @@ def test_a_version_is_uploaded_activated_and_rolled_back(stack: Stack, tmp_path:
         WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
             lambda _: _is(browser, "active", again=False)
         )
+        browser.get(uploaded)
+        wait(browser, "#shadows form button").click()
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
+            lambda _: "also scores 10" in wait(browser, "#shadows .shadow").text
+        )
+        shot(browser, "model-shadow")
+        wait(browser, "#shadows .shadow button").click()
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
+            lambda _: "stopped" in wait(browser, "#shadows .shadow").text
+        )
         browser.get(f"{first}?other={uploaded.rsplit('/', 1)[1]}")
         assert "rendered-parts" in wait(browser, "table").text
         shot(browser, "model-compared")
