@@ -176,7 +176,7 @@ def test_a_folder_of_one_label_is_refused_in_one_line(
 
 
 def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path: Path) -> None:
-    draw_set(tmp_path / "blobs", 60)
+    draw_set(tmp_path / "blobs", 120)
     command = [sys.executable, "-m", "training", "train", str(tmp_path / "blobs"), "--budget", "20"]
     command += ["--output", str(tmp_path / "run"), "--threads", "1", "--speed", "8"]
     process = subprocess.Popen(

@@ -142,9 +142,9 @@ def test_unlabelled_images_are_learned_by_the_teachers_word_and_labelled_ones_ne
 ) -> None:
     import hashlib
 
-    records = []
+    rng, records = np.random.default_rng(0), []
     for place in range(24):
-        pixels = RNG.integers(0, 60, (32, 32)).astype(np.uint8) + (120 if place % 2 else 0)
+        pixels = rng.integers(0, 60, (32, 32)).astype(np.uint8) + (120 if place % 2 else 0)
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{place}.png")
         identity = hashlib.sha256((tmp_path / f"{place}.png").read_bytes()).hexdigest()
         records.append(Record(tmp_path / f"{place}.png", place % 2, str(place), None, identity))
