@@ -94,6 +94,7 @@ def test_the_eta_comes_true_at_a_steady_speed_and_over_a_retry(app: Application)
     assert shown(app, batch_id)["eta"]["basis"] == "whole_run"
 
 
+@pytest.mark.slow
 @pytest.mark.pace
 def test_the_eta_comes_true_behind_another_batch_and_over_a_pause(app: Application) -> None:
     other, batch_id = submit(app, 300), submit(app, 300)
