@@ -178,7 +178,7 @@ def test_the_disk_of_the_database_fills_up(
 def _fill_up(
     row: int, small_disk: Path, artifact: Path, many: Many, folder: Path, remember: Callable[[Rig], Rig]
 ) -> None:
-    (folder / "run").mkdir()
+    (folder / "run").mkdir(mode=0o700)  # the web refuses one that others can read
     url = f"sqlite:///{(small_disk if row == 14 else folder) / 'gonogo.db'}"
     blobs = small_disk / "blobs" if row == 13 else folder / "blobs"
     with rig(folder / "run", [artifact], database_url=url, blob_url=f"file://{blobs}") as ill:
