@@ -106,7 +106,7 @@ def test_a_message_lost_between_the_queue_and_its_unacked_entry(ill: Rig, many: 
 
 
 @pytest.mark.row(46)
-@pytest.mark.row(4, quick=("sqlite",))
+@pytest.mark.row(4)
 def test_a_frozen_child_wakes_after_its_lease(ill: Rig, many: Many) -> None:
     ill.restart("bulk", "worker.predicted=sleep1*1")
     fenced = ill.event("fenced")
