@@ -8,17 +8,12 @@ import argparse
 import contextlib
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from bench.plans import in_short, measured
-from tests.harness.application import Application, application
-from tests.harness.artifacts import write_untrained
-from tests.harness.broker import start_valkey
-from tests.harness.databases import empty_database_url
+from bench.plans import empty_application, in_short, measured
+from tests.harness.application import Application
 from tests.harness.many_parts import VIEWS, fill
 
 _GOAL_MS = 100.0
@@ -28,22 +23,11 @@ _SMALL = 500  # parts of each batch but the largest
 @contextlib.contextmanager
 def filled(items: int, largest: int, kind: str) -> Iterator[tuple[Application, list[str]]]:
     """An application with so many items, and the addresses of its pages."""
-    with (
-        tempfile.TemporaryDirectory(prefix="gonogo-pages-") as name,
-        empty_database_url(kind, Path(name)) as url,
-        contextlib.ExitStack() as closing,
-    ):
-        folder = Path(name)
-        broker = start_valkey(folder, folder / "v.sock")
-        closing.callback(broker.wait, 20)
-        closing.callback(broker.terminate)
-        artifact = write_untrained(folder / "untrained.gonogo")
-        with application(folder / "data", artifact, f"unix://{folder / 'v.sock'}", url) as app:
-            large = fill(app.database, "default", batches=1, parts=largest // VIEWS)[0]
-            other = fill(
-                app.database, "default", batches=(items - largest) // (VIEWS * _SMALL), parts=_SMALL
-            )[0]
-            yield app, pages(app, large, other)
+    with empty_application(kind) as app:
+        large = fill(app.database, "default", batches=1, parts=largest // VIEWS)[0]
+        small = (items - largest) // (VIEWS * _SMALL)
+        other = fill(app.database, "default", batches=small, parts=_SMALL)[0]
+        yield app, pages(app, large, other)
 
 
 def pages(app: Application, batch: str, other: str) -> list[str]:

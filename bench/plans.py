@@ -4,6 +4,7 @@ Ends with status 1 where a query reads a big table from end to end, one of 50,00
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -34,6 +35,24 @@ _AUDIT = (
 )
 
 
+@contextlib.contextmanager
+def empty_application(kind: str) -> Iterator[Application]:
+    """An application on an empty database of this kind, with a broker of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gonogo-bench-") as name,
+        empty_database_url(kind, Path(name)) as url,
+        contextlib.ExitStack() as closing,
+    ):
+        folder = Path(name)
+        broker = start_valkey(folder, folder / "v.sock")
+        closing.callback(broker.wait, 20)
+        closing.callback(broker.terminate)
+        artifact = write_untrained(folder / "untrained.gonogo")
+        yield closing.enter_context(
+            application(folder / "data", artifact, f"unix://{folder / 'v.sock'}", url)
+        )
+
+
 def filled(app: Application, items: int) -> dict[str, str]:
     """Fill the database with so many items, half of them of another tenant; the ids for the paths."""
     large = fill(app.database, "default", batches=1, parts=min(_LARGE, items // (50 * VIEWS)))[0]
@@ -50,7 +69,7 @@ def filled(app: Application, items: int) -> dict[str, str]:
     return {
         "batch_id": large, "other_id": large,
         "item_id": item, "model_id": app.model_id, "endpoint_id": endpoint.get("id", "none"),
-        "delivery_id": new_id("whd"), "key_id": new_id("key"),
+        "delivery_id": new_id("whd"), "key_id": new_id("key"), "shadow_id": new_id("shd"),
     }  # fmt: skip
 
 
@@ -105,22 +124,11 @@ def main() -> int:
     parser.add_argument("--whole-plans", action="store_true")
     asked = parser.parse_args()
     faults: list[Any] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="gonogo-plans-") as name,
-        empty_database_url("postgresql", Path(name)) as url,
-    ):
-        folder = Path(name)
-        broker = start_valkey(folder, folder / "v.sock")
-        artifact = write_untrained(folder / "untrained.gonogo")
-        try:
-            with application(folder / "data", artifact, f"unix://{folder / 'v.sock'}", url) as app:
-                places = filled(app, asked.items)
-                for path in urls(app, places):
-                    if asked.only in path:
-                        faults += _print(app, path, asked.seconds, whole=asked.whole_plans)
-        finally:
-            broker.terminate()
-            broker.wait(20)
+    with empty_application("postgresql") as app:
+        places = filled(app, asked.items)
+        for path in urls(app, places):
+            if asked.only in path:
+                faults += _print(app, path, asked.seconds, whole=asked.whole_plans)
     print(f"{asked.items} items; whole scans of big tables: {json.dumps(faults)}")
     return 1 if faults else 0
 
