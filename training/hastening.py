@@ -16,6 +16,7 @@ from shared.json_text import Card
 from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, read_artifact, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, build, load, multiplications
+from training.data.decoded import labels_of
 from training.data.pixels import decode_files
 from training.data.records import DataError, Record
 from training.fit.guarded import guard_for
@@ -80,7 +81,7 @@ def hasten(
     say(f"{share:.1%} of the validation part lie nearer to 0 than {shape.unsure:.3f} and are scored again")
     unproven = written(shape)
     graph = Graph(unproven, threads=threads)
-    labels, groups = zip(*(_labels(part) for part in parts[1:]), strict=True)
+    labels, groups = zip(*(labels_of(part) for part in parts[1:]), strict=True)
     logits = [logits_of(graph, part) for part in (validation, test)]
     calibration = fit_calibration(logits[0], labels[0], groups[0])
     point = artifact.operating_point
@@ -146,8 +147,3 @@ def least_unsure(once: NDArray[np.float32], whole: NDArray[np.float32]) -> float
 
 def _decoded(artifact: Artifact, part: list[Record], threads: int) -> NDArray[np.uint8]:
     return decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
-
-
-def _labels(part: list[Record]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    _, groups = np.unique([record.group for record in part], return_inverse=True)
-    return np.array([record.label for record in part], np.int64), groups.astype(np.int64)

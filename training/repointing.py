@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from shared.json_text import Card
 from shared.registry.artifact import Artifact, read_artifact
 from shared.vision.graph import Graph
+from training.data.decoded import labels_of
 from training.data.pixels import decode_files
 from training.data.records import DataError, Source
 from training.fit.train import Progress, Say, no_progress
@@ -44,11 +43,7 @@ def add_point(
     scored = []
     for part in parts:
         images = decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
-        _, groups = np.unique([record.group for record in part], return_inverse=True)
-        labels = np.array([record.label for record in part], np.int64)
-        scored.append(
-            (scores(logits_of(graph, images), artifact.calibration), labels, groups.astype(np.int64))
-        )
+        scored.append((scores(logits_of(graph, images), artifact.calibration), *labels_of(part)))
     options = Options(name=artifact.name, output=output)
     (p, labels, groups), (on_test, *_) = scored
     point = choose(p, labels, options.costs, groups)

@@ -144,7 +144,7 @@ def read_artifact(path: Path) -> Artifact:
         card = strict.read_json(archive, CARD, levels=CARD_LEVELS)
     return Artifact(
         path=path,
-        sha256=_file_sha256(path),
+        sha256=file_sha256(path),
         name=strict.text(manifest["name"], f"{MANIFEST}: name"),
         preprocessing=_preprocessing(manifest["preprocessing"]),
         calibration=_calibration(manifest["calibration"]),
@@ -203,7 +203,8 @@ def _json(value: Mapping[str, object]) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """By which an artifact is named."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -9,7 +9,6 @@ from worker.upkeep.site import Site
 
 NAME = "bytes"
 ABOUT = "packs that a batch names and the store lacks: restore them from a backup; items still open fail"
-_NAMED = ("in_batch", "in_pack")
 _HAS_BYTES = select(
     exists().where(Item.batch_id == bindparam("in_batch"), Item.pack == bindparam("in_pack"), Item.length > 0)
 )
@@ -19,10 +18,10 @@ def find(site: Site, most: int) -> Sequence[tuple[str, int]]:
     """(batch, pack)."""
     with site.database.read() as connection:
         named = connection.execute(select(Chunk.batch_id, Chunk.pack).distinct()).all()
-        lost = [
-            (batch_id, pack) for batch_id, pack in named if not site.blobs.pack_path(batch_id, pack).exists()
-        ]
         # Images that were refused or not fetched have a chunk, and no bytes.
-        return [each for each in lost if connection.scalar(_HAS_BYTES, dict(zip(_NAMED, each, strict=True)))][
-            :most
-        ]
+        return [
+            (batch_id, pack)
+            for batch_id, pack in named
+            if not site.blobs.pack_path(batch_id, pack).exists()
+            and connection.scalar(_HAS_BYTES, {"in_batch": batch_id, "in_pack": pack})
+        ][:most]
