@@ -1,4 +1,4 @@
-"""One variable of the environment: whether it is ours, and its value as a setting has it."""
+"""A variable of the environment: whether it is ours, and its value as a setting has it."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from shared.errors import SettingsError
 
 PREFIX = "GONOGO_"
-# What a column holds; and a century, beyond which sums with the time of day have no date.
+# The largest integer of a column, and a century in seconds: a moment later than that has no date.
 MOST_INT, MOST_S = 2**62, 100 * 365 * 86_400
 _SERVICE_NAME = re.compile(
     r"GONOGO_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"

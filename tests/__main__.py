@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# One process more than cores: many tests wait for a moment, for a child or for a server.
+# The tests run in a process more than there are cores: many tests wait for a moment, for a child or for a server.
 _EVERYWHERE = [
     "-n",
     str((os.cpu_count() or 1) + 1),

@@ -19,7 +19,7 @@ def exact(hits: int, cases: int) -> RatePayload:
 
 
 def recommend(images: int, flips: int, reviewed: ShadowReviews) -> ShadowRecommendation:
-    """What to do with a candidate that gave another verdict on `flips` of `images` images.
+    """The advice on a candidate that gave another verdict on `flips` of `images` images.
 
     Both versions judged the same images, so only those on which one alone is right tell them apart: without a
     difference, that one is the candidate in half of the cases (McNemar's test, by the exact binomial limits).

@@ -18,7 +18,7 @@ from shared.contract.states import ItemStatus
 from shared.store.tables import Batch, Chunk, Item, KnownImage
 
 AT_END = 2000  # items that the last record of a batch notes: some 10 ms
-AT_ONCE = 5000  # items of one transaction of the sweep: on SQLite, nobody else writes meanwhile
+AT_ONCE = 5000  # items of one transaction of the sweep: on SQLite, other writers wait meanwhile
 
 _FRAME = func.coalesce(Item.frame, 0)
 _OF_BATCH = {

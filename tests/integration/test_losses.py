@@ -1,4 +1,4 @@
-"""What `gonogo doctor --repair` calls lost: bytes that were there, and no bytes that never came."""
+"""`gonogo doctor --repair` calls bytes lost that were there, and none that never came."""
 
 from collections.abc import Iterator
 from pathlib import Path

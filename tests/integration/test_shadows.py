@@ -1,4 +1,4 @@
-"""A candidate scores a share of the images as spare work, and nobody sees it as a verdict; on both databases."""
+"""A candidate scores a share of the images as spare work, and no reader sees them as verdicts; on both databases."""
 
 import json
 from collections.abc import Iterator

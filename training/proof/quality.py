@@ -86,7 +86,7 @@ def quality(wanted: Wanted, *, jobs: int) -> None:
 
 
 def tasks_of(wanted: Wanted) -> list[Task]:
-    """What is left to do, the longest first; a set that is not present is named and left out."""
+    """The rows that are left, the longest first; a set that is not present is named and left out."""
     tasks: dict[Path, Task] = {}
     for protocol in PROTOCOLS:
         if wanted.only and not {protocol.name, protocol.folder} & set(wanted.only):
@@ -105,7 +105,7 @@ def tasks_of(wanted: Wanted) -> list[Task]:
 
 
 def needs(tasks: Sequence[Task], wanted: Wanted, jobs: int) -> str:
-    """One line on the time and the memory that is needed."""
+    """The time and the memory that are needed, in one line."""
     minutes = sum(task.minutes(wanted.budget) for task in tasks)
     jobs = max(1, min(jobs, len(tasks)))
     return (

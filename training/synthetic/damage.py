@@ -113,7 +113,7 @@ def _surface(image: Field, flaw: Field, images: Images, rng: Rng) -> Field:
 
 
 def _dented(image: Field, flaw: Field, rng: Rng) -> Field:
-    """One slope of a dent is lighter and the other darker, as the light falls."""
+    """A dent has a lighter and a darker slope, as the light falls."""
     down, across = np.gradient(flaw)
     turn = rng.uniform(0, 2 * np.pi)
     slope = down * np.sin(turn) + across * np.cos(turn)

@@ -123,7 +123,7 @@ def _tallies(connection: Connection) -> Iterator[Metric]:
         (model, named.get(model, ""), verdict): number for (model, verdict), number in verdicts.items()
     }
     yield _counter("verdicts", "Verdicts, by model version.", by_model, "model", "model_name", "verdict")
-    about = "Those of them that took the score of the same bytes, without inference."
+    about = "The verdicts that took the score of the same bytes, without inference."
     hits: _Labelled = {(model, named.get(model, "")): number for (model,), number in cached.items()}
     yield _counter("cached_verdicts", about, hits, "model", "model_name")
 

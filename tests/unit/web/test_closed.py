@@ -21,7 +21,7 @@ _LEAVES = {"pages.static": {"filename": "gonogo.css"}}
 
 @pytest.fixture
 def site(site_of_file: Site) -> Site:
-    """One for all: what is refused changes nothing."""
+    """All tests share it: a refused request changes nothing."""
     return site_of_file
 
 

@@ -12,7 +12,7 @@ from tests.harness.site import Site
 
 @pytest.fixture
 def site(site_of_file: Site) -> Site:
-    """One for all: what is refused changes nothing."""
+    """All tests share it: a refused request changes nothing."""
     return site_of_file
 
 

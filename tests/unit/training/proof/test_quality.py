@@ -1,4 +1,4 @@
-"""What `make quality` has left to do, and what it says that it needs."""
+"""`make quality` knows the rows that are left, and says the time and memory that it needs."""
 
 import json
 from pathlib import Path
