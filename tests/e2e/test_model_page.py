@@ -57,6 +57,10 @@ def test_a_version_is_uploaded_activated_and_rolled_back(stack: Stack, tmp_path:
         WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
             lambda _: "also scores 10" in wait(browser, "#shadows .shadow").text
         )
+        said = browser.find_element(By.ID, "shadows").text
+        assert "0 images scored." in said and "another verdict" not in said
+        assert "UTC." in said, "no space before the full stop"
+        assert "Start a shadow" not in said, "this version is a candidate already"
         shot(browser, "model-shadow")
         wait(browser, "#shadows .shadow button").click()
         WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
