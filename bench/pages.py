@@ -25,7 +25,7 @@ def filled(items: int, largest: int, kind: str) -> Iterator[tuple[Application, l
     """An application with so many items, and the addresses of its pages."""
     with empty_application(kind) as app:
         large = fill(app.database, "default", batches=1, parts=largest // VIEWS)[0]
-        small = (items - largest) // (VIEWS * _SMALL)
+        small = max(1, (items - largest) // (VIEWS * _SMALL))
         other = fill(app.database, "default", batches=small, parts=_SMALL)[0]
         yield app, pages(app, large, other)
 

@@ -23,9 +23,9 @@ class Shadows:
         asked = {"candidate": candidate, "share": share, **({} if model is None else {"model": model})}
         return cast("ShadowPayload", post(self._wire, "/v1/shadows", asked))
 
-    def shadows(self) -> Iterator[ShadowPayload]:
-        """Every shadow of the tenant, newest first."""
-        return pages(self._wire, "/v1/shadows", {})
+    def shadows(self, *, limit: int | None = None) -> Iterator[ShadowPayload]:
+        """Every shadow of the tenant, newest first; `limit` of them on a page."""
+        return pages(self._wire, "/v1/shadows", {"limit": limit})
 
     def shadow(self, shadow_id: str) -> ShadowReport:
         """A shadow with its diff and the recommendation."""

@@ -248,6 +248,12 @@ class DriftQuery(TypedDict, total=False):
 
 
 @closed
+class ShadowListQuery(TypedDict, total=False):
+    limit: Annotated[int, Ge(1), Le(1000), About("shadows on a page", default=100)]
+    cursor: Cursor
+
+
+@closed
 class PredictQuery(TypedDict, total=False):
     model: Annotated[
         str, MinLen(1), MaxLen(200), About("a model version's id or name; the active one where absent")

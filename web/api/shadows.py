@@ -2,7 +2,8 @@
 
 from flask import Blueprint, g
 
-from shared.contract.pages import Page, page
+from shared.contract.pages import Page
+from shared.contract.queries import ShadowListQuery
 from shared.contract.shadows import ShadowPayload, ShadowReport, ShadowRequest, shadow_payload
 from web.http import trail
 from web.http.auth import require
@@ -29,9 +30,14 @@ def start_shadow(body: ShadowRequest) -> tuple[ShadowPayload, int]:
 
 @blueprint.get("/v1/shadows")
 @require("read")
-@operation("List the tenant's shadows, newest first", {200: Page[ShadowPayload]})
-def list_shadows() -> Page[ShadowPayload]:
-    return page([shadow_payload(row) for row in shadows.listing(service(), g.tenant)], None)
+@operation(
+    "A page of the tenant's shadows, the newest first",
+    {200: Page[ShadowPayload]},
+    query=ShadowListQuery,
+    problems=(400,),
+)
+def list_shadows(query: ShadowListQuery) -> Page[ShadowPayload]:
+    return shadows.page_of(service(), g.tenant, query)
 
 
 @blueprint.get("/v1/shadows/<shadow_id>")

@@ -2,10 +2,12 @@
 
 from collections import Counter
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from shared.access import audit
 from shared.access.audit import Actor
+from shared.contract.pages import ListPayload, page
+from shared.contract.queries import ShadowListQuery
 from shared.contract.reviews import DONE
 from shared.contract.shadow_advice import exact, recommend
 from shared.contract.shadows import ShadowReport, ShadowRequest, ShadowReviews, shadow_payload
@@ -14,6 +16,7 @@ from shared.lifecycle import reviews, shadows
 from shared.registry import versions
 from shared.store.shadow_records import ShadowRecord
 from shared.store.tables import Item, ReviewEntry, Shadow, ShadowScore
+from web.http.cursors import Cursors
 from web.http.problems import HttpProblem, not_found
 from web.service import Service
 
@@ -67,17 +70,26 @@ def find(here: Service, tenant: str, shadow_id: str) -> ShadowRecord:
     return row
 
 
-def listing(here: Service, tenant: str) -> list[ShadowRecord]:
-    """The shadows of a tenant, the newest first."""
+def page_of(here: Service, tenant: str, query: ShadowListQuery) -> ListPayload:
+    """A page of a tenant's shadows, the newest first."""
+    cursors, limit = Cursors("shadows", tenant, query=query), query["limit"]
     rows = select(Shadow.__table__).where(Shadow.tenant == tenant).order_by(Shadow.id.desc())
+    if (cursor := cursors.decode(str)) is not None:
+        rows = rows.where(Shadow.id < cursor[0])
     with here.database.read() as connection:
-        return [ShadowRecord._make(row) for row in connection.execute(rows)]
+        found = [ShadowRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
+    following = cursors.encode(found[limit - 1].id) if len(found) > limit else None
+    return page([shadow_payload(row) for row in found[:limit]], following)
 
 
 def of_version(here: Service, tenant: str, model_id: str) -> list[ShadowReport]:
     """The newest shadows in which a version judges or is the candidate, with their diff: at most `_SHOWN`."""
-    rows = [row for row in listing(here, tenant) if model_id in (row.model_id, row.candidate_id)]
-    return [_reported(here, row) for row in rows[:_SHOWN]]
+    rows = select(Shadow.__table__).where(
+        Shadow.tenant == tenant, or_(Shadow.model_id == model_id, Shadow.candidate_id == model_id)
+    )
+    with here.database.read() as connection:
+        found = connection.execute(rows.order_by(Shadow.id.desc()).limit(_SHOWN)).all()
+    return [_reported(here, ShadowRecord._make(row)) for row in found]
 
 
 def report(here: Service, tenant: str, shadow_id: str) -> ShadowReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import click
@@ -36,12 +37,13 @@ def start(where: service.Where, as_json: bool, candidate: str, share: float, mod
 
 
 @shadow.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many to list.")
 @service.options
 @service.as_json
-def list_(where: service.Where, as_json: bool) -> None:
+def list_(where: service.Where, as_json: bool, limit: int) -> None:
     """The shadows, newest first."""
     with service.open_client(where) as client:
-        found = list(client.shadows())
+        found = list(itertools.islice(client.shadows(limit=min(limit, 1000)), limit))
     print_json(found) if as_json else _print(found)
 
 
