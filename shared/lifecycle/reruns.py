@@ -114,7 +114,7 @@ _PAGE = (
         _A.seq, _A.filename, _A.custom_id, _A.part_id, _A.status, _A.verdict, _A.score, _B.status, _B.verdict, _B.score
     )
     .join_from(_A, _B, _PAIRED)
-    .where(_A.seq > bindparam("last"), or_(bindparam("whole"), _DIFFERS))
+    .where(_A.seq > bindparam("last"), _A.seq <= bindparam("stop"), or_(bindparam("whole"), _DIFFERS))
     .order_by(_A.seq)
     .limit(bindparam("most"))
 )  # fmt: skip
@@ -162,17 +162,19 @@ _PAGES = {
 }
 
 
-def pairs(connection: Connection, a: str, b: str, last: int, most: int, kind: Kind) -> list[Pair]:
-    """The items of a kind after place `last`, at most so many."""
+def pairs(
+    connection: Connection, a: BatchRecord, b: BatchRecord, places: tuple[int, int], most: int, kind: Kind
+) -> list[Pair]:
+    """The items of a kind behind the first of two places and up to the second one, at most so many."""
     page = _PAGES[kind.before is not None, kind.after is not None]
-    given = {"a": a, "b": b, "last": last, "most": most, **kind._asdict()}
+    given = {"a": a.id, "b": b.id, "last": places[0], "stop": places[1], "most": most, **kind._asdict()}
     return [Pair._make(row) for row in connection.execute(page, given)]
 
 
-def matrix(connection: Connection, a: str, b: str) -> list[DiffCount]:
+def matrix(connection: Connection, a: BatchRecord, b: BatchRecord) -> list[DiffCount]:
     """How many items have which outcome in one batch and in the other."""
     rows = sorted(
         (str(before), str(after), int(count))
-        for before, after, count in connection.execute(_MATRIX, {"a": a, "b": b})
+        for before, after, count in connection.execute(_MATRIX, {"a": a.id, "b": b.id})
     )
     return [{"before": before, "after": after, "count": count} for before, after, count in rows]

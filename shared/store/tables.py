@@ -19,6 +19,7 @@ from shared.json_text import Card, JsonObject
 from shared.store.access_tables import ApiKey, AuditChain, AuditEntry, Session
 from shared.store.base import Base, Id, RowId, Word
 from shared.store.delivery_tables import Attempt, Delivery, WebhookEndpoint
+from shared.store.diff_tables import DiffCounts
 from shared.store.documents import Webhook
 from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
@@ -40,6 +41,7 @@ __all__ = [
     "BatchEvent",
     "Chunk",
     "Delivery",
+    "DiffCounts",
     "DraftPart",
     "DriftWindow",
     "Event",

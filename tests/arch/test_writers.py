@@ -28,6 +28,7 @@ WRITERS = {
     "DraftPart": (f"{LIFECYCLE}drafts.py", PURGE),
     "Submission": (f"{LIFECYCLE}idempotency.py", "worker/upkeep/steps/claims.py"),
     "Rescoring": (f"{LIFECYCLE}rescoring.py", PURGE),
+    "DiffCounts": (f"{LIFECYCLE}diff_counts.py",),
     "ScoreBins": (f"{LIFECYCLE}score_bins.py", PURGE),
     "ReviewEntry": (f"{LIFECYCLE}reviews.py", f"{LIFECYCLE}review_queue.py", PURGE),
     "Opinion": (f"{LIFECYCLE}reviews.py", PURGE),

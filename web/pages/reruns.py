@@ -50,16 +50,17 @@ def diff(batch_id: str, other_id: str, query: DiffPageQuery) -> str:
     """The images that two batches judge otherwise, and how many changed in each way."""
     here, chosen = service(), {name: query[name] for name in ("before", "after") if name in query}
     asked = validators.with_defaults(DiffQuery, {**query, "limit": _ROWS, "all": bool(chosen)})
-    found = reruns.diff(here, g.tenant, batch_id, other_id, cast(DiffQuery, asked))
+    found = reruns.shown(here, g.tenant, batch_id, other_id, cast(DiffQuery, asked))
     both = [here.batch_payload(batches.find(here, g.tenant, each), "") for each in (batch_id, other_id)]
-    counts = found["counts"]
     return render_template(
         "diff.html",
         before=both[0],
         after=both[1],
-        page=found,
+        page=found.page,
         chosen=chosen,
-        table=None if counts is None else _table(counts),
+        table=None if found.counts is None else _table(found.counts),
+        uncounted=found.counts is None and "cursor" not in query,
+        looked_to=found.last,
     )
 
 

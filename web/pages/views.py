@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.contract.page_queries import BatchPageQuery, HomePageQuery, ItemPageQuery, SignInQuery
-from shared.contract.queries import BatchListQuery, ItemListQuery, NoQuery
+from shared.contract.queries import BatchListQuery, NoQuery
 from shared.contract.states import FINISHED_BATCH, ItemStatus
 from web.http import problems, trail, validators
 from web.http.auth import may, require, sign_in
@@ -20,7 +20,7 @@ from web.http.problems import HttpProblem
 from web.pages import drift, model_versions, reruns, rescoring, shadows
 from web.pages.security import harden
 from web.pages.words import FILTERS, finished
-from web.resources import batches, items, scores, steering
+from web.resources import batches, items, scores, steering, tiles
 from web.service import service
 
 blueprint = Blueprint(
@@ -32,7 +32,6 @@ model_versions.add_to(blueprint)
 reruns.add_to(blueprint)
 drift.add_to(blueprint)
 shadows.add_to(blueprint)
-_TILES = 48
 _OPEN_ITEM = frozenset({ItemStatus.QUEUED, ItemStatus.PROCESSING})
 _ROWS = 20
 
@@ -71,17 +70,18 @@ def batch(batch_id: str, query: BatchPageQuery) -> str:
     """A batch: progress, counts, and its items, the highest score first."""
     here = service()
     row = batches.find(here, g.tenant, batch_id)
-    listed = validators.with_defaults(ItemListQuery, {**query, "limit": _TILES, "sort": "-score"})
-    page = items.page_of(here, row, cast(ItemListQuery, listed))
+    page = tiles.of(here, row, query)
     filters = {name: request.args[name] for name in ("verdict", "status") if name in request.args}
-    shown = [item for item in page["data"] if item["status"] not in _OPEN_ITEM]
+    shown = [item for item in page.data if item["status"] not in _OPEN_ITEM]
     return render_template(
         "batch.html",
         batch=here.batch_payload(row, ""),
         etag=f'"{batches.tag(row.id, row.version)}"',
         running=row.status not in FINISHED_BATCH,
         shown=shown,
-        following=page["next_cursor"] if len(shown) == len(page["data"]) else None,
+        following=page.following if len(shown) == len(page.data) else None,
+        by_score=page.by_score,
+        looked_to=page.last,
         filters=filters,
         chosen=filters.get("verdict") or filters.get("status") or "",
         may_submit=_may("submit"),

@@ -1,7 +1,7 @@
 """Items of a batch: find one, list a page. The API and the pages share these functions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, case, or_, select
 
@@ -25,6 +25,15 @@ from web.service import Service
 _ONE = select(*judged.columns()).join(Batch, Batch.id == Item.batch_id)
 _UNDECIDED = -1.0
 _FOR_EVER = float(2**39)
+NEIGHBOURS = 20_000  # places on each side among which a neighbour with a verdict is looked for
+
+
+class Neighbour(NamedTuple):
+    """An item before or after another one. It `matches` unless none of the nearest has the verdict asked for: the
+    search can go on from it."""
+
+    id: str
+    matches: bool
 
 
 def shown(here: Service, tenant: str, item_id: str) -> ItemPayload:
@@ -48,19 +57,33 @@ def find(here: Service, tenant: str, item_id: str) -> ItemRecord:
     return ItemRecord._make(row)
 
 
-def neighbours(here: Service, item_id: str, verdicts: Sequence[str]) -> tuple[str | None, str | None]:
-    """The ids of the items before and after one in its batch; with `verdicts`, of the nearest that have one of them."""
+def neighbours(
+    here: Service, item_id: str, verdicts: Sequence[str]
+) -> tuple[Neighbour | None, Neighbour | None]:
+    """The items before and after one in its batch; with `verdicts`, the nearest that have one of them."""
     batch_id, seq = split_item_id(item_id) or ("", 0)
     near = select(Item.seq).where(Item.batch_id == batch_id).limit(1)
-    if verdicts:
-        near = near.where(Item.verdict.in_(verdicts))
+    before = near.where(Item.seq < seq).order_by(Item.seq.desc())
+    after = near.where(Item.seq > seq).order_by(Item.seq)
     with here.database.read() as connection:
-        before = connection.scalar(near.where(Item.seq < seq).order_by(Item.seq.desc()))
-        after = connection.scalar(near.where(Item.seq > seq).order_by(Item.seq))
-    return (
-        None if before is None else spelled(batch_id, before),
-        None if after is None else spelled(batch_id, after),
-    )
+        if not verdicts:
+            return _near(batch_id, connection.scalar(before)), _near(batch_id, connection.scalar(after))
+        first, last = seq - NEIGHBOURS, seq + NEIGHBOURS
+        wanted = Item.verdict.in_(verdicts)
+        left = connection.scalar(before.where(wanted, Item.seq >= first))
+        right = connection.scalar(after.where(wanted, Item.seq <= last))
+        return (
+            _near(batch_id, connection.scalar(before.where(Item.seq < first)), matches=False)
+            if left is None
+            else _near(batch_id, left),
+            _near(batch_id, connection.scalar(after.where(Item.seq > last)), matches=False)
+            if right is None
+            else _near(batch_id, right),
+        )
+
+
+def _near(batch_id: str, seq: int | None, *, matches: bool = True) -> Neighbour | None:
+    return None if seq is None else Neighbour(spelled(batch_id, seq), matches)
 
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
@@ -99,9 +122,9 @@ def _filters(here: Service, query: ItemListQuery) -> list[ColumnElement[bool]]:
 def _by_place(here: Service, rows: Select[Any], cursors: Cursors, limit: int) -> ListPayload:
     if (cursor := cursors.decode(int)) is not None:
         rows = rows.where(Item.seq > cursor[0])
-    found, known, reviewed = _fetch(here, rows.order_by(Item.seq), limit)
+    found, known, reviewed = fetch(here, rows.order_by(Item.seq), limit)
     following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
-    return page(_payloads(found[:limit], known, reviewed), following)
+    return page(payloads(found[:limit], known, reviewed), following)
 
 
 def _by_score(
@@ -125,13 +148,13 @@ def _by_score(
     if cursor is not None:
         beyond = score < last_score if falling else score > last_score
         rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
-    found, known, reviewed = _fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
+    found, known, reviewed = fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
     following = None
     if len(found) > limit:
         last = found[limit - 1]
         is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= until
         following = cursors.encode(as_of, ended_run, last.score if is_decided else _UNDECIDED, last.seq)
-    return page(_payloads(found[:limit], known, reviewed), following)
+    return page(payloads(found[:limit], known, reviewed), following)
 
 
 def _settled(here: Service, batch: BatchRecord) -> float:
@@ -140,7 +163,7 @@ def _settled(here: Service, batch: BatchRecord) -> float:
         return database_time(connection) - (SETTLED_S if batch.finished_at is None else 0.0)
 
 
-def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges, Reviews]:
+def fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecord], Judges, Reviews]:
     """A page's rows, and one more where there are more; their judges and reviews."""
     with here.database.read() as connection:
         found = [ItemRecord._make(row) for row in connection.execute(rows.limit(limit + 1))]
@@ -148,5 +171,6 @@ def _fetch(here: Service, rows: Select[Any], limit: int) -> tuple[list[ItemRecor
         return found, judges.of(connection, found), reviewed
 
 
-def _payloads(rows: Sequence[ItemRecord], known: Judges, reviewed: Reviews) -> list[ItemPayload]:
+def payloads(rows: Sequence[ItemRecord], known: Judges, reviewed: Reviews) -> list[ItemPayload]:
+    """Items as the contract shows them."""
     return [item_payload(row, known, reviewed.get((row.batch_id, row.seq))) for row in rows]

@@ -1,14 +1,14 @@
 """Reruns of a tenant's batches, and diffs between them."""
 
-from typing import cast
+from typing import NamedTuple, cast
 
 from shared.access import audit
 from shared.access.audit import Actor
 from shared.clock import now
 from shared.contract.options import LABELS, Options
-from shared.contract.reruns import DiffEntry, DiffPayload, DiffQuery, RerunRequest
+from shared.contract.reruns import DiffCount, DiffEntry, DiffPayload, DiffQuery, RerunRequest
 from shared.ids import item_id, new_id
-from shared.lifecycle import reruns, uploads
+from shared.lifecycle import diff_counts, reruns, uploads
 from shared.lifecycle.received import NewBatch, Piece
 from shared.lifecycle.reruns import Kind, Pair, SourceGone
 from shared.registry import versions
@@ -16,6 +16,7 @@ from shared.store.records import BatchRecord
 from web.http import validators
 from web.http.cursors import Cursors
 from web.http.problems import HttpProblem, not_found
+from web.resources import tiles
 from web.resources.batches import find
 from web.service import Service
 from web.upload.capacity import check_stored
@@ -93,24 +94,86 @@ def diff(here: Service, tenant: str, a: str, b: str, query: DiffQuery) -> DiffPa
 
     Raises 404, and 409 where the images are not the same.
     """
+    pair = _comparable(here, tenant, a, b)
+    found, _ = _page(here, pair, query, pair[0].total)
+    if query.get("cursor"):
+        return {**found, "counts": None}
+    with here.database.read() as connection:
+        counts = diff_counts.kept(connection, *pair)
+    if counts is None and _is_large(pair) and _have_ended(pair):
+        diff_counts.ask(here.database, *pair)
+        counts = diff_counts.count(here.database, a, b)
+    return {**found, "counts": _counted(here, pair) if counts is None else counts}
+
+
+class Shown(NamedTuple):
+    """A page of a diff for a person. `last`: a page that is not full has looked at the items up to this place.
+
+    `counts` is None where the sweep has to count them first.
+    """
+
+    page: DiffPayload
+    counts: list[DiffCount] | None
+    last: int | None
+
+
+def shown(here: Service, tenant: str, a: str, b: str, query: DiffQuery) -> Shown:
+    """The diff as `diff` gives it, but no page looks at more than some thousand items."""
+    pair = _comparable(here, tenant, a, b)
+    found, last = _page(here, pair, query, tiles.LOOKED_AT)
+    if not _is_large(pair):
+        return Shown(found, None if query.get("cursor") else _counted(here, pair), last)
+    with here.database.read() as connection:
+        counts = diff_counts.kept(connection, *pair)
+    if counts is None and _have_ended(pair):
+        diff_counts.ask(here.database, *pair)
+    return Shown(found, counts, last)
+
+
+def _comparable(here: Service, tenant: str, a: str, b: str) -> tuple[BatchRecord, BatchRecord]:
     first, second = find(here, tenant, a), find(here, tenant, b)
     if reruns.root(first) != reruns.root(second):
         why = f"{a} and {b} have not the same images: compare a batch with its rerun"
         raise HttpProblem(409, "not_comparable", why)
-    limit, cursors = query["limit"], Cursors("diff", f"{a} {b}", query=query)
-    cursor, kind = cursors.decode(int), Kind(query["all"], query.get("before"), query.get("after"))
+    return first, second
+
+
+def _is_large(pair: tuple[BatchRecord, BatchRecord]) -> bool:
+    return pair[0].total > tiles.LOOKED_AT
+
+
+def _have_ended(pair: tuple[BatchRecord, BatchRecord]) -> bool:
+    return all(each.finished_at is not None for each in pair)
+
+
+def _counted(here: Service, pair: tuple[BatchRecord, BatchRecord]) -> list[DiffCount]:
     with here.database.read() as connection:
-        last = -1 if cursor is None else cursor[0]
-        found = reruns.pairs(connection, a, b, last, limit + 1, kind)
-        counts = reruns.matrix(connection, a, b) if cursor is None else None
-    following = cursors.encode(found[limit - 1].seq) if len(found) > limit else None
+        return reruns.matrix(connection, *pair)
+
+
+def _page(
+    here: Service, pair: tuple[BatchRecord, BatchRecord], query: DiffQuery, reach: int
+) -> tuple[DiffPayload, int | None]:
+    """A page of at most `reach` looked at items; and the place of the last of them, where others may follow."""
+    a, b = pair
+    limit, cursors = query["limit"], Cursors("diff", f"{a.id} {b.id}", query=query)
+    cursor, kind = cursors.decode(int), Kind(query["all"], query.get("before"), query.get("after"))
+    last = -1 if cursor is None else cursor[0]
+    stop = last + reach
+    with here.database.read() as connection:
+        found = reruns.pairs(connection, a, b, (last, stop), limit + 1, kind)
+    following, looked = None, None
+    if len(found) > limit:
+        following = cursors.encode(found[limit - 1].seq)
+    elif stop < a.total - 1:
+        following, looked = cursors.encode(stop), stop
     return {
         "object": "list",
-        "data": [_entry(pair, a, b) for pair in found[:limit]],
+        "data": [_entry(each, a.id, b.id) for each in found[:limit]],
         "has_more": following is not None,
         "next_cursor": following,
-        "counts": counts,
-    }
+        "counts": None,
+    }, looked
 
 
 def _entry(pair: Pair, a: str, b: str) -> DiffEntry:

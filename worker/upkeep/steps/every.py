@@ -16,6 +16,7 @@ from worker.upkeep.steps import (
     counters,
     deadlines,
     deliveries,
+    diffs,
     drafts,
     drift,
     fetches,
@@ -79,6 +80,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (drift, _each_pass),
     (claims, _every(600.0)),  # a retry takes such a key by itself
     (known, _each_pass),
+    (diffs, _each_pass),
     (shadows, _each_pass),
     (retention, _each_pass),
     (old_deliveries, _every(600.0)),

@@ -1,0 +1,62 @@
+"""The items on the page of a batch: the highest scores first where that can be read quickly, else in batch order.
+
+No index of `items` names a score or a verdict (docs/decisions/0021), so each page of a sorted list reads the whole
+batch. A large batch is read in its own order instead, a bounded number of items at a time.
+"""
+
+from typing import NamedTuple, cast
+
+from sqlalchemy import select
+
+from shared.contract.items import ItemPayload
+from shared.contract.page_queries import BatchPageQuery
+from shared.contract.pages import ListPayload
+from shared.contract.queries import ItemListQuery
+from shared.lifecycle import judged
+from shared.store.records import BatchRecord
+from shared.store.tables import Item
+from web.http import validators
+from web.http.cursors import Cursors
+from web.resources import items
+from web.service import Service
+
+LOOKED_AT = 20_000  # items that a page reads at most
+_TILES = 48
+
+
+class Tiles(NamedTuple):
+    """Items of a page. `last` is the place up to which a page that is not full has looked, in batch order."""
+
+    data: list[ItemPayload]
+    following: str | None
+    by_score: bool
+    last: int | None = None
+
+
+def of(here: Service, batch: BatchRecord, query: BatchPageQuery) -> Tiles:
+    """A page of the batch's items. Raises 400 for a cursor that is of no such page."""
+    asked = cast(ItemListQuery, validators.with_defaults(ItemListQuery, {**query, "limit": _TILES}))
+    if batch.total <= LOOKED_AT:
+        page: ListPayload = items.page_of(here, batch, {**asked, "sort": "-score"})
+        return Tiles(page["data"], page["next_cursor"], by_score=True)
+    return _in_order(here, batch, {**asked, "sort": "seq"})
+
+
+def _in_order(here: Service, batch: BatchRecord, query: ItemListQuery) -> Tiles:
+    kinds = [*query.get("status", []), *query.get("verdict", [])]
+    if kinds and not any(getattr(batch, kind) for kind in kinds):
+        return Tiles([], None, by_score=False)  # the counters know that there is none
+    cursors = Cursors("items", batch.id, query=query)
+    cursor = cursors.decode(int)
+    after = -1 if cursor is None else cursor[0]
+    stop, end = after + LOOKED_AT, batch.total - 1
+    rows = select(*judged.columns(batch)).where(
+        Item.batch_id == batch.id, Item.seq > after, Item.seq <= stop, *items.of_state(query)
+    )
+    found, known, reviewed = items.fetch(here, rows.order_by(Item.seq), _TILES)
+    shown = items.payloads(found[:_TILES], known, reviewed)
+    if len(found) > _TILES:
+        return Tiles(shown, cursors.encode(found[_TILES - 1].seq), by_score=False)
+    if stop < end:
+        return Tiles(shown, cursors.encode(stop), by_score=False, last=stop)
+    return Tiles(shown, None, by_score=False)
