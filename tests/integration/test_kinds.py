@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,34 @@ def test_defects_bear_a_guess_of_their_kind_and_other_images_none(app: Applicati
     text = app.call("GET", f"/v1/batches/{batch['id']}/results?format=csv").text
     rows = {row["id"]: row["kind"] for row in csv.DictReader(io.StringIO(text))}
     assert rows == {item["id"]: item["kind"] or "" for item in items}
+
+
+def test_the_same_bytes_are_judged_again_only_where_the_guess_is_needed_and_was_not_kept(
+    app: Application,
+) -> None:
+    files = frames()
+    for place in range(50, 60):
+        buffer = io.BytesIO()
+        Image.fromarray(draw(np.random.default_rng(place), 300).image).save(buffer, "JPEG", quality=90)
+        files[f"part-{place}.jpg"] = buffer.getvalue()
+    point = {"operating_point": {"threshold": 0.5, "review_band": [0.5, 0.5]}}
+    every = {"operating_point": {"threshold": 0.0, "review_band": [0.0, 0.0]}}
+    with app.caching():
+        first, again, strict = (_judged(app, files, asked) for asked in (point, point, every))
+    passed = {item["filename"] for item in first if item["verdict"] == "no_defect"}
+    assert 2 <= len(passed) < 10
+    assert all(item["cached"] for item in again)
+    assert [(item["verdict"], item["kind"]) for item in again] == [
+        (item["verdict"], item["kind"]) for item in first
+    ]
+    assert {item["filename"] for item in strict if not item["cached"]} == passed
+    assert all(item["kind"] for item in strict if item["verdict"] == "defect")
+
+
+def _judged(app: Application, files: dict[str, bytes], asked: Any) -> list[dict[str, Any]]:
+    batch = app.submit(files, asked)
+    app.work()
+    return app.results(batch["id"])
 
 
 def test_strangers_void_the_promise_unless_the_batch_has_a_point_of_its_own(app: Application) -> None:

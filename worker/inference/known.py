@@ -25,7 +25,9 @@ def known_results(runtime: Runtime, held: Sequence[Claim], model: LoadedModel) -
         return {}
     found = retrying(partial(_scores, runtime.database, hopeful))
     return {
-        claim.chunk_id: [result_of_score(claim, score) for score in scores if _is_whole(score, model)]
+        claim.chunk_id: [
+            result for score in scores if _is_whole(score, result := result_of_score(claim, score), model)
+        ]
         for claim, scores in zip(hopeful, found, strict=True)
     }
 
@@ -53,9 +55,11 @@ def _of_claim(scores: Sequence[Score], claim: Claim) -> list[Score]:
     return [score for score in scores if score.seq in mine]
 
 
-def _is_whole(score: Score, model: LoadedModel) -> bool:
-    """A defect that was none by the point of its batch has kept no guess of its kind: the network must look again."""
-    return model.kinds is None or score.kind is not None or score.verdict != Verdict.NO_DEFECT
+def _is_whole(score: Score, result: Result, model: LoadedModel) -> bool:
+    """Whether the result has the guess of its kind. A defect that was none by the point of its batch has kept no
+    guess: where it is one by this point, the network must look again."""
+    was_passed = score.verdict == Verdict.NO_DEFECT and score.kind is None
+    return model.kinds is None or not was_passed or result.verdict == Verdict.NO_DEFECT
 
 
 def result_of_score(claim: Claim, score: Score) -> Result:
