@@ -13,7 +13,7 @@ READERS = {
     "shared/cli/embedded/stack.py": "handed on to the stack's processes",
     "shared/registry/trial.py": "handed on to the trial's process",
     "shared/vision/graph.py": "sets a variable that the library reads",
-    "worker/__main__.py": "sets the lanes of the role for its children",
+    "worker/program.py": "sets the lanes of the role for its children",
 }
 
 

@@ -44,7 +44,7 @@ import os, sys
 from pathlib import Path
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from shared.store.migrations.upgrade import migrate
 migrate(Database(Settings.from_env().database))
 import web.wsgi
 assert web.wsgi.app.test_client().get("/livez").status_code == 200
@@ -76,7 +76,7 @@ for name in names:
 RENDERER = """
 import sys
 from pathlib import Path
-from training import __main__ as program
+from training import program
 sys.argv = ["training", "render", "--help"]
 try:
     program.main()

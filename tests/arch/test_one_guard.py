@@ -12,7 +12,7 @@ GUARD, CONNECTOR = "shared/webhooks/addresses.py", "worker/webhooks/outbound.py"
 OWN = {
     "shared/broker/address.py": "the broker that the settings name",
     "shared/programs.py": "finds the address that the settings name, to listen on it",
-    "web/server/__main__.py": "names the type of the sockets that the server listens on",
+    "web/server/program.py": "names the type of the sockets that the server listens on",
     "shared/client/transport.py": "the CLI's and the client's connection to the service",
     "shared/client/client.py": "takes the TLS settings of that connection",
     "shared/client/errors.py": "names the errors of that connection",

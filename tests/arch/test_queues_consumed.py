@@ -8,7 +8,7 @@ import pytest
 from shared.broker import queues
 from shared.contract.states import Lane
 from shared.errors import SettingsError
-from worker.__main__ import ROLES, served
+from worker.program import ROLES, served
 
 ROOT = Path(__file__).parents[2]
 STARTED = ("bulk", "interactive", "webhooks")  # the roles of an embedded stack

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate
+from shared.store.migrations.upgrade import migrate
 from tests.harness.pooler import through_pooler
 
 

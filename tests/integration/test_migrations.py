@@ -20,7 +20,7 @@ from shared.registry.artifact import read_artifact
 from shared.settings import Settings
 from shared.store import migrations
 from shared.store.engine import Database
-from shared.store.migrations import migrate, newest, revision
+from shared.store.migrations.upgrade import migrate, newest, revision
 from shared.store.tables import ApiKey, Base, Batch, Chunk, ModelVersion, ServiceSecret
 from tests.harness.databases import empty_database_url
 

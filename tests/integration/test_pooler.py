@@ -9,7 +9,7 @@ import pytest
 from shared.errors import SettingsError
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate, newest, revision
+from shared.store.migrations.upgrade import migrate, newest, revision
 from tests.harness.databases import empty_database_url
 from tests.harness.pooler import needs_pooler, through_pooler
 from tests.harness.processes import ROOT, environment

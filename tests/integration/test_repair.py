@@ -14,8 +14,8 @@ from shared.store.tables import Batch, Chunk, Delivery, Item, Submission, Worker
 from tests.harness.application import Application, application
 from tests.harness.databases import migrated_database_url
 from tests.harness.processes import until
-from worker.upkeep import repair as program
-from worker.upkeep.repair import Finding
+from worker.upkeep import repairing as program
+from worker.upkeep.repairing import Finding
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.sweep import Sweep
 

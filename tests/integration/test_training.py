@@ -21,8 +21,8 @@ from shared.vision.decision import calibrated_score, decide
 from shared.vision.drift import SCORE, UNFAMILIARITY, read_reference
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
-from training.__main__ import main
 from training.guarding import rewritten
+from training.program import main
 from training.synthetic.render import render
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine

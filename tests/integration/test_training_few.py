@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from shared.registry.artifact import read_artifact
-from training.__main__ import main
+from training.program import main
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine
 

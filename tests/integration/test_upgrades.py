@@ -12,7 +12,7 @@ from sqlalchemy import inspect, select, text
 from shared.access import audit_chain
 from shared.settings import Settings
 from shared.store.engine import Database
-from shared.store.migrations import migrate, newest, revision
+from shared.store.migrations.upgrade import migrate, newest, revision
 from shared.store.tables import ApiKey, Attempt, Base, Batch, Chunk, Delivery, Item, ServiceSecret, Submission
 from tests.harness.databases import empty_database_url
 from tests.harness.processes import ROOT, environment

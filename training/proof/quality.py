@@ -190,6 +190,6 @@ def _measure(
 
 
 if __name__ == "__main__":
-    from training.__main__ import main
+    from training.program import main
 
     sys.exit(main(["quality", *sys.argv[1:]]))

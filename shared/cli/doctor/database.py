@@ -56,7 +56,7 @@ def _server(address: str) -> Finding:
 
 def _schema(shown: str, found: str | None) -> Finding:
     from shared.errors import SettingsError
-    from shared.store.migrations import newest, refuse_newer
+    from shared.store.migrations.upgrade import newest, refuse_newer
 
     try:
         refuse_newer(found)

@@ -42,5 +42,5 @@ def test_a_data_dir_that_all_could_read_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_program_begins_by_closing_its_files(program: str) -> None:
-    source = (ROOT / program.replace(".", "/") / "__main__.py").read_text()
+    source = (ROOT / program.replace(".", "/") / "program.py").read_text()
     assert "close_to_strangers(settings.data_dir)" in source

@@ -15,7 +15,7 @@ import numpy
 numpy.ones((600, 600)) @ numpy.ones((600, 600))
 print(psutil.Process().num_threads())
 """
-_KEPT = "from worker.__main__ import one_thread_for_numpy; one_thread_for_numpy()"
+_KEPT = "from worker.program import one_thread_for_numpy; one_thread_for_numpy()"
 
 
 def threads(first: str) -> int:

@@ -9,8 +9,8 @@ import pytest
 
 from shared.cli.commands.items import items
 from shared.cli.inputs_file import read_inputs
-from shared.cli.main import gonogo, main
 from shared.cli.model_card import print_card
+from shared.cli.program import gonogo, main
 from shared.contract.queries import ItemListQuery
 from shared.registry.artifact import read_artifact
 from shared.registry.versions import shipped

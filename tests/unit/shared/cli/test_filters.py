@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from shared.cli.main import gonogo, main
 from shared.cli.pairs import pairs
+from shared.cli.program import gonogo, main
 from shared.cli.service import Usage
 from tests.harness.site import made_site
 from tests.unit.shared.cli.test_covers_the_api import COMMANDS, NOT_BY_HAND

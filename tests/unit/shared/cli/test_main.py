@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from shared.cli.main import gonogo, main
+from shared.cli.program import gonogo, main
 
 HEAVY = ["torch", "flask", "celery", "sqlalchemy", "redis", "numpy", "PIL", "web", "worker", "training"]
 

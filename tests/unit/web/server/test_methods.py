@@ -14,10 +14,10 @@ import uvicorn
 
 from tests.harness.site import Site, made_site
 from web.live.waits import Wakes
-from web.server.__main__ import streams_body
 from web.server.bridge import Bridge
 from web.server.connection import uvicorn_options
 from web.server.cross_origin import ANSWER_HEADERS, REQUEST_HEADERS, CrossOrigin
+from web.server.program import streams_body
 
 OURS = "https://parts.plant.example"
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE")

@@ -11,9 +11,9 @@ from shared.blobs.store import BlobStore
 from shared.settings import Settings
 from shared.store.engine import Database
 from shared.store.installation import identify
-from shared.store.migrations import migrate
+from shared.store.migrations.upgrade import migrate
 from tests.unit.shared.test_programs import PROGRAMS, run
-from worker.upkeep.repair import repair
+from worker.upkeep.repairing import repair
 from worker.upkeep.site import Site, open_site
 from worker.upkeep.steps import orphans
 

@@ -1,0 +1,246 @@
+"""`python -m training {render, check, train, guard, hasten, evaluate, publish, quality}`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import GonogoError
+from shared.registry.artifact import read_artifact
+from training.arguments import parser_for
+
+if TYPE_CHECKING:
+    from training.data.records import Source
+
+_BUDGET_MIN = {"recipe": 30.0, "original": 24 * 60.0}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when done, 1 when the data or the artifact is refused, 2 for a wrong command line, 130 after
+    Ctrl-C."""
+    options = parser_for(__doc__, _RUNS).parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (GonogoError, ValueError, OSError) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("training: interrupted before anything was worth keeping", file=sys.stderr)
+        return 130
+
+
+def _render(options: argparse.Namespace) -> int:
+    from training.synthetic.render import render
+
+    render(
+        options.folder,
+        count=options.count,
+        seed=options.seed,
+        size=options.size,
+        defect_share=options.defect_share,
+        masks=options.masks,
+    )
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from training.data.check import check
+
+    report = check(_source(options), full_scale=options.full_scale)
+    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from training.data.records import DataError
+    from training.data.reviews import gather
+    from training.options import Options
+    from training.pipeline import train_folder
+    from training.progress import Bar
+    from training.proof.operating_point import Costs
+
+    bar = Bar()
+    if options.folder is None and options.from_reviews is None:
+        raise DataError("name a folder of images, or say where reviews come from with --from-reviews")
+    name = options.name or (options.folder.stem if options.folder else "reviews")
+    output = options.output or Path("runs") / name
+    source = None if options.folder is None else _source(options)
+    if options.from_reviews is not None:
+        key = options.key_file.read_text().strip() if options.key_file else None
+        source = gather(options.from_reviews, output / "reviews", key=key, besides=source)
+    assert source is not None
+    train_folder(
+        source,
+        Options(
+            name=name,
+            output=output,
+            budget_min=_BUDGET_MIN[options.preset] if options.budget is None else options.budget,
+            preset=options.preset,
+            split=options.split,
+            seed=options.seed,
+            device=options.device,
+            threads=options.threads,
+            side=options.side,
+            speed=options.speed,
+            mirrors=options.mirrors,
+            full_scale=options.full_scale,
+            costs=Costs(
+                options.escape_cost,
+                options.reject_cost,
+                options.review_cost,
+                options.max_escape_rate,
+                options.confidence,
+                options.prevalence,
+            ),
+            notice=options.notice.read_text() if options.notice else "",
+            start=options.start,
+            go_on=options.go_on,
+            teacher=options.teacher,
+            serve=options.serve,
+            images_per_second=options.images_per_second,
+            unlabelled=options.unlabelled,
+        ),
+        test_folder=_source(options, options.test) if options.test else None,
+        say=bar.say,
+        progress=bar,
+    )
+    return 0
+
+
+def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
+    """The folder with the words that the command line gives."""
+    from training.data.records import Source
+    from training.data.words import Words
+
+    return Source(
+        path or options.folder, Words(tuple(options.good), tuple(options.defect)), options.part or None
+    )
+
+
+def _guard(options: argparse.Namespace) -> int:
+    from training.guarding import add_guard, add_kinds, add_reference
+    from training.progress import Bar
+    from training.repointing import add_point
+
+    bar = Bar()
+    add = {"guard": add_guard, "kinds": add_kinds, "reference": add_reference, "point": add_point}
+    add[options.add](
+        options.artifact,
+        _source(options),
+        options.output,
+        test_folder=_source(options, options.test) if options.test else None,
+        threads=options.threads,
+        say=bar.say,
+        progress=bar,
+    )
+    return 0
+
+
+def _hasten(options: argparse.Namespace) -> int:
+    from training.hastening import hasten
+    from training.progress import Bar
+
+    bar = Bar()
+    hasten(
+        options.artifact,
+        options.folder,
+        options.output,
+        threads=options.threads,
+        say=bar.say,
+        progress=bar,
+    )
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from training.data.load import load
+    from training.progress import Bar
+    from training.proof.evaluate import evaluate, score_records, write_results
+
+    artifact = read_artifact(options.artifact)
+    records = load(_source(options))
+    if options.only_test is not None:
+        from training.proof.evaluate import only_test_part
+
+        records = only_test_part(records, options.only_test)
+    scores = score_records(artifact, records, threads=options.threads, progress=Bar())
+    report = evaluate(artifact, records, scores)
+    if options.output is not None:
+        write_results(options.output, artifact, records, scores)
+    if options.against is not None:
+        from training.proof.live import compare
+
+        key = options.key_file.read_text().strip() if options.key_file else None
+        seen = compare(artifact, records, scores, url=options.against, key=key)
+        print(
+            f"{options.against}: {seen.pictures} images, {seen.different} answered otherwise, "
+            f"scores differ by {seen.score_difference:g} at most"
+        )
+        if seen.different:
+            return 1
+    if options.json:
+        print(json.dumps(report.as_card(), indent=1))
+        return 0
+    unscored = len(records) - report.pictures
+    print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
+    print(
+        f"accuracy {report.accuracy}; by groups {report.accuracy_by_groups}; at 0.5 {report.accuracy_at_half}"
+    )
+    print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")
+    print(f"false rejects {report.false_rejects}: {report.false_reject_rate}")
+    print(f"review {report.reviewed}; AUROC {report.auroc:.4f}; ECE {report.ece:.4f}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from training.output.publish import publish
+
+    key = options.key or (options.key_file.read_text().strip() if options.key_file else None)
+    print(publish(options.artifact, url=options.url, key=key, activate=options.activate))
+    return 0
+
+
+_FLAWS = 200  # at which the heatmaps point; a minute and a half
+
+
+def _quality(options: argparse.Namespace) -> int:
+    """All of it, or the one part that was asked for."""
+    from training.proof import drift
+    from training.proof.guard_table import write_guard_tables
+    from training.proof.pointing import play, rendered_parts
+    from training.proof.quality import Wanted, quality, test_parts
+
+    if options.fix_test_parts is not None:
+        test_parts(options.data, options.runs, options.fix_test_parts)
+        return 0
+    if options.heatmaps:
+        play(rendered_parts(), options.heatmaps)
+        return 0
+    if options.drift:
+        drift.play(options.drift)
+        return 0
+    whole = not options.few and not options.guard
+    if whole or options.few:
+        presets = ("recipe", "original")[: 1 + options.original] if whole else ()
+        few = options.few or not options.only
+        only, threads = tuple(options.only), options.threads
+        wanted = Wanted(options.data, options.runs, options.page, options.budget, presets, only, threads, few)
+        quality(wanted, jobs=options.jobs)
+    if options.guard or (whole and not options.only):
+        write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)
+    if whole:
+        play(rendered_parts(), _FLAWS)
+    return 0
+
+
+_RUNS = {
+    "render": _render,
+    "check": _check,
+    "train": _train,
+    "guard": _guard,
+    "hasten": _hasten,
+    "evaluate": _evaluate,
+    "publish": _publish,
+    "quality": _quality,
+}
