@@ -28,7 +28,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
 
 
 def press(browser: Browser, key: str) -> str:
-    """Press a key; returns the address of the page that follows."""
+    """Press a key once the image is drawn; returns the address of the page that follows."""
+    wait(browser, "#judge[data-seen]")
     before = browser.current_url
     browser.find_element(By.TAG_NAME, "body").send_keys(key)
     WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(lambda _: browser.current_url != before)
@@ -85,6 +86,58 @@ def test_ten_items_are_reviewed_by_keyboard_and_one_is_taken_back(
     assert reviews[last]["note"] == "dust, no dent"
     assert [round["undone_at"] is None for round in reviews[last]["rounds"]] == [False, False, True]
     assert sum(item["review"] is not None for item in items.values()) == 11
+
+
+# A press in the moment when the page is there and nobody can have seen its image.
+_EARLY = """
+    if ("seen" in document.getElementById("judge").dataset) return false;
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "n", bubbles: true }));
+    return true;
+"""
+
+
+def test_a_second_press_gives_no_verdict_on_the_next_item(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    batch_id = stack.submit(dict(list(images.items())[:12]), ALL_IN_REVIEW)["id"]
+    stack.finish(batch_id, 60)
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/review?batch_id={batch_id}")
+        wait(browser, ".primary").click()
+        wait(browser, "#judge")
+        given = 0
+        while not (was_early := browser.execute_script(_EARLY)) and given < 8:
+            press(browser, "n")
+            given += 1
+        assert was_early, "no page was caught before its image"
+        here = browser.current_url
+        wait(browser, "#judge[data-seen]")
+        assert browser.current_url == here
+        assert sum(item["review"] is not None for item in stack.items(batch_id)) == given
+        press(browser, "n")
+        assert sum(item["review"] is not None for item in stack.items(batch_id)) == given + 1
+
+
+def test_a_session_that_ended_leads_back_to_the_item(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    batch_id = stack.submit(dict(list(images.items())[:2]), ALL_IN_REVIEW)["id"]
+    stack.finish(batch_id, 60)
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/review?batch_id={batch_id}")
+        wait(browser, ".primary").click()
+        wait(browser, "#judge")
+        item = item_of(browser.current_url)
+        browser.delete_all_cookies()
+        assert "/sign-in" in press(browser, "d")
+        wait(browser, "#key").send_keys(stack.key)
+        browser.find_element(By.CSS_SELECTOR, "main .primary").click()
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(
+            lambda _: browser.current_url.startswith(f"{stack.url}/review/{item}")
+        )
+        assert stack.get(f"/v1/items/{item}")[1]["review"] is None
 
 
 def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:

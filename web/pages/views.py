@@ -172,13 +172,20 @@ def _local(wanted: str | None) -> str:
     return wanted if local and not parts.scheme and not parts.netloc else home
 
 
+def _page_now() -> str:
+    """The address that was asked for, or of the page whose form was sent."""
+    if request.method == "GET":
+        return request.script_root + request.full_path.rstrip("?")
+    before, sign, page = (request.referrer or "").partition(request.host_url)
+    return "/" + page if sign and not before else url_for("pages.home")
+
+
 @blueprint.errorhandler(Exception)
 def show_problem(error: Exception) -> AnyResponse | tuple[str, int, dict[str, str]]:
     """Show an error as a page; without a session, ask for a key first."""
     problem = problems.as_problem(error)
     if problem.status == 401:
-        path = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return redirect(url_for("pages.ask_for_key", next=request.script_root + path), 303)
+        return redirect(url_for("pages.ask_for_key", next=_page_now()), 303)
     again = {} if problem.retry_after_s is None else {"Retry-After": str(problem.retry_after_s)}
     return render_template("error.html", problem=problem), problem.status, again
 

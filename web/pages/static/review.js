@@ -1,9 +1,16 @@
-// The page of reviews: each key presses its button, once.
+// The page of reviews: each key presses its button, once, and no verdict is sent before the person can have seen the image.
+const LOOK_MS = 300; // a second press of a key that was meant for the item before
+const judge = document.getElementById("judge"), image = document.querySelector(".look .whole");
 let pressed = false;
 
+const seen = () => setTimeout(() => { if (judge) judge.dataset.seen = ""; }, LOOK_MS);
+if (!image || image.complete) seen();
+else for (const end of ["load", "error"]) image.addEventListener(end, seen, { once: true });
+
 addEventListener("submit", (event) => {
-  if (pressed) event.preventDefault();
-  pressed = true;
+  const early = judge && !("seen" in judge.dataset) && ["judge", "skip"].includes(event.target.id);
+  if (pressed || early) event.preventDefault();
+  else pressed = true;
 });
 // A page that the browser shows again from its memory takes keys again.
 addEventListener("pageshow", () => { pressed = false; });
