@@ -7,6 +7,7 @@ reads a big table from end to end.
 import argparse
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 
@@ -34,7 +35,8 @@ def pages(app: Application, batch: str, other: str) -> list[str]:
     """The addresses of each page: of a large batch, of its first item and of one in its middle."""
     first = app.get(f"/v1/batches/{batch}/items?limit=1")["data"][0]["id"]
     middle = app.get(f"/v1/batches/{batch}/items?limit=1&part_id=SN-{_SMALL}")["data"][0]["id"]
-    following = app.get(f"/v1/batches/{batch}/items?limit=48&sort=-score")["next_cursor"]
+    found = re.search(r"cursor=([\w-]+)", app.call("GET", f"/batches/{batch}").text)
+    following = found[1] if found else ""
     return [
         "/", f"/batches/{batch}", f"/batches/{batch}?verdict=defect", f"/batches/{batch}?verdict=review",
         f"/batches/{batch}?status=failed", f"/batches/{batch}?cursor={following}", f"/batches/{other}",

@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--views", type=int, default=0, help="images of a part; 0: without parts")
     asked = parser.parse_args()
-    moves = [0.501, 0.5, 0.51, 0.5, 0.55, 0.5, 0.6, 0.5, 0.0]
+    moves = [0.501, 0.5, 0.51, 0.5, 0.55, 0.5, 0.8, 0.5, 0.0]
     with (
         tempfile.TemporaryDirectory(prefix="gonogo-rescoring-") as folder,
         empty_database_url("postgresql", Path(folder)) as url,

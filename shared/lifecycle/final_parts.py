@@ -11,7 +11,9 @@ from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Item, Part
 
 _MANY = 500  # a statement takes a bounded number of parameters
-_VIEWS = parts.views_by_part(reviewed=True).where(Item.part_id.in_(bindparam("of_parts", expanding=True)))
+_VIEWS = parts.views_by_part(reviewed=True, rescored=True).where(
+    Item.part_id.in_(bindparam("of_parts", expanding=True))
+)
 _VERDICTS = select(Part.part_id, Part.verdict).where(
     Part.batch_id == bindparam("in_batch"),
     Part.part_id.in_(bindparam("of_parts", expanding=True)),

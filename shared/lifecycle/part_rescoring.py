@@ -3,6 +3,7 @@
 The rule of `parts.Views` as SQL, for half a million parts in one statement (the walks compare both).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -23,18 +24,13 @@ from sqlalchemy import (
 )
 
 from shared.contract.states import PartReason, PartRule, Verdict
-from shared.lifecycle.judged import VERDICT
-from shared.lifecycle.parts import RECOUNT, REVIEWED
+from shared.lifecycle import judged
+from shared.lifecycle.parts import REVIEWED
 from shared.store.documents import VerdictCount
 from shared.store.records import BatchRecord
 from shared.store.tables import Item, Part, ReviewEntry
 
 SHOWN_FLIPS = 100
-_TOUCHED = select(Item.part_id).where(
-    Item.batch_id == bindparam("in_batch"),
-    Item.score.between(bindparam("from_score"), bindparam("to_score")),
-    Item.part_id.is_not(None),
-)
 
 
 class Flip(NamedTuple):
@@ -45,15 +41,17 @@ class Flip(NamedTuple):
     after: str
 
 
-def _views(verdict: object) -> CTE:
-    """The parts with a view that may change, and how many of their views have each verdict."""
-    final = func.coalesce(ReviewEntry.verdict, verdict)  # a person's goes before the model's
+def _views() -> CTE:
+    """The parts with a view that changes, and how many of their views have each verdict afterwards."""
+    final = func.coalesce(ReviewEntry.verdict, judged.AFTER)  # a person's goes before the model's
     of = {each: func.sum(case((final == each, 1), else_=0)) for each in Verdict}
+    changes = case((judged.AFTER.is_distinct_from(judged.BEFORE), 1), else_=0)
     return (
         select(Item.part_id, func.count().label("total"), *(of[each].label(each) for each in Verdict))
         .outerjoin(ReviewEntry, REVIEWED)
-        .where(Item.batch_id == bindparam("in_batch"), Item.part_id.in_(_TOUCHED))
+        .where(Item.batch_id == bindparam("in_batch"), Item.part_id.is_not(None))
         .group_by(Item.part_id)
+        .having(func.max(changes) == 1)
         .cte("views")
     )
 
@@ -86,59 +84,79 @@ def _reasons(views: CTE, verdict: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((verdict == Verdict.REVIEW, found), else_=null())
 
 
-def _flipping(rule: str) -> CTE:
-    views = _views(VERDICT)
-    after = _verdict(views, rule)
-    of_batch = and_(Part.batch_id == bindparam("in_batch"), Part.part_id == views.c.part_id)
-    flips = select(Part.part_id, Part.verdict.label("before"), after.label("after")).join_from(
-        Part, views, of_batch
-    )
-    return flips.where(after.is_distinct_from(Part.verdict)).cte("flips")
-
-
-def _counting(rule: str) -> Select[Any]:
-    flips = _flipping(rule)
-    return select(flips.c.before, flips.c.after, func.count()).group_by(flips.c.before, flips.c.after)
-
-
-def _naming(rule: str) -> Select[Any]:
-    flips = _flipping(rule)
-    return select(flips).order_by(flips.c.part_id).limit(SHOWN_FLIPS)
-
-
-def _writing(rule: str) -> Update:
-    # The items have their new verdicts by now.
-    views = _views(Item.verdict)
+def _changing(rule: str) -> CTE:
+    """The parts whose verdict or reasons change: (part id, verdict before and after, reasons after)."""
+    views = _views()
     after = _verdict(views, rule)
     reasons = _reasons(views, after)
-    return (
-        update(Part)
-        .where(
-            Part.batch_id == bindparam("in_batch"),
-            Part.part_id == views.c.part_id,
-            or_(after.is_distinct_from(Part.verdict), reasons.is_distinct_from(Part.reasons)),
-        )
-        .values(verdict=after, reasons=reasons)
+    of_part = and_(Part.batch_id == bindparam("in_batch"), Part.part_id == views.c.part_id)
+    rows = select(Part.part_id, Part.verdict.label("before"), after.label("after"), reasons.label("reasons"))
+    rows = rows.join_from(Part, views, of_part)
+    return rows.where(or_(after.is_distinct_from(Part.verdict), reasons.is_distinct_from(Part.reasons))).cte(
+        "changing"
     )
+
+
+def _told(changing: CTE) -> Select[Any]:
+    """The first parts of each change, by part id, and with each the number of all parts that change so."""
+    alike = (changing.c.before, changing.c.after)
+    rows = select(
+        changing.c.part_id,
+        *alike,
+        func.count().over(partition_by=alike).label("number"),
+        func.row_number().over(partition_by=alike, order_by=changing.c.part_id).label("place"),
+    )
+    found = rows.where(changing.c.before.is_distinct_from(changing.c.after)).subquery()
+    return select(found.c.part_id, found.c.before, found.c.after, found.c.number).where(
+        found.c.place <= SHOWN_FLIPS
+    )
+
+
+def _writing(changing: CTE) -> Update:
+    of_part = (Part.batch_id == bindparam("in_batch"), Part.part_id == changing.c.part_id)
+    return update(Part).where(*of_part).values(verdict=changing.c.after, reasons=changing.c.reasons)
+
+
+def _written(rule: str) -> Select[Any]:
+    """For PostgreSQL: the parts are looked at once, to be written and to be told."""
+    changing = _changing(rule)
+    written = _writing(changing).returning(Part.part_id).cte("written")
+    return _told(changing).add_cte(written)
 
 
 # Built once for each rule: to build one takes longer than to run it on a small batch.
-_COUNT = {rule.value: _counting(rule) for rule in PartRule}
-_NAME = {rule.value: _naming(rule) for rule in PartRule}
-_WRITE = {rule.value: _writing(rule) for rule in PartRule}
+_TELL = {rule.value: _told(_changing(rule)) for rule in PartRule}
+_WRITE = {rule.value: _writing(_changing(rule)) for rule in PartRule}
+_WRITE_AND_TELL = {rule.value: _written(rule) for rule in PartRule}
 
 
 def count(
     connection: Connection, batch: BatchRecord, given: Mapping[str, object]
 ) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
     """How many parts would get another verdict, as [before, after, how many], and the first hundred of them."""
-    counted = sorted((row[0], row[1], row[2]) for row in connection.execute(_COUNT[batch.part_rule], given))
-    if not counted:
-        return [], ()
-    return counted, tuple(Flip._make(row) for row in connection.execute(_NAME[batch.part_rule], given))
+    return _read(connection, _TELL[batch.part_rule], given)
 
 
-def write(connection: Connection, batch: BatchRecord, given: Mapping[str, object]) -> None:
-    """Give the parts the verdicts of their views as they stand now. The caller holds the lock of the batch's row."""
+def write(
+    connection: Connection, batch: BatchRecord, given: Mapping[str, object]
+) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
+    """Give the parts the verdicts of their views at the new point; returns as `count` does.
+
+    The caller holds the lock of the batch's row, and has not given it the new point.
+    """
+    if connection.dialect.name == "postgresql":
+        return _read(connection, _WRITE_AND_TELL[batch.part_rule], given)
+    told = count(connection, batch, given)
     connection.execute(_WRITE[batch.part_rule], given)
-    connection.execute(RECOUNT, {"in_batch": batch.id})
+    return told
+
+
+def _read(
+    connection: Connection, statement: Select[Any], given: Mapping[str, object]
+) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
+    counts, flips = Counter[tuple[str, str]](), []
+    for part_id, before, after, number in connection.execute(statement, given):
+        counts[before, after] = number
+        flips.append(Flip(part_id, before, after))
+    found = [(before, after, number) for (before, after), number in sorted(counts.items())]
+    return found, tuple(sorted(flips)[:SHOWN_FLIPS])

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, and_, bindparam, func, select
 
 from shared.contract.parts import SHOWN_VIEWS, View
 from shared.contract.reviews import DONE
+from shared.lifecycle import judged
 from shared.store.records import PartRecord
-from shared.store.tables import Item, ReviewEntry
+from shared.store.tables import Batch, Item, ReviewEntry
 
 _ASKED_AT_ONCE = 500  # a statement takes a bounded number of parameters
 Views = dict[tuple[str, str], list[View]]
 _OF_ITEM = [name for name in View._fields if name != "review_verdict"]
-_SHOWN = [Item.__table__.columns[name] for name in _OF_ITEM]
+_SHOWN = [Item.__table__.columns[name] for name in dict.fromkeys([*_OF_ITEM, "score", "reasons"])]
 _NUMBERED = (
     select(
         *_SHOWN,
@@ -27,8 +28,10 @@ _NUMBERED = (
 )
 # Built once: a statement that is built for each page costs more than its run. It is asked for parts of one batch, or
 # for one part of several batches: for pairs of batch and part, SQLite would read the whole table.
+_NOW = judged.verdict_now(_NUMBERED.c).label("verdict")
 _VIEWS = (
-    select(*(_NUMBERED.c[name] for name in _OF_ITEM), ReviewEntry.verdict)
+    select(*(_NOW if name == "verdict" else _NUMBERED.c[name] for name in _OF_ITEM), ReviewEntry.verdict)
+    .join(Batch, Batch.id == _NUMBERED.c.batch_id)
     .outerjoin(
         ReviewEntry,
         and_(

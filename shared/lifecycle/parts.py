@@ -28,6 +28,7 @@ from sqlalchemy import (
 from shared.contract.events import PART_COMPLETED
 from shared.contract.reviews import DONE
 from shared.contract.states import ItemStatus, PartReason, PartRule, Verdict
+from shared.lifecycle import judged
 from shared.lifecycle.part_views import views_of
 from shared.store.engine import clock
 from shared.store.records import BatchRecord, PartRecord
@@ -65,14 +66,18 @@ REVIEWED = and_(
 )
 
 
-def views_by_part(*, reviewed: bool) -> Select[Any]:
+def views_by_part(*, reviewed: bool, rescored: bool) -> Select[Any]:
     """Parts of a batch none of whose items is open: (part id, views, defect, no_defect, review), by part id.
 
     `reviewed`: a person's verdict on a view goes before the model's. Without, the statement reads no reviews.
+    `rescored`: the verdicts are those at the batch's operating point. Without, the statement reads no batch.
     """
-    verdict = func.coalesce(ReviewEntry.verdict, Item.verdict) if reviewed else Item.verdict
+    models = judged.NOW if rescored else Item.verdict
+    verdict = func.coalesce(ReviewEntry.verdict, models) if reviewed else models
     counts = (func.sum(case((verdict == each, 1), else_=0)) for each in _IN_ORDER)
     rows: Any = select(Item.part_id, func.count(), *counts).where(Item.batch_id == bindparam("in_batch"))
+    if rescored:
+        rows = rows.join(Batch, Batch.id == Item.batch_id)
     if reviewed:
         rows = rows.outerjoin(ReviewEntry, REVIEWED)
     is_open = func.sum(case((Item.status.in_(_OPEN), 1), else_=0))
@@ -80,10 +85,14 @@ def views_by_part(*, reviewed: bool) -> Select[Any]:
     return found
 
 
-def _ended(*, reviewed: bool) -> Select[Any]:
+def _ended(*, reviewed: bool, rescored: bool) -> Select[Any]:
     """The parts without a verdict among those of the views."""
     of_item = (Part.batch_id == Item.batch_id) & (Part.part_id == Item.part_id)
-    return views_by_part(reviewed=reviewed).join(Part, of_item).where(Part.finished_at.is_(None))
+    return (
+        views_by_part(reviewed=reviewed, rescored=rescored)
+        .join(Part, of_item)
+        .where(Part.finished_at.is_(None))
+    )
 
 
 _OF_CHUNK = Item.part_id.in_(
@@ -93,9 +102,13 @@ _OF_CHUNK = Item.part_id.in_(
         Item.part_id.is_not(None),
     )
 )
-# Built once, for batches without and with reviews.
-_ENDED = {reviewed: _ended(reviewed=reviewed) for reviewed in (False, True)}
-_ENDED_OF_CHUNK = {reviewed: query.where(_OF_CHUNK) for reviewed, query in _ENDED.items()}
+# Built once, for batches without and with reviews, and those that were rescored (and then retried).
+_ENDED = {
+    (reviewed, rescored): _ended(reviewed=reviewed, rescored=rescored)
+    for reviewed in (False, True)
+    for rescored in (False, True)
+}
+_ENDED_OF_CHUNK = {kind: query.where(_OF_CHUNK) for kind, query in _ENDED.items()}
 _VIEWS = (
     select(Item.part_id, Item.view)
     .where(Item.batch_id == bindparam("in_batch"), Item.part_id.in_(bindparam("of_parts", expanding=True)))
@@ -215,11 +228,12 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
         return ()
     *columns, is_wanted, reviewed = row
     batch = BatchRecord._make(columns)
+    kind = (bool(reviewed), batch.revision > 0)
     if chunk is None:
-        rows = connection.execute(_ENDED[reviewed], {"in_batch": batch_id}).all()
+        rows = connection.execute(_ENDED[kind], {"in_batch": batch_id}).all()
     else:
         within = {"in_batch": batch_id, "first": chunk[0], "last": chunk[1]}
-        rows = connection.execute(_ENDED_OF_CHUNK[reviewed], within).all()
+        rows = connection.execute(_ENDED_OF_CHUNK[kind], within).all()
     if not rows:
         return ()
     missing = missing_views(connection, batch, [str(row[0]) for row in rows])

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, literal, literal_column, or_, select, update
 
 from shared.contract.states import UNLIKE, ItemStatus, Outcome, Verdict
+from shared.lifecycle import judged
 from shared.store.tables import Batch, Item, Part
 
 COUNTERS = (
@@ -34,9 +35,12 @@ def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dic
     if row is None:
         return {}
     query = (
-        select(Item.status, Item.verdict, func.count(), func.sum(case((_IS_UNLIKE, 1), else_=0)))
+        select(
+            Item.status, judged.NOW.label("judged"), func.count(), func.sum(case((_IS_UNLIKE, 1), else_=0))
+        )
+        .join(Batch, Batch.id == Item.batch_id)
         .where(Item.batch_id == batch_id)
-        .group_by(Item.status, Item.verdict)
+        .group_by(Item.status, literal_column("judged"))
     )
     counted = dict.fromkeys(COUNTERS, 0)
     for status, verdict, number, unlike in connection.execute(query):
@@ -61,12 +65,16 @@ def suspects(connection: Connection) -> Sequence[str]:
     A batch under way may be seen between two transactions, so each suspect needs a `recount`.
     """
     by_status = select(Item.batch_id, Item.status, func.count()).group_by(Item.batch_id, Item.status)
-    by_verdict = select(Item.batch_id, Item.verdict, func.count()).group_by(Item.batch_id, Item.verdict)
+    by_verdict = (
+        select(Item.batch_id, judged.NOW.label("judged"), func.count())
+        .join(Batch, Batch.id == Item.batch_id)
+        .group_by(Item.batch_id, literal_column("judged"))
+    )
     unlike = (
         select(Item.batch_id, literal("unfamiliar"), func.count()).where(_IS_UNLIKE).group_by(Item.batch_id)
     )
     parts = select(Part.batch_id, literal("parts"), func.count()).group_by(Part.batch_id)
-    judged = select(Part.batch_id, Part.verdict.concat("_parts"), func.count()).group_by(
+    of_parts = select(Part.batch_id, Part.verdict.concat("_parts"), func.count()).group_by(
         Part.batch_id, Part.verdict
     )
     said = {
@@ -77,7 +85,7 @@ def suspects(connection: Connection) -> Sequence[str]:
     }
     counted = {
         (row[0], row[1]): row[2]
-        for query in (by_status, by_verdict, unlike, parts, judged)
+        for query in (by_status, by_verdict, unlike, parts, of_parts)
         for row in connection.execute(query)
         if row[1] is not None
     }

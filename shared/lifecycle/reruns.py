@@ -4,18 +4,21 @@ The packs are linked and not copied: the file system keeps the bytes until the l
 rows are copied by the database, each in its place, so that a diff compares place with place.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
     and_,
     bindparam,
     case,
+    cast,
     func,
     insert,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -25,6 +28,7 @@ from sqlalchemy.orm import aliased
 
 from shared.contract.reruns import DiffCount
 from shared.contract.states import ItemStatus
+from shared.lifecycle import judged
 from shared.lifecycle.cover import queue_runs
 from shared.store.engine import clock
 from shared.store.records import BatchRecord
@@ -102,24 +106,29 @@ def root(batch: BatchRecord) -> str:
 _A, _B = aliased(Item), aliased(Item)
 
 
-def _state(item: type[Item]) -> ColumnElement[str]:
-    """The verdict of an item, or how it ended without one."""
-    return func.coalesce(item.verdict, item.status)
+def _verdict(item: type[Item], name: str) -> ColumnElement[Any]:
+    """The verdict of an item, by the point of its batch where that was rescored."""
+    rescored = cast(bindparam(f"{name}_revision"), Integer) > 0
+    return case((rescored, judged.verdict_at(judged.given(name), item)), else_=item.verdict)
 
 
+_VERDICT_A, _VERDICT_B = _verdict(_A, "a"), _verdict(_B, "b")
+# The outcome of an item: its verdict, or how it ended without one.
+_STATE_A, _STATE_B = func.coalesce(_VERDICT_A, _A.status), func.coalesce(_VERDICT_B, _B.status)
 _PAIRED = and_(_A.batch_id == bindparam("a"), _B.batch_id == bindparam("b"), _A.seq == _B.seq)
-_DIFFERS = _state(_A) != _state(_B)
 _PAGE = (
     select(
-        _A.seq, _A.filename, _A.custom_id, _A.part_id, _A.status, _A.verdict, _A.score, _B.status, _B.verdict, _B.score
+        _A.seq, _A.filename, _A.custom_id, _A.part_id, _A.status, _VERDICT_A, _A.score, _B.status, _VERDICT_B, _B.score
     )
     .join_from(_A, _B, _PAIRED)
-    .where(_A.seq > bindparam("last"), _A.seq <= bindparam("stop"), or_(bindparam("whole"), _DIFFERS))
+    .where(_A.seq > bindparam("last"), _A.seq <= bindparam("stop"), or_(bindparam("whole"), _STATE_A != _STATE_B))
     .order_by(_A.seq)
     .limit(bindparam("most"))
 )  # fmt: skip
 _MATRIX = (
-    select(_state(_A), _state(_B), func.count()).join_from(_A, _B, _PAIRED).group_by(_state(_A), _state(_B))
+    select(_STATE_A.label("of_a"), _STATE_B.label("of_b"), func.count())
+    .join_from(_A, _B, _PAIRED)
+    .group_by(literal_column("of_a"), literal_column("of_b"))
 )
 
 
@@ -149,10 +158,11 @@ class Kind(NamedTuple):
 def _page(*, has_before: bool, has_after: bool) -> Select[Any]:
     page: Any = _PAGE
     if has_before:
-        page = page.where(_state(_A) == bindparam("before"))
+        page = page.where(bindparam("before") == _STATE_A)
     if has_after:
-        page = page.where(_state(_B) == bindparam("after"))
-    return cast("Select[Any]", page)
+        page = page.where(bindparam("after") == _STATE_B)
+    made: Select[Any] = page
+    return made
 
 
 _PAGES = {
@@ -167,7 +177,7 @@ def pairs(
 ) -> list[Pair]:
     """The items of a kind behind the first of two places and up to the second one, at most so many."""
     page = _PAGES[kind.before is not None, kind.after is not None]
-    given = {"a": a.id, "b": b.id, "last": places[0], "stop": places[1], "most": most, **kind._asdict()}
+    given = {**_given(a, b), "last": places[0], "stop": places[1], "most": most, **kind._asdict()}
     return [Pair._make(row) for row in connection.execute(page, given)]
 
 
@@ -175,6 +185,14 @@ def matrix(connection: Connection, a: BatchRecord, b: BatchRecord) -> list[DiffC
     """How many items have which outcome in one batch and in the other."""
     rows = sorted(
         (str(before), str(after), int(count))
-        for before, after, count in connection.execute(_MATRIX, {"a": a.id, "b": b.id})
+        for before, after, count in connection.execute(_MATRIX, _given(a, b))
     )
     return [{"before": before, "after": after, "count": count} for before, after, count in rows]
+
+
+def _given(a: BatchRecord, b: BatchRecord) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for name, batch in (("a", a), ("b", b)):
+        made |= {name: batch.id, f"{name}_revision": batch.revision}
+        made |= judged.values(name, batch.threshold, batch.review_low, batch.review_high)
+    return made

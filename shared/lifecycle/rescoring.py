@@ -1,24 +1,22 @@
 """A batch that has ended is rescored: its scores are held against another operating point, without inference.
 
-Three statements over the items, in the database: count the changes, write them, and end the parts again. The rows that
-keep their verdict are not written, since a million of them would take PostgreSQL ten times as long.
+The items stay as they are: each reader computes the verdict from score, guard and the batch's point
+(`shared.lifecycle.judged`). So a rescoring counts the verdicts that change, writes the parts that change with them, and
+gives the batch its new point and counters.
 
-The row of the rescoring is inserted before the items are locked. Its key is the batch and the next revision, so the
-second of two rescorings waits for the first and then finds the key taken. A retry, which lets other scores come, makes
-the compare-and-set of the batch's row fail: status, run and revision must be those that were counted.
+The row of the batch is locked first, and its run and revision must be those that the caller has read. So the second of
+two rescorings finds another revision, and a retry, which lets other scores come, excludes a rescoring.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 
 from shared.contract.events import RESCORED
 from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import Verdict
-from shared.lifecycle import events, part_rescoring, review_queue
-from shared.lifecycle.judged import REASONS, VERDICT
+from shared.lifecycle import events, judged, part_rescoring, review_queue
 from shared.lifecycle.part_rescoring import Flip
 from shared.store.documents import VerdictCount
 from shared.store.engine import clock
@@ -26,19 +24,16 @@ from shared.store.records import BatchRecord
 from shared.store.rescoring_records import RescoringRecord
 from shared.store.tables import Batch, Item, ModelVersion, Rescoring
 
-# Only a score between the lowest and the highest of all bounds, old and new, can get another verdict.
-TOUCHED = and_(
-    Item.batch_id == bindparam("in_batch"), Item.score.between(bindparam("from_score"), bindparam("to_score"))
-)
+_BEFORE, _AFTER = judged.BEFORE, judged.AFTER
 _CHANGES = (
-    select(Item.verdict, VERDICT, func.count())
-    .where(TOUCHED, VERDICT.is_distinct_from(Item.verdict))
-    .group_by(Item.verdict, VERDICT)
+    select(_BEFORE.label("was"), _AFTER.label("becomes"), func.count())
+    .where(Item.batch_id == bindparam("in_batch"), _AFTER.is_distinct_from(_BEFORE))
+    .group_by(literal_column("was"), literal_column("becomes"))
 )
-_WRITE = (
-    update(Item)
-    .where(TOUCHED, or_(VERDICT.is_distinct_from(Item.verdict), REASONS.is_distinct_from(Item.reasons)))
-    .values(verdict=VERDICT, reasons=REASONS)
+_LOCK = (
+    select(Batch.finished_at, Batch.run, Batch.revision)
+    .where(Batch.id == bindparam("in_batch"))
+    .with_for_update(key_share=True)
 )
 # As at a submission: the promise is the model's, and holds at the model's own operating point.
 _PROMISED = (
@@ -51,14 +46,10 @@ _PROMISED = (
     )
     .scalar_subquery()
 )
+_COUNTERS = (*(verdict.value for verdict in Verdict), *(f"{verdict}_parts" for verdict in Verdict))
 _COUNT = (
     update(Batch)
-    .where(
-        Batch.id == bindparam("in_batch"),
-        Batch.finished_at.is_not(None),
-        Batch.run == bindparam("of_run"),
-        Batch.revision == bindparam("of_revision"),
-    )
+    .where(Batch.id == bindparam("in_batch"))
     .values(
         threshold=bindparam("new_threshold"),
         review_low=bindparam("new_low"),
@@ -66,9 +57,8 @@ _COUNT = (
         promised=_PROMISED,
         revision=Batch.revision + 1,
         version=Batch.version + 1,
-        **{verdict.value: getattr(Batch, verdict) + bindparam(f"more_{verdict}") for verdict in Verdict},
+        **{name: getattr(Batch, name) + bindparam(f"more_{name}") for name in _COUNTERS},
     )
-    .returning(Batch.__table__)
 )
 _HISTORY = (
     select(Rescoring.__table__)
@@ -92,12 +82,12 @@ class Changes:
 
 def count(connection: Connection, batch: BatchRecord, point: OperatingPoint) -> Changes:
     """Count what another operating point would change in a batch that has ended. Writes nothing."""
-    given = _parameters(batch, point)
-    items = [(row[0], row[1], row[2]) for row in connection.execute(_CHANGES, given)]
+    given = judged.move(batch, point)
+    items = _count_items(connection, given)
     if not batch.parts or not items:
-        return Changes(sorted(items), [])
+        return Changes(items, [])
     parts, flips = part_rescoring.count(connection, batch, given)
-    return Changes(sorted(items), parts, flips)
+    return Changes(items, parts, flips)
 
 
 def rescore(
@@ -108,19 +98,24 @@ def rescore(
     Raises Overtaken, after which the caller's transaction must roll back. Safe to repeat: a second call with the same
     record of the batch finds its revision taken.
     """
-    changes, given = count(connection, batch, point), _parameters(batch, point)
-    _keep(connection, batch, point, changes, key_id)
-    connection.execute(_WRITE, given)
-    more = {f"more_{verdict}": _growth(changes.items, verdict) for verdict in Verdict}
-    guarded = {"of_run": batch.run, "of_revision": batch.revision}
-    row = connection.execute(_COUNT, {**given, **more, **guarded}).first()
-    if row is None:
+    row = connection.execute(_LOCK, {"in_batch": batch.id}).first()
+    if row is None or row.finished_at is None or (row.run, row.revision) != (batch.run, batch.revision):
         raise Overtaken
-    review_queue.again(connection, batch.id)
+    given = judged.move(batch, point)
+    changes = Changes(_count_items(connection, given), [])
     if changes.items and batch.parts:
-        part_rescoring.write(connection, batch, given)
+        changes = Changes(changes.items, *part_rescoring.write(connection, batch, given))
+    more = {f"more_{verdict}": _growth(changes.items, verdict) for verdict in Verdict}
+    more |= {f"more_{verdict}_parts": _growth(changes.parts, verdict) for verdict in Verdict}
+    connection.execute(_COUNT, {**given, **more})
+    connection.execute(insert(Rescoring).values(_history_of(batch, point, changes, key_id)))
+    review_queue.again(connection, batch.id)
     events.note(connection, batch.id, RESCORED)
     return _read(connection, batch.id), changes
+
+
+def _count_items(connection: Connection, given: dict[str, object]) -> list[VerdictCount]:
+    return sorted((row[0], row[1], row[2]) for row in connection.execute(_CHANGES, given))
 
 
 def history(connection: Connection, batch_id: str) -> list[RescoringRecord]:
@@ -132,10 +127,10 @@ def _read(connection: Connection, batch_id: str) -> BatchRecord:
     return BatchRecord._make(connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one())
 
 
-def _keep(
-    connection: Connection, batch: BatchRecord, point: OperatingPoint, changes: Changes, key_id: str | None
-) -> None:
-    row = {
+def _history_of(
+    batch: BatchRecord, point: OperatingPoint, changes: Changes, key_id: str | None
+) -> dict[str, object]:
+    return {
         "batch_id": batch.id,
         "revision": batch.revision + 1,
         "at": clock(),
@@ -149,26 +144,8 @@ def _keep(
         "items": changes.items,
         "parts": changes.parts,
     }
-    try:
-        connection.execute(insert(Rescoring).values(row))
-    except IntegrityError as error:
-        raise Overtaken from error
-
-
-def _parameters(batch: BatchRecord, point: OperatingPoint) -> dict[str, object]:
-    bounds = (
-        batch.threshold, batch.review_low, batch.review_high, point.threshold, point.review_low, point.review_high
-    )  # fmt: skip
-    return {
-        "in_batch": batch.id,
-        "from_score": min(bounds),
-        "to_score": max(bounds),
-        "new_threshold": point.threshold,
-        "new_low": point.review_low,
-        "new_high": point.review_high,
-    }
 
 
 def _growth(changes: Sequence[VerdictCount], verdict: Verdict) -> int:
-    """How many more items have the verdict afterwards."""
+    """How many more items or parts have the verdict afterwards."""
     return sum(number * ((after == verdict) - (before == verdict)) for before, after, number in changes)

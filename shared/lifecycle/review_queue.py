@@ -34,7 +34,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contract.reviews import BAND, GUARD, LONGEST_LEASE_S, PASSED, REFUSED, WAITING
 from shared.contract.states import UNLIKE, ItemStatus, Verdict
-from shared.lifecycle import sampling
+from shared.lifecycle import judged, sampling
 from shared.lifecycle.sampling import P
 from shared.lifecycle.shares import Shares
 from shared.store.engine import clock
@@ -68,19 +68,19 @@ def _below(use: str, name: str) -> ColumnElement[bool]:
 
 _IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 _IS_QUEUED = or_(
-    Item.verdict == Verdict.REVIEW,
-    and_(Item.verdict == Verdict.NO_DEFECT, _below("audit", "passed")),
-    and_(Item.verdict == Verdict.DEFECT, _below("audit", "refused")),
+    judged.NOW == Verdict.REVIEW,
+    and_(judged.NOW == Verdict.NO_DEFECT, _below("audit", "passed")),
+    and_(judged.NOW == Verdict.DEFECT, _below("audit", "refused")),
 )
 _SOURCE = case(
-    (Item.verdict == Verdict.NO_DEFECT, PASSED),
-    (Item.verdict == Verdict.DEFECT, REFUSED),
+    (judged.NOW == Verdict.NO_DEFECT, PASSED),
+    (judged.NOW == Verdict.DEFECT, REFUSED),
     (_IS_UNLIKE, GUARD),
     else_=BAND,
 )
 _SHARE = case(
-    (Item.verdict == Verdict.NO_DEFECT, cast(bindparam("passed"), Float)),
-    (Item.verdict == Verdict.DEFECT, cast(bindparam("refused"), Float)),
+    (judged.NOW == Verdict.NO_DEFECT, cast(bindparam("passed"), Float)),
+    (judged.NOW == Verdict.DEFECT, cast(bindparam("refused"), Float)),
     else_=1.0,
 )
 _COLUMNS = ("batch_id", "seq", "tenant", "line", "source", "share", "status", "place", "rounds")

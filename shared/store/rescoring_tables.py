@@ -10,8 +10,7 @@ from shared.store.documents import VerdictCount
 class Rescoring(Base):
     """A change of a batch's operating point after its end. A row is never changed.
 
-    `items` and `parts` are the changes of their verdicts, each as [verdict before, verdict after, how many]. No foreign
-    key: its check would lock the batch before the items, against the order of locks.
+    `items` and `parts` are the changes of their verdicts, each as [verdict before, verdict after, how many].
     """
 
     __tablename__ = "rescorings"

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, literal_column, select, text
 
 from shared.blobs.store import BlobStore
 from shared.contract.states import FINISHED_ITEM, ItemStatus, Verdict
+from shared.lifecycle import judged
 from shared.store.engine import Database
 from shared.store.tables import Batch, Chunk, Delivery, Item, Part
 from tests.harness.part_faults import part_faults
@@ -87,7 +88,9 @@ def check(database: Database, blobs: BlobStore, accepted: Mapping[str, int]) -> 
         by_verdict = {
             (row[0], row[1]): row[2]
             for row in connection.execute(
-                select(Item.batch_id, Item.verdict, func.count()).group_by(Item.batch_id, Item.verdict)
+                select(Item.batch_id, judged.NOW.label("judged"), func.count())
+                .join(Batch, Batch.id == Item.batch_id)
+                .group_by(Item.batch_id, literal_column("judged"))
             )
         }
         extra = select(func.sum(Item.attempts - 1)).where(
@@ -110,10 +113,10 @@ def check(database: Database, blobs: BlobStore, accepted: Mapping[str, int]) -> 
             seen.fail(f"{number} ended deliveries outlived their batch")
         seen.troubles += part_faults(connection)
         seen.parts = int(connection.scalar(select(func.count()).select_from(Part)) or 0)
-        judged = connection.execute(
+        repeated = connection.execute(
             text("SELECT batch_id, part_id, count(*) FROM witness_parts GROUP BY 1, 2 HAVING count(*) > 1")
         ).all()
-        seen.troubles += [f"{row[0]} {row[1]} was given a verdict {row[2]} times" for row in judged]
+        seen.troubles += [f"{row[0]} {row[1]} was given a verdict {row[2]} times" for row in repeated]
         places = connection.execute(
             select(Item.batch_id, Item.pack, func.max(Item.offset + Item.length))
             .where(Item.length > 0)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from shared.contract.reviews import DONE
+from shared.lifecycle import judged
 from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Delivery, Item, Part, ReviewEntry
 
@@ -27,11 +28,14 @@ def part_faults(connection: Connection) -> list[str]:
     batches = {row.id: row for row in map(BatchRecord._make, connection.execute(select(Batch.__table__)))}
     views: defaultdict[tuple[str, str], list[View]] = defaultdict(list)
     # A person's final verdict on a view goes before the model's.
-    final = func.coalesce(ReviewEntry.verdict, Item.verdict).label("verdict")
+    final = func.coalesce(ReviewEntry.verdict, judged.NOW).label("verdict")
     done = (
         (ReviewEntry.batch_id == Item.batch_id) & (ReviewEntry.seq == Item.seq) & (ReviewEntry.status == DONE)
     )
-    items = select(Item.batch_id, Item.part_id, Item.status, final, Item.view).outerjoin(ReviewEntry, done)
+    items = select(Item.batch_id, Item.part_id, Item.status, final, Item.view).join(
+        Batch, Batch.id == Item.batch_id
+    )
+    items = items.outerjoin(ReviewEntry, done)
     for view in map(View._make, connection.execute(items.where(Item.part_id.is_not(None)))):
         if batches[view.batch_id].sealed:
             views[view.batch_id, view.part_id].append(view)

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 
 from shared.contract.states import ItemStatus, Verdict
+from shared.lifecycle import judged
 from shared.store.engine import Database
 from shared.store.tables import Batch, Item, Part
 from tests.harness.stack import Stack
 
 
-def _items(*conditions: ColumnElement[bool]) -> Any:
+def _items(*conditions: Any) -> Any:
     query = select(func.count()).select_from(Item).where(Item.batch_id == Batch.id, *conditions)
     return query.correlate(Batch).scalar_subquery()
 
@@ -28,7 +29,7 @@ def _parts(*conditions: ColumnElement[bool]) -> Any:
 _COUNTED = {
     "total": _items(),
     **{status.value: _items(Item.status == status) for status in ItemStatus},
-    **{verdict.value: _items(Item.verdict == verdict) for verdict in Verdict},
+    **{verdict.value: _items(verdict == judged.NOW) for verdict in Verdict},
     "parts": _parts(),
     **{f"{verdict}_parts": _parts(Part.verdict == verdict) for verdict in Verdict},
 }

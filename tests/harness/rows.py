@@ -13,7 +13,7 @@ from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PART_COMPLETED
 from shared.contract.manifests import Tags
 from shared.contract.states import ChunkStatus, Reason
 from shared.ids import new_id
-from shared.lifecycle import claims, leases, turns, uploads, verdicts
+from shared.lifecycle import claims, judged, leases, turns, uploads, verdicts
 from shared.lifecycle.claims import Claim
 from shared.lifecycle.received import Piece, ReceivedItem
 from shared.lifecycle.verdicts import Result
@@ -102,7 +102,8 @@ def batch_row(database: Database, batch_id: str) -> Any:
     with database.read() as connection:
         row = connection.execute(select(Batch.__table__).where(Batch.id == batch_id)).one()
         statuses = list(connection.scalars(select(Item.status).where(Item.batch_id == batch_id)))
-        verdicts = list(connection.scalars(select(Item.verdict).where(Item.batch_id == batch_id)))
+        judged_now = select(judged.NOW).join(Batch, Batch.id == Item.batch_id)
+        verdicts = list(connection.scalars(judged_now.where(Item.batch_id == batch_id)))
     for status in ("queued", "processing", "succeeded", "failed", "cancelled", "expired"):
         assert getattr(row, status) == statuses.count(status), status
     for verdict in ("defect", "no_defect", "review"):

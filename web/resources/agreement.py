@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, func, or_, select
+from sqlalchemy import BigInteger, Connection, and_, bindparam, cast, func, literal_column, or_, select
 
 from shared.clock import rfc3339
 from shared.contract.agreement import (
@@ -23,7 +23,7 @@ from shared.contract.rates import Stratum, escape_rate, false_reject_rate
 from shared.contract.reviews import BAND, CHOSEN, DONE, GUARD, PASSED, REFUSED
 from shared.contract.states import Verdict
 from shared.ids import first_id
-from shared.lifecycle import sampling
+from shared.lifecycle import judged, sampling
 from shared.lifecycle.shares import Shares
 from shared.store.engine import database_time
 from shared.store.tables import Batch, Item, Opinion, ReviewEntry
@@ -51,10 +51,11 @@ _ITEMS = (
     .where(_WINDOW)
     .group_by(Batch.model_id, Batch.line, _DAY)
 )
+_NOW = judged.NOW.label("judged")
 _IS_AS_QUEUED = or_(
-    and_(Item.verdict == Verdict.REVIEW, ReviewEntry.source.in_([BAND, GUARD])),
-    and_(Item.verdict == Verdict.NO_DEFECT, ReviewEntry.source == PASSED),
-    and_(Item.verdict == Verdict.DEFECT, ReviewEntry.source == REFUSED),
+    and_(judged.NOW == Verdict.REVIEW, ReviewEntry.source.in_([BAND, GUARD])),
+    and_(judged.NOW == Verdict.NO_DEFECT, ReviewEntry.source == PASSED),
+    and_(judged.NOW == Verdict.DEFECT, ReviewEntry.source == REFUSED),
 )
 _OF_ITEM = and_(Item.batch_id == ReviewEntry.batch_id, Item.seq == ReviewEntry.seq)
 _DONE = and_(
@@ -63,16 +64,16 @@ _DONE = and_(
     ReviewEntry.reviewed_at >= bindparam("since"),
 )
 _REVIEWED = (
-    select(Batch.model_id, Batch.line, _DAY, Item.verdict, ReviewEntry.verdict, func.count())
+    select(Batch.model_id, Batch.line, _DAY, _NOW, ReviewEntry.verdict, func.count())
     .join_from(ReviewEntry, Batch, Batch.id == ReviewEntry.batch_id)
     .join(Item, _OF_ITEM)
     .where(_DONE, _WINDOW, _IS_AS_QUEUED)
-    .group_by(Batch.model_id, Batch.line, _DAY, Item.verdict, ReviewEntry.verdict)
+    .group_by(Batch.model_id, Batch.line, _DAY, literal_column("judged"), ReviewEntry.verdict)
 )
 # Items whose verdict has changed since they were queued, by a rescoring.
 _MOVED = (
     select(
-        Batch.model_id, Batch.line, _DAY, Item.verdict, ReviewEntry.verdict, ReviewEntry.batch_id, ReviewEntry.seq
+        Batch.model_id, Batch.line, _DAY, judged.NOW, ReviewEntry.verdict, ReviewEntry.batch_id, ReviewEntry.seq
     )
     .join_from(ReviewEntry, Batch, Batch.id == ReviewEntry.batch_id)
     .join(Item, _OF_ITEM)

@@ -69,9 +69,10 @@ def neighbours(
         if not verdicts:
             return _near(batch_id, connection.scalar(before)), _near(batch_id, connection.scalar(after))
         first, last = seq - NEIGHBOURS, seq + NEIGHBOURS
-        wanted = Item.verdict.in_(verdicts)
-        left = connection.scalar(before.where(wanted, Item.seq >= first))
-        right = connection.scalar(after.where(wanted, Item.seq <= last))
+        wanted = judged.NOW.in_(verdicts)
+        of_batch = Batch.id == Item.batch_id
+        left = connection.scalar(before.join(Batch, of_batch).where(wanted, Item.seq >= first))
+        right = connection.scalar(after.join(Batch, of_batch).where(wanted, Item.seq <= last))
         return (
             _near(batch_id, connection.scalar(before.where(Item.seq < first)), matches=False)
             if left is None
@@ -88,25 +89,25 @@ def _near(batch_id: str, seq: int | None, *, matches: bool = True) -> Neighbour 
 
 def page_of(here: Service, batch: BatchRecord, query: ItemListQuery) -> ListPayload:
     """A page of the batch's items by place, or by score."""
-    rows = select(*judged.columns(batch)).where(Item.batch_id == batch.id, *_filters(here, query))
+    rows = select(*judged.columns(batch)).where(Item.batch_id == batch.id, *_filters(here, batch, query))
     cursors = Cursors("items", batch.id, query=query)
     if query["sort"] == "seq":
         return _by_place(here, rows, cursors, query["limit"])
     return _by_score(here, batch, rows, cursors, query)
 
 
-def of_state(query: ItemListQuery | ResultsQuery) -> list[ColumnElement[bool]]:
+def of_state(batch: BatchRecord, query: ItemListQuery | ResultsQuery) -> list[ColumnElement[bool]]:
     """The conditions of the filters `status` and `verdict`."""
     filters: list[ColumnElement[bool]] = []
     if "status" in query:
         filters.append(Item.status.in_(query["status"]))
     if "verdict" in query:
-        filters.append(Item.verdict.in_(query["verdict"]))
+        filters.append(judged.verdict_in(batch).in_(query["verdict"]))
     return filters
 
 
-def _filters(here: Service, query: ItemListQuery) -> list[ColumnElement[bool]]:
-    filters = of_state(query)
+def _filters(here: Service, batch: BatchRecord, query: ItemListQuery) -> list[ColumnElement[bool]]:
+    filters = of_state(batch, query)
     if "min_score" in query:
         filters.append(Item.score >= query["min_score"])
     if "max_score" in query:

@@ -63,7 +63,7 @@ def blocks(
     """
     columns = [column for column in judged.columns(batch) if column.name in names]
     plain: Any = namedtuple("_Item", [column.name for column in columns])  # type: ignore[misc]
-    conditions = of_state(query)
+    conditions = of_state(batch, query)
     rows = select(*columns).where(Item.batch_id == batch.id, *conditions)
     rows = rows.order_by(Item.seq).limit(bindparam("most"))
     first = last = place_after(batch, query)

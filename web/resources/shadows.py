@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, literal_column, or_, select
 
 from shared.access import audit
 from shared.access.audit import Actor
@@ -12,10 +12,10 @@ from shared.contract.reviews import DONE
 from shared.contract.shadow_advice import exact, recommend
 from shared.contract.shadows import ShadowReport, ShadowRequest, ShadowReviews, shadow_payload
 from shared.contract.states import Verdict
-from shared.lifecycle import reviews, shadows
+from shared.lifecycle import judged, reviews, shadows
 from shared.registry import versions
 from shared.store.shadow_records import ShadowRecord
-from shared.store.tables import Item, ReviewEntry, Shadow, ShadowScore
+from shared.store.tables import Batch, Item, ReviewEntry, Shadow, ShadowScore
 from web.http.cursors import Cursors
 from web.http.problems import HttpProblem, not_found
 from web.service import Service
@@ -23,12 +23,18 @@ from web.service import Service
 _SHOWN = 2  # a report of MOST scores takes a database some 15 ms
 _SCORED = (ShadowScore.batch_id == Item.batch_id) & (ShadowScore.seq == Item.seq)
 _REVIEWED = (
-    select(ShadowScore.batch_id, ShadowScore.seq, Item.verdict, ShadowScore.verdict)
+    select(ShadowScore.batch_id, ShadowScore.seq, judged.NOW, ShadowScore.verdict)
     .join(Item, _SCORED)
+    .join(Batch, Batch.id == Item.batch_id)
     .join(ReviewEntry, (ReviewEntry.batch_id == ShadowScore.batch_id) & (ReviewEntry.seq == ShadowScore.seq))
     .where(ReviewEntry.status == DONE)
 )
-_PAIRS = select(Item.verdict, ShadowScore.verdict, func.count()).join(Item, _SCORED)
+_PAIRS = (
+    select(judged.NOW.label("judged"), ShadowScore.verdict, func.count())
+    .join(Item, _SCORED)
+    .join(Batch, Batch.id == Item.batch_id)
+    .group_by(literal_column("judged"), ShadowScore.verdict)
+)
 
 
 def start(here: Service, tenant: str, asked: ShadowRequest, actor: Actor) -> tuple[ShadowRecord, bool]:
@@ -101,7 +107,7 @@ def _reported(here: Service, row: ShadowRecord) -> ShadowReport:
     shadow_id = row.id
     with here.database.read() as connection:
         pairs = Counter[tuple[str, str]]()
-        grouped = _PAIRS.where(ShadowScore.shadow_id == shadow_id).group_by(Item.verdict, ShadowScore.verdict)
+        grouped = _PAIRS.where(ShadowScore.shadow_id == shadow_id)
         for before, after, count in connection.execute(grouped):
             pairs[str(before), str(after)] += count
         reviewed = _reviewed(connection, shadow_id)

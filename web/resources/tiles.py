@@ -51,7 +51,7 @@ def _in_order(here: Service, batch: BatchRecord, query: ItemListQuery) -> Tiles:
     after = -1 if cursor is None else cursor[0]
     stop, end = after + LOOKED_AT, batch.total - 1
     rows = select(*judged.columns(batch)).where(
-        Item.batch_id == batch.id, Item.seq > after, Item.seq <= stop, *items.of_state(query)
+        Item.batch_id == batch.id, Item.seq > after, Item.seq <= stop, *items.of_state(batch, query)
     )
     found, known, reviewed = items.fetch(here, rows.order_by(Item.seq), _TILES)
     shown = items.payloads(found[:_TILES], known, reviewed)

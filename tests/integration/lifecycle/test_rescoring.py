@@ -22,6 +22,7 @@ from shared.lifecycle import (
     steering,
     verdicts,
 )
+from shared.lifecycle import judged as shown
 from shared.lifecycle.recount import recount
 from shared.lifecycle.rescoring import Overtaken
 from shared.lifecycle.review_queue import Wanted
@@ -29,10 +30,11 @@ from shared.lifecycle.reviews import Reviewer
 from shared.lifecycle.shares import Shares
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
-from shared.store.records import BatchRecord
+from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Batch, BatchEvent, Delivery, Item, ModelVersion, Part, ReviewEntry
 from shared.vision.decision import decide, reasons_for
 from tests.harness.part_faults import part_faults
+from tests.harness.plans import statements
 from tests.harness.rows import batch_row, make_batch, must_claim, run
 
 OLD = OperatingPoint(0.5, 0.4, 0.6)
@@ -122,15 +124,16 @@ def test_each_verdict_is_that_of_a_worker_at_the_new_point(
 
 def verdicts_of(database: Database, batch_id: str) -> dict[int, tuple[Any, ...]]:
     """Verdict, reasons, score and the guard's findings of the judged items."""
-    cases = list(itertools.product(SCORES, GUARDS))
-    query = select(Item.seq, Item.verdict, Item.reasons, Item.score).where(
-        Item.batch_id == batch_id, Item.seq > 0
-    )
+    cases, these = list(itertools.product(SCORES, GUARDS)), (Item.batch_id == batch_id, Item.seq > 0)
+    of_batch = select(*shown.columns(record_of(database, batch_id)))
+    joined = select(*shown.columns()).join(Batch, Batch.id == Item.batch_id)
     with database.read() as connection:
-        return {
-            seq: (verdict, why, score, cases[seq - 1][1])
-            for seq, verdict, why, score in connection.execute(query)
-        }
+        rows, same = (
+            [ItemRecord._make(row) for row in connection.execute(query.where(*these).order_by(Item.seq))]
+            for query in (of_batch, joined)
+        )
+    assert rows == same
+    return {row.seq: (row.verdict, row.reasons, row.score, cases[row.seq - 1][1]) for row in rows}
 
 
 def test_reasons_of_parts_follow_their_views(database: Database, model_id: str) -> None:
@@ -167,7 +170,8 @@ def test_a_persons_verdict_on_a_view_stands_and_the_queue_is_made_again(
     run(database, queue_all, record_of(database, batch.id), shares)
     with database.read() as connection:
         queued = set(connection.scalars(select(ReviewEntry.seq).where(ReviewEntry.status == "waiting")))
-        held = set(connection.scalars(select(Item.seq).where(Item.verdict == "review")))
+        judged_now = select(Item.seq).join(Batch, Batch.id == Item.batch_id)
+        held = set(connection.scalars(judged_now.where(shown.NOW == "review")))
     assert queued == held - {1}
 
 
@@ -224,6 +228,16 @@ def test_images_that_are_judged_after_a_rescoring_are_judged_by_its_point(
     run(database, steering.retry, batch.id)
     held = must_claim(database)
     assert (held.threshold, held.review_low, held.review_high) == (0.7, 0.65, 0.75)
+
+
+def test_a_rescoring_writes_no_item_however_many_flip(database: Database, model_id: str) -> None:
+    batch = ended_batch(database, model_id, 7)
+    with statements(database.engine) as seen, database.write() as connection:
+        _, changes = rescoring.rescore(connection, batch, OperatingPoint(0.0, 0.0, 0.0), None)
+    assert sum(count for *_, count in changes.items) > 5
+    written = [sql for sql, _ in seen if sql.lstrip().startswith(("UPDATE", "INSERT", "WITH"))]
+    assert written
+    assert not [sql for sql in written if "UPDATE items" in sql or "INTO items" in sql]
 
 
 def test_the_promise_of_a_model_holds_at_its_own_point_alone(database: Database, model_id: str) -> None:

@@ -3,13 +3,15 @@
 import json
 from collections import Counter
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal_column, select
 
 from shared.clock import rfc3339
 from shared.contract.events import BATCH_EVENTS, ITEMS_COMPLETED, PAUSED, RETRIED, STARTED
 from shared.contract.operating_point import OperatingPoint
 from shared.contract.states import UNLIKE, BatchStatus, ChunkStatus, FetchStatus, ItemStatus
 from shared.ids import item_id
+from shared.lifecycle import judged
+from shared.store.records import BatchRecord, ItemRecord
 from shared.store.tables import Batch, BatchEvent, Chunk, Delivery, Fetch, Item
 from shared.vision.decision import decide, reasons_for
 
@@ -17,9 +19,9 @@ from shared.vision.decision import decide, reasons_for
 def check_counters(connection: Connection) -> None:
     rows = connection.execute(select(Batch.__table__)).all()
     counted = connection.execute(
-        select(Item.batch_id, Item.status, Item.verdict, func.count()).group_by(
-            Item.batch_id, Item.status, Item.verdict
-        )
+        select(Item.batch_id, Item.status, judged.NOW.label("judged"), func.count())
+        .join(Batch, Batch.id == Item.batch_id)
+        .group_by(Item.batch_id, Item.status, literal_column("judged"))
     ).all()
     unlike = Counter(
         connection.scalars(select(Item.batch_id).where(Item.reasons.contains("unfamiliar"))).all()
@@ -45,8 +47,9 @@ def check_verdicts(connection: Connection, batch_id: str) -> None:
     if not row.revision:
         return
     point = OperatingPoint(row.threshold, row.review_low, row.review_high)
-    judged = select(Item.score, Item.verdict, Item.reasons).where(Item.batch_id == batch_id)
-    for score, verdict, reasons in connection.execute(judged):
+    rows = select(*judged.columns(BatchRecord._make(row))).where(Item.batch_id == batch_id)
+    for item in map(ItemRecord._make, connection.execute(rows)):
+        score, verdict, reasons = item.score, item.verdict, item.reasons
         if score is None:
             continue
         unlike = [reason for reason in UNLIKE if reason in (reasons or "")]
