@@ -57,6 +57,9 @@ COLUMNS = {
     "review_at": Kind.TIME,
     "review_note": Kind.TEXT,
     "cached_from": Kind.TEXT,
+    "queue_ms": Kind.NUMBER,
+    "decode_ms": Kind.NUMBER,
+    "infer_ms": Kind.NUMBER,
 }
 CSV_COLUMNS = tuple(COLUMNS)
 
@@ -74,10 +77,11 @@ def csv_line(
     can need quotes.
     """
     cell = safe_cell if spreadsheet else plain_cell
-    score, threshold, raw, low, high, unfamiliarity = (
+    score, threshold, raw, low, high, unfamiliarity, queue, decode, infer = (
         "" if value is None else value
         for value in (
-            row.score, row.threshold, row.raw_score, row.review_low, row.review_high, row.unfamiliarity
+            row.score, row.threshold, row.raw_score, row.review_low, row.review_high, row.unfamiliarity,
+            row.queue_ms, row.decode_ms, row.infer_ms,
         )
     )  # fmt: skip
     judge = None if row.judge_id is None else judges[row.judge_id]
@@ -92,5 +96,5 @@ def csv_line(
         f"{(row.reasons or '').replace(',', ' ')},{cell(row.part_id)},{cell(row.view)},"
         f"{plain_cell(json.dumps(row.metadata, ensure_ascii=False)) if row.metadata else ''},{row.frame or ''},"
         f"{raw},{low},{high},{unfamiliarity},{evidence},{cell(row.kind)},"
-        f"{(judge and judge.network) or ''},{persons},{row.cached_from or ''}\r\n"
+        f"{(judge and judge.network) or ''},{persons},{row.cached_from or ''},{queue},{decode},{infer}\r\n"
     )

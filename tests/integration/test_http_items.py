@@ -169,6 +169,28 @@ def test_an_item_says_what_made_its_verdict(app: Application, batch: dict[str, A
     assert item["timings"]["decode_ms"] > 0 < item["timings"]["infer_ms"]
 
 
+EVIDENCE = (
+    "score",
+    "raw_score",
+    "threshold",
+    "review_low",
+    "review_high",
+    "unfamiliarity",
+    "kind",
+    "network",
+    "worker",
+    "device",
+    "attempts",
+    "model_sha256",
+    "preprocessing_sha256",
+    "sha256",
+    "cached_from",
+    "queue_ms",
+    "decode_ms",
+    "infer_ms",
+)
+
+
 def test_a_verdict_bears_its_evidence_in_json_and_csv(app: Application, batch: dict[str, Any]) -> None:
     items = app.results(batch["id"])
     judged = [item for item in items if item["status"] == "succeeded"]
@@ -189,8 +211,11 @@ def test_a_verdict_bears_its_evidence_in_json_and_csv(app: Application, batch: d
     assert (failed["raw_score"], failed["unfamiliarity"]) == (None, None)
     rows = csv.DictReader(io.StringIO(app.call("GET", f"/v1/batches/{batch['id']}/results?format=csv").text))
     for row, item in zip(rows, items, strict=True):
-        assert (row["worker"], row["device"]) == (item["worker"] or "", item["device"] or "")
-        assert row["raw_score"] == ("" if item["raw_score"] is None else str(item["raw_score"]))
+        low, high = item["review_band"] or (None, None)
+        told = {**item, **item["timings"], "review_low": low, "review_high": high}
+        for name in EVIDENCE:
+            assert row[name] == ("" if told[name] is None else str(told[name])), name
+        assert row["reasons"] == " ".join(item["reasons"])
 
 
 def test_an_item_that_waits_has_no_evidence(app: Application, files: dict[str, bytes]) -> None:

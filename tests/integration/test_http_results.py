@@ -65,6 +65,7 @@ def test_parquet_holds_the_items_with_typed_columns(app: Application, batch: dic
         review = item["review"] or dict.fromkeys(("verdict", "by", "at", "note"))
         shown |= {f"review_{name}": review[name] for name in ("verdict", "by", "at", "note")}
         shown["review_low"], shown["review_high"] = item["review_band"] or (None, None)
+        shown |= item["timings"]
         shown |= {"error_code": error["code"], "error_detail": error["detail"], "metadata": item["metadata"]}
         shown |= {name: datetime.fromisoformat(item[name]) for name in ("created_at", "finished_at")}
         assert {**row, "metadata": json.loads(row["metadata"])} == shown
