@@ -1,5 +1,5 @@
 // The histogram of a batch's scores: move a bound, see at once what changes, apply. Counts come from bins that are
-// loaded once; a moment later the service counts exactly and names the parts.
+// loaded once and do not know the verdicts of persons; a moment later the service counts exactly and names the parts.
 
 const panel = document.getElementById("scores");
 const form = document.getElementById("rescore");
@@ -94,7 +94,7 @@ function show() {
   }
   draw(point);
   const lines = [told(changes(scores.items, present(), point), "Images")];
-  if (scores.parts.length) lines.push(told(changes(scores.parts, present(), point, partVerdict), "Parts"));
+  if (scores.parts.length) lines.push(told(changes(scores.parts, present(), point, partVerdict), "Parts by the model alone"));
   document.getElementById("change").textContent = lines.join(". ");
   panel.dataset.tookMs = (performance.now() - began).toFixed(1);
 }
