@@ -1,5 +1,6 @@
 """From a folder to an artifact with the real trainer, in seconds: a bright blob on noise is the flaw."""
 
+import contextlib
 import csv
 import json
 import os
@@ -48,7 +49,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("training")
     draw_set(base / "blobs", 240)
     arguments = ["train", str(base / "blobs"), "--output", str(base / "runs" / "blobs"), "--budget", "0.15"]
-    assert main([*arguments, "--threads", "1", "--speed", "8"]) == 0
+    with (base / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
+        assert main([*arguments, "--threads", "1", "--speed", "8"]) == 0
     return base / "runs" / "blobs"
 
 
@@ -66,6 +68,13 @@ def test_the_run_folder_holds_everything(run_folder: Path) -> None:
         "worst_mistakes.png",
         "split.json",
     }
+
+
+def test_few_images_carry_no_calibration_error_and_no_figure_of_it_is_told(run_folder: Path) -> None:
+    assert json.loads((run_folder / "card.json").read_text())["test"]["ece"] is None
+    said = (run_folder.parents[1] / "said.txt").read_text()
+    assert "AUROC" in said and "ECE" not in said
+    assert "nan" not in said.split() + (run_folder / "CARD.md").read_text().split()
 
 
 def test_another_operating_point_is_replaced_by_that_of_the_usual_costs(

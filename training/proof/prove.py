@@ -1,6 +1,7 @@
 """Calibrate, choose the operating point, score the test part once, and write the run folder."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -86,7 +87,9 @@ def prove(trained: Trained, say: Say) -> Artifact:
     )
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
-        f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}, ECE {before.ece:.4f} -> {on_test.ece:.4f}"
+        f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}"
+        # Few images carry no calibration error.
+        + ("" if math.isnan(on_test.ece) else f", ECE {before.ece:.4f} -> {on_test.ece:.4f}")
     )
     say(
         f"threshold {point.threshold:.3f}, review from {point.review_low:.3f} to {point.review_high:.3f}: "
