@@ -69,7 +69,12 @@ class ClaimRequest(TypedDict, total=False):
 class SkipRequest(TypedDict, total=False):
     """Give an item back to the queue, behind the others."""
 
-    claim: Annotated[str | None, MaxLen(80), NO_CONTROL, About("the `claim` of POST /v1/reviews/next")]
+    claim: Annotated[
+        str | None,
+        MaxLen(80),
+        NO_CONTROL,
+        About("the `claim` of POST /v1/reviews/next, which an item needs that is held"),
+    ]
 
 
 class OpinionPayload(TypedDict):

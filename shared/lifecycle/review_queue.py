@@ -146,12 +146,16 @@ _MOVE = (
     )
 )
 _AGAIN = update(Batch).where(Batch.id == bindparam("in_batch")).values(review_seq=0, review_open=True)
-_FORGET = delete(ReviewEntry).where(
-    ReviewEntry.batch_id == bindparam("in_batch"), ReviewEntry.status == WAITING, ReviewEntry.given == 0
-)
 # As `is_held` of the contract: a lease beyond the longest was given under a clock that has jumped back since.
 _IS_HELD = ReviewEntry.lease_until.between(clock(), clock() + LONGEST_LEASE_S)
 _IS_FREE = or_(ReviewEntry.lease_until.is_(None), ~_IS_HELD)
+# Not what a person looks at now: made again, the entry would be free, and another person would get it too.
+_FORGET = delete(ReviewEntry).where(
+    ReviewEntry.batch_id == bindparam("in_batch"),
+    ReviewEntry.status == WAITING,
+    ReviewEntry.given == 0,
+    _IS_FREE,
+)
 _IS_MINE = exists().where(
     Opinion.batch_id == ReviewEntry.batch_id,
     Opinion.seq == ReviewEntry.seq,
@@ -238,7 +242,7 @@ def fill(connection: Connection, batch: _Unmade, stop: int, shares: Shares) -> b
 
 
 def again(connection: Connection, batch_id: str) -> None:
-    """Make the queue of a batch again, since its verdicts have changed; entries with an opinion stay.
+    """Make the queue of a batch again, since its verdicts have changed; entries that are held or have an opinion stay.
 
     The caller holds the lock of the batch's row, or takes it by this.
     """
@@ -282,6 +286,12 @@ def put_back(connection: Connection, tenant: str, batch_id: str, seq: int, holde
     """Give an entry back, behind the others; False where another person has it, or none waits."""
     given = {"of_tenant": tenant, "in_batch": batch_id, "at_seq": seq, "by_holder": holder}
     return connection.execute(_PUT_BACK, given).rowcount == 1
+
+
+def is_held(connection: Connection, tenant: str, batch_id: str, seq: int) -> bool:
+    """Whether a person has the entry at this place."""
+    given = {"of_tenant": tenant, "in_batch": batch_id, "at_seq": seq}
+    return bool(connection.scalar(select(exists().where(_OF_ENTRY, _WAITING, _IS_HELD)), given))
 
 
 def let_go(connection: Connection, holder: str, but: tuple[str, int] | None = None) -> None:

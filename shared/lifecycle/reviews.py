@@ -89,6 +89,9 @@ class NotReviewable(GonogoError):
     code = "wrong_state"
 
 
+HELD_BY_ANOTHER = "the item is held by another claim: send that claim, take the next item, or wait until the lease has ended"
+
+
 class ClaimedByOther(GonogoError):
     """Another person has the item now."""
 
@@ -251,9 +254,7 @@ def _lock(connection: Connection, tenant: str, place: tuple[str, int]) -> _Place
 
 def _check_holder(entry: EntryRecord, who: Reviewer, now: float) -> None:
     if entry.holder is not None and entry.holder != who.holder and is_held(entry, now):
-        raise ClaimedByOther(
-            "the item is held by another claim: send that claim, take the next item, or wait until the lease has ended"
-        )
+        raise ClaimedByOther(HELD_BY_ANOTHER)
 
 
 def _new_entry(connection: Connection, found: _Place, shares: Shares, now: float) -> EntryRecord:

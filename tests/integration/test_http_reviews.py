@@ -72,12 +72,27 @@ def test_an_item_of_the_queue_gets_a_persons_verdict_next_to_the_models(app: App
     assert entry["claimed_until"] is not None
 
 
+@pytest.mark.parametrize("threshold", [0.6, 0.4])
+def test_a_rescoring_takes_no_item_from_the_person_who_holds_it(app: Application, threshold: float) -> None:
+    batch = judged(app, ["review", "review", "no_defect"])
+    mine = take(app, batch["line"])
+    asked = {"threshold": threshold, "review_band": [threshold, threshold]}
+    assert app.call("POST", f"/v1/batches/{batch['id']}/rescore", json=asked).status_code == 200
+    taken = []
+    while (task := take(app, batch["line"])) is not None:
+        taken.append(task["item"]["id"])
+    assert mine["item"]["id"] not in taken
+    shown = review(app, mine["item"]["id"], claim=mine["claim"])
+    assert shown["review"]["verdict"] == "defect"
+
+
 def test_the_item_of_another_person_is_refused_until_it_is_skipped(app: Application) -> None:
     batch = judged(app, ["review"])
     task = take(app, batch["line"])
     item = task["item"]["id"]
     assert review(app, item, 409)["code"] == "claimed_by_other"
-    assert app.call("POST", f"/v1/items/{item}/skip", json={}).status_code == 409
+    refused = app.call("POST", f"/v1/items/{item}/skip", json={})
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "claimed_by_other")
     assert app.call("POST", f"/v1/items/{item}/skip", json={"claim": task["claim"]}).status_code == 204
     again = take(app, batch["line"])
     assert again["item"]["id"] == item

@@ -14,7 +14,7 @@ from shared.ids import item_id as spelled
 from shared.ids import new_id, split_item_id
 from shared.lifecycle import judges, review_queue, reviews
 from shared.lifecycle.review_queue import Wanted
-from shared.lifecycle.reviews import Change, Reviewer
+from shared.lifecycle.reviews import HELD_BY_ANOTHER, Change, Reviewer
 from shared.lifecycle.shares import Shares
 from shared.store.engine import database_time
 from shared.store.review_records import EntryRecord
@@ -145,8 +145,9 @@ def put_back(here: Service, who: Caller, item_id: str, claim: str | None = None)
     _make_longer(here, who.tenant, Wanted(), time.monotonic() + _FILL_S)
     with here.database.write() as connection:
         if not review_queue.put_back(connection, who.tenant, batch_id, seq, _holder(who, claim)):
-            detail = "the item does not wait in the review queue, or another person has it"
-            raise HttpProblem(409, "wrong_state", detail)
+            if review_queue.is_held(connection, who.tenant, batch_id, seq):
+                raise HttpProblem(409, "claimed_by_other", HELD_BY_ANOTHER)
+            raise HttpProblem(409, "wrong_state", "the item does not wait in the review queue")
         _note(connection, who, "review.skip", item_id)
 
 
