@@ -89,7 +89,10 @@ class NotReviewable(GonogoError):
     code = "wrong_state"
 
 
-HELD_BY_ANOTHER = "the item is held by another claim: send that claim, take the next item, or wait until the lease has ended"
+HELD_BY_ANOTHER = (
+    "the item is held by another claim: "
+    "send that claim, take the next item, or wait until the lease has ended"
+)
 
 
 class ClaimedByOther(GonogoError):

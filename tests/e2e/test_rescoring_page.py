@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.e2e.test_model_page import AWAY
@@ -107,6 +108,23 @@ def test_bounds_that_the_threshold_pushed_come_back_behind_it(
         assert browser.execute_script(_SWEEP, [0.6, 0.95]) == [0.2, 0.95, 0.95]
         assert browser.execute_script(_SWEEP, [0.1, 0.05]) == [0.05, 0.05, 0.8]
         assert browser.execute_script(_SWEEP, [0.5]) == [0.2, 0.5, 0.8]
+
+
+def test_bounds_that_nobody_moved_make_no_rescoring(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    point = {"operating_point": {"threshold": 1 / 11, "review_band": [1 / 70, 7 / 9]}}
+    batch = stack.submit(dict(list(images.items())[:2]), point)
+    stack.finish(batch["id"])
+    with open_browser(tmp_path / "profile") as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/batches/{batch['id']}")
+        wait(browser, "#scores[data-ready]")
+        button = browser.find_element(By.CSS_SELECTOR, "#rescore .primary")
+        button.click()
+        WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(staleness_of(button))
+        wait(browser, "#scores[data-ready]")
+    assert stack.get(f"/v1/batches/{batch['id']}/rescorings")[1]["data"] == []
 
 
 def test_the_histogram_and_its_form_need_no_script(

@@ -155,6 +155,26 @@ def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_p
     assert [item["review"]["verdict"] for item in stack.items(batch_id)] == ["defect"] * 2
 
 
+def test_a_person_chooses_a_line_and_why_items_are_looked_at(
+    stack: Stack, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    one, other = list(images.items())[:2]
+    for line, (name, data) in (("L-1", one), ("L-2", other)):
+        stack.finish(stack.submit({name: data}, {**ALL_IN_REVIEW, "line": line})["id"], 60)
+    with open_browser(tmp_path / "profile", script=False) as browser:
+        sign_in(browser, stack)
+        browser.get(f"{stack.url}/review")
+        wait(browser, "#line").send_keys("L-2")
+        browser.find_element(By.CSS_SELECTOR, "#source option[value=band]").click()
+        browser.find_element(By.CSS_SELECTOR, "main .primary").click()
+        button = wait(browser, "button.verdict.no_defect")
+        assert other[0] in wait(browser, "h1").text
+        button.click()
+        wait(browser, "#queue")
+        assert "Nothing waits" in browser.page_source
+        assert browser.find_element(By.ID, "line").get_attribute("value") == "L-2"
+
+
 def test_the_pages_of_reviews_fit_a_phone(stack: Stack, images: dict[str, bytes], tmp_path: Path) -> None:
     batch_id = stack.submit({"x" * 200 + ".jpg": next(iter(images.values()))}, ALL_IN_REVIEW)["id"]
     stack.finish(batch_id, 60)

@@ -1,19 +1,24 @@
 """The histogram of a batch's page, and the form that judges the batch by another operating point."""
 
+import math
+
 from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from shared.contract.rescoring import RescoreRequest
 from shared.contract.scores import ScoresPayload
+from shared.store.records import BatchRecord
 from web.http import trail
 from web.http.auth import require
 from web.http.operations import takes_query
 from web.http.validators import BODY, check
 from web.resources import rescoring
+from web.resources.batches import find
 from web.service import service
 
 BARS = 100
 _HEIGHT = 100.0
+_ROUNDED = 1e-12
 
 
 def add_to(blueprint: Blueprint) -> None:
@@ -25,25 +30,30 @@ def add_to(blueprint: Blueprint) -> None:
 @takes_query()
 def rescore(batch_id: str) -> AnyResponse:
     """Rescore, and show the batch again."""
-    asked = check(RescoreRequest, _asked(), BODY)
+    asked = check(RescoreRequest, _asked(find(service(), g.tenant, batch_id)), BODY)
     rescoring.rescore(service(), g.tenant, batch_id, asked, trail.actor())
     return redirect(url_for("pages.batch", batch_id=batch_id), 303)
 
 
-def _asked() -> dict[str, object]:
-    """The numbers of the form; a text that is no number is refused by the check."""
-    low, threshold, high = (_number(request.form.get(name, "")) for name in ("low", "threshold", "high"))
+def _asked(batch: BatchRecord) -> dict[str, object]:
+    """The numbers of the form; a text that is no number is refused by the check.
+
+    A browser rounds the value of a slider to 15 digits: a bound that nobody moved is the batch's own.
+    """
+    present = {"low": batch.review_low, "threshold": batch.threshold, "high": batch.review_high}
+    low, threshold, high = (_number(request.form.get(name, ""), value) for name, value in present.items())
     asked: dict[str, object] = {"threshold": threshold, "review_band": [low, high]}
     if revision := request.form.get("expected_revision"):
         asked["expected_revision"] = int(revision) if revision.isdecimal() else revision
     return asked
 
 
-def _number(text: str) -> float | str:
+def _number(text: str, present: float) -> float | str:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return present if math.isclose(number, present, abs_tol=_ROUNDED) else number
 
 
 def bars(scores: ScoresPayload) -> list[dict[str, float | str]]:
