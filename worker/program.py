@@ -13,10 +13,10 @@ from shared.private_files import close_to_strangers
 from shared.programs import refused, starting
 from shared.settings import Settings
 
-# The queues that each role serves. Thumbnails are drawn by the role that people wait for; a heatmap takes a second,
-# and would hold up a prediction there. Deliveries of webhooks and
-# fetches of images have a role of their own, since a slow host must not hold up inference, and since no other process
-# speaks to hosts that clients name. Shadows come last: a worker takes from its queues in this order.
+# The queues that each role serves. Thumbnails and whole images are drawn by the role that people wait for, so that a
+# reviewer sees them while a batch runs; a heatmap takes a second, and would hold up a prediction there. Deliveries of
+# webhooks and fetches of images have a role of their own, since a slow host must not hold up inference, and since no
+# other process speaks to hosts that clients name. Shadows come last: a worker takes from its queues in this order.
 ROLES = {
     "bulk": (queues.LANES[1], queues.LANES[2], queues.DRAWINGS, queues.SHADOWS),
     "interactive": (queues.LANES[0], queues.UPKEEP),

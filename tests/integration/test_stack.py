@@ -52,3 +52,16 @@ def test_a_client_that_asks_for_nothing_special_gets_verdicts_while_it_still_sen
         database.dispose()
     assert 0 < done_by_half < len(many)
     assert batch["counts"]["succeeded"] == len(many)
+
+
+def test_a_person_sees_images_while_the_bulk_workers_are_busy_or_away(
+    artifact: Path, images: dict[str, bytes], tmp_path: Path
+) -> None:
+    with running(tmp_path, [artifact]) as stack:
+        batch = stack.finish(stack.submit(dict(list(images.items())[:2]))["id"])
+        item = stack.items(batch["id"])[0]["id"]
+        stack.kill_group("bulk")
+        for drawing in ("image", "thumbnail"):
+            status, headers, body = stack.request("GET", f"/v1/items/{item}/{drawing}")
+            assert (status, headers["content-type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8"), drawing
+        assert stack.request("GET", f"/v1/items/{item}/heatmap")[0] == 503

@@ -30,7 +30,7 @@ def get_thumbnail(item_id: str) -> Response:
     problems=(404, 503),
 )
 def get_image(item_id: str) -> Response:
-    return _drawing("image", item_id, queues.DRAWINGS)
+    return _drawing("image", item_id, queues.UPKEEP)
 
 
 @blueprint.get("/v1/items/<item_id>/heatmap")
