@@ -32,7 +32,7 @@ def _render(command: argparse.ArgumentParser) -> None:
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path)
     _add_words(command)
-    command.add_argument("--full-scale", type=int, help=_FULL_SCALE)
+    command.add_argument("--full-scale", type=_count, help=_FULL_SCALE)
     command.add_argument("--json", action="store_true")
 
 
@@ -55,7 +55,7 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", help="of the model; the folder's name by default")
     command.add_argument(
         "--budget",
-        type=float,
+        type=_above_0,
         metavar="MINUTES",
         help="30 by default; a day for the original preset, which ends by its own patience",
     )
@@ -87,7 +87,7 @@ def _train(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--images-per-second",
-        type=_speed,
+        type=_above_0,
         metavar="N",
         help="serve no network that judges fewer images a second on one core, decoding left out",
     )
@@ -98,13 +98,17 @@ def _train(command: argparse.ArgumentParser) -> None:
         help="begin with all weights of this artifact of the same task, and take smaller steps",
     )
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
-    command.add_argument("--side", type=int, help="bring large images to this side instead of the recipe's")
-    command.add_argument("--speed", type=float, metavar="M", help="at most M million multiply-adds an image")
+    command.add_argument("--threads", type=_count, default=min(8, os.cpu_count() or 1))
+    command.add_argument(
+        "--side", type=_count, help="bring large images to this side instead of the recipe's"
+    )
+    command.add_argument(
+        "--speed", type=_above_0, metavar="M", help="at most M million multiply-adds an image"
+    )
     command.add_argument(
         "--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving"
     )
-    command.add_argument("--full-scale", type=int, help=_FULL_SCALE)
+    command.add_argument("--full-scale", type=_count, help=_FULL_SCALE)
     command.add_argument("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
     command.add_argument("--reject-cost", type=float, default=1.0)
     command.add_argument("--review-cost", type=float, default=0.2)
@@ -138,14 +142,14 @@ def _guard(command: argparse.ArgumentParser) -> None:
             f"--{name}", action="store_const", dest="add", const=name, default="guard", help=help
         )
     command.add_argument("--output", type=Path, required=True, help="folder for the artifact and its CARD.md")
-    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    command.add_argument("--threads", type=_count, default=min(8, os.cpu_count() or 1))
 
 
 def _hasten(command: argparse.ArgumentParser) -> None:
     command.add_argument("artifact", type=Path)
     command.add_argument("folder", type=Path, help="the one it was trained on")
     command.add_argument("--output", type=Path, required=True, help="folder for the artifact and its card")
-    command.add_argument("--threads", type=int, default=min(8, os.cpu_count() or 1))
+    command.add_argument("--threads", type=_count, default=min(8, os.cpu_count() or 1))
 
 
 def _evaluate(command: argparse.ArgumentParser) -> None:
@@ -160,7 +164,7 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
         "--against", metavar="URL", help="also ask this running service, and compare one by one"
     )
     command.add_argument("--key-file", type=Path, help="its key: for an embedded service DATA_DIR/admin-key")
-    command.add_argument("--threads", type=int, default=1)
+    command.add_argument("--threads", type=_count, default=1)
     command.add_argument("--json", action="store_true")
 
 
@@ -176,7 +180,7 @@ def _quality(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
     command.add_argument("--runs", type=Path, default=Path("runs/quality"))
     command.add_argument("--page", type=Path, default=Path("docs/quality.md"))
-    command.add_argument("--budget", type=float, default=30.0, metavar="MINUTES", help="for each row")
+    command.add_argument("--budget", type=_above_0, default=30.0, metavar="MINUTES", help="for each row")
     command.add_argument(
         "--original",
         action=argparse.BooleanOptionalAction,
@@ -184,7 +188,7 @@ def _quality(command: argparse.ArgumentParser) -> None:
         help="also the original preset, on the same splits",
     )
     command.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
-    command.add_argument("--threads", type=int, default=1, help="one: then the minutes are CPU minutes")
+    command.add_argument("--threads", type=_count, default=1, help="one: then the minutes are CPU minutes")
     command.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="rows at a time")
     command.add_argument(
         "--fix-test-parts", type=Path, metavar="JSON", help="only write which images each test part holds"
@@ -225,13 +229,23 @@ _COMMANDS: dict[str, tuple[str, Fill]] = {
 def _share(text: str) -> float:
     """`1%` or `0.01`."""
     number = text.strip().removesuffix("%")
-    return float(number) / 100 if number != text.strip() else float(number)
+    try:
+        return float(number) / 100 if number != text.strip() else float(number)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a share such as 1% or 0.01 is needed, not {text!r}") from error
 
 
-def _speed(text: str) -> float:
+def _above_0(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError("a number above 0 is needed")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("1 or more is needed")
     return number
 
 

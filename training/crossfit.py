@@ -21,7 +21,6 @@ from training.fit.train import Fitted, Progress, Say, fit, predict
 from training.network import Network, network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
-from training.proof.operating_point import check_promise
 from training.proof.prove import prove
 from training.proof.speed import pace_of
 from training.run_folder import begin
@@ -40,8 +39,12 @@ FEW = 60  # parts of the rarer label: a test part of 15 % would hold nine of the
 
 
 def is_few(looked: Report, options: Options) -> bool:
-    """Whether a split would leave too few parts to measure on."""
-    return options.preset == "recipe" and options.split == "auto" and 2 <= _rarer(looked.records) < FEW
+    """Whether a split would leave too few parts to measure on.
+
+    A promise needs a part that the serving model has not seen, so it is never cross-fitted.
+    """
+    may = options.preset == "recipe" and options.split == "auto" and options.costs.max_escape_rate is None
+    return may and 2 <= _rarer(looked.records) < FEW
 
 
 def _rarer(records: Sequence[Record]) -> int:
@@ -61,7 +64,6 @@ class _Held:
 def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progress) -> Artifact:
     """Cross-fit by folds of whole groups; writes the run folder and returns the artifact in it."""
     records = looked.records
-    check_promise(records, options.costs)
     folds = _folds(records, options.seed)
     how = f"cross-fitted in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
     split = Split(records, records, records)

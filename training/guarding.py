@@ -21,6 +21,7 @@ from training.fit.reference import reference_for
 from training.fit.train import Progress, Say, no_progress
 from training.options import Options
 from training.output.card import readable
+from training.proof.operating_point import Costs
 
 
 def add_guard(
@@ -163,7 +164,13 @@ def parts_of(
     training, data = artifact.card.get("training", {}), artifact.card.get("data", {})
     if "seed" not in training or "test_sha256" not in data:
         raise DataError(f"the card of {artifact.name} does not name its test part")
-    options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"])
+    promise = artifact.promise
+    costs = (
+        Costs()
+        if promise is None
+        else Costs(max_escape_rate=promise.max_escape_rate, confidence=promise.confidence)
+    )
+    options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"], costs=costs)
     full_scale = artifact.preprocessing.full_scale
     looked = check(folder, full_scale=full_scale, progress=progress)
     split, _ = choose_split(looked, options)

@@ -14,6 +14,7 @@ from training.data.decoded import decoded
 from training.data.records import DataError, Source
 from training.data.report import Report
 from training.data.splits import Split
+from training.effects import refuse_for_original
 from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import Progress, Say, fit, no_progress
 from training.good.train import is_good_only, train_good
@@ -37,6 +38,8 @@ def train_folder(
     progress: Progress = no_progress,
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
+    if options.preset == "original":
+        refuse_for_original(options)
     looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
     if is_good_only(looked, options):

@@ -63,7 +63,8 @@ def _train(options: argparse.Namespace) -> int:
     bar = Bar()
     if options.folder is None and options.from_reviews is None:
         raise DataError("name a folder of images, or say where reviews come from with --from-reviews")
-    name = options.name or (options.folder.stem if options.folder else "reviews")
+    name = model_name(options)
+    _need(options)
     output = options.output or Path("runs") / name
     source = None if options.folder is None else _source(options)
     if options.from_reviews is not None:
@@ -106,6 +107,33 @@ def _train(options: argparse.Namespace) -> int:
         progress=bar,
     )
     return 0
+
+
+def model_name(options: argparse.Namespace) -> str:
+    """The model's name. Raises InvalidModelName where it can't name a version or a file."""
+    from shared.registry.versions import InvalidModelName, check_name
+
+    folder: Path | None = options.folder and options.folder.absolute()
+    usual = "reviews" if folder is None else folder.stem if folder.is_file() else folder.resolve().name
+    name: str = options.name or usual
+    check_name(name)
+    if name != Path(name).name or "\\" in name or name.startswith("."):
+        raise InvalidModelName(
+            f"a model's name is a file's name too, and {name!r} can't be one: use --name NAME"
+        )
+    return name
+
+
+def _need(options: argparse.Namespace) -> None:
+    """Raise DataError for a path that is needed after the look at all images, and not there."""
+    from training.data.records import DataError
+
+    start = None if options.start in ("auto", "none") else Path(options.start)
+    for word, path in (("--start", start), ("--go-on", options.go_on), ("--test", options.test)):
+        if path is not None and not path.exists():
+            raise DataError(f"{word}: there is no {path}")
+    if options.unlabelled is not None and not options.unlabelled.is_dir():
+        raise DataError(f"--unlabelled: there is no folder {options.unlabelled}")
 
 
 def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":

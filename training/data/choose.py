@@ -1,28 +1,52 @@
 """Which split a training uses."""
 
-from training.data.records import DataError
+from collections.abc import Sequence
+
+from training.data.promised import validation_share
+from training.data.records import DataError, Record
 from training.data.report import Report
-from training.data.splits import Split, given_split, grouped_split, random_split
+from training.data.splits import FRACTIONS, VALIDATION_SHARE, Split, given_split, grouped_split, random_split
 from training.options import Options
 
 
 def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
-    """The split and a sentence on how it was made. A given split that leaks is set aside, and that is
-    said."""
+    """The split and a sentence on how it was made. A given split that leaks is set aside, and that is said.
+
+    The validation part is as large as a promised escape rate needs. Raises DataError where the data can't support it.
+    """
+    records = looked.records
     wanted = "random" if options.preset == "original" and options.split == "auto" else options.split
     if wanted in ("auto", "given") and not (looked.leaks and wanted == "auto"):
-        given = given_split(looked.records, seed=options.seed)
+        given = _given(records, options)
         if given is not None and len({record.label for record in given.train}) == 2:
             return given, "as the data names it" + (
                 ", leaking groups moved into train" if looked.leaks else ""
             )
         if wanted == "given":
             raise DataError("the data names no split into train and test with both labels to train on")
+    fractions = _fractions(records, options)
+    shares = "/".join(f"{100 * fraction:.0f}" for fraction in fractions)
     if wanted == "random":
-        return random_split(looked.records, seed=options.seed), "random 70/15/15, groups disregarded"
-    how = "random 70/15/15 by whole groups"
-    if {record.label for record in looked.records if record.split == "train"} == {0}:
+        split = random_split(records, seed=options.seed, fractions=fractions)
+        return split, f"random {shares}, groups disregarded"
+    how = f"random {shares} by whole groups"
+    if {record.label for record in records if record.split == "train"} == {0}:
         how += " (the given train part holds good images only)"
     if looked.leaks:
         how += f" (the given split leaked {len(looked.leaks)} groups and was set aside)"
-    return grouped_split(looked.records, seed=options.seed), how
+    return grouped_split(records, seed=options.seed, fractions=fractions), how
+
+
+def _fractions(records: Sequence[Record], options: Options) -> Sequence[float]:
+    share = validation_share(records, options.costs, FRACTIONS[1])
+    return FRACTIONS if share == FRACTIONS[1] else (1 - share - FRACTIONS[2], share, FRACTIONS[2])
+
+
+def _given(records: Sequence[Record], options: Options) -> Split | None:
+    """The split that the data names, with a validation part out of train where the data names none."""
+    if any(record.split == "validation" for record in records):
+        return given_split(records, seed=options.seed)
+    train = [record for record in records if record.split != "test"]
+    both = {record.label for record in train} == {0, 1}
+    share = validation_share(train, options.costs, VALIDATION_SHARE) if both else VALIDATION_SHARE
+    return given_split(records, seed=options.seed, validation_share=share)

@@ -10,6 +10,7 @@ import numpy as np
 from training.data.records import DataError, Record
 
 FRACTIONS = (0.7, 0.15, 0.15)
+VALIDATION_SHARE = 0.18  # of a given train part that names no validation
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ def random_split(records: Sequence[Record], *, seed: int, fractions: Sequence[fl
     return Split(original(split.train), original(split.validation), original(split.test))
 
 
-def given_split(records: Sequence[Record], *, seed: int) -> Split | None:
+def given_split(
+    records: Sequence[Record], *, seed: int, validation_share: float = VALIDATION_SHARE
+) -> Split | None:
     """The split that the data itself names, a group on both sides put into train; None where it names none.
 
-    Validation comes out of train where the data names train and test only.
+    Validation comes out of train, by its share, where the data names train and test only.
     """
     if not {"train", "test"} <= {record.split for record in records} or any(r.split is None for r in records):
         return None
@@ -61,7 +64,7 @@ def given_split(records: Sequence[Record], *, seed: int) -> Split | None:
     taken = {r.path for r in (*test, *validation)}
     train = [r for r in records if r.path not in taken]
     if not validation:
-        places = _assign(train, (0.82, 0.18), seed)
+        places = _assign(train, (round(1 - validation_share, 9), validation_share), seed)
         validation = [r for r, place in zip(train, places, strict=True) if place == 1]
         train = [r for r, place in zip(train, places, strict=True) if place == 0]
     return Split(train, validation, test)

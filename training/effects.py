@@ -1,0 +1,48 @@
+"""Options that would have no effect on a training: they are refused before it begins, for a person relies on them."""
+
+from dataclasses import fields
+
+from training.data.promised import promise_needs
+from training.data.records import DataError
+from training.options import Options
+from training.proof.operating_point import Costs
+
+NEEDS_FEATURES = ("cascade", "features", "mean")
+
+
+def refuse_for_original(options: Options) -> None:
+    """Raise DataError for choices that the original preset, whose network and threshold are fixed, can't follow."""
+    unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "side", "speed", "mirrors")
+    if unused:
+        raise DataError(f"--preset original has a fixed network and threshold: leave out {', '.join(unused)}")
+
+
+def refuse_for_good_parts(options: Options, defects: int) -> None:
+    """Raise DataError for choices that a training on good parts alone can't follow."""
+    if options.costs.max_escape_rate is not None:
+        raise DataError(promise_needs(options.costs, defects))
+    unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "split")
+    if unused:
+        raise DataError(
+            f"so few defects ({defects}) are not learned, and good parts alone give scores that are no "
+            f"probabilities: leave out {', '.join(unused)}"
+        )
+
+
+def _unused(options: Options, *names: str) -> list[str]:
+    """The command line's words for those of the named options that a person changed."""
+    default = {each.name: each.default for each in fields(Options)}
+    changed = []
+    for name in names:
+        if name == "costs":
+            changed += _costs(options.costs)
+        elif getattr(options, name) != default[name]:
+            changed.append("--" + name.replace("_", "-"))
+    return changed
+
+
+def _costs(costs: Costs) -> list[str]:
+    usual = Costs()
+    words = {"escape": "--escape-cost", "reject": "--reject-cost", "review": "--review-cost"}
+    words |= {"max_escape_rate": "--max-escape-rate", "prevalence": "--prevalence"}
+    return [word for name, word in words.items() if getattr(costs, name) != getattr(usual, name)]
