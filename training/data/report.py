@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 from shared.errors import ItemError
+from shared.json_text import Card
 from training.data.records import Record
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
@@ -64,7 +64,7 @@ class Report:
             found += [(int(width), int(height))] * count
         return found
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Card:
         """JSON-ready form, without the records; of long lists the first 50 and, in `counts`, how many."""
         labels = Counter(record.label for record in self.records)
         splits = Counter(record.split for record in self.records if record.split)

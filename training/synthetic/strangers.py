@@ -7,7 +7,6 @@ image of the set, so that those two alone tell little.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from PIL import Image
 from training.synthetic.draw import draw
 
 Rng = np.random.Generator
-Field = NDArray[np.floating[Any]]
+Field = NDArray[np.float32 | np.float64]
 _PART_SEED = 77_000  # no shipped set is drawn with it
 _CHUNK = 256
 
