@@ -120,6 +120,9 @@ def _no_labels(root: Path, ignored: list[Path]) -> str:
     start = (
         f"{root} holds no images below folders such as defect and no_defect (or good and bad, ok and nok, …)"
     )
+    tables = sorted(path.name for path in root.glob("*.csv"))
+    if tables:
+        start += f"; to train by a table that is there, give its path: {', '.join(tables[:3])}"
     folders = Counter(path.relative_to(root).parent.as_posix() for path in ignored)
     if not folders:
         return start

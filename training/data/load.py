@@ -24,7 +24,11 @@ def listing(source: Path | Source) -> Listing:
         raise DataError(f"there is no folder {source.path}")
     found = folders.listed(source) if table is None else tables.listed(table, source)
     if source.part is not None:
-        found.records = [_with_part(record, root_of(source.path), source.part) for record in found.records]
+        named = [_with_part(record, root_of(source.path), source.part) for record in found.records]
+        if not any(record.group for record in named):
+            example = name_of(named[0].path, root_of(source.path))
+            raise DataError(f"--part {source.part!r} finds no part in any path, such as {example}")
+        found.records = named
         found.has_groups = True
     return found
 

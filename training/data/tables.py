@@ -14,7 +14,7 @@ from shared.contract.csv_cells import restored
 from training.data.folders import image_paths
 from training.data.masks import Masks
 from training.data.records import DataError, Listing, Record, Source, root_of
-from training.data.words import NUMBERS, Words, names_masks, plain, split_of
+from training.data.words import Words, names_masks, number_of, plain, split_of
 
 _NAMES = ("images.csv", "image_anno.csv", "labels.csv", "annotations.csv")
 _COLUMNS = {
@@ -64,7 +64,8 @@ def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Reco
     word, mask = row["label"], row.get("mask", "")
     label = words.given(word)
     if label is None:
-        label = NUMBERS.get(plain(word), words.label(word))
+        told = number_of(word)
+        label = words.label(word) if told is None else told
     kind = row.get("kind", "")
     if label is None and mask:  # VisA writes the kind of defect where others write the label
         label, kind = 1, kind or word

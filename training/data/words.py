@@ -1,6 +1,7 @@
 """Words that name a label, a part of a split or a folder of masks, in folders and in tables."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -12,18 +13,32 @@ _GOOD = {
     "no_defect", "no_defects", "nodefect", "defect_free", "ok", "ok_front", "io", "good", "negative", "normal", "pass",
     "passed", "accept", "accepted",
 }  # fmt: skip
-NUMBERS = {"1": 1, "true": 1, "0": 0, "false": 0}
+NUMBERS = {"1": 1, "true": 1, "wahr": 1, "vrai": 1, "0": 0, "false": 0, "falsch": 0, "faux": 0}
 _SPLITS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_NOT = re.compile(
+    r"(?:no|not|non|without|free_of|free_from|nicht|kein|keine|ohne|sans|sin|senza)_(.+)|(.+)_free"
+)
 _MASKS = {"ground_truth", "groundtruth", "gt", "mask", "masks", "segmentation", "segmentations"}
-_SAY_NOTHING = {"data", "image", "images", "img", "imgs", "photos", "pictures"}
+_SAY_NOTHING = {"data", "image", "images", "img", "imgs", "photos", "pictures", "rgb"}
 
 
 def plain(text: str) -> str:
     """Lower case, with words joined by one underscore and without dots: `Not-OK` and `not ok` are `not_ok`."""
-    return re.sub(r"[\s_-]+", "_", text.strip().lower()).replace(".", "")
+    return re.sub(r"[\s_-]+", "_", _same(text)).replace(".", "")
+
+
+def number_of(text: str) -> int | None:
+    """The label that a cell such as `1`, `0,0` or `TRUE` means; None for every other text."""
+    whole = re.fullmatch(r"([01])[.,]0+", text.strip())
+    return int(whole[1]) if whole else NUMBERS.get(_same(text))
+
+
+def _same(text: str) -> str:
+    """One form of a name: macOS writes an accent as a character of its own."""
+    return unicodedata.normalize("NFC", text).strip().lower()
 
 
 def split_of(text: str) -> str | None:
@@ -43,17 +58,23 @@ def names_kind(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Words:
-    """The words that a person adds: patterns such as `MT_*`, matched without regard to case."""
+    """The words that a person adds: patterns such as `MT_*`, matched without regard to case. Raises ValueError for a
+    word with both meanings."""
 
     good: tuple[str, ...] = ()
     defect: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        both = {_same(word) for word in self.good} & {_same(word) for word in self.defect}
+        if both:
+            raise ValueError(f"--good and --defect both name {', '.join(sorted(both))}")
+
     def given(self, text: str) -> int | None:
         """The label that the person's own words give to a name."""
-        word = text.strip().lower()
+        word = _same(text)
         for matches in (str.__eq__, fnmatchcase):  # a whole name says more than a pattern
             for label, patterns in ((1, self.defect), (0, self.good)):
-                if any(matches(word, pattern.lower()) for pattern in patterns):
+                if any(matches(word, _same(pattern)) for pattern in patterns):
                     return label
         return None
 
@@ -63,4 +84,13 @@ class Words:
         if own is not None:
             return own
         word = plain(text)
-        return 1 if word in _DEFECT else 0 if word in _GOOD else None
+        label = _usual(word)
+        denied = _NOT.fullmatch(word) if label is None else None
+        if denied is None:
+            return label
+        other = _usual(denied[1] or denied[2])
+        return None if other is None else 1 - other
+
+
+def _usual(word: str) -> int | None:
+    return 1 if word in _DEFECT else 0 if word in _GOOD else None

@@ -1,8 +1,10 @@
 """Folders and tables as they come from cameras, benchmarks and Excel."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -95,6 +97,64 @@ def test_usual_words_of_a_factory_are_labels(tmp_path: Path, bad: str, good: str
     put(tmp_path / "line 1" / bad / "a.png", 1)
     put(tmp_path / "line 1" / good / "b.png", 2)
     assert labels(tmp_path) == {f"line 1/{bad}/a.png": (1, ""), f"line 1/{good}/b.png": (0, "")}
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ("defective", "not_defective"), ("anomaly", "no anomaly"), ("defects", "free of defects"), ("not good", "good"),
+        ("nicht ok", "ok"), ("anomalous", "non-anomalous"), ("N.i.O.", "i.O."), ("Anomaly", "anomaly_free"),
+    ],
+)  # fmt: skip
+def test_a_denied_word_is_the_other_label(tmp_path: Path, bad: str, good: str) -> None:
+    put(tmp_path / bad / "a.png", 1)
+    put(tmp_path / good / "b.png", 2)
+    assert labels(tmp_path) == {f"{bad}/a.png": (1, ""), f"{good}/b.png": (0, "")}
+
+
+def test_a_word_is_found_however_its_accents_are_written(tmp_path: Path) -> None:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in forms:
+        put(tmp_path / form / unicodedata.normalize(form, "défaut") / "a.png", 1)
+        put(tmp_path / form / unicodedata.normalize(form, "sans défaut") / "b.png", 2)
+    for form in forms:
+        given = Words((unicodedata.normalize(form, "sans défaut"),), (unicodedata.normalize(form, "défaut"),))
+        assert Counter(record.label for record in load(Source(tmp_path, given))) == {0: 2, 1: 2}
+
+
+def test_a_word_with_both_meanings_is_refused() -> None:
+    with pytest.raises(ValueError, match="--good and --defect both name ok"):
+        Words(("OK",), ("ok",))
+
+
+def test_an_expression_that_finds_no_part_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "ok" / "p1_a.png", 1)
+    with pytest.raises(DataError, match=r"--part 'q.*' finds no part in any path, such as ok/p1_a.png"):
+        load(Source(tmp_path, Words(), r"q(\d)"))
+    assert [record.group for record in load(Source(tmp_path, Words(), r"p(\d)"))] == ["1"]
+
+
+def test_a_folder_without_labels_names_the_table_that_lies_in_it(tmp_path: Path) -> None:
+    put(tmp_path / "img" / "a.png", 1)
+    (tmp_path / "line 1.csv").write_text("file;label\nimg/a.png;ok\n")
+    with pytest.raises(DataError, match=r"give its path: line 1\.csv; images lie in img"):
+        load(tmp_path)
+
+
+def test_a_table_of_files_that_are_not_there_says_where_it_looked(tmp_path: Path) -> None:
+    (tmp_path / "images.csv").write_text("file;label\nC:\\cam\\a.png;ok\nC:\\cam\\b.png;nok\n")
+    with pytest.raises(DataError, match="not one of its 2 files is there"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"), [("1,0", "0,0"), ("1.0", "0.0"), ("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("TRUE", "FALSE")]
+)
+def test_cells_of_a_spreadsheet_are_labels(tmp_path: Path, bad: str, good: str) -> None:
+    for name in "ab":
+        put(tmp_path / f"{name}.png", ord(name))
+    (tmp_path / "images.csv").write_text(f"file;label\na.png;{bad}\nb.png;{good}\n")
+    assert [record.label for record in load(tmp_path)] == [1, 0]
 
 
 def test_other_words_are_given_and_those_that_no_word_matches_are_named(tmp_path: Path) -> None:
