@@ -14,21 +14,30 @@ from shared.vision.net import Shape
 from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
-from training.data.splits import Split, grouped_folds
+from training.data.splits import CROSSED, Split, grouped_folds
 from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import Fitted, Progress, Say, fit, predict
 from training.network import Network, network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
+from training.output.candidates import choice_lines
 from training.proof.prove import prove
 from training.proof.speed import pace_of
 from training.run_folder import begin
 from training.served import mean_net, mean_shape
 from training.teacher.features import Extractor
-from training.teacher.lessons import HEAD_SHARE, extractor_for
+from training.teacher.lessons import HEAD_SHARE, extractor_for, files_without_labels, say_unlabelled
 from training.teacher.places import WIDTH
-from training.teacher.teach import FOLDS, Lesson, feature_net, fit_folds, head_epochs, with_targets
+from training.teacher.teach import (
+    FOLDS,
+    Lesson,
+    feature_net,
+    fit_folds,
+    head_epochs,
+    unlabelled,
+    with_targets,
+)
 from training.trained import Trained
 
 Floats = NDArray[np.float32]
@@ -38,13 +47,13 @@ MOST_FOLDS = 5
 FEW = 60  # parts of the rarer label: a test part of 15 % would hold nine of them
 
 
-def is_few(looked: Report, options: Options) -> bool:
-    """Whether a split would leave too few parts to measure on.
+def is_few(learned: Sequence[Record], options: Options) -> bool:
+    """Whether a split of these records would leave too few parts to set a threshold by, and to measure on.
 
     A promise needs a part that the serving model has not seen, so it is never cross-fitted.
     """
     may = options.preset == "recipe" and options.split == "auto" and options.costs.max_escape_rate is None
-    return may and 2 <= _rarer(looked.records) < FEW
+    return may and 2 <= _rarer(learned) < FEW
 
 
 def _rarer(records: Sequence[Record]) -> int:
@@ -61,23 +70,39 @@ class _Held:
     taught: Lesson | None
 
 
-def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progress) -> Artifact:
-    """Cross-fit by folds of whole groups; writes the run folder and returns the artifact in it."""
-    records = looked.records
+def train_crossed(
+    looked: Report,
+    learned: list[Record],
+    tested: list[Record] | None,
+    options: Options,
+    *,
+    say: Say,
+    progress: Progress,
+) -> Artifact:
+    """Cross-fit `learned` by folds of whole groups, and measure on `tested` where there is such a part; writes the run
+    folder and returns the artifact in it."""
+    records = learned
     folds = _folds(records, options.seed)
-    how = f"cross-fitted in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
-    split = Split(records, records, records)
+    how = f"{CROSSED} in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
+    if tested is not None:
+        how += "; the test part is given"
+    split = Split(records, records, records if tested is None else tested)
     device, clock = begin(split, how, options, say)
     started, started_cpu = clock(), time.process_time()
     spec = preprocessing_of(looked, options)
     every = decoded(records, spec, threads=options.threads)
     network = network_for(spec, every, looked, options, say)
-    extractor = extractor_for(spec, len(records), options, say)
-    features, epochs = None, 0
+    files, left_out = files_without_labels([*records, *split.test], spec, options)
+    extractor = extractor_for(spec, len(records) + len(files), options, say)
+    features, more, epochs = None, None, 0
     if extractor is not None:
         fits = (len(folds) + 1) * (FOLDS + 1)
-        epochs = head_epochs(extractor, len(records), HEAD_SHARE * options.budget_min * 60, fits=fits)
+        seconds = HEAD_SHARE * options.budget_min * 60
+        epochs = head_epochs(extractor, len(records), seconds, fits=fits, besides=len(files))
         features = extractor.of_files([record.path for record in records], places=epochs > 0)
+        if options.unlabelled is not None:
+            more = unlabelled(files, extractor, spec, places=epochs > 0, threads=options.threads)
+            say_unlabelled(len(files), left_out, say)
     budget = (options.budget_min * 60 - (clock() - started)) / (len(folds) + 1)
 
     def learn(places: Places, judged: Places) -> tuple[Fitted, Lesson | None]:
@@ -85,6 +110,7 @@ def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progr
         if features is not None:
             taught = fit_folds(features[places], [records[i] for i in places], part, epochs=epochs)
             part = with_targets(part, taught.held_out)
+            part = part if more is None else more.taught_by(taught.model, part)
         fitted = fit(
             network.shape,
             part,
@@ -112,9 +138,11 @@ def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progr
     net, shape, logits, choice = fitted.net, network.shape, small, None
     if extractor is not None and taught is not None:
         net, shape, logits, choice = _best(small, others, every, network, extractor, fitted, taught, options)
-        say(f"serves: {choice}")
+        for line in choice_lines({"choice": choice}):
+            say(line.removeprefix("- "))
     if shape.kind != "residual" and extractor is not None:
         spec, every = extractor.strong, decoded(records, extractor.strong, threads=options.threads)
+    test = every if tested is None else decoded(tested, spec, threads=options.threads)
     torch.save(net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
     fold_of = np.zeros(len(records), np.int64)
@@ -123,7 +151,7 @@ def train_crossed(looked: Report, options: Options, *, say: Say, progress: Progr
     return prove(
         Trained(
             looked, split, how, options, spec, shape, network.freedom, network.start, replace(fitted, net=net),
-            time.process_time() - started_cpu, every, every, every, choice, 0, logits, fold_of,
+            time.process_time() - started_cpu, every, every, test, choice, len(files), logits, fold_of,
         ),
         say,
     )  # fmt: skip

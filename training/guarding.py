@@ -14,7 +14,7 @@ from training.data.check import check
 from training.data.choose import choose_split
 from training.data.pixels import decode_files
 from training.data.records import DataError, Record, Source
-from training.data.splits import part_hash
+from training.data.splits import CROSSED, part_hash
 from training.fit.guarded import guard_for
 from training.fit.kinds import LEAST, kinds_for
 from training.fit.reference import reference_for
@@ -164,6 +164,8 @@ def parts_of(
     training, data = artifact.card.get("training", {}), artifact.card.get("data", {})
     if "seed" not in training or "test_sha256" not in data:
         raise DataError(f"the card of {artifact.name} does not name its test part")
+    if str(data.get("split")).startswith(CROSSED):
+        raise DataError(f"{artifact.name} is {CROSSED}: it has learned every image outside its test part")
     promise = artifact.promise
     costs = (
         Costs()

@@ -8,10 +8,10 @@ import torch
 
 from shared.registry.artifact import Artifact
 from training.crossfit import is_few, train_crossed
-from training.data.check import check
-from training.data.choose import choose_split
+from training.data.check import apart, check
+from training.data.choose import choose_split, given_test
 from training.data.decoded import decoded
-from training.data.records import DataError, Source
+from training.data.records import Source
 from training.data.report import Report
 from training.data.splits import Split
 from training.effects import refuse_for_original
@@ -21,6 +21,7 @@ from training.good.train import is_good_only, train_good
 from training.network import network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
+from training.output.candidates import choice_lines
 from training.proof.operating_point import check_promise
 from training.proof.prove import prove
 from training.run_folder import begin
@@ -44,16 +45,16 @@ def train_folder(
     say(looked.as_text())
     if is_good_only(looked, options):
         return train_good(looked, options, test_folder=test_folder, say=say)
-    if test_folder is None and options.unlabelled is None and is_few(looked, options):
-        return train_crossed(looked, options, say=say, progress=progress)
+    tested = None if test_folder is None else apart(test_folder, looked, full_scale=options.full_scale)
+    given = None if tested is not None else given_test(looked)
+    learned = looked.records if given is None else given[0]
+    if is_few(learned, options):
+        part = tested if tested is not None else given and given[1]
+        return train_crossed(looked, learned, part, options, say=say, progress=progress)
     split, how = choose_split(looked, options)
-    if test_folder is not None:
-        looked_test = check(test_folder, full_scale=options.full_scale)
-        known = {record.identity for record in looked.records}
-        if any(record.identity in known for record in looked_test.records):
-            raise DataError(f"{looked_test.folder} holds images that are also in {looked.folder}")
-        split = Split(split.train + split.test, split.validation, looked_test.records)
-        how = f"{how}; the test part is the folder {looked_test.folder}"
+    if tested is not None:
+        split = Split(split.train + split.test, split.validation, tested)
+        how = f"{how}; the test part is another folder"
     return train_split(looked, split, how, options, say=say, progress=progress)
 
 
@@ -96,7 +97,8 @@ def train_split(
     best = Served(fitted.net, network.shape, spec, train, validation, test, None)
     if taught is not None:
         best = served(best, taught, split, options)
-        say(f"serves: {best.choice}")
+        for line in choice_lines({"choice": best.choice}):
+            say(line.removeprefix("- "))
     torch.save(best.net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
     return prove(

@@ -34,6 +34,12 @@ class Trained:
     test: Part
     choice: Card | None = None
     unlabelled: int = 0
-    # A cross-fitted training judges each image by the model of its fold; all three parts are the whole set then.
+    # A cross-fitted training judges each image by the model of its fold; the training and the validation part are the
+    # whole set then, and so is the test part where none is given.
     held_out: NDArray[np.float32] | None = None
     fold_of: NDArray[np.int64] | None = None
+
+    @property
+    def tests_itself(self) -> bool:
+        """Whether the figures of the test part are those of the folds, since no test part is given."""
+        return self.fold_of is not None and self.split.test is self.split.validation

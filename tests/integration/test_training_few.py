@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from shared.registry.artifact import read_artifact
+from training.data.records import DataError
+from training.guarding import parts_of
 from training.program import main
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine
@@ -16,9 +18,9 @@ from worker.inference.engines.load import load_engine
 pytestmark = pytest.mark.timeout(600)
 
 
-def draw(folder: Path, good: int, defects: int, side: int = 24) -> Path:
+def draw(folder: Path, good: int, defects: int, side: int = 24, seed: int = 7) -> Path:
     """Noise, with a bright square as the flaw."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     for place in range(good + defects):
         pixels = rng.normal(110, 12, (side, side))
         label = "good" if place < good else "bad"
@@ -36,6 +38,29 @@ def test_few_parts_are_cross_fitted_and_every_image_is_judged(tmp_path: Path) ->
     arguments = ["train", str(tmp_path / "set"), "--output", str(tmp_path / "run"), "--name", "few"]
     assert main([*arguments, "--budget", "0.1", "--threads", "1", "--speed", "8"]) == 0
     _is_cross_fitted(tmp_path / "run", read_artifact(tmp_path / "run" / "few.gonogo").card)
+
+
+@pytest.mark.slow
+def test_few_parts_are_cross_fitted_beside_a_test_folder_and_learn_from_unlabelled_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.teacher.lessons._LEAST_BUDGET_MIN", 0.0)
+    draw(tmp_path / "set", 14, 12)
+    draw(tmp_path / "test", 30, 20, seed=8)
+    draw(tmp_path / "more", 9, 9, seed=9)
+    run = tmp_path / "run"
+    arguments = ["train", str(tmp_path / "set"), "--output", str(run), "--name", "few", "--test"]
+    arguments += [str(tmp_path / "test"), "--unlabelled", str(tmp_path / "more")]
+    assert main([*arguments, "--budget", "0.1", "--threads", "1", "--speed", "8", "--serve", "small"]) == 0
+    card = read_artifact(run / "few.gonogo").card
+    assert card["data"]["split"].startswith("cross-fitted in 5 folds")
+    parts = [card[part] for part in ("validation", "test")]
+    assert [(part["pictures"], part["defects"]) for part in parts] == [(26, 12), (50, 20)]
+    assert card["training"]["unlabelled"] == 18
+    assert card["robustness"] is not None  # the network has seen none of the test part
+    assert "no validation part" in card["limits"]
+    with pytest.raises(DataError, match="has learned every image outside its test part"):
+        parts_of(read_artifact(run / "few.gonogo"), tmp_path / "set", tmp_path / "test")
 
 
 def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:

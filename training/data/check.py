@@ -34,6 +34,11 @@ def check(
     """
     source = folder if isinstance(folder, Source) else Source(folder)
     listed, root = listing(source), root_of(source.path)
+    if not any(record.path.is_file() for record in listed.records):
+        raise DataError(
+            f"{source.path}: not one of its {len(listed.records)} files is there; paths start at the table's folder or "
+            f"at the one above it, and the first was looked for as {listed.records[0].path}"
+        )
     report = Report(source.path.name, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
     report.masks = len(listed.masks)
@@ -47,6 +52,16 @@ def check(
     if not any(record.label == 0 for record in report.records):
         raise DataError(_too_few(source.path, report))
     return report
+
+
+def apart(folder: Path | Source, looked: Report, *, full_scale: int | None = None) -> list[Record]:
+    """The records of another folder, which is the test part. Raises DataError where it shares an image with the one
+    that was looked at."""
+    other = check(folder, full_scale=full_scale)
+    known = {record.identity for record in looked.records}
+    if any(record.identity in known for record in other.records):
+        raise DataError(f"{other.folder} holds images that are also in {looked.folder}")
+    return other.records
 
 
 def _looks(
@@ -93,6 +108,8 @@ def _misshapen(taken: Look, usual: tuple[int, int]) -> ItemError | None:
 
 def _too_few(path: Path, report: Report) -> str:
     sentence = f"{path} holds images of one label only, and no good ones"
+    if not report.records:
+        sentence = f"{path} holds no image that can be learned"
     if report.unreadable:
         sentence += f"; {len(report.unreadable)} images were left out ({report.refusals()})"
     if report.ignored:

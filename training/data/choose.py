@@ -32,9 +32,24 @@ def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
     how = f"random {shares} by whole groups"
     if {record.label for record in records if record.split == "train"} == {0}:
         how += " (the given train part holds good images only)"
+    elif (unnamed := sum(record.split is None for record in records)) < len(records) and unnamed:
+        how += f" (the given split names no part for {unnamed} images and was set aside)"
     if looked.leaks:
         how += f" (the given split leaked {len(looked.leaks)} groups and was set aside)"
     return grouped_split(records, seed=options.seed, fractions=fractions), how
+
+
+def given_test(looked: Report) -> tuple[list[Record], list[Record]] | None:
+    """The records to learn from and the test part, where the data names both, without a leak and with both labels in
+    each."""
+    if looked.leaks:
+        return None
+    split = given_split(looked.records, seed=0)
+    if split is None:
+        return None
+    learned = [*split.train, *split.validation]
+    both = all({record.label for record in part} == {0, 1} for part in (learned, split.test))
+    return (learned, split.test) if both else None
 
 
 def _fractions(records: Sequence[Record], options: Options) -> Sequence[float]:

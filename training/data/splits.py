@@ -9,6 +9,7 @@ import numpy as np
 
 from training.data.records import DataError, Record
 
+CROSSED = "cross-fitted"  # as the words of a card on its split begin where every image is also learned
 FRACTIONS = (0.7, 0.15, 0.15)
 VALIDATION_SHARE = 0.18  # of a given train part that names no validation
 

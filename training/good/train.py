@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from shared.registry.artifact import Artifact
-from training.data.check import check
+from training.data.check import apart
 from training.data.decoded import decoded
 from training.data.records import DataError, Record, Source
 from training.data.report import Report
@@ -42,7 +42,7 @@ def train_good(
     refuse_for_good_parts(options, sum(record.label for record in looked.records))
     split = good_split(looked.records, seed=options.seed)
     if test_folder is not None:
-        tested = check(test_folder, full_scale=options.full_scale).records
+        tested = apart(test_folder, looked, full_scale=options.full_scale)
         split = Split(split.train + [r for r in split.test if not r.label], split.validation, tested)
     how = "good parts only: by whole groups, no defect in the training part"
     _, clock = begin(split, how, options, say)
@@ -68,13 +68,14 @@ def train_good(
 
 def good_split(records: Sequence[Record], *, seed: int) -> Split:
     """A seventh of the good groups each for validation and test, and the defects half and half; a given test part
-    stays the test part."""
+    stays the test part, but for parts that it shares with the others."""
     good, defects = ([r for r in records if r.label == label] for label in (0, 1))
     if len(good) < LEAST_GOOD:
         raise DataError(f"{len(good)} good images are too few: at least {LEAST_GOOD} are needed")
-    given = [record for record in good if record.split == "test"]
+    elsewhere = {record.group for record in good if record.split != "test"}
+    given = [record for record in good if record.split == "test" and record.group not in elsewhere]
     if given and len(given) < len(good):
-        validation = grouped_folds([r for r in good if r.split != "test"], 6, seed=seed)[0]
+        validation = grouped_folds([r for r in good if r.group in elsewhere], 6, seed=seed)[0]
         test = given
     else:
         validation, test = grouped_folds(good, 7, seed=seed)[:2]

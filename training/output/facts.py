@@ -12,10 +12,10 @@ from shared.clock import now, rfc3339
 from shared.json_text import Card
 from shared.vision.net import multiplications, small_of
 from training.data.records import Record
-from training.data.report import Report
 from training.data.splits import part_hash
 from training.options import Options
 from training.proof.baselines import baselines, logistic_accuracy
+from training.proof.good_point import FALSE_REJECTS, REVIEWED
 from training.trained import Trained
 
 USE = (
@@ -23,14 +23,18 @@ USE = (
     "`no_defect` and `review`; it does not measure, and it knows no flaw of a kind that it never saw."
 )
 
+GOOD_POINT = (
+    f"{FALSE_REJECTS:.0%} of good parts would be defects, and {REVIEWED:.0%} would be so or go to a person"
+)
+
 
 def facts(trained: Trained) -> Card:
     """The part of the card that is known before the test part is scored."""
     looked, options, fitted = trained.looked, trained.options, trained.fitted
     train, test = trained.train, trained.test
-    # The baselines of a cross-fitted set learn four folds and are judged on the first.
+    # The baselines of a cross-fitted set without a test part learn four folds and are judged on the first.
     judged, own = np.zeros(len(train), bool), np.ones(len(test), bool)
-    if trained.fold_of is not None:
+    if trained.tests_itself and trained.fold_of is not None:
         judged = own = trained.fold_of == 0
     return {
         "name": options.name,
@@ -41,7 +45,7 @@ def facts(trained: Trained) -> Card:
         "multiplications": _multiplications(trained),
         "weights": sum(value.numel() for value in fitted.net.parameters()),
         "preprocessing": asdict(trained.spec),
-        "costs": costs_of(options),
+        "costs": GOOD_POINT if trained.shape.kind == "patches" else costs_of(options),
         "data": looked.as_json()
         | {
             "split": trained.how,
@@ -101,7 +105,7 @@ def _by_file_size(trained: Trained) -> float:
         return np.log([[max(1, record.path.stat().st_size)] for record in records])
 
     train, test = trained.split.train, trained.split.test
-    if trained.fold_of is not None:
+    if trained.tests_itself and trained.fold_of is not None:
         first = (trained.fold_of == 0).tolist()
         train = [record for record, own in zip(train, first, strict=True) if not own]
         test = [record for record, own in zip(test, first, strict=True) if own]
@@ -134,14 +138,20 @@ def costs_of(options: Options) -> str:
     )
 
 
-def limits_of(looked: Report, test_groups: int, *, crossed: bool = False) -> str:
+def limits_of(trained: Trained, test_groups: int) -> str:
+    looked = trained.looked
     said = [
         f"The test part holds {test_groups} groups: rates finer than 1 in {test_groups} are not supported by it."
     ]
-    if crossed:
+    if trained.tests_itself:
         said.append(
             "So few parts leave no test part: every figure is of models that had not seen the part that they judged, "
             "and the model that serves has learned all of them. Other conditions were not tried."
+        )
+    elif trained.fold_of is not None:
+        said.append(
+            "So few parts leave no validation part: threshold and calibration are those of models that had not seen "
+            "the part that they judged, and the model that serves has learned all of them."
         )
     if looked.proposed:
         said.append(

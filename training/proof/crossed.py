@@ -26,12 +26,12 @@ def cross_calibrated(
 
 def guard_parts(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """The images to fit a guard on, to set its bounds by, and to count on; a cross-fitted set lends its first fold
-    for both of the latter."""
+    for the second, and for the last where no test part is given."""
     if trained.fold_of is None:
         return trained.train.images, trained.validation.images, trained.test.images
     first = trained.fold_of == 0
     images = trained.train.images
-    return images[~first], images[first], images[first]
+    return images[~first], images[first], images[first] if trained.tests_itself else trained.test.images
 
 
 def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
@@ -45,5 +45,5 @@ def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
             [record for record, inside in zip(split.train, first, strict=True) if inside is wanted]
             for wanted in (True, False)
         )
-        records = (rest, own, own)
+        records = (rest, own, own if trained.tests_itself else split.test)
     return (records[0], images[0]), (records[1], images[1]), (records[2], images[2])

@@ -43,8 +43,9 @@ def decided(trained: Trained, graph: Graph) -> Decided:
         point = choose(scores(logits, calibration), part.labels, options.costs, part.groups)
     if trained.fold_of is not None:
         p = cross_calibrated(logits, part, trained.fold_of, options.costs.prevalence)
+    else:
+        p = scores(logits, calibration)
+    if trained.tests_itself:
         return Decided(calibration, point, p, p, scores(logits, PLAIN))
     tested = logits_of(graph, trained.test.images)
-    return Decided(
-        calibration, point, scores(logits, calibration), scores(tested, calibration), scores(tested, PLAIN)
-    )
+    return Decided(calibration, point, p, scores(tested, calibration), scores(tested, PLAIN))

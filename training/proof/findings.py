@@ -1,5 +1,9 @@
 """The lines of a card that say where its figures hold and where to doubt them."""
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +11,7 @@ from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
 from shared.registry.artifact import Calibration
 from shared.vision.graph import Graph
+from training.data.records import Record, name_of
 from training.proof.calibrate import scores
 from training.proof.doubts import likely_label_errors, risk_coverage, shortcuts
 from training.proof.evaluate import logits_of
@@ -26,18 +31,17 @@ def findings(
     card: Card,
 ) -> Card:
     """`p` are the scores of the validation and of the test part; `card` holds the figures that are known so far."""
-    crossed = trained.held_out is not None
     judged = [(trained.split.test, trained.test.labels, p[1])]
-    if not crossed:
+    if not trained.tests_itself:
         judged.append((trained.split.validation, trained.validation.labels, p[0]))
-    names = [record.path.name for records, _, _ in judged for record in records]
+    names = _names([record for records, _, _ in judged for record in records])
     labels = np.concatenate([labels for _, labels, _ in judged])
     held = np.concatenate([values for _, _, values in judged])
     affordable = int(_SECONDS * card["speed"]["images_per_second"] / len(CHANGES))
     return {
-        # The served model of a cross-fitted training has learned every image, so changed ones would prove nothing.
+        # The served model has learned every image where the test part is that of the folds: changed ones prove nothing.
         "robustness": None
-        if crossed
+        if trained.tests_itself
         else robustness(
             trained.test.images,
             trained.test.labels,
@@ -49,3 +53,9 @@ def findings(
         "label_doubts": likely_label_errors(names, held, labels),
         "warnings": shortcuts(card["baselines"], card["test"]["accuracy"]["value"]),
     }
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    """Below the folder that holds all of them: `good/1.png` and `bad/1.png` are two images."""
+    root = Path(os.path.commonpath([record.path.parent for record in records]))
+    return [name_of(record.path, root) for record in records]

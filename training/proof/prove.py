@@ -68,7 +68,7 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "guard": guarded.card,
         "reference": _reference(trained, graph, unproven, guarded, calibration),
         "kinds": kinded.card if kinded else None,
-        "limits": limits_of(trained.looked, on_test.groups, crossed=trained.held_out is not None),
+        "limits": limits_of(trained, on_test.groups),
     }
     card |= findings(trained, graph, calibration, point, (found.validation, p), card)
     card["data"]["test_scorings"] = note_scoring(

@@ -1,16 +1,17 @@
 """Let pretrained features teach: within their share of the budget, on labelled and unlabelled images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared.registry.artifact import Preprocessing
-from training.data.records import DataError
+from training.data.records import DataError, Record
 from training.data.splits import Split
 from training.effects import NEEDS_FEATURES
 from training.fit.part import Part
 from training.fit.train import Say
 from training.options import Options
 from training.teacher.features import Extractor, extractor_within, strong_preprocessing
-from training.teacher.teach import Taught, teach, unlabelled_files, with_targets, with_unlabelled
+from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_targets
 from training.teacher.weights import installed
 
 _SHARE = 0.25  # of the budget, at most
@@ -53,11 +54,7 @@ def lessons(
     split: Split, spec: Preprocessing, train: Part, options: Options, say: Say
 ) -> tuple[Taught | None, Part]:
     """A teacher and the training part as it teaches it; None and the part as it is where there is no teacher."""
-    files: list[Path] = []
-    left_out = 0
-    if options.unlabelled is not None:
-        known = [*split.train, *split.validation, *split.test]
-        files, left_out = unlabelled_files(options.unlabelled, known, spec)
+    files, left_out = files_without_labels([*split.train, *split.validation, *split.test], spec, options)
     extractor = extractor_for(spec, len(split.train) + len(split.validation) + len(files), options, say)
     if extractor is None:
         return None, train
@@ -65,6 +62,19 @@ def lessons(
     say(f"a head over places: {'taken' if taught.model.head else 'not taken'}")
     part = with_targets(train, taught.held_out)
     if options.unlabelled is not None:
-        part = with_unlabelled(part, taught.extractor, taught.model, files, spec, threads=options.threads)
-        say(f"{len(files)} unlabelled images are learned from, {left_out} are left out")
+        places = taught.model.head is not None
+        more = unlabelled(files, taught.extractor, spec, places=places, threads=options.threads)
+        part = more.taught_by(taught.model, part)
+        say_unlabelled(len(files), left_out, say)
     return taught, part
+
+
+def files_without_labels(
+    known: Sequence[Record], spec: Preprocessing, options: Options
+) -> tuple[list[Path], int]:
+    """The images of --unlabelled that are none of `known`, and how many are left out; none without that option."""
+    return ([], 0) if options.unlabelled is None else unlabelled_files(options.unlabelled, known, spec)
+
+
+def say_unlabelled(count: int, left_out: int, say: Say) -> None:
+    say(f"{count} unlabelled images are learned from, {left_out} are left out")

@@ -14,6 +14,7 @@ from shared.registry.artifact import Calibration, Preprocessing
 from shared.vision.lite0 import PLACE_DEPTH, FeatureNet
 from shared.vision.preprocess import decode
 from training.data.folders import image_paths
+from training.data.masks import Masks
 from training.data.pixels import decode_files
 from training.data.records import Record
 from training.data.splits import Split, grouped_folds
@@ -84,10 +85,13 @@ def teach(extractor: Extractor, split: Split, train: Part, *, seconds: float = 0
     return Taught(extractor, fitted.model, fitted.held_out, fitted.model.logits(held))
 
 
-def head_epochs(extractor: Extractor, images: int, seconds: float, *, fits: int = FOLDS + 1) -> int:
-    """The epochs of a head over places that are to be had in so many seconds and in memory; 0: none."""
+def head_epochs(
+    extractor: Extractor, images: int, seconds: float, *, fits: int = FOLDS + 1, besides: int = 0
+) -> int:
+    """The epochs of a head over places that are to be had in so many seconds and in memory, which also holds the
+    places of images `besides` those that it learns; 0: none."""
     places = extractor.place_count()
-    if 2 * PLACE_DEPTH * places * images > MOST_BYTES:
+    if 2 * PLACE_DEPTH * places * (images + besides) > MOST_BYTES:
         return 0
     return epochs_within(seconds, images, places, fits)
 
@@ -138,30 +142,34 @@ def with_targets(train: Part, held_out: Floats) -> Part:
     return replace(train, targets=(_TRUST * word + (1 - _TRUST) * train.labels).astype(np.float32))
 
 
-def with_unlabelled(
-    train: Part,
-    extractor: Extractor,
-    model: Teacher,
-    files: Sequence[Path],
-    spec: Preprocessing,
-    *,
-    threads: int,
-) -> Part:
-    """The training part with further images, whose labels are the teacher's alone."""
-    if not files:
-        return train
-    seen = extractor.of_files(files, places=model.head is not None)
-    word = scores(model.logits(seen), _PLAIN).astype(np.float32)
-    images = decode_files(files, spec, threads=threads)
-    assert train.targets is not None
-    first = int(train.groups.max()) + 1
-    return Part(
-        np.concatenate([train.images, images]),
-        np.concatenate([train.labels, (word >= 0.5).astype(np.int64)]),
-        np.concatenate([train.groups, np.arange(first, first + len(files))]),
-        None,  # masks speak of labelled images alone
-        np.concatenate([train.targets, word]),
-    )
+@dataclass(frozen=True)
+class Unlabelled:
+    """Images (N, H, W, C) without labels, and their features."""
+
+    images: NDArray[np.uint8]
+    seen: Seen
+
+    def taught_by(self, model: Teacher, train: Part) -> Part:
+        """The training part with these images, whose labels are the teacher's alone."""
+        if not len(self.images):
+            return train
+        word = scores(model.logits(self.seen), _PLAIN).astype(np.float32)
+        assert train.targets is not None
+        first = int(train.groups.max()) + 1
+        return Part(
+            np.concatenate([train.images, self.images]),
+            np.concatenate([train.labels, (word >= 0.5).astype(np.int64)]),
+            np.concatenate([train.groups, np.arange(first, first + len(word))]),
+            None,  # masks speak of labelled images alone
+            np.concatenate([train.targets, word]),
+        )
+
+
+def unlabelled(
+    files: Sequence[Path], extractor: Extractor, spec: Preprocessing, *, places: bool, threads: int
+) -> Unlabelled:
+    """Decode files for the small network, and take their features."""
+    return Unlabelled(decode_files(files, spec, threads=threads), extractor.of_files(files, places=places))
 
 
 def unlabelled_files(folder: Path, known: Sequence[Record], spec: Preprocessing) -> tuple[list[Path], int]:
@@ -171,7 +179,12 @@ def unlabelled_files(folder: Path, known: Sequence[Record], spec: Preprocessing)
     """
     seen = {record.identity for record in known}
     files, left_out = [], 0
-    for path in image_paths(folder):
+    paths = image_paths(folder)
+    masks = Masks(folder, paths)
+    for path in paths:
+        if path in masks:
+            left_out += 1
+            continue
         data = path.read_bytes()
         identity = hashlib.sha256(data).hexdigest()
         try:

@@ -20,7 +20,7 @@ from training.output.export import onnx_bytes
 from training.served import mean_net
 from training.teacher.features import Extractor, sizes_for, strong_preprocessing
 from training.teacher.logistic import cross_fit, fit_all
-from training.teacher.teach import Taught, teach, unlabelled_files, with_targets, with_unlabelled
+from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_targets
 from training.teacher.weights import pretrained
 
 RNG = np.random.default_rng(0)
@@ -148,17 +148,18 @@ def test_unlabelled_images_are_learned_by_the_teachers_word_and_labelled_ones_ne
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{place}.png")
         identity = hashlib.sha256((tmp_path / f"{place}.png").read_bytes()).hexdigest()
         records.append(Record(tmp_path / f"{place}.png", place % 2, str(place), None, identity))
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (32, 32)).save(tmp_path / "masks" / "20.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     spec = Preprocessing(32, 32, 1)
     labelled = records[:16]
     files, left_out = unlabelled_files(tmp_path, labelled, spec)
     assert sorted(path.stem for path in files) == sorted(str(place) for place in range(16, 24))
-    assert left_out == 17
+    assert left_out == 18
     train = part(16)
     taught: Taught = teach(extractor, Split(labelled, records[16:20], []), train)
-    grown = with_unlabelled(
-        with_targets(train, taught.held_out), extractor, taught.model, files, spec, threads=1
-    )
+    more = unlabelled(files, extractor, spec, places=False, threads=1)
+    grown = more.taught_by(taught.model, with_targets(train, taught.held_out))
     assert grown.targets is not None
     assert len(grown) == len(grown.targets) == 24
     wanted = [int(path.stem) % 2 for path in files]
