@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, or_, select
 from typing_extensions import Buffer
 
 from shared.blobs.store import BlobStore
+from shared.clock import rfc3339
 from shared.contract.csv_cells import defused
 from shared.contract.image_files import HEAD_BYTES, image_kind
 from shared.contract.queries import ReviewExportQuery
@@ -94,7 +95,9 @@ def export(database: Database, blobs: BlobStore, tenant: str, query: ReviewExpor
             name = f"{row.verdict}/{item}.{_ENDINGS[kind]}"
             at = datetime.fromtimestamp(row.reviewed_at, UTC)
             archive.writestr(zipfile.ZipInfo(name, at.timetuple()[:6]), data)
-            named.add((name, row.verdict, row.part_id or "", row.sha256, item, row.source, at.isoformat()))
+            named.add(
+                (name, row.verdict, row.part_id or "", row.sha256, item, row.source, rfc3339(row.reviewed_at))
+            )
             yield sink.taken()
         archive.writestr("images.csv", named.text())
         if left_out.rows:

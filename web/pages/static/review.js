@@ -4,12 +4,24 @@ const judge = document.getElementById("judge"), image = document.querySelector("
 let pressed = false;
 
 const seen = () => setTimeout(() => { if (judge) judge.dataset.seen = ""; }, LOOK_MS);
-if (!image || image.complete) seen();
-else for (const end of ["load", "error"]) image.addEventListener(end, seen, { once: true });
+const missing = (is) => { const words = document.getElementById("no-image"); if (words) words.hidden = !is; };
+if (!image || (image.complete && image.naturalWidth)) seen();
+else {
+  image.addEventListener("load", () => { missing(false); seen(); });
+  image.addEventListener("error", () => missing(true));
+  // An image that failed before this script ran is not told again.
+  missing(image.complete);
+}
+
+// A verdict waits for the image, and a skip for the moment of a second press.
+const begun = performance.now();
+function early(form) {
+  if (form.id === "judge") return !("seen" in judge.dataset);
+  return form.id === "skip" && performance.now() - begun < LOOK_MS;
+}
 
 addEventListener("submit", (event) => {
-  const early = judge && !("seen" in judge.dataset) && ["judge", "skip"].includes(event.target.id);
-  if (pressed || early) event.preventDefault();
+  if (pressed || early(event.target)) event.preventDefault();
   else pressed = true;
 });
 // A page that the browser shows again from its memory takes keys again.
