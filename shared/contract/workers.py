@@ -1,19 +1,19 @@
 """A live worker as the contract shows it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
-from shared.contract.fields import Time
+from shared.contract.fields import About, Time
 from shared.store.records import WorkerRecord
 
 
 class WorkerPayload(TypedDict):
     id: str
     object: Literal["worker"]
-    host: str
-    pid: int
+    host: Annotated[str | None, About("null but for a key with the scope `operator`")]
+    pid: Annotated[int | None, About("null but for a key with the scope `operator`")]
     lanes: list[str]
     device: str
     engine: str
@@ -26,13 +26,14 @@ class WorkerPayload(TypedDict):
     last_progress_at: Time
 
 
-def worker_payload(row: WorkerRecord) -> WorkerPayload:
-    """A live worker from its row."""
+def worker_payload(row: WorkerRecord, *, with_place: bool) -> WorkerPayload:
+    """A live worker from its row. Its place is its host and pid, which are the installation's own business."""
     return {
         "id": row.id,
         "object": "worker",
-        "host": row.host.partition("/")[0],  # the rest tells containers apart
-        "pid": row.pid,
+        # The rest of a host tells containers apart.
+        "host": row.host.partition("/")[0] if with_place else None,
+        "pid": row.pid if with_place else None,
         "lanes": row.lanes,
         "device": row.device,
         "engine": row.engine,

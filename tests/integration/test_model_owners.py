@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from shared.access.keys import InvalidTenant
+from shared.lifecycle import workers
+from shared.lifecycle.workers import Identity, Progress
 from tests.harness.application import Application, application
 from tests.harness.artifacts import write_untrained
 from tests.harness.databases import migrated_database_url
@@ -165,6 +167,22 @@ def test_the_list_of_workers_names_no_model_of_another_tenant(
     shown = {tenant.name: app.get("/v1/workers", key=tenant.key)["data"][0]["models"] for tenant in tenants}
     assert own in shown[theirs.name]
     assert own not in shown[ours.name]
+
+
+def test_only_an_operator_sees_the_host_and_the_process_of_a_worker(
+    app: Application, tenants: tuple[Tenant, Tenant]
+) -> None:
+    who = Identity("wrk_here", "press-7.plant.example/boot/pid:[1]", 4711, ("normal",), 1.0)
+    with app.database.write() as connection:
+        workers.register(connection, who, Progress((), 9, 50.0, None), device="cpu", engine="e", threads=1)
+    keys = {scope: app.make_key(tenants[0].name, scope) for scope in ("read", "admin", "operator")}
+    listed = {scope: app.get("/v1/workers", key=key)["data"] for scope, key in keys.items()}
+    seen = {scope: next(row for row in rows if row["id"] == who.id) for scope, rows in listed.items()}
+    places = {scope: (row.pop("host"), row.pop("pid")) for scope, row in seen.items()}
+    nowhere = (None, None)
+    assert places == {"read": nowhere, "admin": nowhere, "operator": ("press-7.plant.example", 4711)}
+    assert seen["read"] == seen["admin"] == seen["operator"], "lanes, device and rates are for every key"
+    assert (seen["read"]["device"], seen["read"]["items_per_second"]) == ("cpu", 50.0)
 
 
 def test_nobody_is_the_installation(app: Application) -> None:

@@ -6,7 +6,7 @@ from shared.contract.pages import Page, page
 from shared.contract.workers import WorkerPayload, worker_payload
 from shared.lifecycle import workers
 from shared.registry import versions
-from web.http.auth import require
+from web.http.auth import may, require
 from web.http.operations import operation
 from web.service import service
 
@@ -23,4 +23,5 @@ def list_workers() -> Page[WorkerPayload]:
         usable = {model.id for model in versions.listing(connection, g.tenant)}
     # A worker serves all tenants; the models of the others are none of the caller's business.
     mine = [row._replace(models=[model for model in row.models if model in usable]) for row in rows]
-    return page([worker_payload(row) for row in mine], None)
+    with_place = may(g.key, "operator")
+    return page([worker_payload(row, with_place=with_place) for row in mine], None)
