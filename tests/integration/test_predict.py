@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.harness.application import application
-from tests.harness.forms import multipart
+from tests.harness.forms import as_form, multipart
 from tests.harness.processes import until
 from tests.harness.stack import Stack, running
 
@@ -68,6 +68,12 @@ def test_a_form_with_one_image_is_answered_with_the_original_fields(
         answer["probability"],
     )
     assert stack.get(f"/v1/items/{item['id']}")[1] == item
+
+
+def test_a_second_field_in_which_nothing_was_chosen_is_ignored(stack: Stack, image: bytes) -> None:
+    form = as_form(("file", "", b""), ("image", "part.jpg", image), ("files", "", b""))
+    status, _, answer = stack.request("POST", "/predict", form["data"], Content_Type=form["content_type"])
+    assert (status, json.loads(answer)["filename"]) == (200, "part.jpg")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -18,6 +18,7 @@ from web.upload.multipart import MultipartScanner
 _MAX_FIELD = 2**20
 _CHECK_DISK_EVERY = 2**26
 _IMAGE_PARTS = {"images", "images[]", "image", "file", "files"}
+_FILE_PARTS = {*_IMAGE_PARTS, "archive", "manifest"}
 
 
 def receive(body: Body, intake: Intake, max_bytes: int) -> None:
@@ -59,12 +60,17 @@ def _bounded(body: Body, max_bytes: int) -> Iterator[bytes]:
 
 
 class _Parts:
-    """Sends each part where it belongs: images to the intake, `options` to memory, an archive to the spool."""
+    """Sends each part where it belongs: images to the intake, `options` to memory, an archive to the spool.
+
+    A file part without a name and without a byte goes nowhere: browsers send one where nothing was chosen.
+    """
 
     def __init__(self, intake: Intake, max_bytes: int) -> None:
         self._intake, self._max_bytes = intake, max_bytes
         self._is_image = False
         self._name = ""
+        self._unnamed = ""  # the part that has begun, if it has no file name and no byte yet
+        self._unchosen = 0
         self._field = bytearray()
         self._manifest: IO[bytes] | None = None
         self._archive: IO[bytes] | None = None
@@ -72,6 +78,12 @@ class _Parts:
         self._unchecked = 0
 
     def begin(self, name: str, filename: str) -> None:
+        if not filename and name in _FILE_PARTS:
+            self._unnamed = name
+        else:
+            self._begin(name, filename)
+
+    def _begin(self, name: str, filename: str) -> None:
         self._is_image = name in _IMAGE_PARTS
         if self._is_image:
             self._intake.begin(names.checked(filename))
@@ -99,6 +111,9 @@ class _Parts:
             raise _part_refused(name, "unknown_part", f"unknown part {name!r}")
 
     def data(self, data: memoryview) -> None:
+        if self._unnamed:
+            self._begin(self._unnamed, "")
+            self._unnamed = ""
         if self._is_image:
             self._intake.write(data)
         elif self._name == "archive" and self._archive is not None:
@@ -120,6 +135,10 @@ class _Parts:
         return HttpProblem(413, "request_too_large", f"`{self._name}` may have {most} bytes")
 
     def end(self) -> None:
+        if self._unnamed:
+            self._unnamed = ""
+            self._skip()
+            return
         if self._is_image:
             self._intake.end()
         elif self._name == "options":
@@ -130,6 +149,12 @@ class _Parts:
             self._manifest.close()
             self._manifest = None
         self._field = bytearray()
+
+    def _skip(self) -> None:
+        self._unchosen += 1
+        most = self._intake.settings.max_batch_items
+        if self._unchosen > most:  # each costs the time that its header takes
+            raise HttpProblem(413, "too_many_items", f"a request may have {most} parts without a file")
 
     def read_archive(self) -> None:
         """Feed the images of the archive, if one came."""
