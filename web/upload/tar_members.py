@@ -18,6 +18,9 @@ _BLOCK, _READ = tarfile.BLOCKSIZE, 2**18
 _LENGTH_DIGITS = 6
 _MOST_RECORDS = 1000  # of one extended header: archivers write a handful
 _HEADERS_AN_ITEM = 3  # an image, its extended header and a file next to it
+# Headers of folders, links, devices and names. An archiver may put some before each file, and each costs 50 µs.
+OTHERS, OTHERS_A_FILE = 10_000, 10
+_MAX_SPARSE_BLOCKS = 1000  # of the map of a sparse file
 _MAX_HEADER_BYTES = 2**16  # of one extended header: a name of 1,000 characters needs 4 KB
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _ZEROS = bytes(_BLOCK)
@@ -37,9 +40,9 @@ def members(
     """Every member that is no folder. `count` is told of all unpacked bytes, and raises if there are too many.
 
     Raises Unreadable where the archive is damaged, ends before both blocks of its end marker, or goes on after it; 413
-    for far more headers than `most_items` need: a megabyte of gzip holds two million of them.
+    for far more headers than `most_items` need, or than its files need: a megabyte of gzip holds two million of them.
     """
-    headers = 0
+    headers = files = 0
     file.seek(0)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -48,11 +51,14 @@ def members(
     while (block := stream.block()) != _ZEROS:
         headers += 1
         if headers > _HEADERS_AN_ITEM * most_items:
-            raise HttpProblem(
-                413, "too_many_items", f"a tar may have {_HEADERS_AN_ITEM * most_items} members and headers"
-            )
+            raise _too_many(f"{_HEADERS_AN_ITEM * most_items} members and headers")
         with edge():
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        files += header.isreg()
+        if headers - files > OTHERS + OTHERS_A_FILE * files:
+            raise _too_many(
+                f"{OTHERS_A_FILE} folders, links and extended headers for each file before them, and {OTHERS} more"
+            )
         if header.type in _PAX:
             extended.update(_pax(stream.small(header.size)))
         elif header.type == tarfile.GNUTYPE_LONGNAME:
@@ -71,6 +77,10 @@ def members(
     if stream.block() != _ZEROS:
         raise Unreadable("its end marker is not whole; was it cut?")
     stream.expect_zeros()
+
+
+def _too_many(most: str) -> HttpProblem:
+    return HttpProblem(413, "too_many_items", f"a tar may have {most}")
 
 
 def _member(
@@ -149,9 +159,11 @@ class _Stream:
 
     def skip_sparse_map(self, block: bytes) -> None:
         """Go past the blocks that continue the map of an old GNU sparse file, which flags say."""
-        goes_on = block[482]
+        goes_on, blocks = block[482], 0
         while goes_on:
-            goes_on = self.block()[504]
+            goes_on, blocks = self.block()[504], blocks + 1
+            if blocks > _MAX_SPARSE_BLOCKS:
+                raise Unreadable(f"the map of a sparse file has more than {_MAX_SPARSE_BLOCKS} blocks")
 
     def expect_zeros(self) -> None:
         """Read to the end, which also verifies a gzip checksum; nothing may follow the end marker but zeros."""

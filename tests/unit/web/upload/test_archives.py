@@ -14,6 +14,7 @@ from shared.settings import Settings
 from tests.harness import archives
 from tests.harness.archives import Taken, tarred, zipped
 from web.http.problems import HttpProblem
+from web.upload import tar_members
 
 
 def an_image(shade: int, kind: str = "JPEG") -> bytes:
@@ -314,3 +315,24 @@ def test_a_zip_with_too_many_members_is_refused_before_its_directory_is_read() -
     end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 0xFFFF, 0xFFFF, len(directory), 0, 0)
     problem = refused(b"PK\x03\x04" + directory + end)
     assert (problem.status, problem.code) == (413, "too_many_items")
+
+
+def test_a_tar_may_have_many_folders_before_each_of_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tar_members, "OTHERS", 3)
+
+    def tar(before_all: int, before_each: int) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for number, (name, data) in enumerate(IMAGES.items()):
+                for _ in range(before_each if number else before_all):
+                    folder = tarfile.TarInfo("parts")
+                    folder.type = tarfile.DIRTYPE
+                    archive.addfile(folder)
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return buffer.getvalue()
+
+    assert images(taken(tar(before_all=3, before_each=10))) == IMAGES
+    for problem in (refused(tar(before_all=4, before_each=0)), refused(tar(before_all=3, before_each=11))):
+        assert (problem.status, problem.code) == (413, "too_many_items")

@@ -101,6 +101,55 @@ def empty_members() -> bytes:
     return buffer.getvalue()
 
 
+def members_of_a_tar(kind: bytes) -> bytes:
+    """20,000 members without content."""
+    info = tarfile.TarInfo("member")
+    info.type, info.linkname = kind, "elsewhere"
+    return gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) * 20_000 + bytes(1024), 1)
+
+
+def folders_of_a_zip() -> bytes:
+    """500,000 folders in the directory; the end record stands for itself."""
+    entry = zipfile.ZipInfo("a/")
+    plain = io.BytesIO()
+    with zipfile.ZipFile(plain, "w") as archive:
+        archive.writestr(entry, b"")
+    data = plain.getvalue()
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    directory = data[start:end] * 500_000
+    return (
+        data[:start]
+        + directory
+        + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(directory), start, 0)
+    )
+
+
+def map_of_a_sparse_file() -> bytes:
+    """One member whose map goes on for 20,000 blocks."""
+    info = tarfile.TarInfo("sparse.jpg")
+    info.type = tarfile.GNUTYPE_SPARSE
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[482] = 1
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    more = bytes(504) + b"\1" + bytes(7)
+    return gzip.compress(bytes(head) + more * 20_000, 1)
+
+
+EMPTY = {
+    "folders": tarfile.DIRTYPE,
+    "symbolic links": tarfile.SYMTYPE,
+    "hard links": tarfile.LNKTYPE,
+    "character devices": tarfile.CHRTYPE,
+    "block devices": tarfile.BLKTYPE,
+    "pipes": tarfile.FIFOTYPE,
+    "extended headers": tarfile.XHDTYPE,
+    "extended headers of Solaris": tarfile.SOLARIS_XHDTYPE,
+    "global headers": tarfile.XGLTYPE,
+    "long names": tarfile.GNUTYPE_LONGNAME,
+    "long links": tarfile.GNUTYPE_LONGLINK,
+    "unknown members": b"Z",
+}
 ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "records of extended headers": (pax_records, "invalid_archive"),
     "extra fields": (extra_fields, "invalid_archive"),
@@ -130,6 +179,22 @@ def test_an_archive_costs_little_for_each_of_its_bytes(cost: Cost, name: str) ->
     make, expected = ARCHIVES[name]
     code, seconds, grown, _ = cost("archive", make())
     assert (code, seconds < 3, grown < 40) == (expected, True, True), (code, seconds, grown)
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_a_tar_of_members_that_are_no_files_is_refused_after_the_first_of_them(cost: Cost, name: str) -> None:
+    code, seconds, grown, _ = cost("archive", members_of_a_tar(EMPTY[name]))
+    assert (code, seconds < 1.5, grown < 20) == ("too_many_items", True, True), (code, seconds, grown)
+
+
+def test_a_zip_of_half_a_million_folders_is_refused_at_once(cost: Cost) -> None:
+    code, seconds, grown, _ = cost("archive", folders_of_a_zip())
+    assert (code, seconds < 1.5, grown < 60) == ("too_many_items", True, True), (code, seconds, grown)
+
+
+def test_a_map_of_a_sparse_file_without_end_is_refused_at_once(cost: Cost) -> None:
+    code, seconds, _, _ = cost("archive", map_of_a_sparse_file())
+    assert (code, seconds < 1.5) == ("invalid_archive", True), (code, seconds)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
