@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -17,10 +18,13 @@ from tests.faults.rig import Rig, rig
 from tests.harness.processes import until
 
 Many = Callable[[int], dict[str, bytes]]
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(800)
 EACH = 2_000
-LIVEZ_S, POLL_S, UPLOAD_SHARE = 0.1, 0.25, 0.9
-ITEMS, ROUNDS = 20_000, 3
+LIVEZ_S, POLL_S = 0.1, 0.25
+# Of the speed without a crowd: by the web's CPU time, which another program next to it hardly changes, and by the
+# clock, which shows uploads that wait.
+UPLOAD_SHARE, CLOCK_SHARE = 0.9, 0.5
+ITEMS, ROUNDS, UPLOADS_S, UPLOADS = 20_000, 3, 0.8, 8
 SLACK_S = 45.0  # after a deadline: two thousand answers are computed and sent, on a machine that may be busy
 
 
@@ -72,6 +76,21 @@ def took(ask: Callable[[], tuple[int, object]], expected: int) -> float:
     return time.monotonic() - began
 
 
+class Cost(NamedTuple):
+    """Seconds of an upload."""
+
+    cpu: float
+    clock: float
+
+
+def share(rounds: list[tuple[Cost, Cost]]) -> Cost:
+    """The speed of uploads with a crowd, as a share of that without: the medians over rounds of (without, with)."""
+    return Cost(
+        statistics.median(alone.cpu / crowded.cpu for alone, crowded in rounds),
+        statistics.median(alone.clock / crowded.clock for alone, crowded in rounds),
+    )
+
+
 def percentile(times: list[float], share: float) -> float:
     return sorted(times)[round(share * (len(times) - 1))]
 
@@ -114,14 +133,14 @@ def test_two_thousand_connections_of_each_kind_hold_up_nobody(
         web = psutil.Process(ill.stack.processes["web"].pid)
         load = {name: data + bytes(200_000) for name, data in many(50).items()}
 
-        def uploads() -> float:
-            """The seconds of the fastest of five uploads of 10 MB."""
-            times = []
-            for _ in range(5):
-                began = time.monotonic()
+        def uploads() -> Cost:
+            """An upload of 10 MB, in the mean of UPLOADS and more that come one after the other."""
+            began, before, count = time.monotonic(), web.cpu_times(), 0
+            while count < UPLOADS or time.monotonic() - began < UPLOADS_S:
                 ill.submit(load)
-                times.append(time.monotonic() - began)
-            return min(times)
+                count += 1
+            took_s, after = time.monotonic() - began, web.cpu_times()
+            return Cost((after.user + after.system - before.user - before.system) / count, took_s / count)
 
         def settle() -> None:
             """Until the server has taken in the crowd: 2,000 requests at once are work for some seconds, held ones are
@@ -131,17 +150,29 @@ def test_two_thousand_connections_of_each_kind_hold_up_nobody(
                 if web.cpu_percent(0.5) < 40:
                     return
 
-        def share_with(data: bytes, few: bytes) -> float:
-            """The speed of uploads with a crowd there, as a share of that without; in turns, since machines drift."""
-            alone, with_crowd = [], []
+        def find_places(alone: Cost) -> None:
+            """Until uploads are quick again: silent ones take all places at first, and keep each until it is wanted and
+            they have been quiet for two seconds. Goes on after 20 s: the costs then show it."""
+            quick, ends_at = 0, time.monotonic() + 20
+            while quick < 3 and time.monotonic() < ends_at:
+                began = time.monotonic()
+                ill.submit(load)
+                quick = quick + 1 if time.monotonic() - began < 2 * alone.clock else 0
+
+        def share_with(data: bytes, few: bytes) -> Cost:
+            """The share for a crowd that comes and goes: in turns, since machines drift."""
+            rounds = []
             for _ in range(ROUNDS):
-                alone.append(uploads())
+                settle()  # the crowd before has left, and its requests end
+                alone = uploads()
                 crowd = Crowd(ill.stack.settings.port, data, few)
                 settle()
-                with_crowd.append(uploads())
+                if few:
+                    find_places(alone)
+                rounds.append((alone, uploads()))
                 crowd.close()
                 until(partial(is_empty, crowd, web), 60, "the crowd has left")
-            return min(alone) / min(with_crowd)
+            return share(rounds)
 
         kinds = requests(ill, waiting, large)
         shares = {kind: share_with(data, few) for kind, (data, few, _) in kinds.items()}
@@ -160,7 +191,7 @@ def test_two_thousand_connections_of_each_kind_hold_up_nobody(
                 f"{kind}: {held} held; /livez {1000 * statistics.median(livez):.0f} ms"
                 f" (95 % {1000 * percentile(livez, 0.95):.0f}, first {1000 * burst:.0f}),"
                 f" poll {1000 * statistics.median(polls):.0f} ms (95 % {1000 * percentile(polls, 0.95):.0f}),"
-                f" upload {shares[kind]:.2f}"
+                f" upload {shares[kind].cpu:.2f} by CPU time, {shares[kind].clock:.2f} by the clock"
             )
             slow += [
                 f"{kind}: {what}"
@@ -168,7 +199,8 @@ def test_two_thousand_connections_of_each_kind_hold_up_nobody(
                     "not held": held > 0.9 * EACH or kind == "unread results",
                     "/livez": percentile(livez, 0.95) <= LIVEZ_S,
                     "poll": percentile(polls, 0.95) <= POLL_S,
-                    "upload": shares[kind] >= UPLOAD_SHARE,
+                    "upload": shares[kind].cpu >= UPLOAD_SHARE,
+                    "upload waits": shares[kind].clock >= CLOCK_SHARE,
                 }.items()
                 if not good
             ]

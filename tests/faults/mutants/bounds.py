@@ -38,6 +38,25 @@ def _parking() -> None:
     put(bridge, BRIDGED="gonogo.never")
 
 
+def _rest_of_bodies() -> None:
+    """The server looks at each body that has fallen silent five times a second."""
+    import asyncio
+
+    from web.server import bridge
+    from web.server.receiving import blocks
+
+    def restless(protocol: Any, receive: Any, quiet_s: float, held: Any) -> Any:
+        async def looking() -> Any:
+            coming = asyncio.ensure_future(receive())
+            while not coming.done():
+                await asyncio.wait({coming}, timeout=0.2)
+            return coming.result()
+
+        return blocks(protocol, looking, quiet_s, held)
+
+    put(bridge, blocks=restless)
+
+
 def _shares_of_events() -> None:
     """All streams of a batch look at the same time."""
     from web.server import bridge
@@ -114,6 +133,7 @@ MUTANTS = {
     "deadline of headers": Mutant(_deadline_of_headers, 39, _CROWDS),
     "deadline of bodies": Mutant(_deadline_of_bodies, 39, _CROWDS),
     "parking": Mutant(_parking, 39, _CROWDS),
+    "rest of bodies": Mutant(_rest_of_bodies, 39, _CROWDS),
     "turns of streams": Mutant(_shares_of_events, 39, "two_thousand_open_streams"),
     "bound on a tar's headers": Mutant(_tar_headers, 40, _BOMBS),
     "bound on a zip's directory": Mutant(_zip_directory, 40, _BOMBS),
