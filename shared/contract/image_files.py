@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 HEAD_BYTES = 32  # enough for every signature below
 NOT_AN_IMAGE = "not a JPEG, PNG, WebP, BMP or TIFF image"
 EMPTY = "the file is empty"
-SYSTEM_FILES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+SYSTEM_FILES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"})
 _EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 

@@ -41,7 +41,7 @@ def check(
         )
     report = Report(source.path.name, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
-    report.masks = len(listed.masks)
+    report.masks, report.labelled_by_masks = len(listed.masks), listed.labelled_by_masks
     found = _looks(listed.records, full_scale, progress)
     kept, looks = _usable(listed.records, found, report, root)
     report.sizes = dict(Counter(f"{look.width}x{look.height}" for look in looks).most_common())

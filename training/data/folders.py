@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.contract.image_files import HEAD_BYTES, image_kind, skip_by_name
-from training.data.masks import Masks
+from training.data.masks import Masks, marks
 from training.data.records import DataError, Listing, Record, Source
-from training.data.views import part_of_view
+from training.data.views import parts_of_views
 from training.data.words import NUMBERS, Words, names_kind, names_masks, split_of
 
 _ACCEPTED = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -68,7 +68,7 @@ def listed(source: Source) -> Listing:
     paths = image_paths(root)
     masks = Masks(root, paths)
     found = Listing([], masks=masks.files)
-    kinds = _kinds_below_test(root, paths, words)
+    kinds, parts = _kinds_below_test(root, paths, words), parts_of_views(root, paths)
     for path in paths:
         if path in masks:
             continue
@@ -79,11 +79,29 @@ def listed(source: Source) -> Listing:
             continue
         split = next((name for part in above if (name := split_of(part))), None)
         found.records.append(
-            Record(path, label, part_of_view(path), split, "", kind if label else "", masks.of(path))
+            Record(path, label, parts.get(path, ""), split, "", kind if label else "", masks.of(path))
         )
+    if not found.records:
+        _label_by_masks(root, found, masks, parts)
     if not found.records:
         raise DataError(_no_labels(root, found.ignored))
     return found
+
+
+def _label_by_masks(root: Path, found: Listing, masks: Masks, parts: dict[Path, str]) -> None:
+    """Take images that no folder labels by their masks, where each of them has one: a marked pixel is a flaw."""
+    flawed = {}
+    for path in found.ignored:
+        mask = masks.of(path)
+        told = None if mask is None else marks(mask)
+        if told is None:
+            return
+        flawed[path] = mask if told else None
+    for path, mask in flawed.items():
+        above = path.relative_to(root).parts[:-1]
+        split = next((name for part in above if (name := split_of(part))), None)
+        found.records.append(Record(path, int(mask is not None), parts.get(path, ""), split, mask=mask))
+    found.ignored, found.labelled_by_masks = [], bool(flawed)
 
 
 def _label_and_kind(

@@ -76,6 +76,15 @@ class Masks:
         self.files.append(mask)
 
 
+def marks(path: Path) -> bool | None:
+    """Whether a mask marks a pixel; None where it can't be read."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("L").getextrema()[1] != 0
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
 def _bare(stem: str) -> str:
     return next((stem[: -len(end)] for end in _SUFFIXES if stem.lower().endswith(end)), stem)
 

@@ -46,6 +46,7 @@ class Listing:
     has_groups: bool = False
     masks: list[Path] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
+    labelled_by_masks: bool = False
 
 
 def root_of(path: Path) -> Path:

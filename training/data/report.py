@@ -21,6 +21,7 @@ class Report:
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
     masks: int = 0
+    labelled_by_masks: bool = False  # no folder names a label; an image whose mask marks a pixel is a defect
     proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
@@ -120,6 +121,8 @@ class Report:
                 )
                 + "; --part REGEX tells otherwise"
             )
+        if self.labelled_by_masks:
+            lines.append("no folder names a label: an image whose mask marks a pixel is a defect")
         if self.masks:
             lines.append(f"masks, not learned as images: {self.masks}")
         if self.without_print and not self.has_groups:

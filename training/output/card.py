@@ -104,6 +104,8 @@ def _result_lines(card: Card) -> list[str]:
 
 
 def _blind(baselines: dict[str, float]) -> str:
+    if "image_size" in baselines:
+        return "models that see brightness, place, the border, or the size of the file or of the image"
     if "border" in baselines:
         return "models that see brightness, place, the border or the size of the file"
     return "two models that see brightness or place"

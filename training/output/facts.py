@@ -1,12 +1,11 @@
 """The facts of a training that its card states, apart from the figures of the test part."""
 
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from shared.clock import now, rfc3339
 from shared.json_text import Card
@@ -80,7 +79,7 @@ def facts(trained: Trained) -> Card:
                 test.labels[own].tolist(),
             ).items()
         }
-        | {"file_size": round(_by_file_size(trained), 4)},
+        | _by_sizes(trained),
         "versions": {
             **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
             "python": platform.python_version(),
@@ -98,11 +97,16 @@ def _multiplications(trained: Trained) -> int:
     return small + round(share * (whole - small))
 
 
-def _by_file_size(trained: Trained) -> float:
-    """The accuracy of a model that knows the bytes of each file alone, which tells cameras and settings apart."""
+def _by_sizes(trained: Trained) -> dict[str, float]:
+    """The accuracies of models that know the bytes of each file alone, or the pixels of its sides: these tell cameras
+    and settings apart."""
 
-    def sizes(records: Sequence[Record]) -> NDArray[np.float64]:
-        return np.log([[max(1, record.path.stat().st_size)] for record in records])
+    def of_file(record: Record) -> list[float]:
+        return [max(1, record.path.stat().st_size)]
+
+    def of_sides(record: Record) -> list[float]:
+        with Image.open(record.path) as image:
+            return [*image.size]
 
     train, test = trained.split.train, trained.split.test
     if trained.tests_itself and trained.fold_of is not None:
@@ -110,7 +114,11 @@ def _by_file_size(trained: Trained) -> float:
         train = [record for record, own in zip(train, first, strict=True) if not own]
         test = [record for record, own in zip(test, first, strict=True) if own]
     labels = [np.array([record.label for record in part], np.float64) for part in (train, test)]
-    return logistic_accuracy(sizes(train), labels[0], sizes(test), labels[1])
+    found = {}
+    for name, of in (("file_size", of_file), ("image_size", of_sides)):
+        known, asked = (np.log([of(record) for record in part]) for part in (train, test))
+        found[name] = round(logistic_accuracy(known, labels[0], asked, labels[1]), 4)
+    return found
 
 
 def known(figures: Card, trained: Trained) -> Card:

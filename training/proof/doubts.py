@@ -59,10 +59,9 @@ def shortcuts(baselines: dict[str, float], accuracy: float) -> list[str]:
     guess = baselines["majority"]
     found = []
     for name, value in baselines.items():
-        if name == "majority" or accuracy <= guess:
+        if name == "majority" or value <= guess:
             continue
-        share = (value - guess) / (accuracy - guess)
-        if value >= _SHORTCUT and share >= _SHORTCUT_GAIN:
+        if value >= _SHORTCUT and value - guess >= _SHORTCUT_GAIN * (accuracy - guess):
             found.append(
                 f"{_SEES[name]} alone tells {value:.1%} of the test part right: the labels may follow how the images "
                 "were taken, and not the parts"
@@ -75,4 +74,5 @@ _SEES = {
     "pixels_16x16": "a view of 16 x 16 pixels",
     "border": "the border of the image",
     "file_size": "the size of the file",
+    "image_size": "the number of pixels of each side",
 }

@@ -1,7 +1,7 @@
 // The rule of shared/contract/image_files.py, for the files of a folder. A test holds the two against each other.
 
 export const HEAD_BYTES = 32;
-const SYSTEM = ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"];
+const SYSTEM = ["__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"];
 const EXTENSION = /\.(jpe?g|jpe|jfif|png|webp|bmp|tiff?)$/i;
 const MAGIC = [
   /^(\r\n)?\xff\xd8\xff/,

@@ -46,6 +46,7 @@ def test_other_content_is_skipped_with_a_reason(head: bytes, reason: str) -> Non
     [
         "__MACOSX/parts/._a.jpg", "parts/.DS_Store", "./._Teil 1.jpg", "Thumbs.db", "a/THUMBS.DB", "desktop.ini",
         "a\\Desktop.ini", ".hidden.jpg", ".cam4/g.jpg", "line1/.cache/x.png",
+        "ok/@eaDir/a.jpg/b.jpg",
     ],
 )  # fmt: skip
 def test_system_files_and_hidden_files_are_skipped_by_name(path: str) -> None:

@@ -1,10 +1,8 @@
 """Folders and tables as they come from cameras, benchmarks and Excel."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from PIL import Image
 
 from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import Preprocessing
+from tests.unit.training.data.files import labels, put
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.load import listing, load
@@ -20,23 +19,6 @@ from training.data.records import DataError, Record, Source
 from training.data.words import Words
 from training.options import Options
 from training.proof.kinds import by_kind
-
-
-def put(path: Path, seed: int = 0, *, mask: bool = False, sixteen: bool = False) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    coarse = np.random.default_rng(seed).integers(0, 255, (7, 9), dtype=np.uint8)
-    image = Image.fromarray(coarse).resize((96, 80), Image.Resampling.BICUBIC)
-    if mask:
-        image = image.point([255 if value > 200 else 0 for value in range(256)])
-    if sixteen:
-        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 200)
-    image.save(path)
-    return path
-
-
-def labels(folder: Path, words: Words | None = None) -> dict[str, tuple[int, str]]:
-    records = load(Source(folder, words or Words()))
-    return {r.path.relative_to(folder).as_posix(): (r.label, r.kind) for r in records}
 
 
 def mvtec(root: Path) -> Path:
@@ -89,51 +71,6 @@ def test_btad_is_read(tmp_path: Path) -> None:
     assert [r.mask.name for r in found.records if r.mask] == ["2.png"]
 
 
-@pytest.mark.parametrize(
-    ("bad", "good"),
-    [("ko", "ok"), ("NOK", "OK"), ("niO", "iO"), ("fail", "pass"), ("anomaly", "normal"), ("Not OK", "ok")],
-)
-def test_usual_words_of_a_factory_are_labels(tmp_path: Path, bad: str, good: str) -> None:
-    put(tmp_path / "line 1" / bad / "a.png", 1)
-    put(tmp_path / "line 1" / good / "b.png", 2)
-    assert labels(tmp_path) == {f"line 1/{bad}/a.png": (1, ""), f"line 1/{good}/b.png": (0, "")}
-
-
-@pytest.mark.parametrize(
-    ("bad", "good"),
-    [
-        ("defective", "not_defective"), ("anomaly", "no anomaly"), ("defects", "free of defects"), ("not good", "good"),
-        ("nicht ok", "ok"), ("anomalous", "non-anomalous"), ("N.i.O.", "i.O."), ("Anomaly", "anomaly_free"),
-    ],
-)  # fmt: skip
-def test_a_denied_word_is_the_other_label(tmp_path: Path, bad: str, good: str) -> None:
-    put(tmp_path / bad / "a.png", 1)
-    put(tmp_path / good / "b.png", 2)
-    assert labels(tmp_path) == {f"{bad}/a.png": (1, ""), f"{good}/b.png": (0, "")}
-
-
-def test_a_word_is_found_however_its_accents_are_written(tmp_path: Path) -> None:
-    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
-    for form in forms:
-        put(tmp_path / form / unicodedata.normalize(form, "défaut") / "a.png", 1)
-        put(tmp_path / form / unicodedata.normalize(form, "sans défaut") / "b.png", 2)
-    for form in forms:
-        given = Words((unicodedata.normalize(form, "sans défaut"),), (unicodedata.normalize(form, "défaut"),))
-        assert Counter(record.label for record in load(Source(tmp_path, given))) == {0: 2, 1: 2}
-
-
-def test_a_word_with_both_meanings_is_refused() -> None:
-    with pytest.raises(ValueError, match="--good and --defect both name ok"):
-        Words(("OK",), ("ok",))
-
-
-def test_an_expression_that_finds_no_part_is_refused(tmp_path: Path) -> None:
-    put(tmp_path / "ok" / "p1_a.png", 1)
-    with pytest.raises(DataError, match=r"--part 'q.*' finds no part in any path, such as ok/p1_a.png"):
-        load(Source(tmp_path, Words(), r"q(\d)"))
-    assert [record.group for record in load(Source(tmp_path, Words(), r"p(\d)"))] == ["1"]
-
-
 def test_a_folder_without_labels_names_the_table_that_lies_in_it(tmp_path: Path) -> None:
     put(tmp_path / "img" / "a.png", 1)
     (tmp_path / "line 1.csv").write_text("file;label\nimg/a.png;ok\n")
@@ -145,31 +82,6 @@ def test_a_table_of_files_that_are_not_there_says_where_it_looked(tmp_path: Path
     (tmp_path / "images.csv").write_text("file;label\nC:\\cam\\a.png;ok\nC:\\cam\\b.png;nok\n")
     with pytest.raises(DataError, match="not one of its 2 files is there"):
         check(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("bad", "good"), [("1,0", "0,0"), ("1.0", "0.0"), ("WAHR", "FALSCH"), ("VRAI", "FAUX"), ("TRUE", "FALSE")]
-)
-def test_cells_of_a_spreadsheet_are_labels(tmp_path: Path, bad: str, good: str) -> None:
-    for name in "ab":
-        put(tmp_path / f"{name}.png", ord(name))
-    (tmp_path / "images.csv").write_text(f"file;label\na.png;{bad}\nb.png;{good}\n")
-    assert [record.label for record in load(tmp_path)] == [1, 0]
-
-
-def test_other_words_are_given_and_those_that_no_word_matches_are_named(tmp_path: Path) -> None:
-    for place, folder in enumerate(("MT_Free", "MT_Crack", "MT_Fray", "extra")):
-        put(tmp_path / folder / "Imgs" / "a.png", place)
-    with pytest.raises(DataError, match=r"MT_Crack/Imgs \(1\).*--good NAME and --defect NAME"):
-        load(tmp_path)
-    words = Words(good=("mt_free",), defect=("MT_*",))
-    assert labels(tmp_path, words) == {
-        "MT_Crack/Imgs/a.png": (1, "MT_Crack"),
-        "MT_Fray/Imgs/a.png": (1, "MT_Fray"),
-        "MT_Free/Imgs/a.png": (0, ""),
-    }
-    report = check(Source(tmp_path, words))
-    assert "extra/Imgs (1)" in report.as_text()
 
 
 def test_folders_below_a_defect_folder_are_kinds_and_numbers_are_not(tmp_path: Path) -> None:
@@ -237,6 +149,44 @@ def test_views_of_a_part_share_its_group(tmp_path: Path, names: Sequence[str], p
     counts = Counter(record.group for record in report.records if record.label == 0)
     assert sorted(counts.values(), reverse=True) == parts
     assert not report.has_groups
+
+
+def test_a_part_whose_views_carry_both_labels_stays_on_one_side(tmp_path: Path) -> None:
+    for place in range(3):
+        put(tmp_path / "ok" / f"p{place}_side.png", place)
+        put(tmp_path / "nok" / f"p{place}_top.png", 10 + place)
+    groups = {record.path.name: record.group for record in check(tmp_path).records}
+    assert len(set(groups.values())) == 3
+    assert groups["p1_side.png"] == groups["p1_top.png"]
+
+
+def test_numbers_that_begin_again_in_each_folder_are_other_parts(tmp_path: Path) -> None:
+    for place, folder in enumerate(("m1/ok", "m2/ok", "m1/nok", "m2/nok")):
+        put(tmp_path / folder / "p1_top.png", 2 * place)
+        put(tmp_path / folder / "p1_side.png", 2 * place + 1)
+    assert len({record.group for record in check(tmp_path).records}) == 4
+
+
+def test_masks_are_labels_where_no_folder_names_one(tmp_path: Path) -> None:
+    """As in KolektorSDD, whose folders are parts, and KolektorSDD2, whose folders are the split."""
+    for place in range(4):
+        put(tmp_path / "kos" / f"kos{place:02}" / "Part0.jpg", place)
+        put(tmp_path / "two" / ("train" if place < 2 else "test") / f"{place}.png", place)
+        for mask in (
+            f"kos/kos{place:02}/Part0_label.bmp",
+            f"two/{'train' if place < 2 else 'test'}/{place}_GT.png",
+        ):
+            Image.new("L", (96, 80), 255 if place % 2 else 0).save(tmp_path / mask)
+    kos, two = check(tmp_path / "kos"), check(tmp_path / "two")
+    assert sorted(record.label for record in kos.records) == [0, 0, 1, 1]
+    assert all((record.mask is not None) == bool(record.label) for record in kos.records)
+    assert Counter((r.split, r.label) for r in two.records) == {
+        ("train", 0): 1, ("train", 1): 1, ("test", 0): 1, ("test", 1): 1,
+    }  # fmt: skip
+    assert "whose mask marks a pixel is a defect" in kos.as_text()
+    (tmp_path / "kos" / "kos01" / "Part0_label.bmp").unlink()
+    with pytest.raises(DataError, match="say what they are"):
+        check(tmp_path / "kos")
 
 
 def test_an_expression_names_the_part(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_a_set_that_brightness_decides_is_warned_of() -> None:
     seen = {"majority": 0.5, "histogram": 0.987, "pixels_16x16": 0.6}
     assert shortcuts(seen, 0.99)[0].startswith("brightness alone tells 98.7%")
     assert shortcuts(seen | {"histogram": 0.7}, 0.99) == []
+    assert "the number of pixels of each side" in shortcuts({"majority": 0.5, "image_size": 1.0}, 1.0)[0]
+    assert shortcuts(seen, 0.3)  # a network worse than a guess hides no shortcut
 
 
 def test_other_light_shows_a_model_that_sees_light_alone() -> None:

@@ -14,7 +14,7 @@ from tests.arch.prose import ROOT
 
 SCRIPT = ROOT / "web/pages/static/image_files.js"
 STEPS = ["a.jpg", "B.JPEG", "c.jpe", "d.Tiff", "e.gif", "f", "photo.jpg.txt", ".hidden", "._a.jpg", ".DS_Store",
-         ".ds_store", "THUMBS.DB", "ehthumbs.db", "Desktop.ini", "__MACOSX", "..", ".", "a\\.x\\b.png",
+         ".ds_store", "THUMBS.DB", "ehthumbs.db", "Desktop.ini", "__MACOSX", "@eaDir", "..", ".", "a\\.x\\b.png",
          "x.jfif"]  # fmt: skip
 STARTS = [b"", b"\xff\xd8\xff", b"\r\n\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF1234WEBP", b"RIFF1234WAVE", b"BM",
           b"BM6\0", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF89a", b"\n\xff\xd8\xff",
