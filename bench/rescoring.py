@@ -1,5 +1,7 @@
 """`python -m bench.rescoring`: seconds to rescore a batch of a million images on PostgreSQL, by the share that flips.
 
+With `--views`, their parts follow; with `--old-parts`, as parts follow that ended before they kept a score.
+
 The scores are spread evenly, so a threshold that moves by 0.01 flips one image in a hundred. The rows are as a worker
 leaves them: written once at the upload and once with the verdict. The last line flips every image of the batch.
 """
@@ -10,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from shared.clock import now
 from shared.contract.operating_point import OperatingPoint
@@ -18,7 +20,7 @@ from shared.ids import new_id
 from shared.lifecycle import rescoring
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
-from shared.store.tables import Batch, ModelVersion
+from shared.store.tables import Batch, ModelVersion, Part
 from tests.harness.databases import empty_database_url, prepare
 
 _MODEL = "mdl_bench"
@@ -36,9 +38,9 @@ _JUDGED = (
     " finished_at = :at WHERE batch_id = :batch"
 )
 _PARTS = (
-    "INSERT INTO parts (batch_id, part_id, tenant, total, verdict, created_at, finished_at)"
+    "INSERT INTO parts (batch_id, part_id, tenant, total, verdict, created_at, finished_at, score, held)"
     " SELECT batch_id, part_id, 'default', count(*), CASE WHEN bool_or(verdict = 'defect') THEN 'defect'"
-    " ELSE 'no_defect' END, :at, :at FROM items WHERE batch_id = :batch GROUP BY batch_id, part_id"
+    " ELSE 'no_defect' END, :at, :at, max(score), 0 FROM items WHERE batch_id = :batch GROUP BY batch_id, part_id"
 )
 
 
@@ -97,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.rescoring", description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--views", type=int, default=0, help="images of a part; 0: without parts")
+    parser.add_argument("--old-parts", action="store_true", help="parts that keep no score")
     asked = parser.parse_args()
     moves = [0.501, 0.5, 0.51, 0.5, 0.55, 0.5, 0.8, 0.5, 0.0]
     with (
@@ -106,6 +109,9 @@ def main() -> None:
         database = Database(url)
         prepare(database)
         batch_id = fill(database, asked.items, asked.views)
+        if asked.old_parts:
+            with database.write() as connection:
+                connection.execute(update(Part).values(score=None, held=None))
         for threshold in moves:
             preview, taken, items, parts = measure(
                 database, batch_id, OperatingPoint(threshold, threshold, threshold)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, select, update
 
 from shared.contract.states import Verdict
-from shared.lifecycle import parts
+from shared.lifecycle import judged_parts, parts
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Item, Part
 
@@ -14,15 +14,24 @@ _MANY = 500  # a statement takes a bounded number of parameters
 _VIEWS = parts.views_by_part(reviewed=True, rescored=True).where(
     Item.part_id.in_(bindparam("of_parts", expanding=True))
 )
-_VERDICTS = select(Part.part_id, Part.verdict).where(
-    Part.batch_id == bindparam("in_batch"),
-    Part.part_id.in_(bindparam("of_parts", expanding=True)),
-    Part.finished_at.is_not(None),
+_VERDICTS = (
+    select(Part.part_id, judged_parts.NOW)
+    .join(Batch, Batch.id == Part.batch_id)
+    .where(
+        Part.batch_id == bindparam("in_batch"),
+        Part.part_id.in_(bindparam("of_parts", expanding=True)),
+        Part.finished_at.is_not(None),
+    )
 )
 _WRITE = (
     update(Part)
     .where(Part.batch_id == bindparam("in_batch"), Part.part_id == bindparam("of_part"))
-    .values(verdict=bindparam("new_verdict"), reasons=bindparam("new_reasons"))
+    .values(
+        verdict=bindparam("new_verdict"),
+        reasons=bindparam("new_reasons"),
+        score=bindparam("new_score"),
+        held=bindparam("new_held"),
+    )
 )
 _COUNT = (
     update(Batch)
@@ -46,13 +55,21 @@ def judge(connection: Connection, batch: BatchRecord, part_ids: Sequence[str]) -
         before = {str(part_id): verdict for part_id, verdict in connection.execute(_VERDICTS, some)}
         missing = parts.missing_views(connection, batch, list(before))
         rows = []
-        for part_id, total, defect, no_defect, review in connection.execute(_VIEWS, some).all():
+        for row in connection.execute(_VIEWS, some).all():
+            part_id = row[0]
             if part_id not in before:
                 continue
-            views = parts.Views(total, int(defect), int(no_defect), int(review), missing.get(part_id, ()))
+            views = parts.Views.of(row, missing.get(part_id, ()))
+            score, held = views.decides(batch.part_rule)
             verdict = views.verdict(batch.part_rule)
             reasons = ",".join(views.reasons()) if verdict == Verdict.REVIEW else ""
-            rows.append({"of_part": part_id, "new_verdict": verdict, "new_reasons": reasons or None})
+            new = {
+                "new_verdict": verdict,
+                "new_reasons": reasons or None,
+                "new_score": score,
+                "new_held": held,
+            }
+            rows.append({"of_part": part_id, **new})
             more[verdict] += 1
             more[before[part_id] or ""] -= 1
         if rows:

@@ -28,6 +28,7 @@ from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Item
 
 _POINT = ("threshold", "review_low", "review_high")
+IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 _TAIL = f",{Reason.LOW_CONFIDENCE}"
 
 

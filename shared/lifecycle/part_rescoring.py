@@ -1,21 +1,26 @@
 """The verdicts of parts follow those of their views when a batch is rescored.
 
-The rule of `parts.Views` as SQL, for half a million parts in one statement (the walks compare both).
+A part knows the score that decides it, so its verdict is computed as that of an image is (`judged_parts`), and nothing
+is written. A part without such columns is judged by the verdicts of its views, the rule of `parts.Views` as SQL, and
+written (the walks compare both).
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     Connection,
+    Integer,
     Select,
+    String,
     Update,
     and_,
     bindparam,
     case,
+    cast,
     func,
     null,
     or_,
@@ -24,7 +29,7 @@ from sqlalchemy import (
 )
 
 from shared.contract.states import PartReason, PartRule, Verdict
-from shared.lifecycle import judged
+from shared.lifecycle import judged, judged_parts
 from shared.lifecycle.parts import REVIEWED
 from shared.store.documents import VerdictCount
 from shared.store.records import BatchRecord
@@ -85,16 +90,26 @@ def _reasons(views: CTE, verdict: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _changing(rule: str) -> CTE:
-    """The parts whose verdict or reasons change: (part id, verdict before and after, reasons after)."""
+    """The parts without a score whose verdict or reasons change: (part id, verdict before and after, reasons after)."""
     views = _views()
     after = _verdict(views, rule)
     reasons = _reasons(views, after)
     of_part = and_(Part.batch_id == bindparam("in_batch"), Part.part_id == views.c.part_id)
     rows = select(Part.part_id, Part.verdict.label("before"), after.label("after"), reasons.label("reasons"))
-    rows = rows.join_from(Part, views, of_part)
+    rows = rows.join_from(Part, views, of_part).where(Part.held.is_(None))
     return rows.where(or_(after.is_distinct_from(Part.verdict), reasons.is_distinct_from(Part.reasons))).cte(
         "changing"
     )
+
+
+def _changing_by_score() -> CTE:
+    """The parts whose verdict changes by their score: (part id, verdict before and after)."""
+    rule: Any = bindparam("by_rule", type_=String)
+    old, after = (judged_parts.verdict_at(judged.given(name), rule) for name in ("old", "new"))
+    before = case((cast(bindparam("of_revision"), Integer) == 0, Part.verdict), else_=old)
+    rows = select(Part.part_id, before.label("before"), after.label("after"))
+    changes = (Part.held.is_not(None), after.is_distinct_from(before))
+    return rows.where(Part.batch_id == bindparam("in_batch"), *changes).cte("changing")
 
 
 def _told(changing: CTE) -> Select[Any]:
@@ -124,6 +139,10 @@ def _written(rule: str) -> Select[Any]:
     return _told(changing).add_cte(written)
 
 
+_TELL_BY_SCORE = _told(_changing_by_score())
+_ANY_WITHOUT = (
+    select(Part.part_id).where(Part.batch_id == bindparam("in_batch"), Part.held.is_(None)).limit(1)
+)
 # Built once for each rule: to build one takes longer than to run it on a small batch.
 _TELL = {rule.value: _told(_changing(rule)) for rule in PartRule}
 _WRITE = {rule.value: _writing(_changing(rule)) for rule in PartRule}
@@ -134,29 +153,43 @@ def count(
     connection: Connection, batch: BatchRecord, given: Mapping[str, object]
 ) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
     """How many parts would get another verdict, as [before, after, how many], and the first hundred of them."""
-    return _read(connection, _TELL[batch.part_rule], given)
+    asked = [_TELL_BY_SCORE]
+    if _has_any_without(connection, given):
+        asked.append(_TELL[batch.part_rule])
+    return _read(connection, batch, given, asked)
 
 
 def write(
     connection: Connection, batch: BatchRecord, given: Mapping[str, object]
 ) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
-    """Give the parts the verdicts of their views at the new point; returns as `count` does.
+    """Give the parts that have no score the verdicts of their views at the new point; returns as `count` does.
 
     The caller holds the lock of the batch's row, and has not given it the new point.
     """
+    if not _has_any_without(connection, given):
+        return _read(connection, batch, given, [_TELL_BY_SCORE])
     if connection.dialect.name == "postgresql":
-        return _read(connection, _WRITE_AND_TELL[batch.part_rule], given)
+        return _read(connection, batch, given, [_TELL_BY_SCORE, _WRITE_AND_TELL[batch.part_rule]])
     told = count(connection, batch, given)
     connection.execute(_WRITE[batch.part_rule], given)
     return told
 
 
+def _has_any_without(connection: Connection, given: Mapping[str, object]) -> bool:
+    return connection.execute(_ANY_WITHOUT, given).first() is not None
+
+
 def _read(
-    connection: Connection, statement: Select[Any], given: Mapping[str, object]
+    connection: Connection, batch: BatchRecord, given: Mapping[str, object], asked: Sequence[Select[Any]]
 ) -> tuple[list[VerdictCount], tuple[Flip, ...]]:
-    counts, flips = Counter[tuple[str, str]](), []
-    for part_id, before, after, number in connection.execute(statement, given):
-        counts[before, after] = number
-        flips.append(Flip(part_id, before, after))
-    found = [(before, after, number) for (before, after), number in sorted(counts.items())]
-    return found, tuple(sorted(flips)[:SHOWN_FLIPS])
+    counts, flips = Counter[tuple[str, str]](), list[Flip]()
+    for statement in asked:
+        found = dict[tuple[str, str], int]()
+        for part_id, before, after, number in connection.execute(
+            statement, {**given, "by_rule": batch.part_rule}
+        ):
+            found[before, after] = number
+            flips.append(Flip(part_id, before, after))
+        counts.update(found)
+    changes = [(before, after, number) for (before, after), number in sorted(counts.items())]
+    return changes, tuple(sorted(flips)[:SHOWN_FLIPS])

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from shared.contract.events import PART_COMPLETED
 from shared.contract.reviews import DONE
 from shared.contract.states import ItemStatus, PartReason, PartRule, Verdict
-from shared.lifecycle import judged
+from shared.lifecycle import judged, judged_parts
 from shared.lifecycle.part_views import views_of
 from shared.store.engine import clock
 from shared.store.records import BatchRecord, PartRecord
@@ -67,7 +67,8 @@ REVIEWED = and_(
 
 
 def views_by_part(*, reviewed: bool, rescored: bool) -> Select[Any]:
-    """Parts of a batch none of whose items is open: (part id, views, defect, no_defect, review), by part id.
+    """Parts of a batch none of whose items is open, by part id: (part id, views, defect, no_defect, review, lowest and
+    highest score that decides a view, views that the guard holds).
 
     `reviewed`: a person's verdict on a view goes before the model's. Without, the statement reads no reviews.
     `rescored`: the verdicts are those at the batch's operating point. Without, the statement reads no batch.
@@ -75,7 +76,16 @@ def views_by_part(*, reviewed: bool, rescored: bool) -> Select[Any]:
     models = judged.NOW if rescored else Item.verdict
     verdict = func.coalesce(ReviewEntry.verdict, models) if reviewed else models
     counts = (func.sum(case((verdict == each, 1), else_=0)) for each in _IN_ORDER)
-    rows: Any = select(Item.part_id, func.count(), *counts).where(Item.batch_id == bindparam("in_batch"))
+    decided: list[Any] = [(judged.IS_UNLIKE, null())]
+    is_held = judged.IS_UNLIKE
+    if reviewed:
+        persons = judged_parts.PERSONS_SCORES.items()
+        decided = [*((ReviewEntry.verdict == each, score) for each, score in persons), *decided]
+        is_held = and_(is_held, ReviewEntry.verdict.is_(None))
+    score = case(*decided, else_=Item.score)
+    held = func.sum(case((is_held, 1), else_=0))
+    rows: Any = select(Item.part_id, func.count(), *counts, func.min(score), func.max(score), held)
+    rows = rows.where(Item.batch_id == bindparam("in_batch"))
     if rescored:
         rows = rows.join(Batch, Batch.id == Item.batch_id)
     if reviewed:
@@ -130,6 +140,8 @@ _FINISH = (
         verdict=bindparam("new_verdict"),
         reasons=bindparam("new_reasons"),
         missing_views=bindparam("new_missing"),
+        score=bindparam("new_score"),
+        held=bindparam("new_held"),
         finished_at=clock(),
     )
 )
@@ -151,7 +163,7 @@ _REOPEN = (
         Part.finished_at.is_not(None),
         exists().where(Item.batch_id == Part.batch_id, Item.part_id == Part.part_id, Item.status.in_(_OPEN)),
     )
-    .values(verdict=None, reasons=None, missing_views=null(), finished_at=None)
+    .values(verdict=None, reasons=None, missing_views=null(), finished_at=None, score=None, held=None)
 )
 
 
@@ -159,7 +171,7 @@ def _counted(verdict: Verdict) -> ScalarSelect[int]:
     return (
         select(func.count())
         .select_from(Part)
-        .where(Part.batch_id == Batch.id, Part.verdict == verdict)
+        .where(Part.batch_id == Batch.id, judged_parts.NOW.in_([verdict]))
         .scalar_subquery()
     )
 
@@ -177,13 +189,32 @@ RECOUNT = (
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """How many views a part has, how many have each verdict, and which expected ones are missing."""
+    """How many views a part has, how many have each verdict, and which expected ones are missing; between which scores
+    the views lie that a score or a person decides, and how many the guard holds."""
 
     total: int
     defect: int
     no_defect: int
     review: int
     missing: tuple[str, ...] = ()
+    lowest: float | None = None
+    highest: float | None = None
+    by_guard: int = 0
+
+    @classmethod
+    def of(cls, row: Sequence[Any], missing: tuple[str, ...]) -> "Views":
+        """From a row of views_by_part()."""
+        _, total, defect, no_defect, review, lowest, highest, by_guard = row
+        counts = (int(total), int(defect), int(no_defect), int(review))
+        return cls(*counts, missing, lowest, highest, int(by_guard))
+
+    def decides(self, rule: str) -> tuple[float | None, int | None]:
+        """The columns `score` and `held` of the part: see `judged_parts`."""
+        if self.missing:
+            return None, None
+        lost = self.total > self.defect + self.no_defect + self.review
+        held = judged_parts.BY_GUARD * (self.by_guard > 0) + judged_parts.WITHOUT_VERDICT * lost
+        return self.lowest if rule == PartRule.ALL_DEFECT else self.highest, held
 
     def verdict(self, rule: str) -> Verdict:
         """The part's verdict. A missing view means review. A view without a verdict may be either, as one in review."""
@@ -237,12 +268,7 @@ def complete(connection: Connection, batch_id: str, chunk: tuple[int, int] | Non
     if not rows:
         return ()
     missing = missing_views(connection, batch, [str(row[0]) for row in rows])
-    ended = {
-        str(part_id): Views(
-            int(total), int(defect), int(no_defect), int(review), missing.get(str(part_id), ())
-        )
-        for part_id, total, defect, no_defect, review in rows
-    }
+    ended = {str(row[0]): Views.of(row, missing.get(str(row[0]), ())) for row in rows}
     verdicts = Counter(_finish(connection, batch, ended).values())
     counts = {f"n_{verdict}": verdicts[verdict] for verdict in Verdict}
     connection.execute(_COUNT_VERDICTS, {"in_batch": batch_id, **counts})
@@ -284,6 +310,7 @@ def _finish(connection: Connection, batch: BatchRecord, ended: dict[str, Views])
             "new_verdict": verdicts[part_id],
             "new_reasons": ",".join(views.reasons()) or None if verdicts[part_id] == Verdict.REVIEW else None,
             "new_missing": list(views.missing) or None,
+            **dict(zip(("new_score", "new_held"), views.decides(batch.part_rule), strict=True)),
         }
         for part_id, views in ended.items()
     ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, bindparam, case, func, literal, literal_column, or_, select, update
 
 from shared.contract.states import UNLIKE, ItemStatus, Outcome, Verdict
-from shared.lifecycle import judged
+from shared.lifecycle import judged, judged_parts
 from shared.store.tables import Batch, Item, Part
 
 COUNTERS = (
@@ -19,7 +19,10 @@ COUNTERS = (
 _IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 
 _PARTS = (
-    select(Part.verdict, func.count()).where(Part.batch_id == bindparam("in_batch")).group_by(Part.verdict)
+    select(judged_parts.NOW.label("judged"), func.count())
+    .join(Batch, Batch.id == Part.batch_id)
+    .where(Part.batch_id == bindparam("in_batch"))
+    .group_by(literal_column("judged"))
 )
 
 
@@ -74,8 +77,10 @@ def suspects(connection: Connection) -> Sequence[str]:
         select(Item.batch_id, literal("unfamiliar"), func.count()).where(_IS_UNLIKE).group_by(Item.batch_id)
     )
     parts = select(Part.batch_id, literal("parts"), func.count()).group_by(Part.batch_id)
-    of_parts = select(Part.batch_id, Part.verdict.concat("_parts"), func.count()).group_by(
-        Part.batch_id, Part.verdict
+    of_parts = (
+        select(Part.batch_id, judged_parts.NOW.concat("_parts").label("judged"), func.count())
+        .join(Batch, Batch.id == Part.batch_id)
+        .group_by(Part.batch_id, literal_column("judged"))
     )
     said = {
         (row.id, name): number

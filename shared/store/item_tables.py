@@ -1,6 +1,6 @@
 """The tables of items and parts."""
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.contract.kinds import LONGEST_KIND
@@ -126,7 +126,11 @@ class Fetch(Base):
 
 
 class Part(Base):
-    """The items of a sealed batch that share a `part_id`. It has a verdict once none of its `total` items is open."""
+    """The items of a sealed batch that share a `part_id`. It has a verdict once none of its `total` items is open.
+
+    `score` is that of the view that decides, and `held` says whether other views hold the part back: see
+    `shared.lifecycle.judged_parts`.
+    """
 
     __tablename__ = "parts"
 
@@ -139,6 +143,8 @@ class Part(Base):
     missing_views: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
+    score: Mapped[float | None]
+    held: Mapped[int | None] = mapped_column(SmallInteger)
 
     __table_args__ = (
         Index("ix_parts_part_id", "tenant", "part_id", "batch_id"),

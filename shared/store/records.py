@@ -227,6 +227,8 @@ class PartRecord(NamedTuple):
     missing_views: list[str] | None
     created_at: float
     finished_at: float | None
+    score: float | None
+    held: int | None
 
 
 class BatchEventRecord(NamedTuple):

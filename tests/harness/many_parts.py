@@ -15,6 +15,9 @@ _SERIES = {  # by whether the database is SQLite
     False: "SELECT {columns} FROM generate_series(0, :count - 1) AS n(i)",
 }
 VIEWS = 2
+_HIGHEST = (
+    "CASE (2 * i) % 997 WHEN 996 THEN 996 ELSE (2 * i + 1) % 997 END / 997.0"  # of the two views of part i
+)
 _VERDICT = "CASE {part} % 50 WHEN 0 THEN 'defect' WHEN 1 THEN 'review' ELSE 'no_defect' END"
 
 
@@ -58,8 +61,8 @@ def _insert(
             total,
         ),
         "parts": (
-            "batch_id, part_id, tenant, total, verdict, created_at, finished_at",
-            f":batch, 'SN-' || i, :tenant, {VIEWS}, {_VERDICT.format(part='i')}, :at, :at",
+            "batch_id, part_id, tenant, total, verdict, created_at, finished_at, score, held",
+            f":batch, 'SN-' || i, :tenant, {VIEWS}, {_VERDICT.format(part='i')}, :at, :at, {_HIGHEST}, 0",
             parts,
         ),
     }

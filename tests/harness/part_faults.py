@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from shared.contract.reviews import DONE
-from shared.lifecycle import judged
+from shared.lifecycle import judged, judged_parts
 from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Delivery, Item, Part, ReviewEntry
 
@@ -39,7 +39,8 @@ def part_faults(connection: Connection) -> list[str]:
     for view in map(View._make, connection.execute(items.where(Item.part_id.is_not(None)))):
         if batches[view.batch_id].sealed:
             views[view.batch_id, view.part_id].append(view)
-    rows = map(PartRecord._make, connection.execute(select(Part.__table__)))
+    shown = select(*judged_parts.columns()).join(Batch, Batch.id == Part.batch_id)
+    rows = map(PartRecord._make, connection.execute(shown))
     parts = {(row.batch_id, row.part_id): row for row in rows}
     events = select(Delivery.batch_id, Delivery.subject, Delivery.run)
     owed = Counter(

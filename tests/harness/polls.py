@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from shared.contract.states import ItemStatus, Verdict
-from shared.lifecycle import judged
+from shared.lifecycle import judged, judged_parts
 from shared.store.engine import Database
 from shared.store.tables import Batch, Item, Part
 from tests.harness.stack import Stack
@@ -20,7 +20,7 @@ def _items(*conditions: Any) -> Any:
     return query.correlate(Batch).scalar_subquery()
 
 
-def _parts(*conditions: ColumnElement[bool]) -> Any:
+def _parts(*conditions: Any) -> Any:
     query = select(func.count()).select_from(Part).where(Part.batch_id == Batch.id, *conditions)
     return query.correlate(Batch).scalar_subquery()
 
@@ -29,9 +29,9 @@ def _parts(*conditions: ColumnElement[bool]) -> Any:
 _COUNTED = {
     "total": _items(),
     **{status.value: _items(Item.status == status) for status in ItemStatus},
-    **{verdict.value: _items(verdict == judged.NOW) for verdict in Verdict},
+    **{verdict.value: _items(judged.NOW.in_([verdict])) for verdict in Verdict},
     "parts": _parts(),
-    **{f"{verdict}_parts": _parts(Part.verdict == verdict) for verdict in Verdict},
+    **{f"{verdict}_parts": _parts(judged_parts.NOW.in_([verdict])) for verdict in Verdict},
 }
 _LOOK = select(
     *(getattr(Batch, name) for name in _COUNTED),

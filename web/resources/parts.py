@@ -15,13 +15,14 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.parts import Labels, PartPayload, labels_of, part_payload
 from shared.contract.queries import BatchPartsQuery, PartListQuery
 from shared.contract.states import Verdict
+from shared.lifecycle import judged_parts
 from shared.lifecycle.part_views import views_of
 from shared.store.records import BatchRecord, PartRecord
 from shared.store.tables import Batch, Part
 from web.http.cursors import Cursors
 from web.service import Service
 
-_ROWS = Part.__table__
+_COLUMNS = judged_parts.columns()
 _LABELS = [Batch.__table__.columns[name] for name in Labels._fields]
 _WIDTH = len(PartRecord._fields)
 
@@ -87,7 +88,8 @@ def _values(query: PartListQuery | BatchPartsQuery) -> dict[str, object]:
 
 
 def _of_batch(form: _Form) -> Select[Any]:
-    rows = select(_ROWS).where(Part.batch_id == bindparam("in_batch"), *_filters(form)).order_by(Part.part_id)
+    rows = select(*_COLUMNS).join(Batch, Batch.id == Part.batch_id)
+    rows = rows.where(Part.batch_id == bindparam("in_batch"), *_filters(form)).order_by(Part.part_id)
     if form.goes_on:
         rows = rows.where(Part.part_id > bindparam("after"))
     return rows.limit(bindparam("most"))
@@ -95,14 +97,14 @@ def _of_batch(form: _Form) -> Select[Any]:
 
 def _by_part(form: _Form) -> Select[Any]:
     """By the index on part_id, with a look at each of the few batches with this part."""
-    rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
+    rows = select(*_COLUMNS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
     rows = rows.where(Part.tenant == bindparam("of_tenant"), *_filters(form), *_labels(form))
     return _go_on(rows, form, Part.batch_id).order_by(Part.batch_id.desc(), Part.part_id)
 
 
 def _by_batch(form: _Form) -> Select[Any]:
     """From the batches of the tenant to their parts: a batch whose counters show no such part costs no look at any."""
-    rows = select(_ROWS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
+    rows = select(*_COLUMNS, *_LABELS).join(Batch, Batch.id == Part.batch_id)
     rows = rows.where(Batch.tenant == bindparam("of_tenant"), Batch.parts > 0)
     counters = {Verdict.DEFECT: Batch.defect_parts, Verdict.NO_DEFECT: Batch.no_defect_parts,
                 Verdict.REVIEW: Batch.review_parts}  # fmt: skip
@@ -134,7 +136,7 @@ def _filters(form: _Form) -> list[ColumnElement[bool]]:
     if form.part_id:
         filters.append(Part.part_id == bindparam("part_id"))
     if form.verdicts:
-        filters.append(Part.verdict.in_(form.verdicts))
+        filters.append(judged_parts.NOW.in_(form.verdicts))
     if form.open is not None:
         filters.append(Part.finished_at.is_(None) if form.open else Part.finished_at.is_not(None))
     return filters

@@ -13,6 +13,7 @@ from shared.contract.scores import BINS
 from shared.contract.states import Reason
 from shared.lifecycle import (
     endings,
+    judged_parts,
     parts,
     purging,
     rescoring,
@@ -30,7 +31,7 @@ from shared.lifecycle.reviews import Reviewer
 from shared.lifecycle.shares import Shares
 from shared.lifecycle.verdicts import Result
 from shared.store.engine import Database
-from shared.store.records import BatchRecord, ItemRecord
+from shared.store.records import BatchRecord, ItemRecord, PartRecord
 from shared.store.tables import Batch, BatchEvent, Delivery, Item, ModelVersion, Part, ReviewEntry
 from shared.vision.decision import decide, reasons_for
 from tests.harness.part_faults import part_faults
@@ -87,12 +88,24 @@ def record_of(database: Database, batch_id: str) -> BatchRecord:
     return BatchRecord._make(batch_row(database, batch_id))
 
 
-@pytest.mark.parametrize("count_of_parts", [0, 7])
+@pytest.mark.parametrize(
+    ("count_of_parts", "changed", "without_score"),
+    [(0, {}, None), (7, {}, None), (7, {}, "all"), (7, {}, "SN-3"), (7, {"expected_views": ["top"]}, None)],
+)
 @pytest.mark.parametrize("rule", ["any_defect", "all_defect"])
 def test_each_verdict_is_that_of_a_worker_at_the_new_point(
-    database: Database, model_id: str, count_of_parts: int, rule: str
+    database: Database,
+    model_id: str,
+    count_of_parts: int,
+    changed: dict[str, Any],
+    without_score: str | None,
+    rule: str,
 ) -> None:
-    batch = ended_batch(database, model_id, count_of_parts, part_rule=rule)
+    batch = ended_batch(database, model_id, count_of_parts, part_rule=rule, **changed)
+    if without_score is not None:  # as parts are that ended before they kept a score
+        old = update(Part) if without_score == "all" else update(Part).where(Part.part_id == without_score)
+        with database.write() as connection:
+            connection.execute(old.values(score=None, held=None))
     for number, point in enumerate([*POINTS, OLD], 1):
         before = verdicts_of(database, batch.id)
         with database.read() as connection:
@@ -142,10 +155,14 @@ def test_reasons_of_parts_follow_their_views(database: Database, model_id: str) 
         rescoring.rescore(connection, batch, OperatingPoint(0.5, 0.0, 1.0), None)
     with database.read() as connection:
         rows = connection.execute(
-            select(Part.verdict, Part.reasons).where(Part.batch_id == batch.id).order_by(Part.part_id)
+            select(*judged_parts.columns())
+            .join(Batch, Batch.id == Part.batch_id)
+            .where(Part.batch_id == batch.id)
+            .order_by(Part.part_id)
         ).all()
-    assert {tuple(row) for row in rows[1:]} == {("review", "view_in_review")}
-    assert tuple(rows[0]) == ("review", "view_without_verdict,view_in_review")
+    found = [(row.verdict, row.reasons) for row in map(PartRecord._make, rows)]
+    assert {*found[1:]} == {("review", "view_in_review")}
+    assert found[0] == ("review", "view_without_verdict,view_in_review")
 
 
 def test_a_persons_verdict_on_a_view_stands_and_the_queue_is_made_again(
@@ -161,7 +178,8 @@ def test_a_persons_verdict_on_a_view_stands_and_the_queue_is_made_again(
         batch, changes = rescoring.rescore(connection, batch, POINTS[2], None)
     assert "SN-1" not in {flip.part_id for flip in changes.flips}
     with database.read() as connection:
-        parts_now = dict(connection.execute(select(Part.part_id, Part.verdict)).all())
+        now = select(Part.part_id, judged_parts.NOW).join(Batch, Batch.id == Part.batch_id)
+        parts_now = {row[0]: row[1] for row in connection.execute(now)}
         assert part_faults(connection) == []
         waiting = list(connection.scalars(select(ReviewEntry.seq).where(ReviewEntry.status == "waiting")))
     assert (parts_now["SN-1"], waiting) == ("defect", []), (
