@@ -9,6 +9,7 @@ from shared.contract.operating_point import OperatingPointPayload
 from shared.contract.states import PartRule
 
 BINS = 1000
+NAMED_PARTS = 3
 
 
 class ScoresPayload(TypedDict):
@@ -32,6 +33,12 @@ class ScoresPayload(TypedDict):
             "by the score that decides the part, its highest view by the rule `any_defect` and its lowest by "
             "`all_defect`: the bin, the parts that the score decides, and those that another view keeps from the "
             "verdict of all views"
+        ),
+    ]
+    named_parts: Annotated[
+        dict[str, list[str]],
+        About(
+            f"the ids of the first {NAMED_PARTS} parts in each bin that the score decides, by the number of the bin"
         ),
     ]
     review_parts: Annotated[int, About("parts that are in review whatever the threshold is")]

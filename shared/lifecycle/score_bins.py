@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Select, and_, bindparam, case, cast, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from shared.contract.scores import BINS
+from shared.contract.scores import BINS, NAMED_PARTS
 from shared.contract.states import UNLIKE, PartRule
 from shared.store.documents import Bins
 from shared.store.engine import Database
@@ -33,10 +33,10 @@ def _items(dialect: str) -> Select[Any]:
     rows = select(_bin(Item.score, dialect).label("bin"), _IS_UNLIKE.label("held")).where(
         Item.batch_id == bindparam("in_batch"), Item.score.is_not(None)
     )
-    return _counted(rows)
+    return _counted(rows.subquery())
 
 
-def _parts(dialect: str, rule: str) -> Select[Any]:
+def _parts(dialect: str, rule: str) -> Any:
     """The parts by the score of the view that decides, and whether another view keeps them from the other verdict."""
     extreme: Any = func.min if rule == PartRule.ALL_DEFECT else func.max
     judged = and_(Item.score.is_not(None), _IS_UNLIKE == 0)
@@ -51,18 +51,31 @@ def _parts(dialect: str, rule: str) -> Select[Any]:
         .subquery()
     )
     of_part = and_(Part.batch_id == bindparam("in_batch"), Part.part_id == views.c.part_id)
-    rows = select(_bin(views.c.score, dialect).label("bin"), views.c.held.label("held"))
-    return _counted(rows.join_from(views, Part, of_part).where(Part.missing_views.is_(None)))
+    rows = select(views.c.part_id, _bin(views.c.score, dialect).label("bin"), views.c.held.label("held"))
+    return rows.join_from(views, Part, of_part).where(Part.missing_views.is_(None)).subquery()
 
 
-def _counted(rows: Select[Any]) -> Select[Any]:
-    found = rows.subquery()
+def _named(parts: Any) -> Select[Any]:
+    """The first parts of each bin that the score decides."""
+    place = func.row_number().over(partition_by=parts.c.bin, order_by=parts.c.part_id).label("place")
+    rows = (
+        select(parts.c.bin, parts.c.part_id, place)
+        .where(parts.c.held == 0, parts.c.bin.is_not(None))
+        .subquery()
+    )
+    some = select(rows.c.bin, rows.c.part_id).where(rows.c.place <= NAMED_PARTS)
+    return some.order_by(rows.c.bin, rows.c.part_id)
+
+
+def _counted(found: Any) -> Select[Any]:
     return select(found.c.bin, found.c.held, func.count()).group_by(found.c.bin, found.c.held)
 
 
 _DIALECTS = ("sqlite", "postgresql")
 _ITEMS = {dialect: _items(dialect) for dialect in _DIALECTS}
-_PARTS = {(dialect, rule.value): _parts(dialect, rule) for dialect in _DIALECTS for rule in PartRule}
+_OF_PARTS = {(dialect, rule.value): _parts(dialect, rule) for dialect in _DIALECTS for rule in PartRule}
+_PARTS = {kind: _counted(parts) for kind, parts in _OF_PARTS.items()}
+_NAMED = {kind: _named(parts) for kind, parts in _OF_PARTS.items()}
 
 
 def kept(connection: Connection, batch: BatchRecord) -> Bins | None:
@@ -93,9 +106,13 @@ def _count(connection: Connection, batch: BatchRecord) -> Bins:
         return {"items": items, "parts": [], "review_parts": 0}
     parts = _rows(connection.execute(_PARTS[dialect, batch.part_rule], given))
     decided = [row for row in parts if row[0] >= 0]
+    named: dict[str, list[str]] = {}
+    for number, part_id in connection.execute(_NAMED[dialect, batch.part_rule], given):
+        named.setdefault(str(number), []).append(part_id)
     return {
         "items": items,
         "parts": decided,
+        "named_parts": named,
         "review_parts": batch.parts - sum(plain + held for _, plain, held in decided),
     }
 

@@ -1,6 +1,6 @@
 """The documents of JSON columns. Blocked, BatchWarning and EndpointFilters are those of the contract."""
 
-from typing import TypeAlias
+from typing import NotRequired, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -14,11 +14,15 @@ class Webhook(TypedDict):
 
 
 class Bins(TypedDict):
-    """Items and parts in bins of their scores, each as [bin, decided, held], and parts in review at any threshold."""
+    """Items and parts in bins of their scores, each as [bin, decided, held], and parts in review at any threshold.
+
+    `named_parts`: the ids of some decided parts, by bin. Bins that were kept before have none.
+    """
 
     items: list[list[int]]
     parts: list[list[int]]
     review_parts: int
+    named_parts: NotRequired[dict[str, list[str]]]
 
 
 Distances: TypeAlias = dict[str, float]  # by measure of drift

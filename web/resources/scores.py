@@ -43,6 +43,7 @@ def _payload(batch: BatchRecord, bins: Bins) -> ScoresPayload:
         "revision": batch.revision,
         "items": bins["items"],
         "parts": bins["parts"],
+        "named_parts": bins.get("named_parts", {}),
         "review_parts": bins["review_parts"],
         "part_rule": batch.part_rule,
     }

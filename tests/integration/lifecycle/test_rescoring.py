@@ -308,3 +308,12 @@ def test_the_bins_foretell_what_a_rescoring_changes(database: Database, model_id
             parts_told[verdict if verdict == enough else "review"] += held
         found = {name: getattr(batch, f"{name}_parts") for name in ("defect", "no_defect", "review")}
         assert parts_told == Counter(found), point
+        with database.read() as connection:
+            now = select(Part.part_id, judged_parts.NOW).join(Batch, Batch.id == Part.batch_id)
+            verdict_of = {row[0]: row[1] for row in connection.execute(now.where(Part.batch_id == batch.id))}
+        named = bins["named_parts"]
+        assert sum(map(len, named.values())) == min(
+            sum(plain for _, plain, _ in bins["parts"]), 3 * len(named)
+        )
+        for bin_, ids in named.items():
+            assert {verdict_of[each] for each in ids} == {decide((int(bin_) + 0.5) / BINS, point).value}

@@ -1,9 +1,10 @@
-// The histogram of a batch's scores: move a bound, see at once what changes, apply. Counts come from bins that are
-// loaded once and do not know the verdicts of persons; a moment later the service counts exactly and names the parts.
+// The histogram of a batch's scores: move a bound, see at once what changes, apply. Counts and the names of some parts
+// come from bins that are loaded once and do not know the verdicts of persons; a moment later the service counts exactly
+// and names the first hundred parts.
 
 const panel = document.getElementById("scores");
 const form = document.getElementById("rescore");
-const BARS = 100, REST_MS = 250;
+const BARS = 100, REST_MS = 250, MOST_NAMED = 100;
 const WORDS = { defect: "defect", review: "review", no_defect: "no defect" };
 let scores = null, asked = 0;
 
@@ -54,6 +55,26 @@ function told(found, noun) {
   return parts.length ? `${noun}: ${parts.join(", ")}` : `${noun}: no change`;
 }
 
+// The parts that change, as far as the bins name them.
+function named(before, after) {
+  const found = [];
+  for (const [bin, ids] of Object.entries(scores.named_parts)) {
+    const [from, to] = [verdict(middle(Number(bin)), before), verdict(middle(Number(bin)), after)];
+    if (from !== to) for (const part_id of ids) found.push({ part_id, before: from, after: to });
+  }
+  return found.slice(0, MOST_NAMED);
+}
+
+function list(changed) {
+  const flips = document.getElementById("flips");
+  flips.replaceChildren(...changed.map((flip) => {
+    const entry = document.createElement("li");
+    entry.textContent = `${flip.part_id}: ${WORDS[flip.before]} → ${WORDS[flip.after]}`;
+    return entry;
+  }));
+  flips.hidden = !changed.length;
+}
+
 function draw(point) {
   const stacks = Array.from({ length: BARS }, () => ({ defect: 0, review: 0, no_defect: 0 }));
   const each = scores.bins / BARS;
@@ -96,6 +117,7 @@ function show() {
   const lines = [told(changes(scores.items, present(), point), "Images")];
   if (scores.parts.length) lines.push(told(changes(scores.parts, present(), point, partVerdict), "Parts by the model alone"));
   document.getElementById("change").textContent = lines.join(". ");
+  list(named(present(), point));
   panel.dataset.tookMs = (performance.now() - began).toFixed(1);
 }
 
@@ -145,13 +167,7 @@ async function count(turn) {
   const lines = [told(counted(exact.items), "Images")];
   if (scores.parts.length || exact.parts.length) lines.push(told(counted(exact.parts), "Parts"));
   document.getElementById("change").textContent = lines.join(". ");
-  const flips = document.getElementById("flips");
-  flips.replaceChildren(...exact.flipped_parts.map((flip) => {
-    const entry = document.createElement("li");
-    entry.textContent = `${flip.part_id}: ${WORDS[flip.before]} → ${WORDS[flip.after]}`;
-    return entry;
-  }));
-  flips.hidden = !exact.flipped_parts.length;
+  list(exact.flipped_parts);
   panel.dataset.exact = "true";
 }
 
