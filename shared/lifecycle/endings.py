@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, case, null, update
 
 from shared.contract.states import BatchStatus, Outcome
-from shared.lifecycle import events
+from shared.lifecycle import events, score_order
 from shared.store.engine import Database, clock
 from shared.store.records import BatchRecord
 from shared.store.tables import Batch
@@ -93,4 +93,6 @@ def complete(connection: Connection, batch_id: str, base: str = "") -> Completed
     if row is None:
         return None
     events.note_end(connection, batch_id)
+    if row.total > score_order.LARGE:
+        score_order.ask(connection, batch_id)
     return Completed(owed.owe_end(connection, BatchRecord._make(row), base))

@@ -96,6 +96,10 @@ BEFORE: ColumnElement[Any] = case(
 AFTER = verdict_at(_MOVED_TO)
 
 
+# Whether the verdict of an item is not that of its score, in a statement that joins its batch.
+IS_OTHER = case((NOW.is_distinct_from(verdict_at(_OF_BATCH)), 1), else_=0)
+
+
 def move(batch: BatchRecord, point: OperatingPoint) -> dict[str, object]:
     """The parameters of BEFORE and AFTER, for the items of `in_batch`."""
     return {

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, select
 from shared.access import quotas
 from shared.blobs.store import BlobStore
 from shared.contract.states import DeliveryStatus
-from shared.lifecycle import counters, diff_counts, idempotency, known_images, shadows, telling
+from shared.lifecycle import counters, diff_counts, idempotency, known_images, score_order, shadows, telling
 from shared.store.engine import Database
 from shared.store.tables import (
     Attempt,
@@ -100,6 +100,7 @@ def purge_rows(connection: Connection, batch_id: str) -> bool:
     connection.execute(delete(Rescoring).where(Rescoring.batch_id == batch_id))
     connection.execute(delete(ScoreBins).where(ScoreBins.batch_id == batch_id))
     diff_counts.forget(connection, batch_id)
+    score_order.forget(connection, batch_id)
     shadows.forget(connection, batch_id)
     # A try that ends its delivery locks the batch: from here on, it finds none and deletes its delivery by itself.
     ended = (Delivery.batch_id == batch_id, Delivery.status.in_(_ENDED))

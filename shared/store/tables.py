@@ -25,6 +25,7 @@ from shared.store.drift_tables import DriftWindow
 from shared.store.event_tables import BatchEvent, Telling
 from shared.store.item_tables import DraftPart, Fetch, Item, Judge, Part
 from shared.store.known_tables import KnownImage
+from shared.store.order_tables import OrderAsked, ScoreBlock
 from shared.store.rescoring_tables import Rescoring
 from shared.store.review_tables import Opinion, ReviewEntry
 from shared.store.score_tables import ScoreBins
@@ -52,11 +53,13 @@ __all__ = [
     "ModelActivation",
     "ModelVersion",
     "Opinion",
+    "OrderAsked",
     "Part",
     "Quota",
     "Rescoring",
     "ReviewEntry",
     "ScoreBins",
+    "ScoreBlock",
     "ServiceSecret",
     "Session",
     "Shadow",

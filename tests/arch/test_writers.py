@@ -29,6 +29,8 @@ WRITERS = {
     "Submission": (f"{LIFECYCLE}idempotency.py", "worker/upkeep/steps/claims.py"),
     "Rescoring": (f"{LIFECYCLE}rescoring.py", PURGE),
     "DiffCounts": (f"{LIFECYCLE}diff_counts.py",),
+    "ScoreBlock": (f"{LIFECYCLE}score_order.py",),
+    "OrderAsked": (f"{LIFECYCLE}score_order.py",),
     "ScoreBins": (f"{LIFECYCLE}score_bins.py", PURGE),
     "ReviewEntry": (f"{LIFECYCLE}reviews.py", f"{LIFECYCLE}review_queue.py", PURGE),
     "Opinion": (f"{LIFECYCLE}reviews.py", PURGE),

@@ -15,10 +15,17 @@ _SERIES = {  # by whether the database is SQLite
     False: "SELECT {columns} FROM generate_series(0, :count - 1) AS n(i)",
 }
 VIEWS = 2
-_HIGHEST = (
-    "CASE (2 * i) % 997 WHEN 996 THEN 996 ELSE (2 * i + 1) % 997 END / 997.0"  # of the two views of part i
-)
+_HIGHEST = "CASE (2 * i) % 997 WHEN 996 THEN 996 ELSE (2 * i + 1) % 997 END"  # of the two views of part i
 _VERDICT = "CASE {part} % 50 WHEN 0 THEN 'defect' WHEN 1 THEN 'review' ELSE 'no_defect' END"
+
+
+def _score(part: str, of_997: str) -> str:
+    """A score that has the verdict of the part, at the point of the batches."""
+    share = f"({of_997}) / 997.0"
+    return (
+        f"CASE {part} % 50 WHEN 0 THEN 0.601 + 0.399 * {share} WHEN 1 THEN 0.4 + 0.199 * {share}"
+        f" ELSE 0.399 * {share} END"
+    )
 
 
 def fill(database: Database, tenant: str, *, batches: int, parts: int) -> list[str]:
@@ -57,12 +64,13 @@ def _insert(
             'batch_id, seq, filename, custom_id, pack, "offset", length, status, verdict, score, attempts, created_at,'
             " finished_at, part_id, view, threshold, review_low, review_high",
             f":batch, i, i || '.jpg', 'c-' || i, 0, i, 1, 'succeeded', {_VERDICT.format(part=f'(i / {VIEWS})')},"
-            f" (i % 997) / 997.0, 1, :at, :at, 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS}), 0.5, 0.4, 0.6",
+            f" {_score(f'(i / {VIEWS})', 'i % 997')}, 1, :at, :at,"
+            f" 'SN-' || (i / {VIEWS}), 'view-' || (i % {VIEWS}), 0.5, 0.4, 0.6",
             total,
         ),
         "parts": (
             "batch_id, part_id, tenant, total, verdict, created_at, finished_at, score, held",
-            f":batch, 'SN-' || i, :tenant, {VIEWS}, {_VERDICT.format(part='i')}, :at, :at, {_HIGHEST}, 0",
+            f":batch, 'SN-' || i, :tenant, {VIEWS}, {_VERDICT.format(part='i')}, :at, :at, {_score('i', _HIGHEST)}, 0",
             parts,
         ),
     }

@@ -10,7 +10,7 @@ from shared.contract.pages import ListPayload, page
 from shared.contract.queries import ItemListQuery, ResultsQuery
 from shared.ids import item_id as spelled
 from shared.ids import split_item_id
-from shared.lifecycle import judged, judges, reviews
+from shared.lifecycle import judged, judges, reviews, score_order
 from shared.lifecycle.judges import Judges
 from shared.lifecycle.reviews import Reviews
 from shared.store.engine import database_time
@@ -144,18 +144,45 @@ def _by_score(
         as_of, ended_run = _settled(here, batch), 0 if batch.finished_at is None else batch.run
     # No verdict comes after the batch has ended, unless a retry begins another run.
     until = _FOR_EVER if batch.run == ended_run else as_of
-    decided = Item.finished_at <= until
+    decided, at_once = Item.finished_at <= until, rows
     score: Any = case((and_(decided, Item.score.is_not(None)), Item.score), else_=_UNDECIDED)
     if cursor is not None:
         beyond = score < last_score if falling else score > last_score
         rows = rows.where(or_(beyond, and_(score == last_score, Item.seq > last_seq)))
-    found, known, reviewed = fetch(here, rows.order_by(score.desc() if falling else score, Item.seq), limit)
+    places = _in_order(here, batch, query, cursor, ended_run)
+    if places is None:
+        rows = rows.order_by(score.desc() if falling else score, Item.seq)
+        found, known, reviewed = fetch(here, rows, limit)
+    else:
+        found, known, reviewed = fetch(
+            here, at_once.where(Item.seq.in_([each.seq for each in places])), limit
+        )
+        at = {each.seq: number for number, each in enumerate(places)}
+        found.sort(key=lambda item: at[item.seq])
     following = None
     if len(found) > limit:
         last = found[limit - 1]
         is_decided = last.score is not None and last.finished_at is not None and last.finished_at <= until
         following = cursors.encode(as_of, ended_run, last.score if is_decided else _UNDECIDED, last.seq)
     return page(payloads(found[:limit], known, reviewed), following)
+
+
+def _in_order(
+    here: Service, batch: BatchRecord, query: ItemListQuery, cursor: list[Any] | None, ended_run: int
+) -> list[score_order.Place] | None:
+    """The places of a page's items and of one more, where the batch is kept in the order of its scores and the filters
+    are those that it knows; else None."""
+    other = {*query} - {"status", "verdict", "sort", "limit", "cursor"}
+    if batch.total <= score_order.LARGE or query["sort"] != "-score" or batch.run != ended_run:
+        return None
+    if any(query[name] for name in other):  # type: ignore[literal-required]
+        return None
+    after = None if cursor is None else score_order.Place(-cursor[2], cursor[3])
+    wanted = score_order.ranges(batch, query.get("status", []), query.get("verdict", []))
+    with here.database.read() as connection:
+        if not score_order.is_made(connection, batch):
+            return None
+        return score_order.places(connection, batch, wanted, after, query["limit"] + 1)
 
 
 def _settled(here: Service, batch: BatchRecord) -> float:

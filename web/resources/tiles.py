@@ -1,9 +1,11 @@
 """The items on the page of a batch: the highest scores first where that can be read quickly, else in batch order.
 
 No index of `items` names a score or a verdict (docs/decisions/0021), so each page of a sorted list reads the whole
-batch. A large batch is read in its own order instead, a bounded number of items at a time.
+batch. The sweep puts a large batch in order once it has ended (`shared.lifecycle.score_order`). Until then it is read
+in its own order, a bounded number of items at a time.
 """
 
+import contextlib
 from typing import NamedTuple, cast
 
 from sqlalchemy import select
@@ -12,15 +14,16 @@ from shared.contract.items import ItemPayload
 from shared.contract.page_queries import BatchPageQuery
 from shared.contract.pages import ListPayload
 from shared.contract.queries import ItemListQuery
-from shared.lifecycle import judged
+from shared.lifecycle import judged, score_order
 from shared.store.records import BatchRecord
 from shared.store.tables import Item
 from web.http import validators
 from web.http.cursors import Cursors
+from web.http.problems import HttpProblem
 from web.resources import items
 from web.service import Service
 
-LOOKED_AT = 20_000  # items that a page reads at most
+LOOKED_AT = score_order.LARGE  # items that a page reads at most
 _TILES = 48
 
 
@@ -36,10 +39,35 @@ class Tiles(NamedTuple):
 def of(here: Service, batch: BatchRecord, query: BatchPageQuery) -> Tiles:
     """A page of the batch's items. Raises 400 for a cursor that is of no such page."""
     asked = cast(ItemListQuery, validators.with_defaults(ItemListQuery, {**query, "limit": _TILES}))
-    if batch.total <= LOOKED_AT:
-        page: ListPayload = items.page_of(here, batch, {**asked, "sort": "-score"})
-        return Tiles(page["data"], page["next_cursor"], by_score=True)
+    if batch.total <= LOOKED_AT or _is_ordered(here, batch):
+        with contextlib.suppress(_OfOtherWalk):
+            return _by_score(here, batch, {**asked, "sort": "-score"})
     return _in_order(here, batch, {**asked, "sort": "seq"})
+
+
+class _OfOtherWalk(Exception):
+    """The cursor is of a walk in batch order, which began before the batch was in the order of its scores."""
+
+
+def _is_ordered(here: Service, batch: BatchRecord) -> bool:
+    """Whether the batch is in the order of its scores; if not, and it has ended, the sweep is asked for it."""
+    if batch.finished_at is None:
+        return False
+    with here.database.read() as connection:
+        made = score_order.is_made(connection, batch)
+    if made is None:
+        score_order.ask_once(here.database, batch.id)
+    return bool(made)
+
+
+def _by_score(here: Service, batch: BatchRecord, query: ItemListQuery) -> Tiles:
+    try:
+        page: ListPayload = items.page_of(here, batch, query)
+    except HttpProblem as problem:
+        if batch.total > LOOKED_AT and problem.code == "invalid_cursor":
+            raise _OfOtherWalk from problem
+        raise
+    return Tiles(page["data"], page["next_cursor"], by_score=True)
 
 
 def _in_order(here: Service, batch: BatchRecord, query: ItemListQuery) -> Tiles:

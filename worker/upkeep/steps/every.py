@@ -25,6 +25,7 @@ from worker.upkeep.steps import (
     leases,
     messages,
     old_deliveries,
+    order,
     orphans,
     packs,
     quotas,
@@ -80,6 +81,7 @@ PLAN: tuple[tuple[Step, Often], ...] = (
     (drift, _each_pass),
     (claims, _every(600.0)),  # a retry takes such a key by itself
     (known, _each_pass),
+    (order, _each_pass),
     (diffs, _each_pass),
     (shadows, _each_pass),
     (retention, _each_pass),

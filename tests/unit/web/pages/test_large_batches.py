@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from shared.lifecycle import diff_counts
+from shared.lifecycle import diff_counts, score_order
 from shared.store.tables import DiffCounts
 from tests.harness.site import Site
 from web.resources import items, tiles
@@ -88,6 +88,33 @@ def test_the_next_defect_is_looked_for_among_some_neighbours_and_then_from_the_l
     assert seen == [(5, "Look further"), (6, "Next"), None]
     page = browser.get(f"/items/{ids[6]}?verdict=defect").text
     assert f'rel="prev" href="/items/{ids[3]}?verdict=defect"' in page and "Look further back" in page
+
+
+def test_an_ended_batch_is_put_in_order_and_then_shows_the_highest_scores_first(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_order, "LARGE", 3)
+    monkeypatch.setattr(tiles, "_TILES", 2)
+    scores = [0.1, 0.7, 0.45, 0.9, 0.7, 0.2, 0.65, 0.5]
+    names = [f"{place}.png" for place in range(9)]
+    batch = site.submit(names)["id"]
+    words = ["defect" if score > 0.6 else "review" if score >= 0.4 else "no_defect" for score in scores]
+    site.decide([*((word, score, None) for word, score in zip(words, scores, strict=True)),
+                 (None, None, "corrupt_image")])  # fmt: skip
+    late = walk(site, f"/batches/{batch}")
+    first = next(late)
+    assert "so many images take a moment to be sorted" in first
+    with site.service.database.read() as connection:
+        assert score_order.asked(connection, 10) == [batch]
+    score_order.make(site.service.database, batch)
+    assert shown([first, *late]) == [str(place) for place in range(9)], "a walk ends as it began"
+    order = ["3", "1", "4", "6", "7", "2", "5", "0", "8"]
+    pages = [*walk(site, f"/batches/{batch}")]
+    assert shown(pages) == order and len(pages) == 5
+    assert all("Items, the highest score first" in page for page in pages if shown([page]))
+    assert shown([*walk(site, f"/batches/{batch}?verdict=defect")]) == ["3", "1", "4", "6"]
+    listed = site.client.get(f"/v1/batches/{batch}/items?sort=-score&limit=9", headers=site.bearer).get_json()
+    assert [item["filename"] for item in listed["data"]] == [f"{place}.png" for place in order]
 
 
 def test_a_large_diff_is_walked_in_bounded_steps_and_its_counts_are_made_once(site: Site) -> None:
