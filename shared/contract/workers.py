@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from shared.clock import rfc3339
 from shared.contract.fields import About, Time
-from shared.store.records import WorkerRecord
+from shared.store.worker_records import WorkerRecord
 
 
 class WorkerPayload(TypedDict):

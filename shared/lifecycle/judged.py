@@ -5,13 +5,12 @@ The same rule as `shared.vision.decision`, for a million rows in one statement (
 its readers compute both from score, guard and point: to write a million rows takes ten seconds (docs/decisions/0022).
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
     Float,
     Integer,
-    Label,
     and_,
     bindparam,
     case,
@@ -31,13 +30,16 @@ _POINT = ("threshold", "review_low", "review_high")
 IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 _TAIL = f",{Reason.LOW_CONFIDENCE}"
 
+Column: TypeAlias = ColumnElement[Any]
+Untyped: TypeAlias = Any  # a table, the columns of a subquery, or a value for a column
+
 
 class Point(NamedTuple):
     """An operating point whose parts are columns or values."""
 
-    threshold: Any
-    review_low: Any
-    review_high: Any
+    threshold: Untyped
+    review_low: Untyped
+    review_high: Untyped
 
 
 def given(prefix: str) -> Point:
@@ -50,7 +52,7 @@ def values(prefix: str, threshold: float, low: float, high: float) -> dict[str, 
     return {f"{prefix}_threshold": threshold, f"{prefix}_low": low, f"{prefix}_high": high}
 
 
-def verdict_at(point: Point, item: Any = Item) -> ColumnElement[Any]:
+def verdict_at(point: Point, item: Untyped = Item) -> Column:
     """The verdict of an item at a point; NULL without a score. `item` has the columns `score` and `reasons`."""
     unlike = or_(*(item.reasons.contains(reason.value) for reason in UNLIKE))
     return case(
@@ -61,7 +63,7 @@ def verdict_at(point: Point, item: Any = Item) -> ColumnElement[Any]:
     )
 
 
-def reasons_at(point: Point, item: Any = Item) -> ColumnElement[Any]:
+def reasons_at(point: Point, item: Untyped = Item) -> Column:
     """The reasons of an item at a point. Those of the guard stay: they come from the image, whatever the point is."""
     guards = case(
         (item.reasons == Reason.LOW_CONFIDENCE.value, null()), else_=func.replace(item.reasons, _TAIL, "")
@@ -72,14 +74,14 @@ def reasons_at(point: Point, item: Any = Item) -> ColumnElement[Any]:
     )
 
 
-def _in_band(point: Point, item: Any) -> ColumnElement[bool]:
+def _in_band(point: Point, item: Untyped) -> ColumnElement[bool]:
     return and_(point.review_low < point.review_high, item.score.between(point.review_low, point.review_high))
 
 
 _OF_BATCH = Point(Batch.threshold, Batch.review_low, Batch.review_high)
 
 
-def verdict_now(item: Any = Item) -> ColumnElement[Any]:
+def verdict_now(item: Untyped = Item) -> Column:
     """The verdict of an item as its batch judges it, in a statement that joins `batches`."""
     return case((Batch.revision == 0, item.verdict), else_=verdict_at(_OF_BATCH, item))
 
@@ -90,7 +92,7 @@ NOW = verdict_now()
 
 # The verdict of an item before a change of its batch's point and after it: see move().
 _MOVED_FROM, _MOVED_TO = given("old"), given("new")
-BEFORE: ColumnElement[Any] = case(
+BEFORE: Column = case(
     (cast(bindparam("of_revision"), Integer) == 0, Item.verdict), else_=verdict_at(_MOVED_FROM)
 )
 AFTER = verdict_at(_MOVED_TO)
@@ -115,12 +117,12 @@ def point_of(batch: BatchRecord) -> Point:
     return Point(*(literal(getattr(batch, name)) for name in _POINT))
 
 
-def verdict_in(batch: BatchRecord) -> ColumnElement[Any]:
+def verdict_in(batch: BatchRecord) -> Column:
     """The verdict of an item of this batch, in a statement that is built for it alone."""
     return verdict_at(point_of(batch)) if batch.revision else Item.__table__.c.verdict
 
 
-def columns(batch: BatchRecord | None = None) -> list[ColumnElement[Any] | Label[Any]]:
+def columns(batch: BatchRecord | None = None) -> list[Column]:
     """The columns of ItemRecord as the batch of the items judges them. Without a batch, the statement must join
     `batches`."""
     if batch is not None and not batch.revision:
@@ -130,9 +132,9 @@ def columns(batch: BatchRecord | None = None) -> list[ColumnElement[Any] | Label
     if batch is None:
         verdict = NOW
         reasons = case((Batch.revision == 0, Item.reasons), else_=reasons)
-    made: list[ColumnElement[Any] | Label[Any]] = []
+    made: list[Column] = []
     for column in Item.__table__.columns:
-        shown: ColumnElement[Any] = column
+        shown: Column = column
         if column.name in _POINT:
             shown = case((column.is_(None), null()), else_=getattr(point, column.name))
         elif column.name == "verdict":

@@ -5,12 +5,10 @@ operating point needs no look at its views. A part that has no such columns keep
 ended before they were there, or that misses an expected view, whose reasons depend on each of its views.
 """
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Label, and_, case, func, null
+from sqlalchemy import and_, case, func, null
 
 from shared.contract.states import PartReason, PartRule, Verdict
-from shared.lifecycle.judged import Point
+from shared.lifecycle.judged import Column, Point, Untyped
 from shared.store.tables import Batch, Part
 
 # In Part.held: a view is held in review by the guard, a view has no verdict, or both.
@@ -19,7 +17,7 @@ BY_GUARD, WITHOUT_VERDICT = 1, 2
 PERSONS_SCORES = {Verdict.DEFECT: 2.0, Verdict.NO_DEFECT: -1.0}
 
 
-def _of_score(point: Point) -> ColumnElement[Any]:
+def _of_score(point: Point) -> Column:
     """The verdict that the deciding view has at a point; NULL where no view is decided by a score or a person."""
     return case(
         (Part.score.is_(None), null()),
@@ -34,7 +32,7 @@ def _of_score(point: Point) -> ColumnElement[Any]:
     )
 
 
-def verdict_at(point: Point, rule: Any) -> ColumnElement[Any]:
+def verdict_at(point: Point, rule: Untyped) -> Column:
     """The verdict of a part at a point, by the part rule of its batch."""
     found, all_defect = _of_score(point), rule == PartRule.ALL_DEFECT.value
     enough = case((all_defect, Verdict.NO_DEFECT.value), else_=Verdict.DEFECT.value)
@@ -47,7 +45,7 @@ def verdict_at(point: Point, rule: Any) -> ColumnElement[Any]:
     )
 
 
-def reasons_at(point: Point, rule: Any) -> ColumnElement[Any]:
+def reasons_at(point: Point, rule: Untyped) -> Column:
     """The reasons of a part at a point, for one in review."""
     lost = Part.held.in_([WITHOUT_VERDICT, WITHOUT_VERDICT + BY_GUARD])
     waits = Part.held.in_([BY_GUARD, WITHOUT_VERDICT + BY_GUARD]) | (_of_score(point) == Verdict.REVIEW.value)
@@ -63,15 +61,11 @@ def reasons_at(point: Point, rule: Any) -> ColumnElement[Any]:
 
 _OF_BATCH = Point(Batch.threshold, Batch.review_low, Batch.review_high)
 # The verdict of a part as its batch judges it, in a statement that joins `batches`.
-NOW: ColumnElement[Any] = case(
-    (Batch.revision == 0, Part.verdict), else_=verdict_at(_OF_BATCH, Batch.part_rule)
-)
-_REASONS: ColumnElement[Any] = case(
-    (Batch.revision == 0, Part.reasons), else_=reasons_at(_OF_BATCH, Batch.part_rule)
-)
+NOW: Column = case((Batch.revision == 0, Part.verdict), else_=verdict_at(_OF_BATCH, Batch.part_rule))
+_REASONS: Column = case((Batch.revision == 0, Part.reasons), else_=reasons_at(_OF_BATCH, Batch.part_rule))
 
 
-def columns() -> list[ColumnElement[Any] | Label[Any]]:
+def columns() -> list[Column]:
     """The columns of PartRecord as the batch judges the part, in a statement that joins `batches`."""
     shown = {"verdict": NOW.label("verdict"), "reasons": _REASONS.label("reasons")}
     return [shown.get(column.name, column) for column in Part.__table__.columns]

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
-    ColumnElement,
     Connection,
     Integer,
     Select,
@@ -30,6 +29,7 @@ from sqlalchemy import (
 
 from shared.contract.states import PartReason, PartRule, Verdict
 from shared.lifecycle import judged, judged_parts
+from shared.lifecycle.judged import Column, Untyped
 from shared.lifecycle.parts import REVIEWED
 from shared.store.documents import VerdictCount
 from shared.store.records import BatchRecord
@@ -61,7 +61,7 @@ def _views() -> CTE:
     )
 
 
-def _verdict(views: CTE, rule: str) -> ColumnElement[Any]:
+def _verdict(views: CTE, rule: str) -> Column:
     strong, weak = Verdict.DEFECT, Verdict.NO_DEFECT
     if rule == PartRule.ALL_DEFECT:
         strong, weak = weak, strong
@@ -73,16 +73,14 @@ def _verdict(views: CTE, rule: str) -> ColumnElement[Any]:
     )
 
 
-def _reasons(views: CTE, verdict: ColumnElement[Any]) -> ColumnElement[Any]:
+def _reasons(views: CTE, verdict: Column) -> Column:
     lost = views.c.total > views.c.defect + views.c.no_defect + views.c.review
     holding = {
         PartReason.MISSING_VIEW: Part.missing_views.is_not(None),
         PartReason.VIEW_WITHOUT_VERDICT: lost,
         PartReason.VIEW_IN_REVIEW: views.c.review > 0,
     }
-    joined: ColumnElement[Any] = case(
-        (holding[PartReason.MISSING_VIEW], f"{PartReason.MISSING_VIEW},"), else_=""
-    )
+    joined: Column = case((holding[PartReason.MISSING_VIEW], f"{PartReason.MISSING_VIEW},"), else_="")
     for reason in (PartReason.VIEW_WITHOUT_VERDICT, PartReason.VIEW_IN_REVIEW):
         joined = joined.concat(case((holding[reason], f"{reason},"), else_=""))
     found = func.nullif(func.rtrim(joined, ","), "")
@@ -104,7 +102,7 @@ def _changing(rule: str) -> CTE:
 
 def _changing_by_score() -> CTE:
     """The parts whose verdict changes by their score: (part id, verdict before and after)."""
-    rule: Any = bindparam("by_rule", type_=String)
+    rule: Untyped = bindparam("by_rule", type_=String)
     old, after = (judged_parts.verdict_at(judged.given(name), rule) for name in ("old", "new"))
     before = case((cast(bindparam("of_revision"), Integer) == 0, Part.verdict), else_=old)
     rows = select(Part.part_id, before.label("before"), after.label("after"))

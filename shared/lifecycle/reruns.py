@@ -7,7 +7,6 @@ rows are copied by the database, each in its place, so that a diff compares plac
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Integer,
     Select,
@@ -106,7 +105,7 @@ def root(batch: BatchRecord) -> str:
 _A, _B = aliased(Item), aliased(Item)
 
 
-def _verdict(item: type[Item], name: str) -> ColumnElement[Any]:
+def _verdict(item: type[Item], name: str) -> judged.Column:
     """The verdict of an item, by the point of its batch where that was rescored."""
     rescored = cast(bindparam(f"{name}_revision"), Integer) > 0
     return case((rescored, judged.verdict_at(judged.given(name), item)), else_=item.verdict)

@@ -6,7 +6,20 @@ not those of persons: a preview (`shared.lifecycle.rescoring.count`) knows both.
 
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, and_, bindparam, case, cast, func, insert, or_, select
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.exc import IntegrityError
 
 from shared.contract.scores import BINS, NAMED_PARTS
@@ -36,7 +49,7 @@ def _items(dialect: str) -> Select[Any]:
     return _counted(rows.subquery())
 
 
-def _parts(dialect: str, rule: str) -> Any:
+def _parts(dialect: str, rule: str) -> Subquery:
     """The parts by the score of the view that decides, and whether another view keeps them from the other verdict."""
     extreme: Any = func.min if rule == PartRule.ALL_DEFECT else func.max
     judged = and_(Item.score.is_not(None), _IS_UNLIKE == 0)
@@ -55,7 +68,7 @@ def _parts(dialect: str, rule: str) -> Any:
     return rows.join_from(views, Part, of_part).where(Part.missing_views.is_(None)).subquery()
 
 
-def _named(parts: Any) -> Select[Any]:
+def _named(parts: Subquery) -> Select[Any]:
     """The first parts of each bin that the score decides."""
     place = func.row_number().over(partition_by=parts.c.bin, order_by=parts.c.part_id).label("place")
     rows = (
@@ -67,7 +80,7 @@ def _named(parts: Any) -> Select[Any]:
     return some.order_by(rows.c.bin, rows.c.part_id)
 
 
-def _counted(found: Any) -> Select[Any]:
+def _counted(found: Subquery) -> Select[Any]:
     return select(found.c.bin, found.c.held, func.count()).group_by(found.c.bin, found.c.held)
 
 

@@ -27,7 +27,7 @@ DECIDED, HELD = "decided", "held"
 _UNSORTED = "unsorted"  # the one block of a batch whose verdicts are no ranges of scores
 WITHOUT_SCORE = -1.0
 _WITHOUT = tuple(sorted(status.value for status in FINISHED_ITEM - {ItemStatus.SUCCEEDED}))
-_IN_BLOCK = 2_000
+IN_BLOCK = 2_000
 _READ_AT_ONCE = 20_000
 _ROWS = (
     select(Item.seq, Item.score, Item.status, case((judged.IS_UNLIKE, 1), else_=0), judged.IS_OTHER)
@@ -106,7 +106,7 @@ def make(database: Database, batch_id: str) -> BatchRecord | None:
         blocks = [] if batch is None or is_made(connection, batch) is not None else _blocks(connection, batch)
     with database.write() as connection:
         # The batch's lock: neither a retry nor a deletion commits between this look and the blocks.
-        locked = _BATCH.with_for_update(key_share=True, read=True)
+        locked = _BATCH.with_for_update(key_share=True)
         now = connection.execute(locked, {"in_batch": batch_id}).first()
         if batch is not None and now is not None and now.run == batch.run and blocks:
             connection.execute(_FORGET, {"in_batch": batch_id})
@@ -166,16 +166,17 @@ def _places(
     given = {"in_batch": batch.id, "of_run": batch.run, "of_kind": wanted.kind, "highest": begin.score}
     number = -1
     while (row := connection.execute(_BLOCKS, {**given, "after": number}).first()) is not None:
-        number, block = row.number, _unpacked(row.scores, row.places)
-        for place in block[bisect_left(block, begin) :]:
+        number, scores, seqs = row.number, array("d", row.scores), array("I", row.places)
+        found = (Place(-scores[each], seqs[each]) for each in range(_behind(scores, seqs, begin), len(seqs)))
+        for place in found:
             if place.score < wanted.lowest:
                 return
             yield place
 
 
-def _unpacked(scores: bytes, numbers: bytes) -> list[Place]:
-    falling, seqs = array("d", scores), array("I", numbers)
-    return [Place(-score, seq) for score, seq in zip(falling, seqs, strict=True)]
+def _behind(scores: "array[float]", seqs: "array[int]", begin: Place) -> int:
+    """How many places of a block come before one."""
+    return bisect_left(range(len(seqs)), begin, key=lambda each: Place(-scores[each], seqs[each]))
 
 
 def _blocks(connection: Connection, batch: BatchRecord) -> list[dict[str, object]]:
@@ -196,8 +197,8 @@ def _blocks(connection: Connection, batch: BatchRecord) -> list[dict[str, object
     for kind, (scores, numbers) in kinds.items():
         # Stable also in reverse: equal scores stay in the order of the batch.
         order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
-        for number, start in enumerate(range(0, len(order), _IN_BLOCK)):
-            some = order[start : start + _IN_BLOCK]
+        for number, start in enumerate(range(0, len(order), IN_BLOCK)):
+            some = order[start : start + IN_BLOCK]
             made.append(
                 {
                     "batch_id": batch.id, "run": batch.run, "kind": kind, "number": number,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from shared.store.engine import clock
-from shared.store.records import WorkerRecord
 from shared.store.tables import Worker
+from shared.store.worker_records import WorkerRecord
 
 
 def is_alive(lease_s: float) -> ColumnElement[bool]:

@@ -334,19 +334,3 @@ class QuotaRecord(NamedTuple):
     retention_s: float | None
     open_items: int | None
     open_bytes: int | None
-
-
-class WorkerRecord(NamedTuple):
-    id: str
-    host: str
-    pid: int
-    lanes: list[str]
-    device: str
-    engine: str
-    threads: int
-    models: list[str]
-    started_at: float
-    last_seen_at: float
-    last_progress_at: float | None
-    items: int
-    items_per_s: float | None

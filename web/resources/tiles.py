@@ -24,7 +24,7 @@ from web.resources import items
 from web.service import Service
 
 LOOKED_AT = score_order.LARGE  # items that a page reads at most
-_TILES = 48
+TILES = 48
 
 
 class Tiles(NamedTuple):
@@ -38,7 +38,7 @@ class Tiles(NamedTuple):
 
 def of(here: Service, batch: BatchRecord, query: BatchPageQuery) -> Tiles:
     """A page of the batch's items. Raises 400 for a cursor that is of no such page."""
-    asked = cast(ItemListQuery, validators.with_defaults(ItemListQuery, {**query, "limit": _TILES}))
+    asked = cast(ItemListQuery, validators.with_defaults(ItemListQuery, {**query, "limit": TILES}))
     if batch.total <= LOOKED_AT or _is_ordered(here, batch):
         with contextlib.suppress(_OfOtherWalk):
             return _by_score(here, batch, {**asked, "sort": "-score"})
@@ -81,10 +81,10 @@ def _in_order(here: Service, batch: BatchRecord, query: ItemListQuery) -> Tiles:
     rows = select(*judged.columns(batch)).where(
         Item.batch_id == batch.id, Item.seq > after, Item.seq <= stop, *items.of_state(batch, query)
     )
-    found, known, reviewed = items.fetch(here, rows.order_by(Item.seq), _TILES)
-    shown = items.payloads(found[:_TILES], known, reviewed)
-    if len(found) > _TILES:
-        return Tiles(shown, cursors.encode(found[_TILES - 1].seq), by_score=False)
+    found, known, reviewed = items.fetch(here, rows.order_by(Item.seq), TILES)
+    shown = items.payloads(found[:TILES], known, reviewed)
+    if len(found) > TILES:
+        return Tiles(shown, cursors.encode(found[TILES - 1].seq), by_score=False)
     if stop < end:
         return Tiles(shown, cursors.encode(stop), by_score=False, last=stop)
     return Tiles(shown, None, by_score=False)

@@ -21,7 +21,7 @@ FILTERS: list[tuple[list[str], list[str]]] = [
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_order, "_IN_BLOCK", 5)
+    monkeypatch.setattr(score_order, "IN_BLOCK", 5)
     monkeypatch.setattr(score_order, "LARGE", 20)
 
 

@@ -9,6 +9,7 @@ from shared.store import records, tables
 from shared.store.records import BatchRecord
 from shared.store.rescoring_records import RescoringRecord
 from shared.store.shadow_records import ShadowRecord
+from shared.store.worker_records import WorkerRecord
 
 PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.ApiKeyRecord, tables.ApiKey),
@@ -27,7 +28,7 @@ PAIRS: list[tuple[type[NamedTuple], type[tables.Base]]] = [
     (records.EndpointRecord, tables.WebhookEndpoint),
     (records.DriftWindowRecord, tables.DriftWindow),
     (records.QuotaRecord, tables.Quota),
-    (records.WorkerRecord, tables.Worker),
+    (WorkerRecord, tables.Worker),
 ]
 
 

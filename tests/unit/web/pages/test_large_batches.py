@@ -94,7 +94,7 @@ def test_an_ended_batch_is_put_in_order_and_then_shows_the_highest_scores_first(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score_order, "LARGE", 3)
-    monkeypatch.setattr(tiles, "_TILES", 2)
+    monkeypatch.setattr(tiles, "TILES", 2)
     scores = [0.1, 0.7, 0.45, 0.9, 0.7, 0.2, 0.65, 0.5]
     names = [f"{place}.png" for place in range(9)]
     batch = site.submit(names)["id"]
