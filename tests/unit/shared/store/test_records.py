@@ -59,7 +59,7 @@ def test_every_record_is_held_against_a_table() -> None:
     made = {
         value for value in vars(records).values() if isinstance(value, type) and hasattr(value, "_fields")
     }
-    assert made | {RescoringRecord, ShadowRecord} == {record for record, _ in PAIRS}
+    assert made | {RescoringRecord, ShadowRecord, WorkerRecord} == {record for record, _ in PAIRS}
 
 
 def test_a_record_is_frozen() -> None:
