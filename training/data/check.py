@@ -47,6 +47,7 @@ def check(
     report.sizes = dict(Counter(f"{look.width}x{look.height}" for look in looks).most_common())
     report.modes = dict(Counter(look.mode for look in looks).most_common())
     report.odd = [name_of(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
+    report.named = sum(bool(record.group) for record in kept)
     report.records = _grouped(kept, looks, report, root)
     _note_leaks(report, root)
     if not any(record.label == 0 for record in report.records):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.data import folders, tables
-from training.data.records import DataError, Listing, Record, Source, name_of, root_of
+from training.data.records import DataError, Listing, Record, Source, name_of, nearly_all_named, root_of
 
 
 def load(source: Path | Source) -> list[Record]:
@@ -29,7 +29,7 @@ def listing(source: Path | Source) -> Listing:
             example = name_of(named[0].path, root_of(source.path))
             raise DataError(f"--part {source.part!r} finds no part in any path, such as {example}")
         found.records = named
-        found.has_groups = True
+        found.has_groups = nearly_all_named(named)
     return found
 
 

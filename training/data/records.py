@@ -1,10 +1,13 @@
 """A labelled image, and the source that labelled images come from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import GonogoError
 from training.data.words import Words
+
+_NAMED = 0.95
 
 
 class DataError(GonogoError):
@@ -40,13 +43,19 @@ class Source:
 
 @dataclass
 class Listing:
-    """The records of a source and the images that are none. `has_groups`: a table or `part` names the parts."""
+    """The records of a source and the images that are none. `has_groups`: a table or `part` names the parts of
+    nearly all."""
 
     records: list[Record]
     has_groups: bool = False
     masks: list[Path] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
     labelled_by_masks: bool = False
+
+
+def nearly_all_named(records: Sequence[Record]) -> bool:
+    """Whether so many records name their part that the others can be taken for parts of their own."""
+    return sum(bool(record.group) for record in records) >= max(1.0, _NAMED * len(records))
 
 
 def root_of(path: Path) -> Path:

@@ -36,6 +36,7 @@ class Report:
     contradictions: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
     has_groups: bool = False
+    named: int = 0  # images whose part the data names
 
     @property
     def knows_parts(self) -> bool:
@@ -96,12 +97,21 @@ class Report:
             "reasons": dict(list(self.reasons.items())[:_NAMED]),
         }
 
+    def _how_grouped(self) -> str:
+        if self.has_groups:
+            return ""
+        return (
+            f" (given for {self.named} images, else by likeness)"
+            if self.named
+            else " (by likeness, none given)"
+        )
+
     def as_text(self) -> str:
         """For a person, one finding a line."""
         entry = self.as_json()
         lines = [
             f"{entry['images']} images: {entry['defect']} defect, {entry['no_defect']} no_defect, "
-            f"{entry['groups']} groups" + ("" if self.has_groups else " (by likeness, none given)"),
+            f"{entry['groups']} groups{self._how_grouped()}",
             "sizes: " + ", ".join(f"{size} ({count})" for size, count in list(self.sizes.items())[:5]),
             "modes: " + ", ".join(f"{mode} ({count})" for mode, count in self.modes.items()),
             f"exact duplicates: {self.exact_duplicates}"

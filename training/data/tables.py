@@ -13,7 +13,7 @@ from pathlib import Path
 from shared.contract.csv_cells import restored
 from training.data.folders import image_paths
 from training.data.masks import Masks
-from training.data.records import DataError, Listing, Record, Source, root_of
+from training.data.records import DataError, Listing, Record, Source, nearly_all_named, root_of
 from training.data.words import Words, names_masks, number_of, plain, split_of
 
 _NAMES = ("images.csv", "image_anno.csv", "labels.csv", "annotations.csv")
@@ -55,7 +55,7 @@ def listed(table: Path, source: Source) -> Listing:
             found.records.append(_record(table, number, row, source.words))
     if not found.records:
         raise DataError(f"{table} lists no images")
-    found.has_groups = any(record.group for record in found.records)
+    found.has_groups = nearly_all_named(found.records)
     _look_around(found, root_of(source.path), everywhere=source.path.is_dir())
     return found
 

@@ -286,3 +286,16 @@ def test_escapes_are_counted_for_each_kind() -> None:
         "scratch": {"images": 2, "escapes": 1, "escapes_after_review": 1},
         "dent": {"images": 1, "escapes": 1, "escapes_after_review": 0},
     }
+
+
+def test_parts_named_for_some_images_alone_leave_the_parts_unknown(tmp_path: Path) -> None:
+    lines = ["file;label;group"]
+    for place in range(20):
+        put(tmp_path / f"{place}.png", place // 2)  # pairs of the same image
+        lines.append(f"{place}.png;{'ok' if place < 10 else 'nok'};{'p1' if place < 4 else ''}")
+    (tmp_path / "images.csv").write_text("\n".join(lines))
+    some = check(tmp_path)
+    assert not some.knows_parts
+    assert "9 groups (given for 4 images, else by likeness)" in some.as_text()
+    (tmp_path / "images.csv").write_text("\n".join([lines[0], *(f"{line}x" for line in lines[1:])]))
+    assert check(tmp_path).knows_parts
