@@ -11,6 +11,7 @@ from torch import nn
 
 from shared.registry.artifact import Artifact
 from shared.vision.net import Shape
+from training.data.choose import set_aside
 from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
@@ -84,8 +85,7 @@ def train_crossed(
     records = learned
     folds = _folds(records, options.seed)
     how = f"{CROSSED} in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
-    if tested is not None:
-        how += "; the test part is given"
+    how += set_aside(looked) if tested is None else "; the test part is given"
     split = Split(records, records, records if tested is None else tested)
     device, clock = begin(split, how, options, say)
     started, started_cpu = clock(), time.process_time()

@@ -41,6 +41,7 @@ def check(
         )
     report = Report(source.path.name, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
+    report.idle_words = listed.idle_words
     report.masks, report.labelled_by_masks = len(listed.masks), listed.labelled_by_masks
     found = _looks(listed.records, full_scale, progress)
     kept, looks = _usable(listed.records, found, report, root)

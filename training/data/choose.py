@@ -29,14 +29,27 @@ def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
     if wanted == "random":
         split = random_split(records, seed=options.seed, fractions=fractions)
         return split, f"random {shares}, groups disregarded"
-    how = f"random {shares} by whole groups"
-    if {record.label for record in records if record.split == "train"} == {0}:
-        how += " (the given train part holds good images only)"
-    elif (unnamed := sum(record.split is None for record in records)) < len(records) and unnamed:
-        how += f" (the given split names no part for {unnamed} images and was set aside)"
-    if looked.leaks:
-        how += f" (the given split leaked {len(looked.leaks)} groups and was set aside)"
+    how = f"random {shares} by whole groups{set_aside(looked)}"
     return grouped_split(records, seed=options.seed, fractions=fractions), how
+
+
+def set_aside(looked: Report) -> str:
+    """Why a split that the data names is set aside, in parentheses; empty where it names none."""
+    splits = {record.split for record in looked.records}
+    named = {part: {record.label for record in looked.records if record.split == part} for part in splits}
+    if splits == {None}:
+        return ""
+    if looked.leaks:
+        why = f"leaked {len(looked.leaks)} groups"
+    elif None in splits:
+        why = f"names no part for {sum(record.split is None for record in looked.records)} images"
+    elif named.get("train") == {0}:
+        why = "has good images only to train on"
+    elif not {"train", "test"} <= splits:
+        why = "names no part to train on" if "train" not in splits else "names no test part"
+    else:
+        why = "has a part of one label"
+    return f" (the given split {why} and is set aside)"
 
 
 def given_test(looked: Report) -> tuple[list[Record], list[Record]] | None:

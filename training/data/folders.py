@@ -67,7 +67,8 @@ def listed(source: Source) -> Listing:
     root, words = source.path, source.words
     paths = image_paths(root)
     masks = Masks(root, paths)
-    found = Listing([], masks=masks.files)
+    names = {part for path in paths for part in path.relative_to(root).parts[:-1]}
+    found = Listing([], masks=masks.files, idle_words=words.idle(names))
     kinds, parts = _kinds_below_test(root, paths, words), parts_of_views(root, paths)
     for path in paths:
         if path in masks:

@@ -51,6 +51,7 @@ class Listing:
     masks: list[Path] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
     labelled_by_masks: bool = False
+    idle_words: list[str] = field(default_factory=list)
 
 
 def nearly_all_named(records: Sequence[Record]) -> bool:

@@ -20,6 +20,7 @@ class Report:
     ignored: list[str] = field(default_factory=list)  # images that no label reaches
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
+    idle_words: list[str] = field(default_factory=list)  # of --good and --defect, which name nothing
     masks: int = 0
     labelled_by_masks: bool = False  # no folder names a label; an image whose mask marks a pixel is a defect
     proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
@@ -131,6 +132,8 @@ class Report:
                 )
                 + "; --part REGEX tells otherwise"
             )
+        if self.idle_words:
+            lines.append(f"--good and --defect: nothing is named {', '.join(self.idle_words)}")
         if self.labelled_by_masks:
             lines.append("no folder names a label: an image whose mask marks a pixel is a defect")
         if self.masks:

@@ -49,10 +49,13 @@ def listed(table: Path, source: Source) -> Listing:
             f"{table.name} has no column {' and no column '.join(missing)}; its first line names them"
         )
     found = Listing([])
+    words: set[str] = set()
     for number, cells in lines[1:]:
         row = {name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()}
         if any(cells):
             found.records.append(_record(table, number, row, source.words))
+            words.add(row["label"])
+    found.idle_words = source.words.idle(words)
     if not found.records:
         raise DataError(f"{table} lists no images")
     found.has_groups = nearly_all_named(found.records)

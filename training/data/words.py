@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -77,6 +78,14 @@ class Words:
                 if any(matches(word, _same(pattern)) for pattern in patterns):
                     return label
         return None
+
+    def idle(self, names: Iterable[str]) -> list[str]:
+        """The person's words that no name bears."""
+        known = {_same(name) for name in names}
+        words = [_same(word) for word in (*self.good, *self.defect)]
+        return [
+            word for word in words if word not in known and not any(fnmatchcase(name, word) for name in known)
+        ]
 
     def label(self, text: str) -> int | None:
         """The label that a name means, 1 for a defect; the person's own words go first."""

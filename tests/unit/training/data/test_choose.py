@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from training.crossfit import is_few
-from training.data.choose import choose_split, given_test
+from training.data.choose import choose_split, given_test, set_aside
 from training.data.records import Record
 from training.data.report import Report
 from training.options import Options
@@ -48,3 +50,21 @@ def test_a_split_that_leaves_images_out_is_set_aside_and_that_is_said() -> None:
     every = records(70, 70, "train") + records(70, 70, "test") + records(2, 3)
     _, how = choose_split(Report("parts", records=every), OPTIONS)
     assert "names no part for 5 images" in how
+
+
+@pytest.mark.parametrize(
+    ("named", "leaks", "why"),
+    [
+        (records(9, 9), [], ""),
+        (records(0, 9, "train") + records(9, 9, "test"), [], "has good images only to train on"),
+        (records(9, 9, "train") + records(9, 0, "test"), [], "has a part of one label"),
+        (records(9, 9, "train"), [], "names no test part"),
+        (records(9, 9, "train") + records(9, 9, "test"), [["a", "b"]], "leaked 1 groups"),
+    ],
+)
+def test_it_is_said_why_a_given_split_is_set_aside(
+    named: list[Record], leaks: list[list[str]], why: str
+) -> None:
+    said = set_aside(Report("parts", records=named, leaks=leaks))
+    assert why in said
+    assert ("is set aside" in said) == bool(why)

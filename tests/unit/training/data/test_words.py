@@ -82,3 +82,13 @@ def test_other_words_are_given_and_those_that_no_word_matches_are_named(tmp_path
     }
     report = check(Source(tmp_path, words))
     assert "extra/Imgs (1)" in report.as_text()
+
+
+def test_a_given_word_that_names_nothing_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "ok" / "a.png", 1)
+    put(tmp_path / "nok" / "b.png", 2)
+    words = Words(("OK", "gut"), ("n*", "Riss*"))
+    assert "nothing is named gut, riss*" in check(Source(tmp_path, words)).as_text()
+    (tmp_path / "images.csv").write_text("file;label\nok/a.png;gut\nnok/b.png;nok\n")
+    assert "nothing is named ok, riss*" in check(Source(tmp_path, words)).as_text()
+    assert "nothing is named" not in check(Source(tmp_path, Words(("gut",)))).as_text()
