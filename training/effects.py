@@ -10,6 +10,14 @@ from training.proof.operating_point import Costs
 NEEDS_FEATURES = ("cascade", "features", "mean")
 
 
+def refuse_idle(options: Options) -> None:
+    """Raise DataError for a choice that has no effect on any training without another one."""
+    if options.costs.max_escape_rate is None and options.costs.confidence != Costs().confidence:
+        raise DataError("--confidence is that of --max-escape-rate: give both, or leave it out")
+    if options.preset == "original":
+        refuse_for_original(options)
+
+
 def refuse_for_original(options: Options) -> None:
     """Raise DataError for choices that the original preset, whose network and threshold are fixed, can't follow."""
     unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "side", "speed", "mirrors")

@@ -14,7 +14,7 @@ from training.data.decoded import decoded
 from training.data.records import Source
 from training.data.report import Report
 from training.data.splits import Split
-from training.effects import refuse_for_original
+from training.effects import refuse_idle
 from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import Progress, Say, fit, no_progress
 from training.good.train import is_good_only, train_good
@@ -39,8 +39,7 @@ def train_folder(
     progress: Progress = no_progress,
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
-    if options.preset == "original":
-        refuse_for_original(options)
+    refuse_idle(options)
     looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
     if is_good_only(looked, options):
@@ -52,9 +51,10 @@ def train_folder(
         part = tested if tested is not None else given and given[1]
         return train_crossed(looked, learned, part, options, say=say, progress=progress)
     split, how = choose_split(looked, options)
-    if tested is not None:
+    if test_folder is not None and tested is not None:
         split = Split(split.train + split.test, split.validation, tested)
-        how = f"{how}; the test part is another folder"
+        path = test_folder.path if isinstance(test_folder, Source) else test_folder
+        how = f"{how}; the test part is the folder {path.name}"
     return train_split(looked, split, how, options, say=say, progress=progress)
 
 

@@ -12,7 +12,7 @@ from training.data.choose import choose_split
 from training.data.records import DataError, Record
 from training.data.report import Report
 from training.data.splits import given_split, grouped_split
-from training.effects import refuse_for_good_parts, refuse_for_original
+from training.effects import refuse_for_good_parts, refuse_for_original, refuse_idle
 from training.options import Options
 from training.pipeline import train_folder
 from training.program import main
@@ -70,7 +70,14 @@ def test_usual_options_are_refused_by_none() -> None:
     refuse_for_good_parts(OPTIONS, 0)
     refuse_for_original(OPTIONS)
     with pytest.raises(DataError, match="--max-escape-rate"):
-        refuse_for_original(replace(OPTIONS, costs=PROMISE))
+        refuse_idle(replace(OPTIONS, costs=PROMISE, preset="original"))
+
+
+def test_a_confidence_of_no_promise_is_refused() -> None:
+    refuse_idle(OPTIONS)
+    refuse_idle(replace(OPTIONS, costs=Costs(max_escape_rate=0.01, confidence=0.99)))
+    with pytest.raises(DataError, match="--confidence"):
+        refuse_idle(replace(OPTIONS, costs=Costs(confidence=0.99)))
 
 
 @pytest.mark.parametrize("split", ["auto", "random"])
