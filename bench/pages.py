@@ -7,6 +7,7 @@ from end to end.
 
 import argparse
 import contextlib
+import gc
 import json
 import re
 import sys
@@ -86,6 +87,8 @@ def main() -> int:
         for is_swept in (False, True):
             if is_swept:
                 sweep(app, batch)
+            gc.collect()
+            gc.freeze()  # as the web server does: else a collection walks all that was imported
             for address in pages(app, batch, other):
                 faults += _print(app, address, asked.seconds)
     print(

@@ -153,10 +153,11 @@ def _by_score(
     if places is None:
         rows = rows.order_by(score.desc() if falling else score, Item.seq)
         found, known, reviewed = fetch(here, rows, limit)
+    elif not places:
+        return page([], None)
     else:
-        found, known, reviewed = fetch(
-            here, at_once.where(Item.seq.in_([each.seq for each in places])), limit
-        )
+        rows = at_once.where(Item.seq.in_([each.seq for each in places]))
+        found, known, reviewed = fetch(here, rows, limit)
         at = {each.seq: number for number, each in enumerate(places)}
         found.sort(key=lambda item: at[item.seq])
     following = None
