@@ -1,14 +1,12 @@
 """The scores of a tenant's batch in bins, for the API and for the histogram of the batch's page."""
 
 from shared.contract.scores import BINS, ScoresPayload
-from shared.lifecycle import score_bins
+from shared.lifecycle import score_bins, score_order
 from shared.store.documents import Bins
 from shared.store.records import BatchRecord
 from web.http.problems import HttpProblem
 from web.resources.batches import find
 from web.service import Service
-
-_COUNTED_AT_ONCE = 20_000  # items of a batch whose page may count the bins itself
 
 
 def shown(here: Service, tenant: str, batch_id: str) -> ScoresPayload:
@@ -21,10 +19,13 @@ def shown(here: Service, tenant: str, batch_id: str) -> ScoresPayload:
 
 
 def at_hand(here: Service, batch: BatchRecord) -> ScoresPayload | None:
-    """The bins of a batch, where they are kept or quickly counted; None for a batch that runs or has no score."""
+    """The bins of a batch, where they are kept or quickly counted.
+
+    None for a batch that runs or has no score, and for a large one that the sweep has not counted yet.
+    """
     if batch.finished_at is None or not batch.succeeded:
         return None
-    if batch.succeeded <= _COUNTED_AT_ONCE:
+    if batch.total <= score_order.LARGE:
         return _payload(batch, score_bins.of(here.database, batch))
     with here.database.read() as connection:
         bins = score_bins.kept(connection, batch)

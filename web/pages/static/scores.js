@@ -199,6 +199,7 @@ async function begin() {
   const answer = await fetch(panel.dataset.scores);
   if (!answer.ok) return;
   scores = await answer.json();
+  document.getElementById("uncounted-scores")?.remove();
   if (!form) return draw(present());
   for (const [name, input] of Object.entries(inputs)) {
     input.addEventListener("input", () => move(name));

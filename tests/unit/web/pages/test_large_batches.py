@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from shared.lifecycle import diff_counts, score_order
+from shared.lifecycle import diff_counts, score_bins, score_order
 from shared.store.tables import DiffCounts
 from tests.harness.site import Site
 from web.resources import items, tiles
@@ -43,6 +43,11 @@ def walk(site: Site, address: str) -> Iterator[str]:
 
 def shown(pages: list[str]) -> list[str]:
     return [place for page in pages for place in re.findall(r'<p class="file" title="(\d+)\.png"', page)]
+
+
+def bars(page: str) -> list[str]:
+    """The bars of the histogram."""
+    return re.findall(r'<rect class="part', page.partition('id="bars"')[2].partition("</g>")[0])
 
 
 def test_a_walk_shows_each_item_once_and_says_how_far_it_has_looked(site: Site) -> None:
@@ -106,11 +111,15 @@ def test_an_ended_batch_is_put_in_order_and_then_shows_the_highest_scores_first(
     assert "so many images take a moment to be sorted" in first
     with site.service.database.read() as connection:
         assert score_order.asked(connection, 10) == [batch]
-    score_order.make(site.service.database, batch)
+    assert "The scores are being counted" in first and not bars(first)
+    row = score_order.make(site.service.database, batch)
+    assert row is not None
+    score_bins.of(site.service.database, row)
     assert shown([first, *late]) == [str(place) for place in range(9)], "a walk ends as it began"
     order = ["3", "1", "4", "6", "7", "2", "5", "0", "8"]
     pages = [*walk(site, f"/batches/{batch}")]
     assert shown(pages) == order and len(pages) == 5
+    assert "The scores are being counted" not in pages[0] and bars(pages[0])
     assert all("Items, the highest score first" in page for page in pages if shown([page]))
     assert shown([*walk(site, f"/batches/{batch}?verdict=defect")]) == ["3", "1", "4", "6"]
     listed = site.client.get(f"/v1/batches/{batch}/items?sort=-score&limit=9", headers=site.bearer).get_json()
