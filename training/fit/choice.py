@@ -16,6 +16,7 @@ SMALL, CASCADE, FEATURES, MEAN = "small", "cascade", "features", "mean"
 SERVED = ("auto", SMALL, CASCADE, FEATURES, MEAN)
 _RESAMPLES = 500
 _SURE = 0.9  # of the resamples must speak for a slower network
+LIKELY = 0.5  # for few images: resamples of forty are seldom sure of anything, and a defect matters more than speed
 
 Floats = NDArray[np.float32]
 
@@ -60,11 +61,13 @@ class Choice:
     card: Card
 
 
-def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None) -> Choice:
+def choose_served(
+    logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None, *, sure: float = _SURE
+) -> Choice:
     """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED.
 
-    From the fastest on, a slower network takes over where it has the smaller loss in nine of ten resamples of the
-    groups. Without a `pace` there is no cascade. The small network serves where none is as fast as was asked.
+    From the fastest on, a slower network takes over where it has the smaller loss in the share `sure` of the resamples
+    of the groups. Without a `pace` there is no cascade. The small network serves where none is as fast as was asked.
     """
     fitted = {name: fit_calibration(values, held.labels, held.groups) for name, values in logits.items()}
     odds = {name: fitted[name].scale * values + fitted[name].offset for name, values in logits.items()}
@@ -82,7 +85,7 @@ def choose_served(logits: Mapping[str, Floats], held: Part, wanted: str, pace: P
     for name in [n for n in (CASCADE,) if n in fast_enough] + strong[:1]:
         speaks_for = _share_for(loss[kind] - loss[name])
         steps.append({"name": name, "than": kind, "share_of_resamples": round(speaks_for, 3)})
-        kind = name if speaks_for >= _SURE else kind
+        kind = name if speaks_for >= sure else kind
     # Where the asked speed leaves the strong network nothing, a cascade would be the small network.
     kind = kind if wanted == "auto" else wanted if wanted in odds else SMALL
     card: Card = {

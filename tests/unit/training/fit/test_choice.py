@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.fit.choice import CASCADE, FEATURES, MEAN, SMALL, Choice, Pace, choose_served
+from training.fit.choice import CASCADE, FEATURES, LIKELY, MEAN, SMALL, Choice, Pace, choose_served
 from training.fit.part import Part
 from training.output.candidates import choice_lines
 
@@ -60,6 +60,15 @@ def test_the_best_network_that_is_as_fast_as_was_asked_serves(
 ) -> None:
     choice = choose_served(drawn(held, 1.5, 1.6), held, "auto", Pace(0.001, 0.01, asked))
     assert choice.kind == served, choice.card
+
+
+def test_of_few_images_the_network_with_the_smaller_loss_serves_though_nobody_can_be_sure() -> None:
+    few = Part(np.zeros((40, 1, 1, 1), np.uint8), np.arange(40) % 2, np.arange(40))
+    logits = drawn(few, 1.2, 0.9, seed=3)
+    usual, likely = (choose_served(logits, few, "auto", sure=sure) for sure in (0.9, LIKELY))
+    losses = {name: row["log_loss"] for name, row in likely.card["candidates"].items()}
+    assert min(losses, key=lambda name: losses[name]) == likely.kind != SMALL
+    assert usual.kind == SMALL
 
 
 def test_a_strong_network_that_brings_nothing_makes_no_cascade(held: Part) -> None:
