@@ -52,9 +52,11 @@ def _live(client: Client, up: Up, folder: Path, first: Path, count: int) -> None
     client.activate_model(old)
     print(f"activated {first.stem}")
     truth = _line_images(folder / "line", count)
-    batches = [
-        _inspect(client, folder / "line", truth, words) for words in ("before the lamp", "after the lamp")
-    ]
+    batches = []
+    for words in ("before the lamp", "after the lamp"):
+        batches.append(_inspect(client, folder / "line", truth, words))
+        # Images of both lights in one window would hide the change from it.
+        _wait_for_windows(client, len(batches))
     _tell_drift(client)
     _review(client, batches, truth)
     _tell_rates(client, batches, truth)
@@ -168,6 +170,13 @@ def _counted(client: Client, batch_id: str, truth: dict[str, bool]) -> str:
         f"{len(items)} images, {defects} of them defective: {seen[True, 'no_defect']} escaped, "
         f"{seen[False, 'defect']} rejected falsely, {seen[True, 'review'] + seen[False, 'review']} to review"
     )
+
+
+def _wait_for_windows(client: Client, count: int) -> None:
+    ends_at = time.monotonic() + 60
+    while len(windows := list(client.drift(line=LINE))) < count:
+        assert time.monotonic() < ends_at, windows
+        time.sleep(0.5)
 
 
 def _tell_drift(client: Client) -> None:

@@ -16,7 +16,7 @@ _PREFIX = "#/components/schemas/"
 
 class _Generator(GenerateJsonSchema):
     def bytes_schema(self, schema: core_schema.BytesSchema) -> Schema:
-        """Bytes are the body of a part, not text in base64. An empty part is a file field in which nothing was chosen."""
+        """Bytes are the body of a part, not text in base64. An empty file field holds nothing that was chosen."""
         return {"type": "string", "contentMediaType": "application/octet-stream", "minLength": 1}
 
 
