@@ -39,6 +39,12 @@ def press(browser: Browser, key: str, *, drawn: bool = True) -> str:
     return browser.current_url
 
 
+def begin(browser: Browser, stack: Stack, batch_id: str) -> None:
+    """Take the first item of a batch's queue."""
+    browser.get(f"{stack.url}/review?batch_id={batch_id}")
+    wait(browser, ".primary").click()
+
+
 def item_of(address: str) -> str:
     return address.split("/review/")[1].partition("?")[0]
 
@@ -108,8 +114,7 @@ def test_a_second_press_gives_no_verdict_on_the_next_item(
     with open_browser(tmp_path / "profile") as browser:
         sign_in(browser, stack)
         browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _EARLY})
-        browser.get(f"{stack.url}/review?batch_id={batch_id}")
-        wait(browser, ".primary").click()
+        begin(browser, stack, batch_id)
         for given in range(2):
             wait(browser, "body[data-pressed] #judge[data-seen]")
             assert sum(item["review"] is not None for item in stack.items(batch_id)) == given
@@ -125,8 +130,7 @@ def test_no_verdict_is_sent_of_an_image_that_is_not_there(
         sign_in(browser, stack)
         browser.execute_cdp_cmd("Network.enable", {})
         browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/items/*/image"]})
-        browser.get(f"{stack.url}/review?batch_id={batch_id}")
-        wait(browser, ".primary").click()
+        begin(browser, stack, batch_id)
         assert "verdicts wait for it" in wait(browser, "#no-image").text
         time.sleep(0.5)  # longer than a second press takes
         first = item_of(browser.current_url)
@@ -146,8 +150,7 @@ def test_a_session_that_ended_leads_back_to_the_item(
     stack.finish(batch_id, 60)
     with open_browser(tmp_path / "profile") as browser:
         sign_in(browser, stack)
-        browser.get(f"{stack.url}/review?batch_id={batch_id}")
-        wait(browser, ".primary").click()
+        begin(browser, stack, batch_id)
         wait(browser, "#judge")
         item = item_of(browser.current_url)
         browser.delete_all_cookies()
@@ -165,8 +168,7 @@ def test_reviewing_needs_no_script(stack: Stack, images: dict[str, bytes], tmp_p
     stack.finish(batch_id, 60)
     with open_browser(tmp_path / "profile", 360, script=False) as browser:
         sign_in(browser, stack)
-        browser.get(f"{stack.url}/review?batch_id={batch_id}")
-        wait(browser, ".primary").click()
+        begin(browser, stack, batch_id)
         for _ in range(2):
             button = wait(browser, "button.verdict.defect")
             button.click()
@@ -200,12 +202,13 @@ def test_the_pages_of_reviews_fit_a_phone(stack: Stack, images: dict[str, bytes]
     stack.finish(batch_id, 60)
     with open_browser(tmp_path / "profile", 360) as browser:
         sign_in(browser, stack)
-        for css in (".primary", "[data-key=d]", "#queue"):
+        # A verdict waits for the image.
+        for css in (".primary", "#judge[data-seen] [data-key=d]", "#queue"):
             if css == ".primary":
                 browser.get(f"{stack.url}/review?batch_id={batch_id}")
             shown = wait(browser, css)
             assert browser.execute_script("return document.documentElement.scrollWidth") <= 360, css
-            shot(browser, f"review-phone-{css.strip('.#[]').replace('=', '-')}")
+            shot(browser, f"review-phone-{css.strip('.#[]').replace('=', '-').rpartition('[')[2]}")
             if css != "#queue":
                 shown.click()
 
