@@ -27,11 +27,18 @@ from shared.store.records import BatchRecord
 from shared.store.tables import Batch, Item
 
 _POINT = ("threshold", "review_low", "review_high")
-IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 _TAIL = f",{Reason.LOW_CONFIDENCE}"
 
 Column: TypeAlias = ColumnElement[Any]
 Untyped: TypeAlias = Any  # a table, the columns of a subquery, or a value for a column
+
+
+def is_unlike(item: Untyped = Item) -> ColumnElement[bool]:
+    """Whether the guard has found the image of an item unlike those of the model."""
+    return or_(*(item.reasons.contains(reason.value) for reason in UNLIKE))
+
+
+IS_UNLIKE = is_unlike()
 
 
 class Point(NamedTuple):
@@ -54,10 +61,9 @@ def values(prefix: str, threshold: float, low: float, high: float) -> dict[str, 
 
 def verdict_at(point: Point, item: Untyped = Item) -> Column:
     """The verdict of an item at a point; NULL without a score. `item` has the columns `score` and `reasons`."""
-    unlike = or_(*(item.reasons.contains(reason.value) for reason in UNLIKE))
     return case(
         (item.score.is_(None), null()),
-        (or_(_in_band(point, item), unlike), Verdict.REVIEW.value),
+        (or_(in_band(point, item), is_unlike(item)), Verdict.REVIEW.value),
         (item.score >= point.threshold, Verdict.DEFECT.value),
         else_=Verdict.NO_DEFECT.value,
     )
@@ -69,12 +75,13 @@ def reasons_at(point: Point, item: Untyped = Item) -> Column:
         (item.reasons == Reason.LOW_CONFIDENCE.value, null()), else_=func.replace(item.reasons, _TAIL, "")
     )
     return case(
-        (_in_band(point, item), func.coalesce(guards.concat(","), "").concat(Reason.LOW_CONFIDENCE.value)),
+        (in_band(point, item), func.coalesce(guards.concat(","), "").concat(Reason.LOW_CONFIDENCE.value)),
         else_=guards,
     )
 
 
-def _in_band(point: Point, item: Untyped) -> ColumnElement[bool]:
+def in_band(point: Point, item: Untyped) -> ColumnElement[bool]:
+    """Whether the score of an item, or of a part, lies in the review band."""
     return and_(point.review_low < point.review_high, item.score.between(point.review_low, point.review_high))
 
 

@@ -8,7 +8,7 @@ ended before they were there, or that misses an expected view, whose reasons dep
 from sqlalchemy import and_, case, func, null
 
 from shared.contract.states import PartReason, PartRule, Verdict
-from shared.lifecycle.judged import Column, Point, Untyped
+from shared.lifecycle.judged import Column, Point, Untyped, in_band
 from shared.store.tables import Batch, Part
 
 # In Part.held: a view is held in review by the guard, a view has no verdict, or both.
@@ -21,12 +21,7 @@ def _of_score(point: Point) -> Column:
     """The verdict that the deciding view has at a point; NULL where no view is decided by a score or a person."""
     return case(
         (Part.score.is_(None), null()),
-        (
-            and_(
-                point.review_low < point.review_high, Part.score.between(point.review_low, point.review_high)
-            ),
-            Verdict.REVIEW.value,
-        ),
+        (in_band(point, Part), Verdict.REVIEW.value),
         (Part.score >= point.threshold, Verdict.DEFECT.value),
         else_=Verdict.NO_DEFECT.value,
     )

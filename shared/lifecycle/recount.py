@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, case, func, literal, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, literal, literal_column, select, update
 
-from shared.contract.states import UNLIKE, ItemStatus, Outcome, Verdict
+from shared.contract.states import ItemStatus, Outcome, Verdict
 from shared.lifecycle import judged, judged_parts
 from shared.store.tables import Batch, Item, Part
 
@@ -16,7 +16,6 @@ COUNTERS = (
     "parts",
     *(f"{verdict}_parts" for verdict in Verdict),
 )
-_IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 
 _PARTS = (
     select(judged_parts.NOW.label("judged"), func.count())
@@ -39,7 +38,10 @@ def recount(connection: Connection, batch_id: str, *, mend: bool = False) -> dic
         return {}
     query = (
         select(
-            Item.status, judged.NOW.label("judged"), func.count(), func.sum(case((_IS_UNLIKE, 1), else_=0))
+            Item.status,
+            judged.NOW.label("judged"),
+            func.count(),
+            func.sum(case((judged.IS_UNLIKE, 1), else_=0)),
         )
         .join(Batch, Batch.id == Item.batch_id)
         .where(Item.batch_id == batch_id)
@@ -74,7 +76,9 @@ def suspects(connection: Connection) -> Sequence[str]:
         .group_by(Item.batch_id, literal_column("judged"))
     )
     unlike = (
-        select(Item.batch_id, literal("unfamiliar"), func.count()).where(_IS_UNLIKE).group_by(Item.batch_id)
+        select(Item.batch_id, literal("unfamiliar"), func.count())
+        .where(judged.IS_UNLIKE)
+        .group_by(Item.batch_id)
     )
     parts = select(Part.batch_id, literal("parts"), func.count()).group_by(Part.batch_id)
     of_parts = (

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contract.reviews import BAND, GUARD, LONGEST_LEASE_S, PASSED, REFUSED, WAITING
-from shared.contract.states import UNLIKE, ItemStatus, Verdict
+from shared.contract.states import ItemStatus, Verdict
 from shared.lifecycle import judged, sampling
 from shared.lifecycle.sampling import P
 from shared.lifecycle.shares import Shares
@@ -66,7 +66,6 @@ def _below(use: str, name: str) -> ColumnElement[bool]:
     return sampling.position_of_item(use) < cast(bindparam(name), Float) * float(P)
 
 
-_IS_UNLIKE = or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE))
 _IS_QUEUED = or_(
     judged.NOW == Verdict.REVIEW,
     and_(judged.NOW == Verdict.NO_DEFECT, _below("audit", "passed")),
@@ -75,7 +74,7 @@ _IS_QUEUED = or_(
 _SOURCE = case(
     (judged.NOW == Verdict.NO_DEFECT, PASSED),
     (judged.NOW == Verdict.DEFECT, REFUSED),
-    (_IS_UNLIKE, GUARD),
+    (judged.IS_UNLIKE, GUARD),
     else_=BAND,
 )
 _SHARE = case(

@@ -17,13 +17,13 @@ from sqlalchemy import (
     cast,
     func,
     insert,
-    or_,
     select,
 )
 from sqlalchemy.exc import IntegrityError
 
 from shared.contract.scores import BINS, NAMED_PARTS
-from shared.contract.states import UNLIKE, PartRule
+from shared.contract.states import PartRule
+from shared.lifecycle import judged
 from shared.store.documents import Bins
 from shared.store.engine import Database
 from shared.store.records import BatchRecord
@@ -32,7 +32,7 @@ from shared.store.tables import Item, Part, ScoreBins
 _KEPT = select(ScoreBins.bins).where(
     ScoreBins.batch_id == bindparam("in_batch"), ScoreBins.run == bindparam("of_run")
 )
-_IS_UNLIKE = case((or_(*(Item.reasons.contains(reason.value) for reason in UNLIKE)), 1), else_=0)
+_IS_UNLIKE = case((judged.IS_UNLIKE, 1), else_=0)
 
 
 def _bin(score: Any, dialect: str) -> Any:
@@ -52,12 +52,12 @@ def _items(dialect: str) -> Select[Any]:
 def _parts(dialect: str, rule: str) -> Subquery:
     """The parts by the score of the view that decides, and whether another view keeps them from the other verdict."""
     extreme: Any = func.min if rule == PartRule.ALL_DEFECT else func.max
-    judged = and_(Item.score.is_not(None), _IS_UNLIKE == 0)
+    is_judged = and_(Item.score.is_not(None), _IS_UNLIKE == 0)
     views = (
         select(
             Item.part_id,
-            extreme(case((judged, Item.score))).label("score"),
-            func.max(case((judged, 0), else_=1)).label("held"),
+            extreme(case((is_judged, Item.score))).label("score"),
+            func.max(case((is_judged, 0), else_=1)).label("held"),
         )
         .where(Item.batch_id == bindparam("in_batch"), Item.part_id.is_not(None))
         .group_by(Item.part_id)
