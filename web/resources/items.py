@@ -68,19 +68,20 @@ def neighbours(
     with here.database.read() as connection:
         if not verdicts:
             return _near(batch_id, connection.scalar(before)), _near(batch_id, connection.scalar(after))
-        first, last = seq - NEIGHBOURS, seq + NEIGHBOURS
-        wanted = judged.NOW.in_(verdicts)
-        of_batch = Batch.id == Item.batch_id
-        left = connection.scalar(before.join(Batch, of_batch).where(wanted, Item.seq >= first))
-        right = connection.scalar(after.join(Batch, of_batch).where(wanted, Item.seq <= last))
-        return (
-            _near(batch_id, connection.scalar(before.where(Item.seq < first)), matches=False)
-            if left is None
-            else _near(batch_id, left),
-            _near(batch_id, connection.scalar(after.where(Item.seq > last)), matches=False)
-            if right is None
-            else _near(batch_id, right),
+        sides = (
+            (before, Item.seq >= seq - NEIGHBOURS, Item.seq < seq - NEIGHBOURS),
+            (after, Item.seq <= seq + NEIGHBOURS, Item.seq > seq + NEIGHBOURS),
         )
+        found = []
+        for side, is_near, is_far in sides:
+            nearest = connection.scalar(
+                side.join(Batch, Batch.id == Item.batch_id).where(judged.NOW.in_(verdicts), is_near)
+            )
+            if nearest is None:
+                found.append(_near(batch_id, connection.scalar(side.where(is_far)), matches=False))
+            else:
+                found.append(_near(batch_id, nearest))
+        return found[0], found[1]
 
 
 def _near(batch_id: str, seq: int | None, *, matches: bool = True) -> Neighbour | None:
