@@ -28,6 +28,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory, artifact: Path) -> Iterator[
         yield made
 
 
+def open_batch(browser: Browser, stack: Stack, batch_id: str) -> None:
+    """Sign in, and open the page of a batch with its histogram."""
+    sign_in(browser, stack)
+    browser.get(f"{stack.url}/batches/{batch_id}")
+    wait(browser, "#scores[data-ready]")
+
+
 def said(browser: Browser) -> str:
     return str(browser.find_element(By.ID, "change").text)
 
@@ -47,9 +54,7 @@ def test_a_moved_threshold_is_previewed_applied_and_kept_in_the_history(
     assert stack.finish(batch_id, 60)["verdicts"]["defect"] == 12
     top = max(item["score"] for item in stack.items(batch_id))
     with open_browser(tmp_path / "profile") as browser:
-        sign_in(browser, stack)
-        browser.get(f"{stack.url}/batches/{batch_id}")
-        wait(browser, "#scores[data-ready]")
+        open_batch(browser, stack, batch_id)
         bars = browser.find_elements(By.CSS_SELECTOR, "#bars .part.defect")
         assert bars
         slider = browser.find_element(By.NAME, "threshold")
@@ -102,9 +107,7 @@ def test_bounds_that_the_threshold_pushed_come_back_behind_it(
     batch = stack.submit(dict(list(images.items())[:2]), point)
     stack.finish(batch["id"])
     with open_browser(tmp_path / "profile") as browser:
-        sign_in(browser, stack)
-        browser.get(f"{stack.url}/batches/{batch['id']}")
-        wait(browser, "#scores[data-ready]")
+        open_batch(browser, stack, batch["id"])
         assert browser.execute_script(_SWEEP, [0.6, 0.95]) == [0.2, 0.95, 0.95]
         assert browser.execute_script(_SWEEP, [0.1, 0.05]) == [0.05, 0.05, 0.8]
         assert browser.execute_script(_SWEEP, [0.5]) == [0.2, 0.5, 0.8]
@@ -117,9 +120,7 @@ def test_bounds_that_nobody_moved_make_no_rescoring(
     batch = stack.submit(dict(list(images.items())[:2]), point)
     stack.finish(batch["id"])
     with open_browser(tmp_path / "profile") as browser:
-        sign_in(browser, stack)
-        browser.get(f"{stack.url}/batches/{batch['id']}")
-        wait(browser, "#scores[data-ready]")
+        open_batch(browser, stack, batch["id"])
         button = browser.find_element(By.CSS_SELECTOR, "#rescore .primary")
         button.click()
         WebDriverWait(browser, 20, ignored_exceptions=AWAY).until(staleness_of(button))
