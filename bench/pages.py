@@ -1,4 +1,4 @@
-"""`python -m bench.pages`: the server's time for each page of a batch of a million items, and beside it a small one.
+"""`python -m bench.pages`: the server's time for each page of a batch of a million items, and of a small one.
 
 Twice: as the batch has ended, and after the sweep has put it in the order of its scores. The time is of the
 application alone, without a socket. Ends with status 1 where a p99 is over 100 ms, or where a page reads a big table

@@ -21,8 +21,8 @@ Many = Callable[[int], dict[str, bytes]]
 pytestmark = pytest.mark.timeout(800)
 EACH = 2_000
 LIVEZ_S, POLL_S = 0.1, 0.25
-# Of the speed without a crowd: by the web's CPU time, which another program next to it hardly changes, and by the
-# clock, which shows uploads that wait.
+# Shares of the speed without a crowd: by the web's CPU time, which other programs hardly change, and by the clock,
+# which shows uploads that wait.
 UPLOAD_SHARE, CLOCK_SHARE = 0.9, 0.5
 ITEMS, ROUNDS, UPLOADS_S, UPLOADS = 20_000, 3, 0.8, 8
 SLACK_S = 45.0  # after a deadline: two thousand answers are computed and sent, on a machine that may be busy

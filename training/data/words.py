@@ -38,7 +38,7 @@ def number_of(text: str) -> int | None:
 
 
 def _same(text: str) -> str:
-    """One form of a name: macOS writes an accent as a character of its own."""
+    """A name in the form that is compared: macOS writes an accent as a character of its own."""
     return unicodedata.normalize("NFC", text).strip().lower()
 
 

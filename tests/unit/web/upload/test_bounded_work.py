@@ -125,7 +125,7 @@ def folders_of_a_zip() -> bytes:
 
 
 def map_of_a_sparse_file() -> bytes:
-    """One member whose map goes on for 20,000 blocks."""
+    """A member whose map goes on for 20,000 blocks."""
     info = tarfile.TarInfo("sparse.jpg")
     info.type = tarfile.GNUTYPE_SPARSE
     head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
