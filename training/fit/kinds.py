@@ -16,6 +16,7 @@ from shared.vision.graph import Graph
 from shared.vision.guard import squeezed
 from shared.vision.kinds import Kinds
 from training.data.records import Record
+from training.fit.scale import scale_of
 
 Floats = NDArray[np.float32]
 FeaturesOf = Callable[[NDArray[np.uint8]], Floats]
@@ -106,8 +107,7 @@ def _defects(part: Known, names: Sequence[str], features_of: FeaturesOf) -> tupl
 
 def _fitted(x: Floats, y: NDArray[np.int64], count: int, strength: float) -> Floats:
     """The layer (F + 1, K) of a multinomial regression, for features as they are."""
-    mean, spread = x.mean(0), x.std(0)
-    scale = np.where(spread > 1e-6, spread, np.inf).astype(np.float32)  # a constant feature says nothing
+    mean, scale = x.mean(0), scale_of(x)
     inputs, kinds = torch.from_numpy((x - mean) / scale), torch.from_numpy(y)
     layer = torch.zeros(x.shape[1] + 1, count, requires_grad=True)
     search = torch.optim.LBFGS([layer], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
@@ -127,8 +127,7 @@ def _fitted(x: Floats, y: NDArray[np.int64], count: int, strength: float) -> Flo
 
 def _two_layers(x: Floats, y: NDArray[np.int64], count: int, width: int) -> tuple[Floats, Floats]:
     """The layer (width + 1, K) and the hidden one (F + 1, width) of a small network, for features as they are."""
-    mean, spread = x.mean(0), x.std(0)
-    scale = np.where(spread > 1e-6, spread, np.inf).astype(np.float32)
+    mean, scale = x.mean(0), scale_of(x)
     inputs, kinds = torch.from_numpy((x - mean) / scale), torch.from_numpy(y)
     chance = torch.random.get_rng_state()  # a training goes on with its own numbers
     torch.manual_seed(0)

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.fit.scale import scale_of
+
 Floats = NDArray[np.float32]
 
 # The penalty per example, on features of spread 1: from stiff to free.
@@ -63,8 +65,7 @@ def fit_all(
     features: Floats, labels: NDArray[np.int64], weights: NDArray[np.float64], strengths: Sequence[float]
 ) -> list[Linear]:
     """A model for each strength; each fit begins where the one before it ended."""
-    mean, spread = features.mean(0), features.std(0)
-    scale = np.where(spread > 1e-6, spread, np.inf).astype(np.float32)  # a constant feature says nothing
+    mean, scale = features.mean(0), scale_of(features)
     x = torch.from_numpy(np.asarray((features - mean) / scale, np.float32))
     # In the span of few examples the answer is the same, and each step costs less.
     basis = torch.eye(x.shape[1])

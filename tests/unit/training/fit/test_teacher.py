@@ -17,6 +17,7 @@ from training.data.splits import Split
 from training.fit.choice import choose_served
 from training.fit.part import Part
 from training.output.export import onnx_bytes
+from training.proof.metrics import auroc
 from training.served import mean_net
 from training.teacher.features import Extractor, sizes_for, strong_preprocessing
 from training.teacher.logistic import cross_fit, fit_all
@@ -104,6 +105,20 @@ def test_the_regression_finds_a_direction_among_many_features_and_judges_held_ou
         float(((chance.held_out > 0) == (labels == 1)).mean()) < 0.7
     )  # labels of held-out images never leak
     assert chance.model.strength > 0.05
+
+
+def test_a_feature_that_is_silent_in_few_images_does_not_outweigh_the_others_when_it_speaks() -> None:
+    rng = np.random.default_rng(6)
+    labels = np.arange(1040) % 2
+    told = (rng.normal(0, 1, (1040, 100)) + 0.4 * labels[:, None]).astype(np.float32)
+    rare = np.abs(rng.normal(0, 1, (1040, 300))) * (rng.random((1040, 300)) < 0.01)
+    rare[:40] *= 1e-3  # nearly silent in the images that are learned
+    features = np.concatenate([told, rare.astype(np.float32)], 1)
+    logits = fit_all(features[:40], labels[:40], np.ones(40), [0.1])[0].logits(features)
+    assert np.abs(logits[40:]).max() < 3 * np.abs(logits[:40]).max()
+    alone = fit_all(told[:40], labels[:40], np.ones(40), [0.1])[0].logits(told)
+    fresh, best = (auroc(x[40:].astype(np.float64), labels[40:]) for x in (logits, alone))
+    assert fresh > best - 0.02
 
 
 def test_the_answer_is_the_same_in_the_span_of_the_examples() -> None:
