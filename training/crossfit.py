@@ -16,7 +16,7 @@ from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import CROSSED, Split, grouped_folds
-from training.fit.choice import CASCADE, FEATURES, LIKELY, SMALL, choose_served
+from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import Fitted, Progress, Say, fit, predict
 from training.network import Network, network_for, preprocessing_of
@@ -169,7 +169,7 @@ def _best(
 ) -> tuple[nn.Module, Shape, Floats, dict[str, object]]:
     """The network that serves, with its shape, its held-out logits and the lines of the card."""
     pace = pace_of(fitted.net, network.shape, every.images, extractor, options.images_per_second)
-    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve, pace, sure=LIKELY)
+    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve, pace, few=True)
     if choice.kind == SMALL:
         return fitted.net, network.shape, choice.logits, choice.card
     strong, sizes = extractor.strong, extractor.sizes

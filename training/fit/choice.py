@@ -16,7 +16,6 @@ SMALL, CASCADE, FEATURES, MEAN = "small", "cascade", "features", "mean"
 SERVED = ("auto", SMALL, CASCADE, FEATURES, MEAN)
 _RESAMPLES = 500
 _SURE = 0.9  # of the resamples must speak for a slower network
-LIKELY = 0.5  # for few images: resamples of forty are seldom sure of anything, and a defect matters more than speed
 
 Floats = NDArray[np.float32]
 
@@ -62,12 +61,14 @@ class Choice:
 
 
 def choose_served(
-    logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None, *, sure: float = _SURE
+    logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None, *, few: bool = False
 ) -> Choice:
     """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED.
 
-    From the fastest on, a slower network takes over where it has the smaller loss in the share `sure` of the resamples
-    of the groups. Without a `pace` there is no cascade. The small network serves where none is as fast as was asked.
+    From the fastest on, a slower network takes over where it has the smaller loss in nine of ten resamples of the
+    groups. Of `few` images the features serve, unless another network is as surely better: forty images cannot tell
+    whether a small network has learned the defect or these forty. Without a `pace` there is no cascade. The small
+    network serves where none is as fast as was asked.
     """
     fitted = {name: fit_calibration(values, held.labels, held.groups) for name, values in logits.items()}
     odds = {name: fitted[name].scale * values + fitted[name].offset for name, values in logits.items()}
@@ -80,12 +81,16 @@ def choose_served(
         odds[CASCADE] = np.where(asked, odds[MEAN], odds[SMALL])
     loss = {name: _by_group(_losses(values, held.labels), held.groups) for name, values in odds.items()}
     fast_enough = [name for name in odds if pace is None or pace.holds(name, share)]
-    strong = sorted((n for n in (FEATURES, MEAN) if n in fast_enough), key=lambda name: loss[name].mean())
-    kind, steps = SMALL, []
-    for name in [n for n in (CASCADE,) if n in fast_enough] + strong[:1]:
+    kind = FEATURES if few and FEATURES in fast_enough else SMALL
+    rivals = sorted((n for n in fast_enough if n != kind), key=lambda name: loss[name].mean())
+    if kind == SMALL:
+        best = [name for name in rivals if name != CASCADE][:1]
+        rivals = [name for name in rivals if name == CASCADE] + best
+    steps = []
+    for name in rivals if kind == SMALL else rivals[:1]:
         speaks_for = _share_for(loss[kind] - loss[name])
         steps.append({"name": name, "than": kind, "share_of_resamples": round(speaks_for, 3)})
-        kind = name if speaks_for >= sure else kind
+        kind = name if speaks_for >= _SURE else kind
     # Where the asked speed leaves the strong network nothing, a cascade would be the small network.
     kind = kind if wanted == "auto" else wanted if wanted in odds else SMALL
     card: Card = {
