@@ -17,14 +17,22 @@ from shared.registry.artifact import Calibration
 # Standard deviation of the offset about `_natural`, in logits. With a dozen known parts, a part that was left out is
 # judged better the smaller this is, down to a quarter.
 PRIOR_OFFSET = 0.25
+# The same where every part of a set was judged by a model that had not seen it: there are more of them, and they show
+# how far a new part may lie.
+CROSSED_OFFSET = 1.0
 PRIOR_LOG_SCALE = 0.7  # standard deviation of the scale, in powers of e
 _STEPS = 60
 
 
 def fit_calibration(
-    logits: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    *,
+    spread: float = PRIOR_OFFSET,
 ) -> Calibration:
-    """Labels 1 = defect; groups number the parts. A single Newton search; needs at least one image."""
+    """Labels 1 = defect; groups number the parts; `spread` is the prior's, of the offset. A single Newton search; needs
+    at least one image."""
     weight = _weights(labels, groups)
     x, y = logits.astype(np.float64), labels.astype(np.float64)
     natural = _natural(labels)
@@ -33,7 +41,7 @@ def fit_calibration(
     def loss(log_scale: float, offset: float) -> float:
         z = math.exp(log_scale) * x + offset
         picture = np.logaddexp(0, z) - y * z
-        prior = (log_scale / PRIOR_LOG_SCALE) ** 2 / 2 + ((offset - natural) / PRIOR_OFFSET) ** 2 / 2
+        prior = (log_scale / PRIOR_LOG_SCALE) ** 2 / 2 + ((offset - natural) / spread) ** 2 / 2
         return float((weight * picture).sum() + prior)
 
     best = loss(log_scale, offset)
@@ -44,7 +52,7 @@ def fit_calibration(
         gradient = np.array(
             [
                 (error * scaled).sum() + log_scale / PRIOR_LOG_SCALE**2,
-                error.sum() + (offset - natural) / PRIOR_OFFSET**2,
+                error.sum() + (offset - natural) / spread**2,
             ]
         )
         # Gauss-Newton: always positive, so every step goes down.
@@ -52,7 +60,7 @@ def fit_calibration(
         curvature = np.array(
             [
                 [(slope * scaled**2).sum() + PRIOR_LOG_SCALE**-2, across],
-                [across, slope.sum() + PRIOR_OFFSET**-2],
+                [across, slope.sum() + spread**-2],
             ]
         )
         step = np.linalg.solve(curvature, gradient)

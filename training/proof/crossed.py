@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.data.records import Record
 from training.fit.kinds import Known
 from training.fit.part import Part
-from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.proof.calibrate import CROSSED_OFFSET, at_prevalence, fit_calibration, scores
 from training.trained import Trained
 
 
@@ -19,7 +19,9 @@ def cross_calibrated(
     p = np.zeros(len(logits))
     for fold in np.unique(fold_of):
         inside = fold_of == fold
-        fitted = fit_calibration(logits[~inside], part.labels[~inside], part.groups[~inside])
+        fitted = fit_calibration(
+            logits[~inside], part.labels[~inside], part.groups[~inside], spread=CROSSED_OFFSET
+        )
         p[inside] = scores(logits[inside], at_prevalence(fitted, part.labels[~inside], prevalence))
     return p
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import Calibration
 from shared.vision.graph import Graph
-from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.proof.calibrate import CROSSED_OFFSET, PRIOR_OFFSET, at_prevalence, fit_calibration, scores
 from training.proof.crossed import cross_calibrated
 from training.proof.evaluate import logits_of
 from training.proof.good_point import good_point
@@ -38,7 +38,8 @@ def decided(trained: Trained, graph: Graph) -> Decided:
     elif trained.shape.kind == "patches":
         calibration, point = good_point(logits, part.labels)
     else:
-        calibration = fit_calibration(logits, part.labels, part.groups)
+        spread = PRIOR_OFFSET if trained.fold_of is None else CROSSED_OFFSET
+        calibration = fit_calibration(logits, part.labels, part.groups, spread=spread)
         calibration = at_prevalence(calibration, part.labels, options.costs.prevalence)
         point = choose(scores(logits, calibration), part.labels, options.costs, part.groups)
     if trained.fold_of is not None:

@@ -3,7 +3,7 @@ import pytest
 
 from shared.registry.artifact import Calibration
 from shared.vision.decision import calibrated_score
-from training.proof.calibrate import expected_calibration_error, fit_calibration, scores
+from training.proof.calibrate import CROSSED_OFFSET, expected_calibration_error, fit_calibration, scores
 
 
 def drawn(count: int, scale: float, offset: float) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,16 @@ def test_two_parts_with_many_images_cannot_move_the_offset_far() -> None:
     labels, parts = np.ones(400, np.int64), np.repeat([0, 1], 200)
     assert fit_calibration(x, labels, parts).offset < 0.3
     assert fit_calibration(x, labels, np.arange(400)).offset > 1.5
+
+
+def test_a_dozen_parts_that_no_model_had_seen_move_the_offset() -> None:
+    labels, groups = np.repeat([0, 1], [1200, 1200]), np.repeat(np.arange(24), 100)
+    x = np.where(labels == 1, 3.0, 0.5).astype(np.float32) + np.random.default_rng(1).normal(0, 1, 2400)
+    narrow = fit_calibration(x.astype(np.float32), labels, groups)
+    crossed = fit_calibration(x.astype(np.float32), labels, groups, spread=CROSSED_OFFSET)
+    wrong = [((scores(x.astype(np.float32), found) >= 0.5) != labels).mean() for found in (narrow, crossed)]
+    assert crossed.offset < narrow.offset - 0.5
+    assert wrong[1] < 0.75 * wrong[0]
 
 
 def test_few_good_parts_with_many_images_do_not_make_a_score_lean_to_defect() -> None:
