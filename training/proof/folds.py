@@ -1,6 +1,6 @@
 """Every part judged once, by a model that never saw it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,12 @@ import numpy as np
 from shared.errors import ItemError
 from shared.json_text import Card
 from shared.registry.artifact import read_artifact
+from training.crossfit import is_few, train_crossed
 from training.data.check import check
 from training.data.records import Record
+from training.data.report import Report
 from training.data.splits import Split, grouped_folds
+from training.fit.train import Say, no_progress
 from training.options import Options
 from training.pipeline import train_split
 from training.proof.evaluate import score_records
@@ -21,7 +24,7 @@ from training.proof.rows import row_of
 FOLDS = 5
 
 
-def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> Card:
+def by_folds(folder: Path, options: Options, say: Say) -> Card:
     """Every part is judged once, by a model that never saw it; the budget is shared by the folds."""
 
     looked = check(folder)
@@ -33,16 +36,15 @@ def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> Card
     for number, test in enumerate(grouped_folds(looked.records, FOLDS, seed=options.seed)):
         inside = {record.path for record in test}
         rest = [record for record in looked.records if record.path not in inside]
-        split = _inner(rest, test, options.seed)
         own = replace(
             options,
             output=options.output / f"fold-{number}",
             budget_min=options.budget_min / FOLDS,
-            split="grouped",
+            split="auto",
         )
         written = own.output / f"{own.name}.gonogo"
         if not written.exists() or "test" not in read_artifact(written).card:
-            train_split(looked, split, f"fold {number} of {FOLDS} by whole groups", own, say=say)
+            _train(looked, rest, test, number, own, say)
         artifact = read_artifact(written)
         rows.append(row_of(artifact.card))
         scores = score_records(artifact, test, threads=options.threads)
@@ -75,6 +77,17 @@ def by_folds(folder: Path, options: Options, say: Callable[[str], None]) -> Card
         "ece": _mean_of([row["ece"] for row in rows]),
         "missed_parts": [f"part {name}: {share:.0%} of {count} images right" for share, count, name in worst],
     }
+
+
+def _train(
+    looked: Report, rest: list[Record], test: list[Record], number: int, options: Options, say: Say
+) -> None:
+    """As `train` would with the fold as its test part."""
+    if is_few(rest, options):
+        train_crossed(looked, rest, test, options, say=say, progress=no_progress)
+        return
+    split = _inner(rest, test, options.seed)
+    train_split(looked, split, f"fold {number} of {FOLDS} by whole groups", options, say=say)
 
 
 def _inner(rest: list[Record], test: list[Record], seed: int) -> Split:

@@ -23,6 +23,7 @@ from training.data.splits import grouped_folds, part_hash
 from training.fit.train import Say
 from training.options import Options
 from training.pipeline import train_folder
+from training.proof.few_rows import MINUTES as WHOLE_MINUTES
 from training.proof.folds import FOLDS, by_folds
 from training.proof.good_rows import FOLDS as GOOD_FOLDS
 from training.proof.good_rows import MINUTES
@@ -31,11 +32,12 @@ from training.proof.operating_point import Costs
 from training.proof.page import page_of
 from training.proof.protocols import PROTOCOLS, Protocol, present, slug
 from training.proof.recipe_page import rows_path, write_recipe_section
-from training.proof.recipe_table import measured
+from training.proof.recipe_table import SEEDS, measured
 from training.proof.rows import row_of
 
 _MORE = 1.15  # checking, decoding, the guard and the last epoch are not counted by a budget
 _MEMORY_GB = 3
+_OF_FEW_PARTS = {protocol.folder for protocol in PROTOCOLS if protocol.split == "folds"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Task:
 
     def minutes(self, budget: float) -> float:
         """CPU minutes, about."""
-        return GOOD_FOLDS * MINUTES + 5 if self.preset == "few" else budget * _MORE
+        folds = GOOD_FOLDS if self.protocol.folder in _OF_FEW_PARTS else 1
+        few = folds * MINUTES + 2 * len(SEEDS) * WHOLE_MINUTES + 5
+        return few if self.preset == "few" else budget * _MORE
 
 
 def quality(wanted: Wanted, *, jobs: int) -> None:
