@@ -18,11 +18,12 @@ from training.data.report import Report
 from training.data.splits import CROSSED, Split, grouped_folds
 from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
-from training.fit.train import Fitted, Progress, Say, fit, predict
+from training.fit.train import Fitted, fit, predict
 from training.network import Network, network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
 from training.output.candidates import choice_lines
+from training.progress import Progress, Say
 from training.proof.prove import prove
 from training.proof.speed import pace_of
 from training.run_folder import begin

@@ -18,9 +18,9 @@ from training.data.splits import CROSSED, part_hash
 from training.fit.guarded import guard_for
 from training.fit.kinds import LEAST, kinds_for
 from training.fit.reference import reference_for
-from training.fit.train import Progress, Say, no_progress
 from training.options import Options
 from training.output.card import readable
+from training.progress import Progress, Say, no_progress
 from training.proof.operating_point import Costs
 
 

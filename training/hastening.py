@@ -23,10 +23,10 @@ from training.fit.guarded import guard_for
 from training.fit.kinds import kinds_for
 from training.fit.recipe import trace_for
 from training.fit.reference import reference_for
-from training.fit.train import Progress, Say, no_progress
 from training.guarding import parts_of
 from training.output.card import readable
 from training.output.export import onnx_bytes
+from training.progress import Progress, Say, no_progress
 from training.proof.calibrate import fit_calibration, scores
 from training.proof.evaluate import logits_of
 from training.proof.metrics import report

@@ -11,8 +11,8 @@ from training.fit import recipe
 from training.fit.augment import Liberties, liberties
 from training.fit.part import Part
 from training.fit.start import Start, going_on, starting_weights
-from training.fit.train import Say
 from training.options import Options
+from training.progress import Say
 
 
 @dataclass(frozen=True)

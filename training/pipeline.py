@@ -16,12 +16,13 @@ from training.data.report import Report
 from training.data.splits import Split
 from training.effects import refuse_idle
 from training.fit.recipe import ORIGINAL_PLAN
-from training.fit.train import Progress, Say, fit, no_progress
+from training.fit.train import fit
 from training.good.train import is_good_only, train_good
 from training.network import network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
 from training.output.candidates import choice_lines
+from training.progress import Progress, Say, no_progress
 from training.proof.operating_point import check_promise
 from training.proof.prove import prove
 from training.run_folder import begin

@@ -1,7 +1,11 @@
-"""A progress bar for a person at a terminal; nothing where the output goes to a file."""
+"""Lines for a person who waits, and a progress bar at a terminal; no bar where the output goes to a file."""
 
 import sys
 import time
+from collections.abc import Callable
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
 
 _WIDTH = 30
 _EVERY_S = 0.2
@@ -30,3 +34,7 @@ class Bar:
             sys.stderr.write("\r" + " " * (_WIDTH + 24) + "\r")
             self._drawn = False
         print(line, flush=True)
+
+
+def no_progress(done: int, total: int) -> None:
+    """For those who do not look."""

@@ -9,10 +9,10 @@ from shared.vision.graph import Graph
 from training.data.decoded import labels_of
 from training.data.pixels import decode_files
 from training.data.records import DataError, Source
-from training.fit.train import Progress, Say, no_progress
 from training.guarding import parts_of, rewritten
 from training.options import Options
 from training.output.facts import costs_of
+from training.progress import Progress, Say, no_progress
 from training.proof.calibrate import scores
 from training.proof.evaluate import logits_of
 from training.proof.kinds import by_kind

@@ -7,8 +7,8 @@ import torch
 from shared.clock import now, rfc3339
 from training.data.splits import Split, part_hash
 from training.fit.pace import clock_for
-from training.fit.train import Say
 from training.options import Options
+from training.progress import Say
 from training.proof.prove import write_json
 
 

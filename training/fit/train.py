@@ -2,32 +2,25 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from shared.registry.artifact import Calibration
 from shared.vision.net import Shape, build
 from training.fit.augment import Augmentation, Liberties
-from training.fit.guide import Guide
-from training.fit.pace import bf16_is_fast, clock_for, seconds_an_epoch
+from training.fit.course import course_of
+from training.fit.pace import clock_for, seconds_an_epoch
 from training.fit.part import Part
 from training.fit.recipe import Plan, plan_for
-from training.fit.steps import batch_of, example_weights, follow, optimizer_for, set_rate
+from training.progress import Progress, Say, no_progress
 from training.proof.calibrate import fit_calibration, scores
 
 GENTLE = 0.25  # of the learning rate: a full one would undo what the weights know already
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
-
-
-def no_progress(done: int, total: int) -> None:
-    """For those who do not look."""
 
 
 @dataclass
@@ -78,64 +71,16 @@ def fit(
         plan = replace(plan, learning_rate=plan.learning_rate * (GENTLE if gentle else 1))
         torch.manual_seed(seed)
         net = _begin(shape, start, device)
-    # Where masks say which pixels are flawed, a throw-away layer learns to point at them: from one yes or no a
-    # image, a network needs many epochs to find out what a flaw of fifty pixels in twenty thousand looks like.
-    # The original design has no such layer.
-    guided = train.masks is not None and shape.kind != "original"
-    guide = Guide(net, shape).to(device) if guided else None
-    optimizer = optimizer_for([net] if guide is None else [net, guide], plan)
-    weights = torch.from_numpy(example_weights(train) if plan.balance else np.ones(len(train))).float()
-    targets = torch.from_numpy(
-        np.asarray(train.labels if train.targets is None else train.targets, np.float32)
-    )
-    averaged = copy.deepcopy(net).eval()
-    steps_an_epoch = math.ceil(len(train) / plan.batch)
-    total_steps, step = plan.epochs * steps_an_epoch, 0
-    result = Fitted(averaged, plan, 0, "planned epochs done", 0.0)
+    course = course_of(net, shape, train, plan, augment, device)
+    result = Fitted(course.averaged, plan, 0, "planned epochs done", 0.0)
     best_state, best_loss, epochs_since_best = copy.deepcopy(net.state_dict()), math.inf, 0
-    # Half precision where the device multiplies faster in it; the weights themselves stay fp32.
-    half = torch.float16 if device == "cuda" else torch.bfloat16
-    scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
-    mixed = shape.kind != "original" and (device == "cuda" or bf16_is_fast())
 
     try:
         for epoch in range(1, plan.epochs + 1):
-            net.train()
             places = order.permutation(len(train))
-            loss_sum = hits = 0.0
-            for first in range(0, len(places), plan.batch):
-                chosen = np.sort(places[first : first + plan.batch])
-                if len(chosen) == 1 and len(places) > 1:
-                    continue  # a batch norm learns nothing from one image
-                # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
-                # so that the same seed gives the same weights wherever the budget is no matter.
-                done = max(step / total_steps, (clock() - started) / budget_s - 0.03)
-                set_rate(optimizer, plan, done)
-                labels = torch.from_numpy(train.labels[chosen]).float().to(device)
-                images, masks = batch_of(train.images, chosen), None
-                if guide is not None and train.masks is not None:
-                    masks = batch_of(train.masks, chosen)
-                if plan.augment:
-                    images, masks = augment(images, masks)
-                with torch.autocast(device, half, enabled=mixed):
-                    logit = net(images.to(device).permute(0, 2, 3, 1))[0]
-                target = targets[chosen].to(device) * (1 - plan.label_smoothing) + plan.label_smoothing / 2
-                each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
-                loss = (each * weights[chosen].to(device)).mean()
-                if guide is not None and masks is not None:
-                    loss = loss + guide(masks.to(device))
-                optimizer.zero_grad(set_to_none=True)
-                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                scaler.step(optimizer)
-                scaler.update()
-                step += 1
-                progress(first + len(chosen), len(places))
-                follow(averaged, net, step, max(50, steps_an_epoch) if plan.average_weights else 0)
-                loss_sum += float(each.detach().sum())
-                hits += float(((logit > 0) == (labels > 0.5)).sum())
-
-            logits = predict(averaged, validation.images, device)
-            row = _judge(epoch, plan, logits, validation, loss_sum / len(train), hits / len(train))
+            loss, hits = course.epoch(places, lambda: (clock() - started) / budget_s, progress)
+            logits = predict(course.averaged, validation.images, device)
+            row = _judge(epoch, plan, logits, validation, loss, hits)
             result.history.append(row)
             result.seconds = clock() - started
             say(
@@ -147,7 +92,7 @@ def fit(
             epochs_since_best += 1
             if keep_last or row["validation_loss"] < best_loss:
                 best_loss, epochs_since_best = row["validation_loss"], 0
-                best_state, result.best_epoch = copy.deepcopy(averaged.state_dict()), epoch
+                best_state, result.best_epoch = copy.deepcopy(course.averaged.state_dict()), epoch
             if epochs_since_best >= plan.patience:
                 result.stop_reason = f"no better validation loss in {plan.patience} epochs"
                 break
@@ -158,8 +103,8 @@ def fit(
         result.stop_reason = "interrupted; the best epoch so far is kept"
         if result.best_epoch == 0:
             raise
-    averaged.load_state_dict(best_state)
-    result.net = averaged.cpu().to(memory_format=torch.contiguous_format).eval()
+    course.averaged.load_state_dict(best_state)
+    result.net = course.averaged.cpu().to(memory_format=torch.contiguous_format).eval()
     result.seconds = clock() - started
     return result
 

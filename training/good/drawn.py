@@ -8,9 +8,10 @@ from torch.nn import functional as F
 from shared.registry.artifact import Preprocessing
 from training.data.report import Report
 from training.fit.part import Part
-from training.fit.train import Fitted, Say, fit
+from training.fit.train import Fitted, fit
 from training.network import Network, network_for
 from training.options import Options
+from training.progress import Say
 from training.synthetic.damage import damaged
 
 Images = NDArray[np.uint8]

@@ -14,12 +14,13 @@ from shared.vision.net import Shape
 from shared.vision.patches import PatchNet
 from training.data.report import Report
 from training.fit.part import Part
-from training.fit.train import Fitted, Say
+from training.fit.train import Fitted
 from training.good.bank import PLACES, fit_bank
 from training.good.drawn import fit_drawn, good_of
 from training.good.weighed import shape_of, weighed
 from training.network import Network
 from training.options import Options
+from training.progress import Say
 from training.proof.good_point import FALSE_REJECTS, tail
 from training.teacher.features import shrink_for, sizes_for, strong_preprocessing
 

@@ -15,11 +15,11 @@ from training.data.records import DataError, Record, Source
 from training.data.report import Report
 from training.data.splits import Split, grouped_folds
 from training.effects import refuse_for_good_parts
-from training.fit.train import Say
 from training.good.fitting import fit_good, form_of
 from training.network import preprocessing_of
 from training.options import Options
 from training.output import plots
+from training.progress import Say
 from training.proof.prove import prove
 from training.run_folder import begin
 from training.trained import Trained

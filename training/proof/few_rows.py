@@ -10,8 +10,8 @@ from training.crossfit import train_crossed
 from training.data.records import Record
 from training.data.report import Report
 from training.fit.choice import FEATURES
-from training.fit.train import no_progress
 from training.options import Options
+from training.progress import no_progress
 from training.proof.operating_point import Costs
 
 MINUTES = 1  # of CPU, for each training

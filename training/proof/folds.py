@@ -14,9 +14,9 @@ from training.data.check import check
 from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import Split, grouped_folds
-from training.fit.train import Say, no_progress
 from training.options import Options
 from training.pipeline import train_split
+from training.progress import Say, no_progress
 from training.proof.evaluate import score_records
 from training.proof.metrics import by_groups
 from training.proof.rows import row_of

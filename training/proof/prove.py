@@ -17,11 +17,11 @@ from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
 from training.fit.kinds import Kinded, kinds_for
 from training.fit.reference import reference_for
-from training.fit.train import Say
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.output.facts import facts, known, limits_of
+from training.progress import Say
 from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
 from training.proof.findings import findings

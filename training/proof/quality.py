@@ -20,9 +20,9 @@ from shared.json_text import Card
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.splits import grouped_folds, part_hash
-from training.fit.train import Say
 from training.options import Options
 from training.pipeline import train_folder
+from training.progress import Say
 from training.proof.few_rows import MINUTES as WHOLE_MINUTES
 from training.proof.folds import FOLDS, by_folds
 from training.proof.good_rows import FOLDS as GOOD_FOLDS

@@ -8,8 +8,8 @@ from training.data.records import DataError, Record
 from training.data.splits import Split
 from training.effects import NEEDS_FEATURES
 from training.fit.part import Part
-from training.fit.train import Say
 from training.options import Options
+from training.progress import Say
 from training.teacher.features import Extractor, extractor_within, strong_preprocessing
 from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_targets
 from training.teacher.weights import installed
