@@ -30,10 +30,11 @@ from training.run_folder import begin
 from training.served import mean_net, mean_shape
 from training.teacher.features import Extractor
 from training.teacher.lessons import HEAD_SHARE, extractor_for, files_without_labels, say_unlabelled
-from training.teacher.places import WIDTH
+from training.teacher.places import WIDTH, Seen
 from training.teacher.teach import (
     FOLDS,
     Lesson,
+    Unlabelled,
     feature_net,
     fit_folds,
     head_epochs,
@@ -63,13 +64,55 @@ def _rarer(records: Sequence[Record]) -> int:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Logits of models that have not seen the group of each image, in the order of the records."""
+class _Study:
+    """All images that are learned, and how each network learns from some of them. `features` is None without a
+    teacher, and `more` without unlabelled images; `epochs` are those of a head over places."""
 
-    small: Floats
-    features: Floats | None
-    fitted: Fitted
-    taught: Lesson | None
+    records: list[Record]
+    every: Part
+    network: Network
+    features: Seen | None
+    more: Unlabelled | None
+    epochs: int
+    budget_s: float
+    device: str
+    options: Options
+    progress: Progress
+
+    def learn(self, places: Places, judged: Places) -> tuple[Fitted, Lesson | None]:
+        """The small network and the teacher of the images at `places` (n,)."""
+        part, taught = _at(self.every, places), None
+        if self.features is not None:
+            records = [self.records[i] for i in places]
+            taught = fit_folds(self.features[places], records, part, epochs=self.epochs)
+            part = with_targets(part, taught.held_out)
+            part = part if self.more is None else self.more.taught_by(taught.model, part)
+        fitted = fit(
+            self.network.shape,
+            part,
+            _at(self.every, judged),
+            budget_s=self.budget_s,
+            freedom=self.network.freedom,
+            start=self.network.start.weights if self.network.start else None,
+            device=self.device,
+            seed=self.options.seed,
+            keep_last=True,
+            say=lambda line: None,
+            progress=self.progress,
+        )
+        return fitted, taught
+
+    def held_out(self, folds: Sequence[Places], say: Say) -> tuple[Floats, Floats]:
+        """Logits (N,) of the small network and of the teacher (0 without one), by models that have not seen the group
+        of each image."""
+        small, others = (np.zeros(len(self.records), np.float32) for _ in range(2))
+        for number, fold in enumerate(folds):
+            fitted, taught = self.learn(np.setdiff1d(np.arange(len(self.records)), fold), fold)
+            small[fold] = predict(fitted.net, self.every.images[fold])
+            if taught is not None and self.features is not None:
+                others[fold] = taught.model.logits(self.features[fold])
+            say(f"fold {number + 1} of {len(folds)}: {len(fold)} images judged, {fitted.seconds:.0f} s")
+        return small, others
 
 
 def train_crossed(
@@ -83,79 +126,56 @@ def train_crossed(
 ) -> Artifact:
     """Cross-fit `learned` by folds of whole groups, and measure on `tested` where there is such a part; writes the run
     folder and returns the artifact in it."""
-    records = learned
-    folds = _folds(records, options.seed)
+    folds = _folds(learned, options.seed)
     how = f"{CROSSED} in {len(folds)} folds by whole groups: each image judged by a model that did not see its part"
     how += set_aside(looked) if tested is None else "; the test part is given"
-    split = Split(records, records, records if tested is None else tested)
+    split = Split(learned, learned, learned if tested is None else tested)
     device, clock = begin(split, how, options, say)
     started, started_cpu = clock(), time.process_time()
     spec = preprocessing_of(looked, options)
-    every = decoded(records, spec, threads=options.threads)
+    every = decoded(learned, spec, threads=options.threads)
     network = network_for(spec, every, looked, options, say)
-    files, left_out = files_without_labels([*records, *split.test], spec, options)
-    extractor = extractor_for(spec, len(records) + len(files), options, say)
+    files, left_out = files_without_labels([*learned, *split.test], spec, options)
+    extractor = extractor_for(spec, len(learned) + len(files), options, say)
     features, more, epochs = None, None, 0
     if extractor is not None:
         fits = (len(folds) + 1) * (FOLDS + 1)
         seconds = HEAD_SHARE * options.budget_min * 60
-        epochs = head_epochs(extractor, len(records), seconds, fits=fits, besides=len(files))
-        features = extractor.of_files([record.path for record in records], places=epochs > 0)
+        epochs = head_epochs(extractor, len(learned), seconds, fits=fits, besides=len(files))
+        features = extractor.of_files([record.path for record in learned], places=epochs > 0)
         if options.unlabelled is not None:
             more = unlabelled(files, extractor, spec, places=epochs > 0, threads=options.threads)
             say_unlabelled(len(files), left_out, say)
     budget = (options.budget_min * 60 - (clock() - started)) / (len(folds) + 1)
-
-    def learn(places: Places, judged: Places) -> tuple[Fitted, Lesson | None]:
-        part, taught = _at(every, places), None
-        if features is not None:
-            taught = fit_folds(features[places], [records[i] for i in places], part, epochs=epochs)
-            part = with_targets(part, taught.held_out)
-            part = part if more is None else more.taught_by(taught.model, part)
-        fitted = fit(
-            network.shape,
-            part,
-            _at(every, judged),
-            budget_s=budget,
-            freedom=network.freedom,
-            start=network.start.weights if network.start else None,
-            device=device,
-            seed=options.seed,
-            keep_last=True,
-            say=lambda line: None,
-            progress=progress,
-        )
-        return fitted, taught
-
-    small = np.zeros(len(records), np.float32)
-    others = np.zeros(len(records), np.float32)
-    for number, fold in enumerate(folds):
-        fitted, taught = learn(np.setdiff1d(np.arange(len(records)), fold), fold)
-        small[fold] = predict(fitted.net, every.images[fold])
-        if taught is not None and features is not None:
-            others[fold] = taught.model.logits(features[fold])
-        say(f"fold {number + 1} of {len(folds)}: {len(fold)} images judged, {fitted.seconds:.0f} s")
-    fitted, taught = learn(np.arange(len(records)), np.arange(len(records)))
+    study = _Study(learned, every, network, features, more, epochs, budget, device, options, progress)
+    small, others = study.held_out(folds, say)
+    fitted, taught = study.learn(np.arange(len(learned)), np.arange(len(learned)))
     net, shape, logits, choice = fitted.net, network.shape, small, None
     if extractor is not None and taught is not None:
         net, shape, logits, choice = _best(small, others, every, network, extractor, fitted, taught, options)
         for line in choice_lines({"choice": choice}):
             say(line.removeprefix("- "))
     if shape.kind != "residual" and extractor is not None:
-        spec, every = extractor.strong, decoded(records, extractor.strong, threads=options.threads)
+        spec, every = extractor.strong, decoded(learned, extractor.strong, threads=options.threads)
     test = every if tested is None else decoded(tested, spec, threads=options.threads)
     torch.save(net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
-    fold_of = np.zeros(len(records), np.int64)
-    for number, fold in enumerate(folds):
-        fold_of[fold] = number
     return prove(
         Trained(
             looked, split, how, options, spec, shape, network.freedom, network.start, replace(fitted, net=net),
-            time.process_time() - started_cpu, every, every, test, choice, len(files), logits, fold_of,
+            time.process_time() - started_cpu, every, every, test, choice, len(files), logits,
+            _fold_of(folds, len(learned)),
         ),
         say,
     )  # fmt: skip
+
+
+def _fold_of(folds: Sequence[Places], count: int) -> Places:
+    """The number of each image's fold (N,)."""
+    numbers = np.zeros(count, np.int64)
+    for number, fold in enumerate(folds):
+        numbers[fold] = number
+    return numbers
 
 
 def _best(
