@@ -42,8 +42,9 @@ def prove(trained: Trained, say: Say) -> Artifact:
     graph = Graph(unproven, threads=options.threads)
     found = decided(trained, graph)
     calibration, point, p = found.calibration, found.point, found.test
-    on_validation = report(found.validation, validation.labels, validation.groups, point)
-    on_test = report(p, test.labels, test.groups, point)
+    crossed = trained.fold_of is not None
+    on_validation = report(found.validation, validation.labels, validation.groups, point, crossed=crossed)
+    on_test = report(p, test.labels, test.groups, point, crossed=trained.tests_itself)
     before = report(found.plain, test.labels, test.groups, point)
     _draw(trained, found.plain, p, point)
     say("fitting the guard")

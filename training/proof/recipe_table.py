@@ -27,7 +27,7 @@ from training.proof.calibrate import CROSSED_OFFSET, fit_calibration, scores
 from training.proof.crossed import cross_calibrated
 from training.proof.few_rows import few_row
 from training.proof.good_rows import good_rows
-from training.proof.metrics import auroc, by_groups
+from training.proof.metrics import CROSSED_WORTH, auroc, by_groups
 from training.proof.operating_point import Costs, choose
 from training.proof.recipe_page import EACH, rows_path
 from training.proof.resplits import Resplits, resplit
@@ -154,7 +154,7 @@ def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> Ca
     p = scores(fitted.model.logits(found.features[judge]), calibration)
     even, dear = Costs(1, 1), Costs()
     point = choose(held, part.labels, even)
-    stated = by_groups((held >= point.threshold) == (part.labels == 1), part.groups)
+    stated = by_groups((held >= point.threshold) == (part.labels == 1), part.groups, worth=CROSSED_WORTH)
     accuracy = float(((p >= point.threshold) == (test.labels == 1)).mean())
     careful = choose(held, part.labels, dear)
     return {

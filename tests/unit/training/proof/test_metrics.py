@@ -1,11 +1,13 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
 from shared.vision.decision import decide
-from training.proof.metrics import auroc, by_groups, report, wilson
+from training.proof.metrics import CROSSED_WORTH, auroc, by_groups, report, wilson
 
 POINT = OperatingPoint(threshold=0.5, review_low=0.3, review_high=0.7)
 
@@ -26,6 +28,40 @@ def test_few_parts_with_many_images_give_a_wider_interval_than_single_images() -
     wide = by_groups(hit, np.repeat(np.arange(4), 100))
     assert wide.value == narrow.value == 0.75
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+def nearest_mean(
+    x: NDArray[np.float64], labels: NDArray[np.int64]
+) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+    low, high = (x[labels == label].mean(0) for label in (0, 1))
+    return lambda other: (other - (low + high) / 2) @ (high - low) > 0
+
+
+def test_the_interval_of_a_cross_fitted_accuracy_holds_the_one_on_fresh_images() -> None:
+    held, draws, count = {1.0: 0, CROSSED_WORTH: 0}, 300, 40
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(count + 1000) % 2
+        x = rng.normal(0, 1, (len(labels), 60)) + 0.2 * labels[:, None]
+        own, fresh = labels[:count] == 1, labels[count:] == 1
+        accuracy = float((nearest_mean(x[:count], labels[:count])(x[count:]) == fresh).mean())
+        hit = np.zeros(count, bool)
+        for fold in np.array_split(rng.permutation(count), 5):
+            rest = np.setdiff1d(np.arange(count), fold)
+            hit[fold] = nearest_mean(x[rest], labels[rest])(x[fold]) == own[fold]
+        for worth in held:
+            interval = by_groups(hit, np.arange(count), worth=worth)
+            held[worth] += interval.low <= accuracy <= interval.high
+    assert held[1.0] < 0.9 * draws < 0.95 * draws <= held[CROSSED_WORTH], held
+
+
+def test_a_cross_fitted_report_has_wider_intervals_and_the_same_values() -> None:
+    p, labels, groups = np.linspace(0, 1, 40), (np.linspace(0, 1, 40) > 0.4).astype(np.int64), np.arange(40)
+    plain, crossed = (report(p, labels, groups, POINT, crossed=crossed) for crossed in (False, True))
+    for name in ("accuracy", "accuracy_by_groups", "accuracy_at_half", "escape_rate", "false_reject_rate"):
+        one, other = getattr(plain, name), getattr(crossed, name)
+        assert one.value == other.value
+        assert other.high - other.low > one.high - one.low
 
 
 @pytest.mark.parametrize(
