@@ -16,6 +16,7 @@ SMALL, CASCADE, FEATURES, MEAN = "small", "cascade", "features", "mean"
 SERVED = ("auto", SMALL, CASCADE, FEATURES, MEAN)
 _RESAMPLES = 500
 _SURE = 0.9  # of the resamples must speak for a slower network
+_LIKELY = 0.8  # of those of few images, for another network than the features
 
 Floats = NDArray[np.float32]
 
@@ -66,7 +67,7 @@ def choose_served(
     """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED.
 
     From the fastest on, a slower network takes over where it has the smaller loss in nine of ten resamples of the
-    groups. Of `few` images the features serve, unless another network is as surely better: forty images cannot tell
+    groups. Of `few` images the features serve, unless another network has it in eight of ten: forty images cannot tell
     whether a small network has learned the defect or these forty. Without a `pace` there is no cascade. The small
     network serves where none is as fast as was asked.
     """
@@ -86,11 +87,11 @@ def choose_served(
     if kind == SMALL:
         best = [name for name in rivals if name != CASCADE][:1]
         rivals = [name for name in rivals if name == CASCADE] + best
-    steps = []
+    steps, enough = [], _LIKELY if few else _SURE
     for name in rivals if kind == SMALL else rivals[:1]:
         speaks_for = _share_for(loss[kind] - loss[name])
         steps.append({"name": name, "than": kind, "share_of_resamples": round(speaks_for, 3)})
-        kind = name if speaks_for >= _SURE else kind
+        kind = name if speaks_for >= enough else kind
     # Where the asked speed leaves the strong network nothing, a cascade would be the small network.
     kind = kind if wanted == "auto" else wanted if wanted in odds else SMALL
     card: Card = {
