@@ -28,15 +28,18 @@ _SMALL_PART = 300  # validation images: with fewer, the empirical 99th percentil
 
 @dataclass(frozen=True)
 class _Plan:
-    """Main directions of the layout and of the feature, and the stranger network's hidden neurons and epochs."""
+    """Main directions of the layout and of the feature, the stranger network's hidden neurons and epochs, and the most
+    strangers that it learns from."""
 
     layout: int
     feature: int
     hidden: int
     epochs: int
+    strangers: int
 
 
-_PLANS = {VERSION: _Plan(120, 48, 64, 15), TRACED: _Plan(64, 96, 96, 40)}
+# Small images, and only those have a trace, let more strangers be drawn in the same time.
+_PLANS = {VERSION: _Plan(120, 48, 64, 15, 16_000), TRACED: _Plan(64, 96, 96, 40, 30_000)}
 
 
 def fit_guard(
@@ -46,7 +49,7 @@ def fit_guard(
     *,
     version: int = TRACED,
     seed: int = 0,
-    most_strangers: int = 16_000,
+    most_strangers: int = 30_000,
 ) -> Guard:
     """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images.
 
@@ -60,7 +63,7 @@ def fit_guard(
     held = _coordinates(guard, validation, features_of)
     guard = _rounded(replace(guard, joint_mean=own.mean(0), joint_map=_whitening(own, 0.1)))
     guard = _with_bound(guard, held)
-    others, kinds = _strangers(guard, train, features_of, seed, most_strangers)
+    others, kinds = _strangers(guard, train, features_of, seed, min(most_strangers, plan.strangers))
     told_apart = [kind for kind in KINDS if _flagged(guard, others[kinds == kind]) > 1 - _ALIKE]
     layers = _stranger_network(own, others[np.isin(kinds, told_apart)], plan, seed)
     guard = _rounded(replace(guard, layer1=layers[0], layer2=layers[1], layer3=layers[2]))
@@ -169,7 +172,7 @@ def _rounded(guard: Guard) -> Guard:
 def _strangers(
     guard: Guard, own: NDArray[np.uint8], features_of: FeaturesOf, seed: int, most: int
 ) -> tuple[Floats, NDArray[np.str_]]:
-    count = min(most, int(np.clip(20 * len(own), 1000, 16_000)))
+    count = min(most, max(1000, 20 * len(own)))
     found: list[Floats] = []
     names: list[str] = []
     for chunk, kinds in strangers(own, count, seed=seed):

@@ -14,7 +14,7 @@ from training.output.known_logits import self_test_of
 
 _CHUNK = 32
 # Own images and strangers that a guard learns from: pretrained features take a hundred times as long as others.
-_MANY, _FEW, _LEAST = 16_000, 1000, 200
+_MANY, _FEW, _LEAST = 30_000, 1000, 200
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Images of anything but the parts at hand: they teach the guard what a stranger looks like.
 
 Fields of noise, gradients, gratings, overlapping shapes, made-up parts, and images of the set itself that no camera
-would take: negatives, half empty, shuffled, moved, turned, out of focus. Most have the brightness and contrast of an
-image of the set, so that those two alone tell little.
+would take: negatives, half empty, shuffled, moved, turned, out of focus, over- or underexposed. Most have the
+brightness and contrast of an image of the set, so that those two alone tell little.
 """
 
 from collections.abc import Callable, Iterator
@@ -206,6 +206,11 @@ def _overexposed(rng: Rng, own: Field) -> Field:
     return np.asarray((own - own.mean()) * rng.uniform(1.8, 4) + own.mean() + rng.uniform(-60, 60))
 
 
+def _underexposed(rng: Rng, own: Field) -> Field:
+    """An eighth to a third of the light, as of a failing lamp or a closed iris."""
+    return own * rng.uniform(0.12, 0.35)
+
+
 def _blurred(field: Field, radius: float) -> Field:
     down, across = np.fft.fftfreq(field.shape[0])[:, None], np.fft.fftfreq(field.shape[1])[None]
     passed = np.exp(-2 * (np.pi * np.hypot(down, across) * radius) ** 2)
@@ -214,26 +219,29 @@ def _blurred(field: Field, radius: float) -> Field:
 
 DRAWN: dict[str, tuple[Callable[[Rng, Canvas], Field], int]] = {
     "flat": (_flat, 1),
-    "gradient": (_gradient, 8),
-    "noise": (_noise, 6),
+    "gradient": (_gradient, 10),
+    "noise": (_noise, 9),
     "shapes": (_shapes, 9),
     "grating": (_grating, 1),
     "round": (_round, 5),
-    "part": (_part, 5),
+    "part": (_part, 8),
 }
-CHANGED: dict[str, Callable[[Rng, Field], Field]] = {
-    "negative": _negative,
-    "half empty": _half_empty,
-    "shuffled": _shuffled,
-    "moved": _moved,
-    "turned": _turned,
-    "too near": _too_near,
-    "out of focus": _out_of_focus,
-    "overexposed": _overexposed,
+CHANGED: dict[str, tuple[Callable[[Rng, Field], Field], int]] = {
+    "negative": (_negative, 1),
+    "half empty": (_half_empty, 1),
+    "shuffled": (_shuffled, 1),
+    "moved": (_moved, 1),
+    "turned": (_turned, 2),
+    "too near": (_too_near, 1),
+    "out of focus": (_out_of_focus, 1),
+    "overexposed": (_overexposed, 1),
+    # Hardly told from the images of a set that was taken in many lights, and defects fade with the light.
+    "underexposed": (_underexposed, 4),
 }
 KINDS = (*DRAWN, *CHANGED)
-# Each kind that is drawn has its weight; the other turns go to changed images of the set.
-_TURNS = [name for name, (_, weight) in DRAWN.items() for _ in range(weight)] + ["changed"] * 8
+# Grey levels of noise on changed images; with much of it a dark image is told by the noise, and not by the dark.
+_NOISES = {"underexposed": (0, 0, 1)}
+_TURNS = [name for kinds in (DRAWN, CHANGED) for name, (_, weight) in kinds.items() for _ in range(weight)]
 
 
 def strangers(
@@ -250,9 +258,8 @@ def strangers(
 def _one(rng: Rng, own: NDArray[np.uint8], canvas: Canvas, place: int) -> tuple[NDArray[np.uint8], str]:
     model = own[rng.integers(len(own))].astype(np.float64)
     kind = _TURNS[place % len(_TURNS)]
-    if kind == "changed":
-        kind = str(rng.choice(list(CHANGED)))
-        field, noise = CHANGED[kind](rng, model), rng.choice([0, 1, 3])
+    if kind in CHANGED:
+        field, noise = CHANGED[kind][0](rng, model), rng.choice(_NOISES.get(kind, (0, 1, 3)))
     else:
         field, noise = _toned(rng, DRAWN[kind][0](rng, canvas), model), rng.choice([0, 0.5, 1.5, 4])
     return np.clip(field + rng.normal(0, noise, field.shape), 0, 255).astype(np.uint8), kind

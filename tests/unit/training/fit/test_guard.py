@@ -92,6 +92,20 @@ def test_a_part_that_lies_elsewhere_is_flagged_though_the_feature_is_pooled() ->
     assert min(flagged_share(guard, changed, pooled) for changed in (moved, turned)) > 0.95
 
 
+def in_many_lights(count: int, seed: int) -> NDArray[np.uint8]:
+    """Rings at half to one and a half times the light, with a camera's noise."""
+    rng = np.random.default_rng(seed)
+    lit = rings(count, seed) * rng.uniform(0.5, 1.4, (count, 1, 1, 1))
+    return np.clip(lit + rng.normal(0, 1, lit.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_set_of_many_lights_does_not_make_its_images_pass_in_the_dark() -> None:
+    guard = fit_guard(in_many_lights(300, 1), in_many_lights(400, 2), features_of, most_strangers=2000)
+    own = in_many_lights(400, 3)
+    assert flagged_share(guard, own, features_of) <= 0.03
+    assert flagged_share(guard, (own * 0.25).astype(np.uint8), features_of) > 0.6
+
+
 def test_the_same_set_and_seed_give_the_same_guard() -> None:
     first, second = (
         fit_guard(rings(40, 1), rings(30, 2), features_of, most_strangers=500).as_bytes() for _ in range(2)
