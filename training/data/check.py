@@ -17,6 +17,7 @@ from training.data.look import Look, look
 from training.data.proposals import groups_by_name
 from training.data.records import DataError, Record, Source, name_of, root_of
 from training.data.report import Report
+from training.data.turned import turned_views
 
 # A set joined by likeness alone stays below this, or a run of frames, each like the next, would join everything.
 _LARGEST_SHARE, _LARGEST_AT_LEAST = 0.02, 50
@@ -49,7 +50,7 @@ def check(
     report.modes = dict(Counter(look.mode for look in looks).most_common())
     report.odd = [name_of(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
     report.named = sum(bool(record.group) for record in kept)
-    report.records = _grouped(kept, looks, report, root)
+    report.records = _grouped(kept, looks, report, root, full_scale)
     _note_leaks(report, root)
     if not any(record.label == 0 for record in report.records):
         raise DataError(_too_few(source.path, report))
@@ -130,7 +131,9 @@ def _is_odd(look: Look, report: Report) -> bool:
     return False
 
 
-def _grouped(records: list[Record], looks: list[Look], report: Report, root: Path) -> list[Record]:
+def _grouped(
+    records: list[Record], looks: list[Look], report: Report, root: Path, full_scale: int | None
+) -> list[Record]:
     """Records whose groups hold together what is the same; images with both labels are left out."""
     by_identity: defaultdict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
@@ -155,8 +158,12 @@ def _grouped(records: list[Record], looks: list[Look], report: Report, root: Pat
             groups.join(place, first_of.setdefault(record.group, place))
     report.without_print = sum(look.print is None for look in looks)
     if not report.has_groups:
-        _join_by_name(records, looks, groups, report, root)
         _join_alike(records, looks, groups, report)
+        report.proposed = _joined(
+            groups_by_name(records, [look.print for look in looks]), records, groups, root
+        )
+        if not report.proposed and not report.named:
+            report.turned = _joined(turned_views(records, looks, full_scale), records, groups, root)
     given: dict[int, str] = {}
     for place, record in enumerate(records):
         if record.group:
@@ -168,14 +175,12 @@ def _grouped(records: list[Record], looks: list[Look], report: Report, root: Pat
     ]
 
 
-def _join_by_name(
-    records: list[Record], looks: list[Look], groups: Groups, report: Report, root: Path
-) -> None:
-    proposed = groups_by_name(records, [look.print for look in looks])
+def _joined(proposed: list[list[int]], records: list[Record], groups: Groups, root: Path) -> list[list[str]]:
+    """The names of the images of each proposal, which become one group."""
     for places in proposed:
         for place in places[1:]:
             groups.join(place, places[0])
-    report.proposed = [[name_of(records[p].path, root) for p in places] for places in proposed]
+    return [[name_of(records[p].path, root) for p in places] for places in proposed]
 
 
 def _join_alike(records: list[Record], looks: list[Look], groups: Groups, report: Report) -> None:

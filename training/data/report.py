@@ -24,6 +24,7 @@ class Report:
     masks: int = 0
     labelled_by_masks: bool = False  # no folder names a label; an image whose mask marks a pixel is a defect
     proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
+    turned: list[list[str]] = field(default_factory=list)  # images of one view, turned or mirrored
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class Report:
             "kinds": dict(Counter(record.kind for record in self.records if record.kind).most_common(_NAMED)),
             "masks": self.masks,
             "groups_proposed_by_name": len(self.proposed),
+            "views_seen_turned": len(self.turned),
             "groups": len({record.group for record in self.records}),
             "groups_given": self.has_groups,
             "given_split": dict(sorted(splits.items())),
@@ -126,11 +128,12 @@ class Report:
             lines.append("kinds: " + ", ".join(f"{kind} ({count})" for kind, count in entry["kinds"].items()))
         if self.proposed:
             lines.append(
-                f"{len(self.proposed)} parts proposed by name and borne out by likeness: "
-                + "; ".join(
-                    f"these {len(names)} look like one part: {_ends(names)}" for names in self.proposed[:3]
-                )
-                + "; --part REGEX tells otherwise"
+                f"{len(self.proposed)} parts proposed by name and borne out by likeness: {_told(self.proposed)}"
+            )
+        if self.turned:
+            lines.append(
+                f"{len(self.turned)} views seen again turned or mirrored, each kept on one side though a part may "
+                f"have several: {_told(self.turned)}"
             )
         if self.idle_words:
             lines.append(f"--good and --defect: nothing is named {', '.join(self.idle_words)}")
@@ -161,6 +164,12 @@ class Report:
                 f"LEAK: {len(self.leaks)} groups lie on both sides of the given split; it can't be used as it is"
             )
         return "\n".join(lines)
+
+
+def _told(proposals: list[list[str]]) -> str:
+    first = sorted(proposals, key=len, reverse=True)[:3]
+    told = "; ".join(f"these {len(names)} look like one part: {_ends(names)}" for names in first)
+    return f"{told}; --part REGEX tells otherwise"
 
 
 def _ends(names: list[str]) -> str:

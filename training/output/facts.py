@@ -165,6 +165,8 @@ def limits_of(trained: Trained, test_groups: int) -> str:
         said.append(
             f"The parts ({len(looked.proposed)}) are those that file names propose and likeness bears out."
         )
+    if looked.turned:
+        said.append(f"Images of one view, turned or mirrored, are one group ({len(looked.turned)} views).")
     if not looked.knows_parts:
         said.append(
             "No interval is given for new parts: the data names none, and neither do the file names, so a part may "
