@@ -11,26 +11,26 @@ from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import grouped_folds
-from training.fit.recipe import FEW_PARTS
 from training.fit.train import predict
 from training.good.fitting import fit_good, form_of
 from training.good.train import MOST_IMAGES
 from training.options import Options
 from training.proof.metrics import auroc
 
-FOLDS = 3
+FOLDS = 3  # of the good parts
 MINUTES = 8  # of CPU, for each fold
 _JUDGED = 1000  # images of each label
 
 
-def good_rows(looked: Report, small: Preprocessing, *, start: str, say: Callable[[str], None]) -> list[Card]:
-    """Each fold of good parts is judged by networks that learned the others; of many parts, the first fold is enough.
+def good_rows(
+    looked: Report, small: Preprocessing, count: int, *, start: str, say: Callable[[str], None]
+) -> list[Card]:
+    """Each of the first `count` folds of good parts is judged by networks that learned the others.
 
     Defects are judged in every fold, as none of them is learned; those of a group that was learned are left out.
     """
     good = [record for record in looked.records if not record.label]
     folds = grouped_folds(good, FOLDS, seed=0)
-    count = FOLDS if looked.has_groups and len({record.group for record in good}) < FEW_PARTS else 1
     return [_row(looked, small, folds, number, start, say) for number in range(count)]
 
 

@@ -9,6 +9,8 @@ from training.synthetic.render import render
 
 RENDERED = (8000, 11), (2000, 12)  # images and seed of the train and of the test set
 
+GOOD_ALONE = {"casting_product": 3, "rendered": 1}  # folds of sets whose good parts are also learned alone
+
 
 @dataclass(frozen=True)
 class Protocol:

@@ -25,19 +25,17 @@ from training.pipeline import train_folder
 from training.progress import Say
 from training.proof.few_rows import MINUTES as WHOLE_MINUTES
 from training.proof.folds import FOLDS, by_folds
-from training.proof.good_rows import FOLDS as GOOD_FOLDS
 from training.proof.good_rows import MINUTES
 from training.proof.guard_table import kept_part
 from training.proof.operating_point import Costs
 from training.proof.page import page_of
-from training.proof.protocols import PROTOCOLS, Protocol, present, slug
+from training.proof.protocols import GOOD_ALONE, PROTOCOLS, Protocol, present, slug
 from training.proof.recipe_page import rows_path, write_recipe_section
 from training.proof.recipe_table import SEEDS, measured
 from training.proof.rows import row_of
 
 _MORE = 1.15  # checking, decoding, the guard and the last epoch are not counted by a budget
 _MEMORY_GB = 3
-_OF_FEW_PARTS = {protocol.folder for protocol in PROTOCOLS if protocol.split == "folds"}
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,7 @@ class Task:
 
     def minutes(self, budget: float) -> float:
         """CPU minutes, about."""
-        folds = GOOD_FOLDS if self.protocol.folder in _OF_FEW_PARTS else 1
-        few = folds * MINUTES + 2 * len(SEEDS) * WHOLE_MINUTES + 5
+        few = 1.3 * GOOD_ALONE.get(self.protocol.folder, 0) * MINUTES + 3 * len(SEEDS) * WHOLE_MINUTES + 5
         return few if self.preset == "few" else budget * _MORE
 
 

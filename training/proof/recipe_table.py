@@ -29,6 +29,7 @@ from training.proof.few_rows import few_row
 from training.proof.good_rows import good_rows
 from training.proof.metrics import CROSSED_WORTH, auroc, by_groups
 from training.proof.operating_point import Costs, choose
+from training.proof.protocols import GOOD_ALONE
 from training.proof.recipe_page import EACH, rows_path
 from training.proof.resplits import Resplits, resplit
 from training.teacher.features import Extractor, sizes_for, strong_preprocessing
@@ -59,7 +60,7 @@ def measured(name: str, folder: Path, runs: Path, say: Callable[[str], None]) ->
 
 
 def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
-    """The rows of one set: 20 a class, 10 defects to 150 good ones, and good ones alone, for each seed."""
+    """The rows of one set: 20 a class and 10 defects to 150 good ones, for each seed; and good ones alone."""
     looked = check(folder)
     found = _prepared(looked)
     # The shipped weights that others start from have learned the flaws of rendered parts.
@@ -84,7 +85,8 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
             )
             rows.append({"set": name, "what": "whole", "seed": seed} | few_row(looked, learned, judged, say))
             say(str(rows[-1]))
-    rows += [{**row, "set": name} for row in good_rows(looked, found.small, start=start, say=say)]
+    count = GOOD_ALONE.get(name, 0)
+    rows += [{**row, "set": name} for row in good_rows(looked, found.small, count, start=start, say=say)]
     for seen in _promises(found):
         rows.append({"set": name, "promise": asdict(seen)})
         say(str(rows[-1]))

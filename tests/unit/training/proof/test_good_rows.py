@@ -23,14 +23,14 @@ def draw(folder: Path) -> None:
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / label / f"{place:03}.png")
 
 
-def test_a_set_whose_parts_are_not_named_has_one_fold(
+def test_a_fold_of_good_parts_is_judged_with_all_defects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(good_rows, "MINUTES", 0.02)
     draw(tmp_path / "set")
     said: list[str] = []
     rows = good_rows.good_rows(
-        check(tmp_path / "set"), Preprocessing(24, 24, 1), start="none", say=said.append
+        check(tmp_path / "set"), Preprocessing(24, 24, 1), 1, start="none", say=said.append
     )
     assert len(rows) == 1
     assert (rows[0]["learned"], rows[0]["judged"]) == (16, 8 + 12)
