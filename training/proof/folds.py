@@ -58,7 +58,7 @@ def by_folds(folder: Path, options: Options, say: Say) -> Card:
             missed.setdefault(f"{record.group} ({'defect' if record.label else 'good'})", []).append(hit)
     _, numbers = np.unique(groups, return_inverse=True)
     hit_array, label_array = np.array(hits), np.array(labels)
-    interval = by_groups(hit_array, numbers.astype(np.int64))
+    interval = by_groups(hit_array, numbers.astype(np.int64), label_array)
     worst = sorted(((np.mean(h), len(h), name) for name, h in missed.items() if np.mean(h) < 0.9))
     return {
         **rows[0],

@@ -45,28 +45,39 @@ def _wilson(share: float, total: float) -> Interval:
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
-def by_groups(hit: NDArray[np.bool_], groups: NDArray[np.int64], *, worth: float = 1.0) -> Interval:
-    """Share of hits with an interval for parts that were not seen: images of one part are one piece of news.
+def by_groups(
+    hit: NDArray[np.bool_], groups: NDArray[np.int64], labels: NDArray[np.int64], *, worth: float = 1.0
+) -> Interval:
+    """Share of hits (N,) with an interval for parts that were not seen: images of one part are one piece of news.
 
     Wilson's interval for as many independent images as would scatter like the groups. Where all groups hit or all
-    miss, their scatter says nothing, and each group counts as one image; few groups widen it as Student's t does.
+    miss, their scatter says nothing, and each group counts as one image. Few groups widen it as Student's t does, with
+    the degrees of freedom of Welch and Satterthwaite: four good parts stay four beside a hundred defective ones.
     `worth` as in wilson.
     """
-    _, place = np.unique(groups, return_inverse=True)
+    _, first, place = np.unique(groups, return_index=True, return_inverse=True)
     hits, sizes = np.bincount(place, hit), np.bincount(place)
     count, total = len(sizes), len(hit)
     share = float(hit.mean())
     if count == total:
         return wilson(int(hit.sum()), total, worth=worth)
-    scatter = float(np.square(hits - share * sizes).sum()) / total**2 * count / max(1, count - 1)
+    away = np.square(hits - share * sizes)
+    scatter = float(away.sum()) / total**2 * count / max(1, count - 1)
     alike = (
         min(float(total), share * (1 - share) / scatter) if 0 < share < 1 and scatter > 0 else float(count)
     )
-    alike *= (Z95 / _student(max(1, count - 1))) ** 2 if 0 < share < 1 else 1.0
+    alike *= (Z95 / _student(_freedom(away, labels[first]))) ** 2 if 0 < share < 1 else 1.0
     return _wilson(share, max(1.0, alike * worth))
 
 
-def _student(freedom: int) -> float:
+def _freedom(away: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Degrees of freedom of a variance to which the groups (G,) of both labels add, each as much as it lies away."""
+    own = [away[labels == label] for label in np.unique(labels)]
+    below = sum(float(each.sum()) ** 2 / max(1, len(each) - 1) for each in own)
+    return float(away.sum()) ** 2 / below if below > 0 else max(1.0, float(len(away) - 1))
+
+
+def _student(freedom: float) -> float:
     """The 97.5 % point of Student's t, by its expansion about the normal one: within 2 % from 3 degrees on."""
     z = Z95
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
@@ -171,7 +182,7 @@ def report(
         groups=len(np.unique(groups)),
         defects=defects,
         accuracy=wilson(int(hit.sum()), len(p), worth=worth),
-        accuracy_by_groups=by_groups(hit, groups, worth=worth),
+        accuracy_by_groups=by_groups(hit, groups, labels, worth=worth),
         accuracy_at_half=wilson(int(((p >= 0.5) == defect).sum()), len(p), worth=worth),
         escapes=escapes,
         escape_rate=wilson(escapes, defects, worth=worth),

@@ -156,7 +156,9 @@ def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> Ca
     p = scores(fitted.model.logits(found.features[judge]), calibration)
     even, dear = Costs(1, 1), Costs()
     point = choose(held, part.labels, even)
-    stated = by_groups((held >= point.threshold) == (part.labels == 1), part.groups, worth=CROSSED_WORTH)
+    stated = by_groups(
+        (held >= point.threshold) == (part.labels == 1), part.groups, part.labels, worth=CROSSED_WORTH
+    )
     accuracy = float(((p >= point.threshold) == (test.labels == 1)).mean())
     careful = choose(held, part.labels, dear)
     return {

@@ -81,7 +81,7 @@ def test_findings_are_readable_and_absent_from_older_cards() -> None:
 
 def test_fourteen_parts_without_an_error_prove_no_more_than_fourteen_images_would() -> None:
     hit, groups = np.ones(1400, bool), np.repeat(np.arange(14), 100)
-    interval = by_groups(hit, groups)
+    interval = by_groups(hit, groups, np.ones(1400, np.int64))
     assert interval.value == 1.0
     assert 0.75 < interval.low < 0.8
 
@@ -91,9 +91,23 @@ def test_the_interval_by_groups_holds_the_rate_of_new_parts() -> None:
     for _ in range(300):
         rates = rng.beta(4, 1, 30)  # parts differ: some are always judged right, others hardly ever
         groups = np.repeat(np.arange(30), 20)
-        interval = by_groups(rng.random(600) < rates[groups], groups)
+        interval = by_groups(rng.random(600) < rates[groups], groups, np.ones(600, np.int64))
         held += interval.low <= 0.8 <= interval.high
     assert 0.91 < held / 300 <= 0.995
+
+
+def test_the_interval_of_few_good_parts_holds_though_many_defective_ones_stand_beside_them() -> None:
+    rng, draws = np.random.default_rng(4), 300
+    groups = np.concatenate([np.repeat(np.arange(4), 50), np.arange(4, 104).repeat(2)])
+    labels = (groups >= 4).astype(np.int64)
+    held = {"told apart": 0, "as one": 0}
+    for _ in range(draws):
+        rates = np.where(np.arange(104) < 4, rng.beta(4, 1, 104), 1.0)
+        hit = rng.random(400) < rates[groups]
+        for name, kind in (("told apart", labels), ("as one", np.ones_like(labels))):
+            interval = by_groups(hit, groups, kind)
+            held[name] += interval.low <= 0.9 <= interval.high
+    assert held["as one"] < 0.92 * draws < 0.93 * draws <= held["told apart"], held
 
 
 def test_a_calibration_error_needs_images_to_carry_it() -> None:

@@ -24,8 +24,8 @@ def test_no_escape_in_thirty_does_not_prove_none() -> None:
 
 def test_few_parts_with_many_images_give_a_wider_interval_than_single_images() -> None:
     hit = np.repeat([True, True, True, False], 100)
-    narrow = by_groups(hit, np.arange(400))
-    wide = by_groups(hit, np.repeat(np.arange(4), 100))
+    narrow = by_groups(hit, np.arange(400), np.ones(400, np.int64))
+    wide = by_groups(hit, np.repeat(np.arange(4), 100), np.ones(400, np.int64))
     assert wide.value == narrow.value == 0.75
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
@@ -50,7 +50,7 @@ def test_the_interval_of_a_cross_fitted_accuracy_holds_the_one_on_fresh_images()
             rest = np.setdiff1d(np.arange(count), fold)
             hit[fold] = nearest_mean(x[rest], labels[rest])(x[fold]) == own[fold]
         for worth in held:
-            interval = by_groups(hit, np.arange(count), worth=worth)
+            interval = by_groups(hit, np.arange(count), labels[:count], worth=worth)
             held[worth] += interval.low <= accuracy <= interval.high
     assert held[1.0] < 0.9 * draws < 0.95 * draws <= held[CROSSED_WORTH], held
 
