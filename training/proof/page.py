@@ -16,10 +16,10 @@ def page_of(runs: Path, budget: float) -> str:
         "running then was finished and the best one kept, but more epochs might have helped. *Before*: the recipe "
         "without pretrained features, of the first preprocessing.",
         "",
-        "It first says what it needs: on two cores about four hours and 6 GB of memory at most, and the folders of the "
-        "sets (`--data`). It runs as many rows at a time as there are cores, keeps each row in the runs folder, and "
-        "takes up what is known already. Few images, good parts alone, promises, guard and heatmaps follow in the same "
-        "run.",
+        "It first says what it needs: on two cores about two and a half hours and 6 GB of memory at most, and the "
+        "folders of the sets (`--data`). It runs as many rows at a time as there are cores, keeps each row in the runs "
+        "folder, and takes up what is known already. Few images, good parts alone, promises, guard and heatmaps follow "
+        "in the same run.",
         "",
         "| set | preset | split | images (test) | size | minutes (CPU) | images/s | before | accuracy | escapes | "
         "false rejects | AUROC | ECE | histogram alone | published |",
