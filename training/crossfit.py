@@ -15,7 +15,7 @@ from training.data.choose import set_aside
 from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
-from training.data.splits import CROSSED, Split, grouped_folds
+from training.data.splits import CROSSED, Split, fold_numbers, fold_places
 from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import Fitted, fit, predict
@@ -164,18 +164,10 @@ def train_crossed(
         Trained(
             looked, split, how, options, spec, shape, network.freedom, network.start, replace(fitted, net=net),
             time.process_time() - started_cpu, every, every, test, choice, len(files), logits,
-            _fold_of(folds, len(learned)),
+            fold_numbers(folds, len(learned)),
         ),
         say,
     )  # fmt: skip
-
-
-def _fold_of(folds: Sequence[Places], count: int) -> Places:
-    """The number of each image's fold (N,)."""
-    numbers = np.zeros(count, np.int64)
-    for number, fold in enumerate(folds):
-        numbers[fold] = number
-    return numbers
 
 
 def _best(
@@ -207,10 +199,7 @@ def _best(
 
 def _folds(records: Sequence[Record], seed: int) -> list[Places]:
     """Places of each fold; fewer folds where a label shows fewer parts, so that each fold holds both labels."""
-    place_of = {record.path: place for place, record in enumerate(records)}
-    count = min(MOST_FOLDS, _rarer(records))
-    folds = grouped_folds(records, count, seed=seed)
-    return [np.array(sorted(place_of[r.path] for r in fold), np.int64) for fold in folds if fold]
+    return fold_places(records, min(MOST_FOLDS, _rarer(records)), seed=seed)
 
 
 def _at(part: Part, places: Places) -> Part:

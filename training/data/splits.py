@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.records import DataError, Record
 
@@ -75,6 +76,20 @@ def grouped_folds(records: Sequence[Record], count: int, *, seed: int) -> list[l
     """`count` disjoint parts that together are the set, each of whole groups."""
     places = _assign(records, [1 / count] * count, seed)
     return [[r for r, place in zip(records, places, strict=True) if place == fold] for fold in range(count)]
+
+
+def fold_places(records: Sequence[Record], count: int, *, seed: int) -> list[NDArray[np.int64]]:
+    """The same folds as ascending places in the records; an empty one is left out."""
+    numbers = np.array(_assign(records, [1 / count] * count, seed), np.int64)
+    return [places for fold in range(count) if len(places := np.flatnonzero(numbers == fold))]
+
+
+def fold_numbers(folds: Sequence[NDArray[np.int64]], count: int) -> NDArray[np.int64]:
+    """The number of the fold of each of `count` records (N,)."""
+    numbers = np.zeros(count, np.int64)
+    for number, places in enumerate(folds):
+        numbers[places] = number
+    return numbers
 
 
 def _assign(records: Sequence[Record], fractions: Sequence[float], seed: int) -> list[int]:

@@ -19,7 +19,7 @@ from training.data.check import check
 from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
-from training.data.splits import grouped_folds
+from training.data.splits import fold_numbers, fold_places
 from training.fit import recipe
 from training.fit.part import Part
 from training.fit.steps import example_weights
@@ -67,7 +67,7 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
     start = "none" if name == "rendered" else "auto"
     rows: list[Card] = []
     for seed in SEEDS:
-        learn, judge = _halves(found.records, seed)
+        learn, judge = fold_places(found.records, 2, seed=seed)
         for title, defects, good in (("20 a class", 20, 20), ("10 to 150", 10, 150)):
             chosen = _draw(found, learn, {1: defects, 0: good}, seed)
             row = _few(found, chosen, judge)
@@ -76,15 +76,12 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
                     del row[figure]
             rows.append({"set": name, "what": title, "seed": seed} | row)
             say(str(rows[-1]))
-        if (
-            start == "auto"
-        ):  # of rendered parts the features say nothing, and the weights to start from say all
-            learned, judged = (
-                [found.records[i] for i in part]
-                for part in (_draw(found, learn, {1: 20, 0: 20}, seed), judge)
-            )
-            rows.append({"set": name, "what": "whole", "seed": seed} | few_row(looked, learned, judged, say))
-            say(str(rows[-1]))
+            # Of rendered parts the features say nothing, and the weights to start from say all.
+            if defects == good and start == "auto":
+                learned, judged = ([found.records[i] for i in part] for part in (chosen, judge))
+                row = few_row(looked, learned, judged, say)
+                rows.append({"set": name, "what": "whole", "seed": seed} | row)
+                say(str(rows[-1]))
     count = GOOD_ALONE.get(name, 0)
     rows += [{**row, "set": name} for row in good_rows(looked, found.small, count, start=start, say=say)]
     for seen in _promises(found):
@@ -95,11 +92,7 @@ def measure(name: str, folder: Path, say: Callable[[str], None]) -> list[Card]:
 
 def _promises(found: _Set) -> list[Resplits]:
     """How often a promise fails over resplits of the held-out scores of all images."""
-    place_of = {record.path: place for place, record in enumerate(found.records)}
-    folds = [
-        np.array([place_of[record.path] for record in fold], np.int64)
-        for fold in grouped_folds(found.records, _FOLDS, seed=0)
-    ]
+    folds = fold_places(found.records, _FOLDS, seed=0)
     part = found.part
     held = cross_fit(found.features, part.labels, example_weights(part), folds).held_out.astype(np.float64)
     return [resplit(held, part.labels, part.groups, rate) for rate in RATES]
@@ -123,15 +116,6 @@ def _prepared(looked: Report) -> _Set:
     return _Set(small, records, part, Extractor(spec, ((height, width),), threads=1).of(part.images))
 
 
-def _halves(records: Sequence[Record], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    place_of = {record.path: place for place, record in enumerate(records)}
-    learn, judge = (
-        np.array(sorted(place_of[r.path] for r in half), np.int64)
-        for half in grouped_folds(records, 2, seed=seed)
-    )
-    return learn, judge
-
-
 def _draw(found: _Set, learn: NDArray[np.int64], wanted: dict[int, int], seed: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(seed)
     own = [
@@ -143,15 +127,10 @@ def _draw(found: _Set, learn: NDArray[np.int64], wanted: dict[int, int], seed: i
 def _few(found: _Set, chosen: NDArray[np.int64], judge: NDArray[np.int64]) -> Card:
     part, test = found.at(chosen), found.at(judge)
     records = [found.records[i] for i in chosen]
-    place_of = {record.path: place for place, record in enumerate(records)}
     rarer = min(len(np.unique(part.groups[part.labels == label])) for label in (0, 1))
-    folds = grouped_folds(records, max(2, min(_FOLDS, rarer)), seed=0)
-    places = [np.array([place_of[r.path] for r in fold], np.int64) for fold in folds if fold]
-    fold_of = np.zeros(len(records), np.int64)
-    for number, fold in enumerate(places):
-        fold_of[fold] = number
-    fitted = cross_fit(found.features[chosen], part.labels, example_weights(part), places)
-    held = cross_calibrated(fitted.held_out, part, fold_of)
+    folds = fold_places(records, max(2, min(_FOLDS, rarer)), seed=0)
+    fitted = cross_fit(found.features[chosen], part.labels, example_weights(part), folds)
+    held = cross_calibrated(fitted.held_out, part, fold_numbers(folds, len(records)))
     calibration = fit_calibration(fitted.held_out, part.labels, part.groups, spread=CROSSED_OFFSET)
     p = scores(fitted.model.logits(found.features[judge]), calibration)
     even, dear = Costs(1, 1), Costs()

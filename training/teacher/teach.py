@@ -17,7 +17,7 @@ from training.data.folders import image_paths
 from training.data.masks import Masks
 from training.data.pixels import decode_files
 from training.data.records import Record
-from training.data.splits import Split, grouped_folds
+from training.data.splits import Split, fold_places
 from training.fit.choice import surely_better
 from training.fit.part import Part
 from training.fit.steps import example_weights
@@ -99,12 +99,7 @@ def head_epochs(
 def fit_folds(seen: Seen, records: Sequence[Record], part: Part, *, seed: int = 0, epochs: int = 0) -> Lesson:
     """Cross-fit by folds of whole groups; `seen` and `part` in the order of the records. With `epochs` a head over
     places is tried, which is kept where the mean of both has the smaller loss in nine of ten resamples."""
-    place_of = {record.path: place for place, record in enumerate(records)}
-    folds = [
-        np.array(sorted(place_of[record.path] for record in fold), np.int64)
-        for fold in grouped_folds(records, FOLDS, seed=seed)
-        if fold
-    ]
+    folds = fold_places(records, FOLDS, seed=seed)
     weights = example_weights(part)
     pooled = cross_fit(seen.pooled, part.labels, weights, folds)
     if seen.places is None or not epochs:
