@@ -83,12 +83,10 @@ def choose_served(
     loss = {name: _by_group(_losses(values, held.labels), held.groups) for name, values in odds.items()}
     fast_enough = [name for name in odds if pace is None or pace.holds(name, share)]
     kind = FEATURES if few and FEATURES in fast_enough else SMALL
-    rivals = sorted((n for n in fast_enough if n != kind), key=lambda name: loss[name].mean())
-    if kind == SMALL:
-        best = [name for name in rivals if name != CASCADE][:1]
-        rivals = [name for name in rivals if name == CASCADE] + best
+    first = [CASCADE] if kind == SMALL and CASCADE in fast_enough else []
+    rest = sorted((n for n in fast_enough if n not in (kind, *first)), key=lambda name: loss[name].mean())
     steps, enough = [], _LIKELY if few else _SURE
-    for name in rivals if kind == SMALL else rivals[:1]:
+    for name in first + rest[:1]:
         speaks_for = _share_for(loss[kind] - loss[name])
         steps.append({"name": name, "than": kind, "share_of_resamples": round(speaks_for, 3)})
         kind = name if speaks_for >= enough else kind
