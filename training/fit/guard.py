@@ -49,7 +49,7 @@ def fit_guard(
     *,
     version: int = TRACED,
     seed: int = 0,
-    most_strangers: int = 30_000,
+    most_strangers: int | None = None,
 ) -> Guard:
     """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images.
 
@@ -63,7 +63,9 @@ def fit_guard(
     held = _coordinates(guard, validation, features_of)
     guard = _rounded(replace(guard, joint_mean=own.mean(0), joint_map=_whitening(own, 0.1)))
     guard = _with_bound(guard, held)
-    others, kinds = _strangers(guard, train, features_of, seed, min(most_strangers, plan.strangers))
+    others, kinds = _strangers(
+        guard, train, features_of, seed, min(most_strangers or plan.strangers, plan.strangers)
+    )
     told_apart = [kind for kind in KINDS if _flagged(guard, others[kinds == kind]) > 1 - _ALIKE]
     layers = _stranger_network(own, others[np.isin(kinds, told_apart)], plan, seed)
     guard = _rounded(replace(guard, layer1=layers[0], layer2=layers[1], layer3=layers[2]))

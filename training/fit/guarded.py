@@ -13,8 +13,9 @@ from training.fit.guard import FLAGGED, TRACED, fit_guard, flagged_share
 from training.output.known_logits import self_test_of
 
 _CHUNK = 32
-# Own images and strangers that a guard learns from: pretrained features take a hundred times as long as others.
-_MANY, _FEW, _LEAST = 30_000, 1000, 200
+# Own images that a guard learns from, and strangers where the network is slow: pretrained features take a hundred times
+# as long as others.
+_MANY, _FEW, _LEAST = 16_000, 1000, 200
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def guard_for(
     most = min(_FEW, max(_LEAST, 5 * len(train))) if slow else _MANY
     version = TRACED if artifact.card.get("network", {}).get("trace") else VERSION
     some = train[:: -(-len(train) // most)]
-    guard = fit_guard(some, validation, features_of, version=version, seed=seed, most_strangers=most)
+    guard = fit_guard(
+        some, validation, features_of, version=version, seed=seed, most_strangers=most if slow else None
+    )
     flagged = {
         "wanted_on_validation": FLAGGED,
         "flagged_of_validation": round(flagged_share(guard, validation, features_of), 6),
