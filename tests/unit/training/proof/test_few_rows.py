@@ -3,34 +3,22 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.unit.training.proof.squares import draw
 from training.data.check import check
 from training.fit import recipe
 from training.proof import few_rows, recipe_page
 from training.proof.protocols import PROTOCOLS
 
 
-def draw(folder: Path) -> None:
-    rng = np.random.default_rng(3)
-    for place in range(60):
-        label = "good" if place % 2 else "bad"
-        pixels = rng.normal(110, 12, (24, 24))
-        if label == "bad":
-            pixels[6:14, 6:14] += 60
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / label / f"{place:03}.png")
-
-
 def test_a_row_states_the_recipe_beside_features_alone_on_images_that_were_not_learned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "MAX_EPOCHS", 2)
-    draw(tmp_path / "set")
+    draw(tmp_path / "set", ["bad", "good"] * 30, square=slice(6, 14), lighter=60, seed=3)
     looked = check(tmp_path / "set")
-    row = few_rows.few_row(looked, looked.records[::2], looked.records[1::2], say=print)
+    row = few_rows.few_row(looked, looked.records[::2], looked.records[1::2], say=lambda line: None)
     assert (row["learned"], row["judged"]) == (30, 30)
     if row["served"] == "features":
         assert row["recipe"] == row["features"]

@@ -2,32 +2,20 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from shared.registry.artifact import Preprocessing
+from tests.unit.training.proof.squares import draw
 from training.data.check import check
 from training.proof import good_rows
 from training.proof.recipe_page import write_recipe_section
-
-
-def draw(folder: Path) -> None:
-    rng = np.random.default_rng(7)
-    for place in range(36):
-        label = "good" if place < 24 else "bad"
-        pixels = rng.normal(110, 12, (24, 24))
-        if label == "bad":
-            pixels[8:13, 8:13] += 110
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / label / f"{place:03}.png")
 
 
 def test_a_fold_of_good_parts_is_judged_with_all_defects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(good_rows, "MINUTES", 0.02)
-    draw(tmp_path / "set")
+    draw(tmp_path / "set", ["good"] * 24 + ["bad"] * 12, square=slice(8, 13), lighter=110, seed=7)
     said: list[str] = []
     rows = good_rows.good_rows(
         check(tmp_path / "set"), Preprocessing(24, 24, 1), 1, start="none", say=said.append
