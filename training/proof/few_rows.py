@@ -1,5 +1,4 @@
-"""Rows of the quality page on 20 images a class: the whole recipe beside pretrained features alone, on the same
-images."""
+"""Rows of the quality page on 20 images a class. The whole recipe and pretrained features alone learn the same ones."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
