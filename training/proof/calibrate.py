@@ -2,7 +2,7 @@
 
 Few groups prove little: with only a handful of parts in the validation part, a freely fitted offset follows
 the parts that happen to be there, and parts never seen pay for it. So the groups of a label count alike, whatever their
-numbers of images, and a prior (no offset, no scaling) holds until enough groups speak against it. The labels
+numbers of images, and a prior (the offset to expect, no scaling) holds until enough groups speak against it. The labels
 keep the shares that their images have: a set with many flawed and few good parts would else call a good part that
 it never saw a defect.
 """
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shared.registry.artifact import Calibration
 
-# Standard deviation of the offset about `_natural`, in logits. With a dozen known parts, a part that was left out is
-# judged better the smaller this is, down to a quarter.
+# Standard deviation of the offset about the expected one, in logits. With a dozen known parts, a part that was left out
+# is judged better the smaller this is, down to a quarter.
 PRIOR_OFFSET = 0.25
 # The same where every part of a set was judged by a model that had not seen it: there are more of them, and they show
 # how far a new part may lie.
@@ -30,12 +30,14 @@ def fit_calibration(
     groups: NDArray[np.int64],
     *,
     spread: float = PRIOR_OFFSET,
+    expected: float | None = None,
 ) -> Calibration:
-    """Labels 1 = defect; groups number the parts; `spread` is the prior's, of the offset. A single Newton search; needs
-    at least one image."""
+    """Labels 1 = defect; groups number the parts; `spread` is the prior's, of the offset about the `expected` one, by
+    default `_natural`. Logits that are log odds already expect another. A single Newton search; needs at least one
+    image."""
     weight = _weights(labels, groups)
     x, y = logits.astype(np.float64), labels.astype(np.float64)
-    natural = _natural(labels)
+    natural = _natural(labels) if expected is None else expected
     log_scale, offset = 0.0, natural
 
     def loss(log_scale: float, offset: float) -> float:

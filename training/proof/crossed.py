@@ -13,14 +13,24 @@ from training.trained import Trained
 
 
 def cross_calibrated(
-    logits: NDArray[np.float32], part: Part, fold_of: NDArray[np.int64], prevalence: float | None = None
+    logits: NDArray[np.float32],
+    part: Part,
+    fold_of: NDArray[np.int64],
+    prevalence: float | None = None,
+    *,
+    expected: float | None = None,
 ) -> NDArray[np.float64]:
-    """Scores (N,), each fold calibrated on the others, so that no image's label moves its own score."""
+    """Scores (N,), each fold calibrated on the others, so that no image's label moves its own score; `expected` as in
+    fit_calibration."""
     p = np.zeros(len(logits))
     for fold in np.unique(fold_of):
         inside = fold_of == fold
         fitted = fit_calibration(
-            logits[~inside], part.labels[~inside], part.groups[~inside], spread=CROSSED_OFFSET
+            logits[~inside],
+            part.labels[~inside],
+            part.groups[~inside],
+            spread=CROSSED_OFFSET,
+            expected=expected,
         )
         p[inside] = scores(logits[inside], at_prevalence(fitted, part.labels[~inside], prevalence))
     return p

@@ -33,17 +33,18 @@ def decided(trained: Trained, graph: Graph) -> Decided:
     """Decide on the validation part, then score the test part. Raises DataError for a promise that can't be made."""
     part, options = trained.validation, trained.options
     logits = logits_of(graph, part.images) if trained.held_out is None else trained.held_out
+    expected = 0.0 if trained.shape.kind == "mean" else None  # a mean gives log odds, which lack nothing
     if options.preset == "original":
         calibration, point = PLAIN, OperatingPoint(0.5, 0.5, 0.5)
     elif trained.shape.kind == "patches":
         calibration, point = good_point(logits, part.labels)
     else:
         spread = PRIOR_OFFSET if trained.fold_of is None else CROSSED_OFFSET
-        calibration = fit_calibration(logits, part.labels, part.groups, spread=spread)
+        calibration = fit_calibration(logits, part.labels, part.groups, spread=spread, expected=expected)
         calibration = at_prevalence(calibration, part.labels, options.costs.prevalence)
         point = choose(scores(logits, calibration), part.labels, options.costs, part.groups)
     if trained.fold_of is not None:
-        p = cross_calibrated(logits, part, trained.fold_of, options.costs.prevalence)
+        p = cross_calibrated(logits, part, trained.fold_of, options.costs.prevalence, expected=expected)
     else:
         p = scores(logits, calibration)
     if trained.tests_itself:
