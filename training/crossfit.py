@@ -24,6 +24,7 @@ from training.options import Options
 from training.output import plots
 from training.output.candidates import choice_lines
 from training.progress import Progress, Say
+from training.proof.operating_point import boundary
 from training.proof.prove import prove
 from training.proof.speed import pace_of
 from training.run_folder import begin
@@ -182,7 +183,8 @@ def _best(
 ) -> tuple[nn.Module, Shape, Floats, dict[str, object]]:
     """The network that serves, with its shape, its held-out logits and the lines of the card."""
     pace = pace_of(fitted.net, network.shape, every.images, extractor, options.images_per_second)
-    choice = choose_served({SMALL: small, FEATURES: features}, every, options.serve, pace, few=True)
+    centre, both = boundary(options.costs, every.labels), {SMALL: small, FEATURES: features}
+    choice = choose_served(both, every, options.serve, pace, few=True, centre=centre)
     if choice.kind == SMALL:
         return fitted.net, network.shape, choice.logits, choice.card
     strong, sizes = extractor.strong, extractor.sizes

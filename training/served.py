@@ -14,6 +14,7 @@ from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import predict
 from training.options import Options
+from training.proof.operating_point import boundary
 from training.proof.speed import pace_of
 from training.teacher.features import shrink_for
 from training.teacher.places import WIDTH
@@ -42,7 +43,8 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
     pace = pace_of(
         small.net, small.shape, small.validation.images, taught.extractor, options.images_per_second
     )
-    choice = choose_served(logits, small.validation, options.serve, pace)
+    centre = boundary(options.costs, small.validation.labels)
+    choice = choose_served(logits, small.validation, options.serve, pace, centre=centre)
     if choice.kind == SMALL:
         return Served(
             small.net, small.shape, small.spec, small.train, small.validation, small.test, choice.card

@@ -33,9 +33,10 @@ class Shape:
     `kind` "original" is the two-layer network, which takes its size from height and width alone. `kind` "features" is
     a linear layer over pretrained features at each of `sizes` (height, width), and "mean" averages it with a residual
     network for images of 1/`shrink` of the size; with `unsure` above 0 it is a cascade, which averages only where the
-    residual network's log odds lie nearer to 0 than that. In both, `places` above 0 adds a head over places with so
-    many numbers in between. `kind` "patches" compares places with a bank of `places` from good images; with `widths` a
-    residual network for images of 1/`shrink` of the size judges as well.
+    residual network's log odds lie nearer to 0 than that, where training has put the boundary of the verdicts. In both,
+    `places` above 0 adds a head over places with so many numbers in between. `kind` "patches" compares places with a
+    bank of `places` from good images; with `widths` a residual network for images of 1/`shrink` of the size judges as
+    well.
     """
 
     kind: str

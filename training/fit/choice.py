@@ -51,7 +51,8 @@ class Pace:
 class Choice:
     """`kind` serves. `scales` bring the two logits to one scale: rows small, features; columns factor, offset.
 
-    `logits` (N,) are those that the network gives for the held-out images, and `unsure` is the cascade's bound.
+    They make the logits of the mean and the cascade log odds less the `centre` that choose_served was given. `logits`
+    (N,) are those that the network gives for the held-out images, and `unsure` is the cascade's bound.
     """
 
     kind: str
@@ -62,9 +63,16 @@ class Choice:
 
 
 def choose_served(
-    logits: Mapping[str, Floats], held: Part, wanted: str, pace: Pace | None = None, *, few: bool = False
+    logits: Mapping[str, Floats],
+    held: Part,
+    wanted: str,
+    pace: Pace | None = None,
+    *,
+    few: bool = False,
+    centre: float = 0.0,
 ) -> Choice:
-    """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED.
+    """Logits (N,) of `small` and `features` for images `held` that neither has learned; `wanted` as in SERVED; `centre`
+    are the log odds from which on an image is a defect.
 
     From the fastest on, a slower network takes over where it has the smaller loss in nine of ten resamples of the
     groups. Of `few` images the features serve, unless another network has it in eight of ten: forty images cannot tell
@@ -75,8 +83,9 @@ def choose_served(
     odds = {name: fitted[name].scale * values + fitted[name].offset for name, values in logits.items()}
     odds[MEAN] = (odds[SMALL] + odds[FEATURES]) / 2
     most = pace.share() if pace else 0.0
-    unsure = _bound(odds[SMALL], most)
-    asked = np.abs(odds[SMALL]) < unsure
+    away = np.abs(odds[SMALL] - centre)
+    unsure = _bound(away, most)
+    asked = away < unsure
     share = float(asked.mean())
     if share > 0 and (most < 1 or wanted == CASCADE):
         odds[CASCADE] = np.where(asked, odds[MEAN], odds[SMALL])
@@ -101,7 +110,7 @@ def choose_served(
             name: {
                 "log_loss": round(float(loss[name].mean()), 5),
                 "auroc": round(auroc(odds[name].astype(np.float64), held.labels), 5),
-                "accuracy": round(float(((odds[name] > 0) == (held.labels == 1)).mean()), 5),
+                "accuracy": round(float(((odds[name] > centre) == (held.labels == 1)).mean()), 5),
             }
             | ({"images_per_second": round(1 / pace.seconds(name, share), 1)} if pace else {})
             for name in (SMALL, CASCADE, FEATURES, MEAN)
@@ -114,13 +123,13 @@ def choose_served(
             for name in ("log_loss", "auroc", "accuracy")
         }
         card["cascade"] = {"unsure": round(unsure, 5), "share": round(share, 4), "gain": gain}
-    given = logits[kind] if kind in logits else odds[kind].astype(np.float32)
-    return Choice(kind, _scales(fitted[SMALL], fitted[FEATURES]), given, unsure, card)
+    given = logits[kind] if kind in logits else (odds[kind] - centre).astype(np.float32)
+    return Choice(kind, _scales(fitted[SMALL], fitted[FEATURES], centre), given, unsure, card)
 
 
-def _bound(odds: Floats, most: float) -> float:
-    """The log odds below which the share `most` of the images lies, whatever their labels; 0 where that is none."""
-    distances = np.sort(np.abs(odds))
+def _bound(away: Floats, most: float) -> float:
+    """The distance below which the share `most` of the images lies, whatever their labels; 0 where that is none."""
+    distances = np.sort(away)
     count = int(most * len(distances))
     return float(distances[min(count, len(distances) - 1)]) if count else 0.0
 
@@ -137,8 +146,8 @@ def _share_for(gain: NDArray[np.float64]) -> float:
     return float((gain[drawn].mean(1) > 0).mean())
 
 
-def _scales(small: Calibration, features: Calibration) -> NDArray[np.float32]:
-    return np.array([[c.scale / 2, c.offset / 2] for c in (small, features)], np.float32)
+def _scales(small: Calibration, features: Calibration, centre: float) -> NDArray[np.float32]:
+    return np.array([[c.scale / 2, (c.offset - centre) / 2] for c in (small, features)], np.float32)
 
 
 def _losses(logits: Floats, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -85,15 +85,25 @@ def _natural(labels: NDArray[np.int64]) -> float:
     return 0.5 * math.log(defects / goods) if defects and goods else 0.0
 
 
+def moved(calibration: Calibration, centre: float) -> Calibration:
+    """The calibration for logits less `centre` that gives the scores of `calibration`, which is for whole ones."""
+    return Calibration(calibration.scale, calibration.offset + calibration.scale * centre)
+
+
 def at_prevalence(
     calibration: Calibration, labels: NDArray[np.int64], prevalence: float | None
 ) -> Calibration:
     """The calibration for parts of which the share `prevalence` is defective, from one for the labels' own share."""
+    return Calibration(calibration.scale, calibration.offset + prevalence_shift(labels, prevalence))
+
+
+def prevalence_shift(labels: NDArray[np.int64], prevalence: float | None) -> float:
+    """By how much the log odds of a defect change from the labels' own share to `prevalence`; 0 where none is stated,
+    or one label is absent."""
     defects = int(labels.sum())
     if prevalence is None or not 0 < defects < len(labels):
-        return calibration
-    moved = math.log(prevalence / (1 - prevalence)) - math.log(defects / (len(labels) - defects))
-    return Calibration(calibration.scale, calibration.offset + moved)
+        return 0.0
+    return math.log(prevalence / (1 - prevalence)) - math.log(defects / (len(labels) - defects))
 
 
 def _weights(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

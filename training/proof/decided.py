@@ -8,11 +8,18 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import Calibration
 from shared.vision.graph import Graph
-from training.proof.calibrate import CROSSED_OFFSET, PRIOR_OFFSET, at_prevalence, fit_calibration, scores
+from training.proof.calibrate import (
+    CROSSED_OFFSET,
+    PRIOR_OFFSET,
+    at_prevalence,
+    fit_calibration,
+    moved,
+    scores,
+)
 from training.proof.crossed import cross_calibrated
 from training.proof.evaluate import logits_of
 from training.proof.good_point import good_point
-from training.proof.operating_point import choose
+from training.proof.operating_point import boundary, choose
 from training.trained import Trained
 
 PLAIN = Calibration(1.0, 0.0)
@@ -33,21 +40,24 @@ def decided(trained: Trained, graph: Graph) -> Decided:
     """Decide on the validation part, then score the test part. Raises DataError for a promise that can't be made."""
     part, options = trained.validation, trained.options
     logits = logits_of(graph, part.images) if trained.held_out is None else trained.held_out
-    expected = 0.0 if trained.shape.kind == "mean" else None  # a mean gives log odds, which lack nothing
+    centre, expected = 0.0, None
+    if trained.shape.kind == "mean":  # gives log odds less the boundary, which lack nothing else
+        centre, expected = boundary(options.costs, part.labels), 0.0
+    odds, plain = logits + np.float32(centre), moved(PLAIN, centre)
     if options.preset == "original":
         calibration, point = PLAIN, OperatingPoint(0.5, 0.5, 0.5)
     elif trained.shape.kind == "patches":
         calibration, point = good_point(logits, part.labels)
     else:
         spread = PRIOR_OFFSET if trained.fold_of is None else CROSSED_OFFSET
-        calibration = fit_calibration(logits, part.labels, part.groups, spread=spread, expected=expected)
-        calibration = at_prevalence(calibration, part.labels, options.costs.prevalence)
+        calibration = fit_calibration(odds, part.labels, part.groups, spread=spread, expected=expected)
+        calibration = at_prevalence(moved(calibration, centre), part.labels, options.costs.prevalence)
         point = choose(scores(logits, calibration), part.labels, options.costs, part.groups)
     if trained.fold_of is not None:
-        p = cross_calibrated(logits, part, trained.fold_of, options.costs.prevalence, expected=expected)
+        p = cross_calibrated(odds, part, trained.fold_of, options.costs.prevalence, expected=expected)
     else:
         p = scores(logits, calibration)
     if trained.tests_itself:
-        return Decided(calibration, point, p, p, scores(logits, PLAIN))
+        return Decided(calibration, point, p, p, scores(logits, plain))
     tested = logits_of(graph, trained.test.images)
-    return Decided(calibration, point, p, scores(tested, calibration), scores(tested, PLAIN))
+    return Decided(calibration, point, p, scores(tested, calibration), scores(tested, plain))

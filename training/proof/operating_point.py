@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from training.data.records import DataError, Record
 from training.proof.bounds import cases_needed, misses_allowed
+from training.proof.calibrate import prevalence_shift
 
 Floats = NDArray[np.float64]
+
+_NEAREST = 1e-9  # to 0 and to 1, that a threshold is taken for in log odds
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Costs:
         if not 0 < self.confidence < 1:
             raise ValueError("the confidence lies between 0 and 100 %")
 
+    @property
+    def threshold(self) -> float:
+        """The score from which calling a defect costs less than letting it pass."""
+        return self.reject / (self.reject + self.escape)
+
 
 def choose(
     p: Floats, labels: NDArray[np.int64], costs: Costs, groups: NDArray[np.int64] | None = None
@@ -50,13 +58,22 @@ def choose(
     The threshold follows from the meaning of a calibrated score: calling a defect costs (1 - score) * reject,
     letting it pass costs score * escape. Raises DataError where too few defects are there for the promise.
     """
-    threshold = costs.reject / (costs.reject + costs.escape)
+    threshold = costs.threshold
     bound = None
     if costs.max_escape_rate is not None:
         bound = _promised(p, labels, np.arange(len(p)) if groups is None else groups, costs)
         threshold = max(threshold, bound)
     low = _low(p, labels, costs, threshold) if bound is None else bound
     return OperatingPoint(threshold, low, _high(p, labels, costs, threshold))
+
+
+def boundary(costs: Costs, labels: NDArray[np.int64]) -> float:
+    """The threshold that the costs alone give, as log odds of a defect among images with the labels' share of defects.
+
+    These are the log odds before `at_prevalence` moves them. Finite, also where a mistake costs nothing.
+    """
+    threshold = min(max(costs.threshold, _NEAREST), 1 - _NEAREST)
+    return math.log(threshold / (1 - threshold)) - prevalence_shift(labels, costs.prevalence)
 
 
 def _promised(p: Floats, labels: NDArray[np.int64], groups: NDArray[np.int64], costs: Costs) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from training.fit.choice import CASCADE, FEATURES, MEAN, SMALL, Choice, Pace, choose_served
 from training.fit.part import Part
 from training.output.candidates import choice_lines
+from training.proof.operating_point import Costs, boundary
 
 Floats = NDArray[np.float32]
 
@@ -79,6 +80,34 @@ def test_features_that_are_too_slow_serve_no_few_images() -> None:
     few = Part(np.zeros((40, 1, 1, 1), np.uint8), np.arange(40) % 2, np.arange(40))
     choice = choose_served(drawn(few, 1.0, 2.0), few, "auto", Pace(0.001, 0.01, 5000.0), few=True)
     assert choice.kind == SMALL
+
+
+def test_the_strong_network_judges_the_images_nearest_to_the_boundary_of_the_costs(held: Part) -> None:
+    logits, pace, centre = drawn(held, 1.5, 2.5), Pace(0.001, 0.01), boundary(Costs(), held.labels)
+    even = choose_served(logits, held, CASCADE, pace)
+    choice = choose_served(logits, held, CASCADE, pace, centre=centre)
+    small, features = (logits_of(even, name, held) for name in (SMALL, FEATURES))
+    asked = np.argsort(np.abs(small - centre))[: len(held) // 10]
+    odds = small.copy()
+    odds[asked] = (small + features)[asked] / 2
+    np.testing.assert_allclose(choice.logits + centre, odds, atol=1e-5)
+    passed = choice.logits < 0
+    assert passed[asked].any() and not passed[asked].all()
+    away = logits_of(choice, SMALL, held)  # as the graph sees it: the boundary is 0
+    np.testing.assert_allclose(away, small - centre, atol=1e-5)
+    assert set(np.flatnonzero(np.abs(away) < choice.unsure)) == set(asked)
+
+
+def test_with_equal_costs_the_boundary_changes_nothing(held: Part) -> None:
+    logits, pace = drawn(held, 1.5, 2.5), Pace(0.001, 0.01)
+    for wanted in (CASCADE, MEAN):
+        plain, even = (
+            choose_served(logits, held, wanted, pace, **more)
+            for more in ({}, {"centre": boundary(Costs(3, 3), held.labels)})
+        )
+        np.testing.assert_array_equal(plain.logits, even.logits)
+        np.testing.assert_array_equal(plain.scales, even.scales)
+        assert (plain.unsure, plain.card) == (even.unsure, even.card)
 
 
 def test_a_strong_network_that_brings_nothing_makes_no_cascade(held: Part) -> None:

@@ -12,7 +12,7 @@ from training.fit.part import Part
 from training.options import Options
 from training.proof.calibrate import fit_calibration, scores
 from training.proof.decided import decided
-from training.proof.operating_point import Costs
+from training.proof.operating_point import Costs, boundary
 from training.trained import Trained
 
 RARE = 0.1
@@ -44,6 +44,20 @@ def test_log_odds_that_hold_the_share_of_defects_get_no_half_of_it_again(kind: s
     found = decided(trained(kind, logits, part, Costs(1, 1)), NOTHING)
     assert found.calibration.offset == pytest.approx(half * np.log(RARE / (1 - RARE)), abs=0.25)
     assert found.test.mean() == pytest.approx(RARE, abs=0.03)
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.01])
+def test_where_the_boundary_lies_moves_no_score_of_a_mean(prevalence: float | None) -> None:
+    logits, part = held_out(0.0)
+    usual, even = (Costs(escape=escape, prevalence=prevalence) for escape in (10, 1))
+    found = []
+    for costs in (usual, even):
+        served = logits - np.float32(boundary(costs, part.labels))
+        at = decided(trained("mean", served, part, costs), NOTHING)
+        found.append((scores(served, at.calibration), at.test, at.plain))
+    assert boundary(usual, part.labels) < boundary(even, part.labels) - 2
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_the_offset_of_logits_from_weighed_classes_is_the_one_expected_unless_another_is_named() -> None:

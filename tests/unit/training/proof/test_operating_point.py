@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from shared.registry.artifact import Calibration
 from training.proof.bounds import misses_allowed
 from training.proof.calibrate import at_prevalence, fit_calibration, scores
-from training.proof.operating_point import Costs, choose
+from training.proof.operating_point import Costs, boundary, choose
 
 RNG = np.random.default_rng(0)
 P = RNG.random(4000)
@@ -93,3 +94,19 @@ def test_a_stated_prevalence_moves_scores_and_band_to_the_line_that_will_be_judg
         (scores(logits[labels == 0], own) >= even.review_low).mean()
     )
     assert at_prevalence(own, np.ones(5, np.int64), 0.02) == own
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.02])
+def test_the_boundary_is_where_a_score_for_the_line_meets_the_threshold(prevalence: float | None) -> None:
+    labels, costs = np.repeat([0, 1], [300, 100]), Costs(prevalence=prevalence)
+    line = at_prevalence(Calibration(1.0, 0.0), labels, prevalence)
+    odds = np.array([boundary(costs, labels)], np.float32)
+    point = choose(np.linspace(0, 1, 400), labels, costs)
+    assert scores(odds, line)[0] == pytest.approx(point.threshold, rel=1e-5)
+
+
+def test_the_boundary_of_equal_costs_is_even_odds_and_that_of_free_mistakes_is_finite() -> None:
+    labels = np.repeat([0, 1], 50)
+    assert boundary(Costs(0.3, 0.3), labels) == 0.0
+    assert boundary(Costs(reject=0), labels) == pytest.approx(-boundary(Costs(escape=0), labels), rel=1e-3)
+    assert -30 < boundary(Costs(reject=0), labels) < boundary(Costs(), labels)
