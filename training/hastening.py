@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
 from shared.json_text import Card
-from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, read_artifact, write_artifact
+from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, write_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, build, load, multiplications
 from training.data.decoded import labels_of
@@ -27,11 +27,14 @@ from training.guarding import parts_of
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.progress import Progress, Say, no_progress
-from training.proof.calibrate import fit_calibration, scores
+from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.proof.decided import PLAIN
 from training.proof.evaluate import logits_of
+from training.proof.kinds import by_kind
 from training.proof.metrics import report
 from training.proof.prove import note_scoring
 from training.proof.speed import speed_of
+from training.repointing import prevalence_of, unpromised, withheld
 
 CHANGED = 0.0005  # of the validation part: verdicts that may differ from those of the full average
 
@@ -47,13 +50,15 @@ def hasten(
 ) -> Artifact:
     """Write the faster artifact with its card, its weights and its curves to `output`.
 
-    Raises DataError where the artifact averages no copies, or `folder` gives another test part than its card names.
+    Raises DataError where the artifact averages no copies or makes a promise, or `folder` gives another test part than
+    its card names.
     """
-    artifact = read_artifact(path)
+    artifact = unpromised(path)
     shape = Shape.from_card(artifact.card["network"])
     if shape.mirrors == 1 or shape.kind != "residual":
         raise DataError(f"{artifact.name} is no small network that averages mirrored copies")
     parts = parts_of(artifact, folder, progress=progress)
+    prevalence = prevalence_of(artifact)
     train, validation, test = (_decoded(artifact, part, threads) for part in parts)
     spec = artifact.preprocessing
     newest = replace(spec, version=NEWEST_PREPROCESSING)
@@ -83,17 +88,15 @@ def hasten(
     graph = Graph(unproven, threads=threads)
     labels, groups = zip(*(labels_of(part) for part in parts[1:]), strict=True)
     logits = [logits_of(graph, part) for part in (validation, test)]
-    calibration = fit_calibration(logits[0], labels[0], groups[0])
+    fitted = fit_calibration(logits[0], labels[0], groups[0])
+    calibration = at_prevalence(fitted, labels[0], prevalence)
     point = artifact.operating_point
-    on_validation, on_test = (
-        report(scores(logits[n], calibration), labels[n], groups[n], point) for n in (0, 1)
-    )
-    before = report(
-        scores(logits[1], replace(calibration, scale=1.0, offset=0.0)), labels[1], groups[1], point
-    )
+    p = [scores(each, calibration) for each in logits]
+    on_validation, on_test = (report(p[n], labels[n], groups[n], point) for n in (0, 1))
+    before = report(scores(logits[1], PLAIN), labels[1], groups[1], point).as_card()
     say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
     guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
-    # The feature may have become longer, so the guess is fitted again; a promise was made for the scores of before.
+    # The feature may have become longer, so the guess is fitted again.
     kinded = kinds_for(graph, *zip(parts, (train, validation, test), strict=True)) if artifact.kinds else None
     card = artifact.card | {
         "made_at": rfc3339(now()),
@@ -103,9 +106,10 @@ def hasten(
         ),
         "preprocessing": asdict(spec),
         "calibration": asdict(calibration),
-        "validation": on_validation.as_card(),
-        "test": on_test.as_card(),
-        "before_calibration": {"ece": round(before.ece, 6), "log_loss": round(before.log_loss, 6)},
+        "validation": withheld(on_validation.as_card(), artifact.card["validation"]),
+        "test": withheld(on_test.as_card(), artifact.card["test"])
+        | {"kinds": by_kind(parts[2], p[1], point)},
+        "before_calibration": {name: before[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
         "guard": guarded.card,

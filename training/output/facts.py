@@ -44,7 +44,8 @@ def facts(trained: Trained) -> Card:
         "multiplications": _multiplications(trained),
         "weights": sum(value.numel() for value in fitted.net.parameters()),
         "preprocessing": asdict(trained.spec),
-        "costs": GOOD_POINT if trained.shape.kind == "patches" else costs_of(options),
+        **asked(options),
+        **({"costs": GOOD_POINT} if trained.shape.kind == "patches" else {}),
         "data": looked.as_json()
         | {
             "split": trained.how,
@@ -130,7 +131,12 @@ def known(figures: Card, trained: Trained) -> Card:
     return figures | dict.fromkeys(unknown)
 
 
-def costs_of(options: Options) -> str:
+def asked(options: Options) -> Card:
+    """The costs in words, and the share of defects that the scores are meant for, or None."""
+    return {"costs": _costs(options), "prevalence": options.costs.prevalence}
+
+
+def _costs(options: Options) -> str:
     if options.preset == "original":
         return "fixed at one half"
     costs, said = options.costs, ""

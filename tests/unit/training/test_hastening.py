@@ -1,0 +1,78 @@
+"""A faster artifact: it is calibrated as the one before was, and its card withholds the same figures."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shared.registry.artifact import Artifact, Promise
+from shared.vision.graph import Graph
+from tests.harness.artifacts import open_guard
+from tests.unit.training.shipped import drawn_parts, with_card, withholding
+from training import hastening
+from training.data.decoded import labels_of
+from training.data.pixels import decode_files
+from training.data.records import DataError, Record
+from training.hastening import hasten
+from training.output.known_logits import self_test_of
+from training.proof.calibrate import at_prevalence, fit_calibration
+from training.proof.evaluate import logits_of
+
+Parts = tuple[list[Record], ...]
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    """Guard, reference, kinds and speed take long, and tell nothing here."""
+    found = drawn_parts(tmp_path / "images")
+    monkeypatch.setattr(hastening, "parts_of", lambda *_, **__: found)
+    monkeypatch.setattr(
+        hastening,
+        "guard_for",
+        lambda graph, artifact, *_, **__: SimpleNamespace(
+            guard=open_guard(artifact.preprocessing, features=1),
+            self_test=self_test_of(graph, artifact.preprocessing),
+            card={"flagged_of_validation": 0.0, "flagged_of_test": 0.0},
+        ),
+    )
+    monkeypatch.setattr(hastening, "reference_for", lambda *_: None)
+    monkeypatch.setattr(hastening, "kinds_for", lambda *_: None)
+    monkeypatch.setattr(hastening, "speed_of", lambda *_: 1000.0)
+    return found
+
+
+def hastened(path: Path, tmp_path: Path) -> Artifact:
+    return hasten(path, tmp_path, tmp_path / "after", say=lambda line: None)
+
+
+def logits(artifact: Artifact, part: list[Record]) -> NDArray[np.float32]:
+    images = decode_files([record.path for record in part], artifact.preprocessing, threads=1)
+    return logits_of(Graph(artifact, threads=1), images)
+
+
+def test_the_stated_share_of_defects_and_the_withheld_figures_stay(tmp_path: Path, parts: Parts) -> None:
+    made = hastened(with_card(tmp_path, **withholding(0.02)).path, tmp_path)
+    fitted = fit_calibration(logits(made, parts[1]), *labels_of(parts[1]))
+    wanted = at_prevalence(fitted, labels_of(parts[1])[0], 0.02)
+    assert made.calibration.offset == pytest.approx(wanted.offset, abs=1e-3)
+    assert made.card["prevalence"] == 0.02
+    for part in ("validation", "test"):
+        withheld = [name for name, value in withholding(0.02)[part].items() if value is None]
+        assert [made.card[part][name] for name in withheld] == [None] * 5
+        assert made.card[part]["pictures"] == 90
+    assert made.card["metrics"]["ece"] is None
+    assert made.card["test"]["kinds"]["crack"]["images"] == 30
+
+
+def test_a_card_that_tells_its_share_of_defects_in_words_alone_is_refused(
+    tmp_path: Path, parts: Parts
+) -> None:
+    with pytest.raises(DataError, match="prevalence"):
+        hastened(with_card(tmp_path, **withholding(None)).path, tmp_path)
+
+
+def test_an_artifact_with_a_promise_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="promises"):
+        hastened(with_card(tmp_path, promise=Promise(0.01, 0.95)).path, tmp_path)
