@@ -1,9 +1,11 @@
-"""Make an artifact that averages mirrored copies faster: only the images near the threshold are scored again.
+"""Make an artifact that averages mirrored copies faster: only images whose verdict may change are scored again.
 
-Weights and operating point stay as they are; the calibration is fitted again, and the test part is scored once.
+The last layer's offset moves, so that the middle of the review band lies at 0. All other weights and the operating
+point stay as they are; the calibration is fitted again, and the test part is scored once.
 """
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from numpy.typing import NDArray
 
 from shared.clock import now, rfc3339
 from shared.json_text import Card
-from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, write_artifact
+from shared.registry.artifact import NEWEST_PREPROCESSING, Artifact, Preprocessing, write_artifact
+from shared.vision.decision import decide
 from shared.vision.graph import Graph
-from shared.vision.net import Shape, build, load, multiplications
+from shared.vision.net import Shape, build, load, multiplications, weights_bytes
 from training.data.decoded import labels_of
 from training.data.pixels import decode_files
 from training.data.records import DataError, Record
@@ -23,11 +26,12 @@ from training.fit.guarded import guard_for
 from training.fit.kinds import kinds_for
 from training.fit.recipe import trace_for
 from training.fit.reference import reference_for
+from training.fit.start import centre_of
 from training.guarding import parts_of
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.progress import Progress, Say, no_progress
-from training.proof.calibrate import at_prevalence, fit_calibration, scores
+from training.proof.calibrate import at_prevalence, fit_calibration, moved, scores
 from training.proof.decided import PLAIN
 from training.proof.evaluate import logits_of
 from training.proof.kinds import by_kind
@@ -60,40 +64,46 @@ def hasten(
     parts = parts_of(artifact, folder, progress=progress)
     prevalence = prevalence_of(artifact)
     train, validation, test = (_decoded(artifact, part, threads) for part in parts)
-    spec = artifact.preprocessing
-    newest = replace(spec, version=NEWEST_PREPROCESSING)
     files = [record.path for part in parts for record in part]
-    if np.array_equal(
-        decode_files(files, newest, threads=threads), np.concatenate([train, validation, test])
-    ):
-        spec = newest  # it changes no pixel of this set
+    spec = _newest(artifact.preprocessing, files, np.concatenate([train, validation, test]), threads)
+    point, centre = artifact.operating_point, middle_of(artifact)
+    state = load(artifact.weights(), artifact.card).state_dict()
+    state["head.bias"] -= centre
     output.mkdir(parents=True, exist_ok=True)
 
     def written(shape: Shape, **more: object) -> Artifact:
         net = build(shape).eval()
-        net.load_state_dict(load(artifact.weights(), artifact.card).state_dict())
+        net.load_state_dict(state)
         given: Card = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}
         given |= more
         return write_artifact(
-            output / path.name, name=artifact.name, onnx=onnx_bytes(net, shape), weights=artifact.weights(),
-            preprocessing=spec, operating_point=artifact.operating_point, curves_png=artifact.curves(), **given,
+            output / path.name, name=artifact.name, onnx=onnx_bytes(net, shape), weights=weights_bytes(net),
+            preprocessing=spec, operating_point=point, curves_png=artifact.curves(), **given,
         )  # fmt: skip
 
-    whole = logits_of(Graph(artifact, threads=threads), validation)
-    once = logits_of(Graph(written(replace(shape, mirrors=1)), threads=threads), validation)
-    shape = replace(shape, unsure=least_unsure(once, whole), trace=trace_for(spec))
+    once, whole = (
+        logits_of(Graph(written(each), threads=threads), validation)
+        for each in (replace(shape, mirrors=1), replace(shape, unsure=0.0))
+    )
+    before = moved(artifact.calibration, centre)
+    verdicts = ([decide(float(p), point) for p in scores(each, before)] for each in (once, whole))
+    apart = np.array([one != other for one, other in zip(*verdicts, strict=True)])
+    shape = replace(shape, unsure=least_unsure(once, apart), trace=trace_for(spec))
     share = float((np.abs(once) < shape.unsure).mean())
-    say(f"{share:.1%} of the validation part lie nearer to 0 than {shape.unsure:.3f} and are scored again")
+    say(
+        f"{share:.1%} of the validation part lie nearer than {shape.unsure:.3f} to the middle of the review band and "
+        "are scored again"
+    )
     unproven = written(shape)
     graph = Graph(unproven, threads=threads)
     labels, groups = zip(*(labels_of(part) for part in parts[1:]), strict=True)
     logits = [logits_of(graph, part) for part in (validation, test)]
-    fitted = fit_calibration(logits[0], labels[0], groups[0])
-    calibration = at_prevalence(fitted, labels[0], prevalence)
-    point = artifact.operating_point
+    middle = centre + centre_of(artifact.card)  # as a logit of the training, which the calibration expects
+    fitted = fit_calibration(logits[0] + np.float32(middle), labels[0], groups[0])
+    calibration = at_prevalence(moved(fitted, middle), labels[0], prevalence)
     p = [scores(each, calibration) for each in logits]
     on_validation, on_test = (report(p[n], labels[n], groups[n], point) for n in (0, 1))
-    before = report(scores(logits[1], PLAIN), labels[1], groups[1], point).as_card()
+    plain = report(scores(logits[1], moved(PLAIN, middle)), labels[1], groups[1], point).as_card()
     say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
     guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
     # The feature may have become longer, so the guess is fitted again.
@@ -109,9 +119,9 @@ def hasten(
         "validation": withheld(on_validation.as_card(), artifact.card["validation"]),
         "test": withheld(on_test.as_card(), artifact.card["test"])
         | {"kinds": by_kind(parts[2], p[1], point)},
-        "before_calibration": {name: before[name] for name in ("ece", "log_loss")},
+        "before_calibration": {name: plain[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
-        "scored_again": {"unsure": shape.unsure, "share_of_validation": round(share, 4)},
+        "scored_again": {"unsure": shape.unsure, "centre": middle, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
         "reference": reference_for(
             graph,
@@ -142,11 +152,31 @@ def hasten(
     return made
 
 
-def least_unsure(once: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
-    """The logit from which on one pass decides: beyond it at most CHANGED of the verdicts are not the average's."""
-    apart = np.sort(np.abs(once[(once > 0) != (whole > 0)]))[::-1]
+def middle_of(artifact: Artifact) -> float:
+    """The logit in the middle between those at which the verdict changes: at the ends of the review band, or at the
+    threshold where there is none. An end at a score of 0 or 1 changes nothing."""
+    point = artifact.operating_point
+    ends = (
+        (point.review_low, point.review_high) if point.review_low < point.review_high else (point.threshold,)
+    )
+    odds = [math.log(end / (1 - end)) for end in ends if 0 < end < 1]
+    if not odds:
+        return 0.0
+    return (sum(odds) / len(odds) - artifact.calibration.offset) / artifact.calibration.scale
+
+
+def least_unsure(once: NDArray[np.float32], apart: NDArray[np.bool_]) -> float:
+    """The distance from 0 beyond which one pass decides: at most CHANGED of the images lie there and are `apart` (N,),
+    for their verdict is not the average's."""
+    away = np.sort(np.abs(once[apart]))[::-1]
     allowed = int(CHANGED * len(once))
-    return float(np.nextafter(apart[allowed], np.float32(np.inf))) if len(apart) > allowed else 1e-3
+    return float(np.nextafter(away[allowed], np.float32(np.inf))) if len(away) > allowed else 1e-3
+
+
+def _newest(spec: Preprocessing, files: list[Path], images: NDArray[np.uint8], threads: int) -> Preprocessing:
+    """The newest version of the preprocessing, if it changes no pixel of the images (N, H, W, C) of the files."""
+    newest = replace(spec, version=NEWEST_PREPROCESSING)
+    return newest if np.array_equal(decode_files(files, newest, threads=threads), images) else spec
 
 
 def _decoded(artifact: Artifact, part: list[Record], threads: int) -> NDArray[np.uint8]:

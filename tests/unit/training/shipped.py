@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 import shared
+from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
 from shared.registry.artifact import Artifact, Promise, read_artifact
 from training.data.records import Record
@@ -15,10 +16,14 @@ from training.guarding import rewritten
 SOLAR = Path(shared.__file__).parent / "registry" / "published" / "solar-modules" / "solar-modules.gonogo"
 
 
-def with_card(folder: Path, *, promise: Promise | None = None, **lines: Any) -> Artifact:
-    """The artifact with other lines in its card."""
+def with_card(
+    folder: Path, *, promise: Promise | None = None, point: OperatingPoint | None = None, **lines: Any
+) -> Artifact:
+    """The artifact with other lines in its card, a promise or another operating point."""
     artifact = read_artifact(SOLAR)
-    return rewritten(artifact, folder / "before", artifact.card | lines, promise=promise)
+    card = artifact.card | lines
+    point = point or artifact.operating_point
+    return rewritten(artifact, folder / "before", card, promise=promise, operating_point=point)
 
 
 def withholding(prevalence: float | None) -> Card:

@@ -102,8 +102,8 @@ def test_with_equal_costs_the_boundary_changes_nothing(held: Part) -> None:
     logits, pace = drawn(held, 1.5, 2.5), Pace(0.001, 0.01)
     for wanted in (CASCADE, MEAN):
         plain, even = (
-            choose_served(logits, held, wanted, pace, **more)
-            for more in ({}, {"centre": boundary(Costs(3, 3), held.labels)})
+            choose_served(logits, held, wanted, pace, centre=centre)
+            for centre in (0.0, boundary(Costs(3, 3), held.labels))
         )
         np.testing.assert_array_equal(plain.logits, even.logits)
         np.testing.assert_array_equal(plain.scales, even.scales)
