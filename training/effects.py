@@ -18,6 +18,19 @@ def refuse_idle(options: Options) -> None:
         refuse_for_original(options)
 
 
+def refuse_seen(options: Options) -> None:
+    """Raise DataError for choices by which a network may learn the parts that choose the bound of a promise."""
+    if options.costs.max_escape_rate is None:
+        return
+    unseen = "--max-escape-rate is proven on parts that the training does not see"
+    if options.split == "random":
+        raise DataError(f"{unseen}, and --split random puts images of one part on both sides: leave it out")
+    named = _unused(options, "go_on", "unlabelled") + ["--start"] * (options.start not in ("auto", "none"))
+    if named:
+        words = ", ".join(named)
+        raise DataError(f"{unseen}, and nothing tells which parts come with {words}: leave out {words}")
+
+
 def refuse_for_original(options: Options) -> None:
     """Raise DataError for choices that the original preset, whose network and threshold are fixed, can't follow."""
     unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "side", "speed", "mirrors")

@@ -14,7 +14,7 @@ from training.data.decoded import decoded
 from training.data.records import Source
 from training.data.report import Report
 from training.data.splits import Split
-from training.effects import refuse_idle
+from training.effects import refuse_idle, refuse_seen
 from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import fit
 from training.good.train import is_good_only, train_good
@@ -41,6 +41,7 @@ def train_folder(
 ) -> Artifact:
     """Check a folder, split it, train on it and write the run folder. Raises DataError for unusable data."""
     refuse_idle(options)
+    refuse_seen(options)
     looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
     if is_good_only(looked, options):

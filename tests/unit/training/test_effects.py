@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from training.data.choose import choose_split
 from training.data.records import DataError, Record
 from training.data.report import Report
 from training.data.splits import given_split, grouped_split
-from training.effects import refuse_for_good_parts, refuse_for_original, refuse_idle
+from training.effects import refuse_for_good_parts, refuse_for_original, refuse_idle, refuse_seen
 from training.options import Options
 from training.pipeline import train_folder
 from training.program import main
@@ -66,6 +67,24 @@ def test_a_training_names_each_option_that_it_can_not_follow(changed: dict[str, 
         refuse_for_original(options)
 
 
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"split": "random"}, "--split random"),
+        ({"go_on": Path("a.gonogo")}, "--go-on"),
+        ({"start": "a.gonogo"}, "--start"),
+        ({"unlabelled": Path("u")}, "--unlabelled"),
+    ],
+)
+def test_a_promise_refuses_choices_by_which_its_parts_may_be_learned(
+    tmp_path: Path, changed: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(DataError, match=named):
+        train_folder(tmp_path / "not looked at", replace(OPTIONS, costs=PROMISE, **changed))
+    refuse_seen(replace(OPTIONS, **changed))
+    refuse_seen(replace(OPTIONS, costs=PROMISE, start="none", split="grouped"))
+
+
 def test_usual_options_are_refused_by_none() -> None:
     refuse_for_good_parts(OPTIONS, 0)
     refuse_for_original(OPTIONS)
@@ -80,7 +99,7 @@ def test_a_confidence_of_no_promise_is_refused() -> None:
         refuse_idle(replace(OPTIONS, costs=Costs(confidence=0.99)))
 
 
-@pytest.mark.parametrize("split", ["auto", "random"])
+@pytest.mark.parametrize("split", ["auto", "grouped"])
 def test_a_promise_gets_the_validation_part_that_it_needs(split: str) -> None:
     looked = Report("parts", records=records(700, 900))
     made, how = choose_split(looked, replace(OPTIONS, split=split, costs=PROMISE))
