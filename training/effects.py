@@ -2,7 +2,6 @@
 
 from dataclasses import fields
 
-from training.data.promised import promise_needs
 from training.data.records import DataError
 from training.options import Options
 from training.proof.operating_point import Costs
@@ -40,8 +39,6 @@ def refuse_for_original(options: Options) -> None:
 
 def refuse_for_good_parts(options: Options, defects: int) -> None:
     """Raise DataError for choices that a training on good parts alone can't follow."""
-    if options.costs.max_escape_rate is not None:
-        raise DataError(promise_needs(options.costs, defects))
     unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "split")
     if unused:
         raise DataError(

@@ -166,12 +166,11 @@ def parts_of(
         raise DataError(f"the card of {artifact.name} does not name its test part")
     if str(data.get("split")).startswith(CROSSED):
         raise DataError(f"{artifact.name} is {CROSSED}: it has learned every image outside its test part")
-    promise = artifact.promise
-    costs = (
-        Costs()
-        if promise is None
-        else Costs(max_escape_rate=promise.max_escape_rate, confidence=promise.confidence)
-    )
+    # A promise of before had no part of its own, and its card names none: the split was the usual one.
+    promise = training.get("promise")
+    costs = Costs()
+    if promise is not None:
+        costs = Costs(max_escape_rate=promise["max_escape_rate"], confidence=promise["confidence"])
     options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"], costs=costs)
     full_scale = artifact.preprocessing.full_scale
     looked = check(folder, full_scale=full_scale, progress=progress)

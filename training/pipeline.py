@@ -11,6 +11,7 @@ from training.crossfit import is_few, train_crossed
 from training.data.check import apart, check
 from training.data.choose import choose_split, given_test
 from training.data.decoded import decoded
+from training.data.promised import check_parts
 from training.data.records import Source
 from training.data.report import Report
 from training.data.splits import Split
@@ -44,6 +45,7 @@ def train_folder(
     refuse_seen(options)
     looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
+    check_parts(looked.records, options.costs)
     if is_good_only(looked, options):
         return train_good(looked, options, test_folder=test_folder, say=say)
     tested = None if test_folder is None else apart(test_folder, looked, full_scale=options.full_scale)
@@ -54,7 +56,7 @@ def train_folder(
         return train_crossed(looked, learned, part, options, say=say, progress=progress)
     split, how = choose_split(looked, options)
     if test_folder is not None and tested is not None:
-        split = Split(split.train + split.test, split.validation, tested)
+        split = replace(split, train=split.train + split.test, test=tested)
         path = test_folder.path if isinstance(test_folder, Source) else test_folder
         how = f"{how}; the test part is the folder {path.name}"
     return train_split(looked, split, how, options, say=say, progress=progress)
@@ -70,7 +72,7 @@ def train_split(
     progress: Progress = no_progress,
 ) -> Artifact:
     """Train on a split that is made already; writes the run folder and returns the artifact in it."""
-    check_promise(split.validation, options.costs)
+    check_promise(split.proof or [], options.costs)
     device, clock = begin(split, how, options, say)
     started, started_cpu = clock(), time.process_time()
     spec = preprocessing_of(looked, options)
@@ -101,6 +103,10 @@ def train_split(
         best = served(best, taught, split, options)
         for line in choice_lines({"choice": best.choice}):
             say(line.removeprefix("- "))
+    proof = None
+    if split.proof is not None:
+        defects = [record for record in split.proof if record.label]
+        proof = decoded(defects, best.spec, threads=options.threads)
     torch.save(best.net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
     return prove(
@@ -120,6 +126,7 @@ def train_split(
             best.test,
             best.choice,
             len(taught_on) - len(train),
+            proof=proof,
         ),
         say,
     )

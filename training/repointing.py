@@ -43,8 +43,8 @@ def add_point(
         images = decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
         scored.append((scores(logits_of(graph, images), artifact.calibration), *labels_of(part)))
     options = Options(name=artifact.name, output=output, costs=Costs(prevalence=prevalence_of(artifact)))
-    (p, labels, groups), (on_test, *_) = scored
-    point = choose(p, labels, options.costs, groups)
+    (p, labels, _), (on_test, *_) = scored
+    point = choose(p, labels, options.costs)
     validation, test = (
         withheld(report(*each, point).as_card(), artifact.card[name])
         for name, each in zip(("validation", "test"), scored, strict=True)

@@ -16,13 +16,11 @@ def begin(split: Split, how: str, options: Options, say: Say) -> tuple[str, Call
     """Write split.json; the device to train on, and the clock that the budget counts by."""
     options.output.mkdir(parents=True, exist_ok=True)
     test_sha256 = part_hash(split.test)
+    parts = ("train", "validation", "test", *(("proof",) if split.proof is not None else ()))
     write_json(
         options.output / "split.json",
         {"split": how, "seed": options.seed, "test_sha256": test_sha256, "made_at": rfc3339(now())}
-        | {
-            name: [record.identity for record in getattr(split, name)]
-            for name in ("train", "validation", "test")
-        },
+        | {name: [record.identity for record in getattr(split, name)] for name in parts},
     )
     say(
         f"split: {how}; {len(split.train)}/{len(split.validation)}/{len(split.test)}; test part {test_sha256[:16]}"

@@ -38,6 +38,7 @@ class Trained:
     # whole set then, and so is the test part where none is given.
     held_out: NDArray[np.float32] | None = None
     fold_of: NDArray[np.int64] | None = None
+    proof: Part | None = None  # the defective images that only the bound of a promise sees
 
     @property
     def tests_itself(self) -> bool:

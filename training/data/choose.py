@@ -1,36 +1,54 @@
 """Which split a training uses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from training.data.promised import validation_share
+from training.data.promised import proof_of
 from training.data.records import DataError, Record
 from training.data.report import Report
-from training.data.splits import FRACTIONS, VALIDATION_SHARE, Split, given_split, grouped_split, random_split
+from training.data.splits import FRACTIONS, Split, given_split, grouped_split, random_split
 from training.options import Options
 
 
 def choose_split(looked: Report, options: Options) -> tuple[Split, str]:
     """The split and a sentence on how it was made. A given split that leaks is set aside, and that is said.
 
-    The validation part is as large as a promised escape rate needs. Raises DataError where the data can't support it.
+    A promised escape rate first takes its own part, whole groups outside a test part that the data names. Raises
+    DataError where the data can't support it.
     """
-    records = looked.records
     wanted = "random" if options.preset == "original" and options.split == "auto" else options.split
-    if wanted in ("auto", "given") and not (looked.leaks and wanted == "auto"):
-        given = _given(records, options)
-        if given is not None and len({record.label for record in given.train}) == 2:
-            return given, "as the data names it" + (
-                ", leaking groups moved into train" if looked.leaks else ""
-            )
-        if wanted == "given":
-            raise DataError("the data names no split into train and test with both labels to train on")
-    fractions = _fractions(records, options)
-    shares = "/".join(f"{100 * fraction:.0f}" for fraction in fractions)
+    if options.costs.max_escape_rate is None:
+        return _split(looked, looked.records, options.seed, wanted)
+    given = _given(looked, looked.records, options.seed, wanted)
+    outside = looked.records if given is None else [*given.train, *given.validation]
+    proof = proof_of(outside, options.costs, options.seed)
+    taken = {record.group for record in proof}
+    rest = [record for record in looked.records if record.group not in taken]
+    split, how = _split(looked, rest, options.seed, wanted)
+    how = f"{how}, without {len(taken)} groups that only the bound of the promise sees"
+    return replace(split, proof=proof), how
+
+
+def _split(looked: Report, records: Sequence[Record], seed: int, wanted: str) -> tuple[Split, str]:
+    """The split of these records, which are all that were looked at or those that a promise leaves."""
+    given = _given(looked, records, seed, wanted)
+    if given is not None:
+        return given, "as the data names it" + (", leaking groups moved into train" if looked.leaks else "")
+    if wanted == "given":
+        raise DataError("the data names no split into train and test with both labels to train on")
+    shares = "/".join(f"{100 * fraction:.0f}" for fraction in FRACTIONS)
     if wanted == "random":
-        split = random_split(records, seed=options.seed, fractions=fractions)
-        return split, f"random {shares}, groups disregarded"
-    how = f"random {shares} by whole groups{set_aside(looked)}"
-    return grouped_split(records, seed=options.seed, fractions=fractions), how
+        return random_split(records, seed=seed), f"random {shares}, groups disregarded"
+    return grouped_split(records, seed=seed), f"random {shares} by whole groups{set_aside(looked)}"
+
+
+def _given(looked: Report, records: Sequence[Record], seed: int, wanted: str) -> Split | None:
+    """The split that the data names, with a validation part out of train where the data names none; None where it may
+    not be used."""
+    if wanted not in ("auto", "given") or (looked.leaks and wanted == "auto"):
+        return None
+    given = given_split(records, seed=seed)
+    return given if given is not None and len({record.label for record in given.train}) == 2 else None
 
 
 def set_aside(looked: Report) -> str:
@@ -63,18 +81,3 @@ def given_test(looked: Report) -> tuple[list[Record], list[Record]] | None:
     learned = [*split.train, *split.validation]
     both = all({record.label for record in part} == {0, 1} for part in (learned, split.test))
     return (learned, split.test) if both else None
-
-
-def _fractions(records: Sequence[Record], options: Options) -> Sequence[float]:
-    share = validation_share(records, options.costs, FRACTIONS[1])
-    return FRACTIONS if share == FRACTIONS[1] else (1 - share - FRACTIONS[2], share, FRACTIONS[2])
-
-
-def _given(records: Sequence[Record], options: Options) -> Split | None:
-    """The split that the data names, with a validation part out of train where the data names none."""
-    if any(record.split == "validation" for record in records):
-        return given_split(records, seed=options.seed)
-    train = [record for record in records if record.split != "test"]
-    both = {record.label for record in train} == {0, 1}
-    share = validation_share(train, options.costs, VALIDATION_SHARE) if both else VALIDATION_SHARE
-    return given_split(records, seed=options.seed, validation_share=share)

@@ -17,11 +17,12 @@ VALIDATION_SHARE = 0.18  # of a given train part that names no validation
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint parts of a set."""
+    """Disjoint parts of a set; `proof` is the one that only the bound of a promise sees, None without a promise."""
 
     train: list[Record]
     validation: list[Record]
     test: list[Record]
+    proof: list[Record] | None = None
 
 
 def grouped_split(records: Sequence[Record], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:

@@ -60,6 +60,7 @@ def _training_lines(card: Card) -> list[str]:
         f"- Training: {card['training']['seconds'] / 60:.1f} minutes (wall clock), "
         f"{card['training']['cpu_seconds'] / 60:.1f} CPU minutes, epoch {card['training']['best_epoch']} of "
         f"{card['training']['plan']['epochs']} kept; ended: {card['training']['stop_reason']}.",
+        *_promise_lines(card),
     ]
 
 
@@ -69,7 +70,7 @@ def _result_lines(card: Card) -> list[str]:
         "## Results",
         "",
         f"Threshold {point['threshold']:.3f}, review from {point['review_low']:.3f} to {point['review_high']:.3f}; "
-        f"chosen on the validation part ({card['costs']}).",
+        f"chosen on {_chosen_on(card)} ({card['costs']}).",
         "",
         "| | validation | test |",
         "|---|---|---|",
@@ -128,6 +129,23 @@ def _again_lines(card: Card) -> list[str]:
     share, copies = _percent(again["share_of_validation"]), card["network"]["mirrors"]
     return [
         f"- Only unsure images ({share} of the validation part) are scored in {copies} mirrored copies and averaged."
+    ]
+
+
+def _chosen_on(card: Card) -> str:
+    own = ", the lower bound of review on the parts of the promise" if "promise" in card["training"] else ""
+    return f"the validation part{own}"
+
+
+def _promise_lines(card: Card) -> list[str]:
+    promise = card["training"].get("promise")
+    if promise is None:
+        return []
+    most, confidence = _percent(promise["max_escape_rate"]), _percent(promise["confidence"])
+    return [
+        f"- Promise: at most {most} escapes at {confidence} confidence. {promise['parts']} defective parts, of which "
+        f"{promise['missed']} may be missed, chose the score from which review begins, and nothing else. The "
+        "validation part chose epoch, network, calibration and the rest of the operating point."
     ]
 
 

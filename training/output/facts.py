@@ -14,6 +14,7 @@ from training.data.records import Record
 from training.data.splits import part_hash
 from training.options import Options
 from training.proof.baselines import baselines, logistic_accuracy
+from training.proof.bounds import misses_allowed
 from training.proof.good_point import FALSE_REJECTS, REVIEWED
 from training.trained import Trained
 
@@ -69,7 +70,8 @@ def facts(trained: Trained) -> Card:
             "best_epoch": fitted.best_epoch,
             "stop_reason": fitted.stop_reason,
             "history": [{name: round(value, 6) for name, value in row.items()} for row in fitted.history],
-        },
+        }
+        | _promise(trained),
         "choice": trained.choice,
         "baselines": {
             name: round(value, 4)
@@ -86,6 +88,17 @@ def facts(trained: Trained) -> Card:
             "python": platform.python_version(),
         },
     }
+
+
+def _promise(trained: Trained) -> Card:
+    """The promise and the parts that chose its bound; empty without a promise."""
+    costs = trained.options.costs
+    if trained.proof is None or costs.max_escape_rate is None:
+        return {}
+    parts = len(np.unique(trained.proof.groups))
+    missed = misses_allowed(parts, costs.max_escape_rate, costs.confidence)
+    stated = {"max_escape_rate": costs.max_escape_rate, "confidence": costs.confidence}
+    return {"promise": stated | {"parts": parts, "missed": missed}}
 
 
 def _multiplications(trained: Trained) -> int:
@@ -179,6 +192,8 @@ def limits_of(trained: Trained, test_groups: int) -> str:
             "lie on both sides of the split, and parts never seen may do worse. The interval over images holds for "
             "further images of the same parts. A `group` column or --part names the parts."
         )
+        if trained.proof is not None:
+            said.append("The promise takes each group for a part: it may fail where one part lies in two.")
     if looked.contradictions:
         said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")
     return " ".join(said)

@@ -1,4 +1,5 @@
-"""Threshold and review band, from the costs of mistakes or from a promise; on images that training did not see."""
+"""Threshold and review band, from the costs of mistakes, and the bound of a promise; on images that training did not
+see."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +22,10 @@ _NEAREST = 1e-9  # to 0 and to 1, that a threshold is taken for in log odds
 class Costs:
     """The cost of an escape, of a false reject and of a look by a person, all in the same unit.
 
-    `max_escape_rate` is a promise at `confidence`: at most this share of defective parts that the model never saw
-    has an image with the verdict `no_defect`. `prevalence` is the share of defects among the parts to be judged,
-    where it is another than that of the labelled images. Raises ValueError for values that mean nothing.
+    `max_escape_rate` is a promise at `confidence`: of the defective parts that the model never saw, at most this share
+    has an image that shows the defect and gets the verdict `no_defect`. `prevalence` is the share of defects among the
+    parts to be judged, where it is another than that of the labelled images. Raises ValueError for values that mean
+    nothing.
     """
 
     escape: float = 10.0
@@ -50,18 +52,15 @@ class Costs:
         return self.reject / (self.reject + self.escape)
 
 
-def choose(
-    p: Floats, labels: NDArray[np.int64], costs: Costs, groups: NDArray[np.int64] | None = None
-) -> OperatingPoint:
-    """Calibrated scores p (N,) that training did not see; labels (N,) 1 = defect; groups (N,) number the parts.
+def choose(p: Floats, labels: NDArray[np.int64], costs: Costs, bound: float | None = None) -> OperatingPoint:
+    """Calibrated scores p (N,) that training did not see; labels (N,) 1 = defect; `bound` is that of a promise, below
+    which alone an image gets `no_defect`.
 
     The threshold follows from the meaning of a calibrated score: calling a defect costs (1 - score) * reject,
-    letting it pass costs score * escape. Raises DataError where too few defects are there for the promise.
+    letting it pass costs score * escape.
     """
     threshold = costs.threshold
-    bound = None
-    if costs.max_escape_rate is not None:
-        bound = _promised(p, labels, np.arange(len(p)) if groups is None else groups, costs)
+    if bound is not None:
         threshold = max(threshold, bound)
     low = _low(p, labels, costs, threshold) if bound is None else bound
     return OperatingPoint(threshold, low, _high(p, labels, costs, threshold))
@@ -76,15 +75,17 @@ def boundary(costs: Costs, labels: NDArray[np.int64]) -> float:
     return math.log(threshold / (1 - threshold)) - prevalence_shift(labels, costs.prevalence)
 
 
-def _promised(p: Floats, labels: NDArray[np.int64], groups: NDArray[np.int64], costs: Costs) -> float:
-    """The largest score below which so few defective parts lie that the promise holds.
+def promised(p: Floats, groups: NDArray[np.int64], costs: Costs) -> float:
+    """The largest score below which so few defective parts lie that the promise holds; scores p (N,) of the defective
+    images of parts that chose nothing else, groups (N,) number the parts. Raises DataError for too few.
 
     A part counts as missed where its lowest score is missed. The k-th lowest of n such scores cuts off a share of
-    all parts that is distributed as Beta(k, n + 1 - k), whatever the scores are, so the bound holds although it is
-    chosen on the same parts.
+    all parts that is distributed as Beta(k, n + 1 - k), whatever the scores are, so the bound holds although these
+    parts chose it. It would not hold if they had chosen the scores too: the best of many epochs is the one that
+    happens to miss none of them.
     """
     assert costs.max_escape_rate is not None
-    lowest = np.sort([p[(groups == group) & (labels == 1)].min() for group in np.unique(groups[labels == 1])])
+    lowest = np.sort([p[groups == group].min() for group in np.unique(groups)])
     allowed = misses_allowed(len(lowest), costs.max_escape_rate, costs.confidence)
     if allowed is None:
         raise DataError(_too_few(len(lowest), costs))

@@ -152,7 +152,7 @@ def _artifact(
         curves_png=curves,
         guard=guarded.guard if guarded else None,
         self_test=guarded.self_test if guarded else None,
-        promise=None if rate is None else Promise(rate, confidence),
+        promise=None if rate is None or trained.proof is None else Promise(rate, confidence),
         kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
 

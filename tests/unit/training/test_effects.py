@@ -17,7 +17,7 @@ from training.effects import refuse_for_good_parts, refuse_for_original, refuse_
 from training.options import Options
 from training.pipeline import train_folder
 from training.program import main
-from training.proof.operating_point import Costs, check_promise, defective_parts
+from training.proof.operating_point import Costs
 
 OPTIONS = Options("m", Path("unused"))
 PROMISE = Costs(max_escape_rate=0.01)
@@ -52,6 +52,7 @@ def test_good_parts_alone_make_no_promise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
+        ({"costs": PROMISE}, "--max-escape-rate"),
         ({"costs": Costs(prevalence=0.01)}, "--prevalence"),
         ({"costs": Costs(escape=50.0)}, "--escape-cost"),
         ({"serve": "small"}, "--serve"),
@@ -89,7 +90,7 @@ def test_usual_options_are_refused_by_none() -> None:
     refuse_for_good_parts(OPTIONS, 0)
     refuse_for_original(OPTIONS)
     with pytest.raises(DataError, match="--max-escape-rate"):
-        refuse_idle(replace(OPTIONS, costs=PROMISE, preset="original"))
+        refuse_idle(replace(OPTIONS, costs=PROMISE, preset="original", split="random"))
 
 
 def test_a_confidence_of_no_promise_is_refused() -> None:
@@ -97,30 +98,6 @@ def test_a_confidence_of_no_promise_is_refused() -> None:
     refuse_idle(replace(OPTIONS, costs=Costs(max_escape_rate=0.01, confidence=0.99)))
     with pytest.raises(DataError, match="--confidence"):
         refuse_idle(replace(OPTIONS, costs=Costs(confidence=0.99)))
-
-
-@pytest.mark.parametrize("split", ["auto", "grouped"])
-def test_a_promise_gets_the_validation_part_that_it_needs(split: str) -> None:
-    looked = Report("parts", records=records(700, 900))
-    made, how = choose_split(looked, replace(OPTIONS, split=split, costs=PROMISE))
-    check_promise(made.validation, PROMISE)
-    assert "/15" in how
-    assert [defective_parts(part) >= 100 for part in (made.train, made.validation, made.test)] == [True] * 3
-
-
-def test_a_promise_takes_its_validation_part_out_of_a_given_train_part() -> None:
-    every = records(700, 900, "train") + records(50, 50, "test")
-    made, _ = choose_split(Report("parts", records=every), replace(OPTIONS, costs=PROMISE))
-    check_promise(made.validation, PROMISE)
-    assert {record.split for record in made.test} == {"test"}
-
-
-def test_as_many_more_defects_as_a_refused_promise_names_are_enough() -> None:
-    with pytest.raises(DataError, match="here are 100") as refused:
-        choose_split(Report("parts", records=records(100, 900)), replace(OPTIONS, costs=PROMISE))
-    more = int(str(refused.value).rpartition(": ")[2].split()[0])
-    made, _ = choose_split(Report("parts", records=records(100 + more, 900)), replace(OPTIONS, costs=PROMISE))
-    check_promise(made.validation, PROMISE)
 
 
 def test_without_a_promise_the_splits_are_the_usual_ones() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from training.data.records import DataError, Record
 from training.proof.bounds import at_most, cases_needed, lower, misses_allowed, upper
-from training.proof.operating_point import Costs, check_promise, choose
+from training.proof.operating_point import Costs, check_promise, choose, promised
 from training.proof.resplits import resplit
 
 
@@ -30,18 +30,17 @@ def test_a_promise_fails_no_more_often_than_its_confidence_says() -> None:
     rng = np.random.default_rng(3)
     fails = 0
     for _ in range(400):
-        p = rng.beta(4, 2, 59)
-        point = choose(p, np.ones(59, np.int64), Costs(max_escape_rate=0.05))
+        p, costs = rng.beta(4, 2, 59), Costs(max_escape_rate=0.05)
+        point = choose(p, np.ones(59, np.int64), costs, promised(p, np.arange(59), costs))
         # The true share of defects below the bound, from a sample that is large against the 5 %.
         fails += float((rng.beta(4, 2, 20_000) < point.review_low).mean()) > 0.05
     assert 0.02 < fails / 400 < 0.08
 
 
 def test_a_part_with_many_images_counts_once() -> None:
-    p = np.full(600, 0.9)
-    labels, groups = np.ones(600, np.int64), np.repeat(np.arange(100), 6)
+    p, groups = np.full(600, 0.9), np.repeat(np.arange(100), 6)
     with pytest.raises(DataError, match="199 more are needed"):
-        choose(p, labels, Costs(max_escape_rate=0.01), groups)
+        promised(p, groups, Costs(max_escape_rate=0.01))
     records = [Record(Path("a"), 1, str(place % 100)) for place in range(600)]
     with pytest.raises(DataError, match=r"needs 299 defective parts .* here are 100"):
         check_promise(records, Costs(max_escape_rate=0.01))

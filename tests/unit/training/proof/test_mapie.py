@@ -5,7 +5,7 @@ import pytest
 
 from training.proof.bounds import misses_allowed
 from training.proof.mapie import bound_by_mapie
-from training.proof.operating_point import Costs, choose
+from training.proof.operating_point import Costs, choose, promised
 from training.proof.resplits import resplit
 
 pytest.importorskip("mapie")
@@ -30,7 +30,8 @@ def test_mapie_allows_the_same_misses_or_by_its_rounding_one_less() -> None:
 
 def test_the_review_band_of_a_promise_begins_at_mapies_bound() -> None:
     p = np.random.default_rng(1).beta(4, 2, 473)
-    point = choose(p, np.ones(473, np.int64), Costs(max_escape_rate=0.01))
+    costs = Costs(max_escape_rate=0.01)
+    point = choose(p, np.ones(473, np.int64), costs, promised(p, np.arange(473), costs))
     assert point.review_low == pytest.approx(bound_by_mapie(p, 0.01, 0.95))
 
 

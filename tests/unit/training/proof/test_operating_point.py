@@ -4,7 +4,7 @@ import pytest
 from shared.registry.artifact import Calibration
 from training.proof.bounds import misses_allowed
 from training.proof.calibrate import at_prevalence, fit_calibration, scores
-from training.proof.operating_point import Costs, boundary, choose
+from training.proof.operating_point import Costs, boundary, choose, promised
 
 RNG = np.random.default_rng(0)
 P = RNG.random(4000)
@@ -27,7 +27,8 @@ def test_dearer_escapes_lower_the_threshold() -> None:
 
 
 def test_a_target_keeps_validation_escapes_within_it() -> None:
-    point = choose(P, LABELS, Costs(max_escape_rate=0.02))
+    costs, defects = Costs(max_escape_rate=0.02), P[LABELS == 1]
+    point = choose(P, LABELS, costs, promised(defects, np.arange(len(defects)), costs))
     escapes = int(((point.review_low > P) & (LABELS == 1)).sum())
     assert escapes == misses_allowed(int(LABELS.sum()), 0.02, 0.95)
     assert 0 < escapes < 0.02 * LABELS.sum()
