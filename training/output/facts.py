@@ -153,13 +153,10 @@ def _costs(options: Options) -> str:
     if options.preset == "original":
         return "fixed at one half"
     costs, said = options.costs, ""
-    if costs.max_escape_rate is not None:
-        return (
-            f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence, "
-            f"a false reject costs {costs.reject:g}, a review {costs.review:g}"
-        )
     if costs.prevalence is not None:
         said = f"{costs.prevalence:.2%} of the parts are defective, "
+    if costs.max_escape_rate is not None:
+        said = f"at most {costs.max_escape_rate:.2%} escapes at {costs.confidence:.0%} confidence, {said}"
     return (
         f"{said}an escape costs {costs.escape:g}, a false reject {costs.reject:g}, a review {costs.review:g}"
     )
