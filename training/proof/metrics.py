@@ -50,10 +50,10 @@ def by_groups(
 ) -> Interval:
     """Share of hits (N,) with an interval for parts that were not seen: images of one part are one piece of news.
 
-    Wilson's interval for as many independent images as would scatter like the groups. Where all groups hit or all
-    miss, their scatter says nothing, and each group counts as one image. Few groups widen it as Student's t does, with
-    the degrees of freedom of Welch and Satterthwaite: four good parts stay four beside a hundred defective ones.
-    `worth` as in wilson.
+    Wilson's interval for as many independent images as would scatter like the groups. Few groups widen it as Student's
+    t does, with the degrees of freedom of Welch and Satterthwaite: four good parts stay four beside a hundred
+    defective ones. Their scatter says nothing of a label where less than one whole group went wrong (or right): each
+    of its groups counts as one image then. `worth` as in wilson.
     """
     _, first, place = np.unique(groups, return_index=True, return_inverse=True)
     hits, sizes = np.bincount(place, hit), np.bincount(place)
@@ -61,13 +61,30 @@ def by_groups(
     share = float(hit.mean())
     if count == total:
         return wilson(int(hit.sum()), total, worth=worth)
-    away = np.square(hits - share * sizes)
-    scatter = float(away.sum()) / total**2 * count / max(1, count - 1)
-    alike = (
-        min(float(total), share * (1 - share) / scatter) if 0 < share < 1 and scatter > 0 else float(count)
-    )
-    alike *= (Z95 / _student(_freedom(away, labels[first]))) ** 2 if 0 < share < 1 else 1.0
-    return _wilson(share, max(1.0, alike * worth))
+    each = _unseen(hit, place, labels)  # the reciprocal of the number of independent images
+    if 0 < share < 1:
+        away = np.square(hits - share * sizes)
+        scatter = float(away.sum()) / total**2 * count / max(1, count - 1)
+        alike = min(float(total), share * (1 - share) / scatter) if scatter > 0 else float(count)
+        each += (_student(_freedom(away, labels[first])) / Z95) ** 2 / alike
+    return _wilson(share, max(1.0, worth / each))
+
+
+def _unseen(hit: NDArray[np.bool_], place: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Variance of the share of hits, in that of one image, for groups unlike those seen; `place` numbers the groups.
+
+    Four parts without an error do not rule out that one part in ten fails as a whole, and neither do four parts with a
+    single wrong image. A label adds all of it where no group went wrong and none of it from one whole group on.
+    """
+    found = 0.0
+    for label in np.unique(labels):
+        own = labels == label
+        sizes = np.bincount(place[own])
+        # Groups of one size that would weigh as much.
+        count = float(sizes.sum()) ** 2 / float(np.square(sizes).sum())
+        share = float(hit[own].mean())
+        found += float(own.mean()) ** 2 / count * max(0.0, 1 - count * min(share, 1 - share))
+    return found
 
 
 def _freedom(away: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
