@@ -22,6 +22,7 @@ PRIOR_OFFSET = 0.25
 CROSSED_OFFSET = 1.0
 PRIOR_LOG_SCALE = 0.7  # standard deviation of the scale, in powers of e
 _STEPS = 60
+BINS = 15  # of the calibration error
 
 
 def fit_calibration(
@@ -123,12 +124,17 @@ def scores(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.
     return np.where(z >= 0, 1 / (1 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))))
 
 
-def expected_calibration_error(p: NDArray[np.float64], labels: NDArray[np.int64], bins: int = 15) -> float:
+def expected_calibration_error(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """ECE: mean distance between score and share of defects over bins of equal width, weighted by count."""
-    place = np.minimum((p * bins).astype(int), bins - 1)
+    place = bins_of(p)
     total = 0.0
-    for i in range(bins):
+    for i in range(BINS):
         inside = place == i
         if inside.any():
             total += inside.sum() * abs(float(p[inside].mean()) - float(labels[inside].mean()))
     return total / len(p)
+
+
+def bins_of(p: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each score."""
+    return np.minimum((p * BINS).astype(np.int64), BINS - 1)

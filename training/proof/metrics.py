@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
-from training.proof.calibrate import expected_calibration_error
+from training.proof.calibrate import BINS, bins_of, expected_calibration_error
 
 Z95 = 1.959963984540054
 RESAMPLES = 500  # of the groups, for the interval of the calibration error
 # Of an image that was cross-fitted: its model learned from the other images, so they err together, and their accuracy
 # scatters about the one on fresh images by 1.3 times as much as that of independent images would.
 CROSSED_WORTH = 0.5
-ECE_LEAST_IMAGES = 200  # with fewer, the error of 15 bins is mostly chance
+ECE_LEAST_IMAGES = 200  # with fewer, the error of its bins is mostly chance
 
 
 @dataclass(frozen=True)
@@ -126,21 +126,28 @@ def calibration_error(
 ) -> Interval:
     """ECE with an interval from resampled groups; NaN where the images are too few to carry one.
 
-    Resampling adds chance to every bin, and so to the error; the interval is moved back by the mean of what it adds.
+    The error is the sum of the bins' gaps between score and share of defects, each without its sign. So it is no
+    farther from the true error than its gaps together are from the true ones, and resampling shows how far that is.
+    The interval holds a true error of 0 so, although chance gives every bin a gap.
     """
     if len(p) < ECE_LEAST_IMAGES:
         return Interval(math.nan, math.nan, math.nan)
     value = expected_calibration_error(p, labels)
     _, place = np.unique(groups, return_inverse=True)
-    members = np.split(np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))[:-1])
+    sizes = np.bincount(place)
+    gaps = np.zeros((len(sizes), BINS))
+    np.add.at(gaps, (place, bins_of(p)), p - labels)
+    seen = gaps.sum(0) / len(p)
+    # Resampling of few groups scatters too little, by the usual n - 1 of n.
+    few = np.maximum(2, np.count_nonzero(gaps, axis=0))
     rng = np.random.default_rng(seed)
-    found = []
+    moved = []
     for _ in range(RESAMPLES):
-        drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        found.append(expected_calibration_error(p[drawn], labels[drawn]))
-    added = float(np.mean(found)) - value
-    low, high = np.quantile(found, [0.025, 0.975]) - added
-    return Interval(value, max(0.0, float(low)), float(high))
+        times = np.bincount(rng.integers(len(sizes), size=len(sizes)), minlength=len(sizes))
+        off = np.abs(times @ gaps / (times @ sizes) - seen)
+        moved.append(float((off * np.sqrt(few / (few - 1))).sum()))
+    reach = float(np.quantile(moved, 0.95))
+    return Interval(value, max(0.0, value - reach), min(1.0, value + reach))
 
 
 @dataclass(frozen=True)

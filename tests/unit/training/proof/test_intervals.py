@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.proof.metrics import Interval, by_groups
+from training.proof.calibrate import BINS, bins_of
+from training.proof.metrics import Interval, by_groups, calibration_error
 
 Floats = NDArray[np.float64]
 Rates = Callable[[np.random.Generator, int], Floats]
@@ -93,3 +94,34 @@ def test_many_parts_of_both_labels_keep_the_interval_of_their_scatter(
         interval = by_groups(*drawn(rng, half, half))
         widths.append(interval.high - interval.low)
     assert np.median(widths) == pytest.approx(2 * 1.96 * spread, rel=0.06)
+
+
+def sure(p: Floats) -> Floats:
+    return 0.5 + 0.6 * (p - 0.5)
+
+
+def as_they_say(p: Floats) -> Floats:
+    return p
+
+
+@pytest.mark.parametrize("truly", [as_they_say, sure])
+@pytest.mark.parametrize(("groups", "size"), [(400, 1), (100, 4), (20, 20)])
+def test_the_interval_of_the_calibration_error_holds_the_true_one(
+    truly: Callable[[Floats], Floats], groups: int, size: int
+) -> None:
+    even = (np.arange(300_000) + 0.5) / 300_000
+    true = np.abs(np.bincount(bins_of(even), even - truly(even), BINS) / len(even)).sum()
+    rng, held, draws = np.random.default_rng(9), 0, 60
+    for seed in range(draws):
+        p = rng.random(groups)
+        labels = (rng.random(groups) < truly(p)).astype(np.int64)
+        found = calibration_error(p.repeat(size), labels.repeat(size), np.arange(groups).repeat(size), seed)
+        held += found.low <= true <= found.high
+    assert held >= 0.9 * draws, held
+
+
+def test_many_images_show_that_scores_are_wrong() -> None:
+    rng = np.random.default_rng(10)
+    p = rng.random(3000)
+    labels = (rng.random(3000) < sure(p)).astype(np.int64)
+    assert calibration_error(p, labels, np.arange(3000)).low > 0.04
