@@ -183,6 +183,7 @@ def _hasten(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from training.data.load import load
+    from training.data.records import nearly_all_named
     from training.progress import Bar
     from training.proof.evaluate import evaluate, score_records, write_results
 
@@ -212,9 +213,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     unscored = len(records) - report.pictures
     print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
-    print(
-        f"accuracy {report.accuracy}; by groups {report.accuracy_by_groups}; at 0.5 {report.accuracy_at_half}"
-    )
+    by_groups = f"by groups {report.accuracy_by_groups}; " if nearly_all_named(records) else ""
+    print(f"accuracy {report.accuracy}; {by_groups}at 0.5 {report.accuracy_at_half}")
     print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")
     print(f"false rejects {report.false_rejects}: {report.false_reject_rate}")
     print(f"review {report.reviewed}; AUROC {report.auroc:.4f}; ECE {report.ece:.4f}")

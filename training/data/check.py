@@ -15,7 +15,7 @@ from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
 from training.data.proposals import groups_by_name
-from training.data.records import DataError, Record, Source, name_of, root_of
+from training.data.records import ALONE, DataError, Record, Source, name_of, root_of
 from training.data.report import Report
 from training.data.turned import turned_views
 
@@ -58,12 +58,13 @@ def check(
 
 
 def apart(folder: Path | Source, looked: Report, *, full_scale: int | None = None) -> list[Record]:
-    """The records of another folder, which is the test part. Raises DataError where it shares an image with the one
-    that was looked at."""
+    """The records of another folder, which is the test part; `looked` keeps its report. Raises DataError where it
+    shares an image with the one that was looked at."""
     other = check(folder, full_scale=full_scale)
     known = {record.identity for record in looked.records}
     if any(record.identity in known for record in other.records):
         raise DataError(f"{other.folder} holds images that are also in {looked.folder}")
+    looked.tested = other
     return other.records
 
 
@@ -169,7 +170,7 @@ def _grouped(
         if record.group:
             given.setdefault(groups.root(place), record.group)
     return [
-        replace(record, group=given.get(groups.root(place), f"alone-or-alike-{groups.root(place)}"))
+        replace(record, group=given.get(groups.root(place), f"{ALONE}{groups.root(place)}"))
         for place, record in enumerate(records)
         if record.identity not in both
     ]

@@ -8,6 +8,7 @@ from shared.errors import GonogoError
 from training.data.words import Words
 
 _NAMED = 0.95
+ALONE = "alone-or-alike-"  # begins the group of an image whose part the data does not name
 
 
 class DataError(GonogoError):

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from shared.errors import ItemError
 from shared.json_text import Card
-from training.data.records import Record
+from training.data.records import ALONE, Record
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
 
@@ -39,11 +39,16 @@ class Report:
     leaks: list[list[str]] = field(default_factory=list)
     has_groups: bool = False
     named: int = 0  # images whose part the data names
+    tested: "Report | None" = None  # another folder, which is the test part
 
     @property
     def knows_parts(self) -> bool:
         """Whether the data or its file names tell which images show one part."""
         return self.has_groups or bool(self.proposed)
+
+    def part_names(self) -> set[str]:
+        """The names that the data gives to parts."""
+        return {record.group for record in self.records if not record.group.startswith(ALONE)}
 
     def refuse(self, name: str, error: ItemError) -> None:
         """Leave an image out, with the error that the service would answer with."""

@@ -13,6 +13,7 @@ from shared.vision.net import multiplications, small_of
 from training.data.records import Record
 from training.data.splits import part_hash
 from training.options import Options
+from training.output.withheld import withheld_lines
 from training.proof.baselines import baselines, logistic_accuracy
 from training.proof.bounds import misses_allowed
 from training.proof.good_point import FALSE_REJECTS, REVIEWED
@@ -135,15 +136,6 @@ def _by_sizes(trained: Trained) -> dict[str, float]:
     return found
 
 
-def known(figures: Card, trained: Trained) -> Card:
-    """The figures of a part that its images support: without the interval for new parts where it is unknown which
-    images show one part, and without a calibration error where scores are meant for another share of defects."""
-    unknown = [] if trained.looked.knows_parts else ["accuracy_by_groups"]
-    if trained.options.costs.prevalence is not None:
-        unknown += ["ece", "ece_low", "ece_high", "log_loss"]
-    return figures | dict.fromkeys(unknown)
-
-
 def asked(options: Options) -> Card:
     """The costs in words, and the share of defects that the scores are meant for, or None."""
     return {"costs": _costs(options), "prevalence": options.costs.prevalence}
@@ -183,14 +175,9 @@ def limits_of(trained: Trained, test_groups: int) -> str:
         )
     if looked.turned:
         said.append(f"Images of one view, turned or mirrored, are one group ({len(looked.turned)} views).")
-    if not looked.knows_parts:
-        said.append(
-            "No interval is given for new parts: the data names none, and neither do the file names, so a part may "
-            "lie on both sides of the split, and parts never seen may do worse. The interval over images holds for "
-            "further images of the same parts. A `group` column or --part names the parts."
-        )
-        if trained.proof is not None:
-            said.append("The promise takes each group for a part: it may fail where one part lies in two.")
+    said += withheld_lines(looked, trained.split)
+    if trained.proof is not None and not looked.knows_parts:
+        said.append("The promise takes each group for a part: it may fail where one part lies in two.")
     if looked.contradictions:
         said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")
     return " ".join(said)

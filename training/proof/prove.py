@@ -20,7 +20,8 @@ from training.fit.reference import reference_for
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
-from training.output.facts import facts, known, limits_of
+from training.output.facts import facts, limits_of
+from training.output.withheld import known
 from training.progress import Say
 from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
@@ -62,8 +63,8 @@ def prove(trained: Trained, say: Say) -> Artifact:
     card = facts(trained) | {
         "calibration": asdict(calibration),
         "operating_point": asdict(point),
-        "validation": known(on_validation.as_card(), trained),
-        "test": known(on_test.as_card(), trained) | {"kinds": by_kind(trained.split.test, p, point)},
+        "validation": known(on_validation.as_card(), trained, "validation"),
+        "test": known(on_test.as_card(), trained, "test") | {"kinds": by_kind(trained.split.test, p, point)},
         "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
@@ -83,8 +84,9 @@ def prove(trained: Trained, say: Say) -> Artifact:
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
     say(
-        f"test part: accuracy {on_test.accuracy}, by groups {on_test.accuracy_by_groups}, "
-        f"at a threshold of 0.5 {on_test.accuracy_at_half}"
+        f"test part: accuracy {on_test.accuracy}, "
+        + (f"for new parts {on_test.accuracy_by_groups}, " if card["test"]["accuracy_by_groups"] else "")
+        + f"at a threshold of 0.5 {on_test.accuracy_at_half}"
     )
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "

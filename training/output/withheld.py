@@ -1,0 +1,58 @@
+"""The figures of a card that its images do not support, and why."""
+
+from shared.json_text import Card
+from training.data.report import Report
+from training.data.splits import Split
+from training.trained import Trained
+
+_ADVICE = "A `group` column or --part names the parts."
+
+
+def known(figures: Card, trained: Trained, name: str) -> Card:
+    """The figures of the `name` part that its images support: without the interval for new parts where parts may have
+    been seen, and without a calibration error where scores are meant for another share of defects."""
+    unknown = ["accuracy_by_groups"] if why_not_new(trained.looked, trained.split, name) else []
+    if trained.options.costs.prevalence is not None:
+        unknown += ["ece", "ece_low", "ece_high", "log_loss"]
+    return figures | dict.fromkeys(unknown)
+
+
+def why_not_new(looked: Report, split: Split, name: str) -> str:
+    """Why the parts of the validation or the test part may have been seen before it is judged; empty where they are
+    new."""
+    other = looked.tested
+    if not looked.knows_parts:
+        return (
+            "the data names none, and neither do the file names, so a part may lie on both sides of the split. "
+            + _ADVICE
+        )
+    if name == "test" and other is not None:
+        unnamed = [each.folder for each in (looked, other) if not each.has_groups]
+        if unnamed:
+            return f"{' and '.join(unnamed)} names no parts, so a part may lie in both folders. {_ADVICE}"
+        shared = sorted(looked.part_names() & other.part_names())
+        return _both_folders(shared, other.folder, looked.folder) if shared else ""
+    # The parts of a cross-fitted set are one list: each of its images was judged by a model that had not seen its part.
+    own, before = getattr(split, name), [split.train] + ([split.validation] if name == "test" else [])
+    seen = {record.group for part in before if part is not own for record in part}
+    if any(record.group in seen for record in own):
+        return "images of one part lie on both sides of the split."
+    return ""
+
+
+def _both_folders(shared: list[str], test: str, train: str) -> str:
+    told = ", ".join(shared[:3]) + (", …" if len(shared) > 3 else "")
+    return f"{test} and {train} name the same parts ({len(shared)}: {told})."
+
+
+def withheld_lines(looked: Report, split: Split) -> list[str]:
+    """Sentences on the intervals for new parts that the card does not state."""
+    reasons = {f"{name} part": why_not_new(looked, split, name) for name in ("validation", "test")}
+    if len(set(reasons.values())) == 1:
+        reasons = {"card": reasons["test part"]}
+    return [
+        f"The {name} gives no interval for new parts: {reason} Parts never seen may do worse; the interval "
+        "over images holds for further images of the same parts."
+        for name, reason in reasons.items()
+        if reason
+    ]
