@@ -213,6 +213,12 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     unscored = len(records) - report.pictures
     print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
+    line = artifact.card.get("validation", {}).get("prevalence")
+    if line is not None:
+        print(
+            f"scores and threshold are for a line with {line:.2%} defects; accuracy and ECE are those of this folder, "
+            f"with {report.defects / max(1, report.pictures):.2%}"
+        )
     by_groups = f"by groups {report.accuracy_by_groups}; " if nearly_all_named(records) else ""
     print(f"accuracy {report.accuracy}; {by_groups}at 0.5 {report.accuracy_at_half}")
     print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")

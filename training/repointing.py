@@ -42,11 +42,12 @@ def add_point(
     for part in parts:
         images = decode_files([record.path for record in part], artifact.preprocessing, threads=threads)
         scored.append((scores(logits_of(graph, images), artifact.calibration), *labels_of(part)))
-    options = Options(name=artifact.name, output=output, costs=Costs(prevalence=prevalence_of(artifact)))
+    line = prevalence_of(artifact)
+    options = Options(name=artifact.name, output=output, costs=Costs(prevalence=line))
     (p, labels, _), (on_test, *_) = scored
     point = choose(p, labels, options.costs)
     validation, test = (
-        withheld(report(*each, point).as_card(), artifact.card[name])
+        withheld(report(*each, point, prevalence=line).as_card(), artifact.card[name])
         for name, each in zip(("validation", "test"), scored, strict=True)
     )
     test["kinds"] = by_kind(parts[1], on_test, point)

@@ -8,6 +8,7 @@ from shared.json_text import Card
 _TEXTS = ("name", "use", "limits", "costs", "made_at")
 _RATES = (
     "accuracy",
+    "prevalence",
     "escape_rate",
     "false_reject_rate",
     "auroc",

@@ -11,13 +11,12 @@ _RESAMPLED = "the same, whole groups resampled"  # in cards that were written be
 def readable(card: Card) -> str:
     """Markdown for a person who has to decide whether this model may judge their parts."""
     lines = [*_training_lines(card), "", *_result_lines(card)]
-    before = card["before_calibration"]
+    own = ", with the share of defects that it has itself," if _prevalence(card) is not None else ""
     lines += [
+        *_prevalence_lines(card),
+        *_before_lines(card["before_calibration"]),
         "",
-        f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
-        f"{_number(before['log_loss'])}.",
-        "",
-        f"Accuracy on the same test part of {_blind(card['baselines'])} alone: "
+        f"Accuracy on the same test part{own} of {_blind(card['baselines'])} alone: "
         + ", ".join(f"{name} {_percent(value)}" for name, value in sorted(card["baselines"].items()))
         + ".",
         "",
@@ -65,7 +64,8 @@ def _training_lines(card: Card) -> list[str]:
 
 
 def _result_lines(card: Card) -> list[str]:
-    point = card["operating_point"]
+    point, prevalence = card["operating_point"], _prevalence(card)
+    line = "" if prevalence is None else f" on a line with {_percent(prevalence)} defects"
     lines = [
         "## Results",
         "",
@@ -76,7 +76,7 @@ def _result_lines(card: Card) -> list[str]:
         "|---|---|---|",
     ]
     for title, name in (
-        ("accuracy at the threshold (95 % interval)", "accuracy"),
+        (f"accuracy at the threshold{line} (95 % interval)", "accuracy"),
         (_BY_GROUPS if "ece_low" in card["test"] else _RESAMPLED, "accuracy_by_groups"),
         ("the same over images, were both mistakes to cost the same (threshold 0.5)", "accuracy_at_half"),
         ("escape rate: defects called good", "escape_rate"),
@@ -102,6 +102,34 @@ def _result_lines(card: Card) -> list[str]:
         cells = [_figure(card[part], name) for part in ("validation", "test")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
     return lines + _kind_lines(card["test"].get("kinds", {}))
+
+
+def _prevalence(card: Card) -> float | None:
+    """The share of defects that a person stated for the line; cards of before keep it in `costs` alone."""
+    stated: float | None = card["validation"].get("prevalence")
+    return stated
+
+
+def _prevalence_lines(card: Card) -> list[str]:
+    prevalence = _prevalence(card)
+    if prevalence is None:
+        return []
+    return [
+        "",
+        "Accuracies, average precision, *Other conditions* and *Risk and coverage* are those of a line with "
+        f"{_percent(prevalence)} defects; counts are those of the images. To call none a defect would be right for "
+        f"{_percent(1 - prevalence)} of the line.",
+    ]
+
+
+def _before_lines(before: Card) -> list[str]:
+    if before["log_loss"] is None:
+        return []
+    return [
+        "",
+        f"Before calibration the test part's ECE was {_number(before['ece'])} and its log loss "
+        f"{_number(before['log_loss'])}.",
+    ]
 
 
 def _blind(baselines: dict[str, float]) -> str:

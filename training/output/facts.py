@@ -178,6 +178,8 @@ def limits_of(trained: Trained, test_groups: int) -> str:
     said += withheld_lines(looked, trained.split)
     if trained.proof is not None and not looked.knows_parts:
         said.append("The promise takes each group for a part: it may fail where one part lies in two.")
+    if trained.options.costs.prevalence is not None and len({r.label for r in trained.split.test}) < 2:
+        said.append("The test part shows one label only, and so no accuracy on a line with both.")
     if looked.contradictions:
         said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")
     return " ".join(said)

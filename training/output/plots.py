@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
+from training.proof.line import shares
 from training.proof.metrics import precision_recall
 
 if TYPE_CHECKING:
@@ -63,33 +64,44 @@ def confusion(
     _save(figure, path)
 
 
-def precision_recall_curve(p: NDArray[np.float64], labels: NDArray[np.int64], path: Path) -> None:
-    """Precision over recall of defects."""
-    precision, recall = precision_recall(p, labels)
+def precision_recall_curve(
+    p: NDArray[np.float64], labels: NDArray[np.int64], path: Path, prevalence: float | None = None
+) -> None:
+    """Precision over recall of defects, on a line with `prevalence` where it is stated."""
+    precision, recall = precision_recall(p, labels, prevalence)
     figure, axis = plt.subplots(figsize=(4.6, 4))
     axis.plot(recall, precision, color=_TRAIN)
-    axis.set(xlabel="recall: share of defects caught", ylabel="precision", ylim=(0, 1.02), title="test part")
+    axis.set(
+        xlabel="recall: share of defects caught", ylabel="precision", ylim=(0, 1.02), title=_title(prevalence)
+    )
     axis.grid(alpha=0.3)
     _save(figure, path)
 
 
 def reliability(
-    before: NDArray[np.float64], after: NDArray[np.float64], labels: NDArray[np.int64], path: Path
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    path: Path,
+    prevalence: float | None = None,
 ) -> None:
-    """Score against the share of defects among images with such a score, before and after calibration."""
+    """Score against the share of defects among images with such a score, before and after calibration; where a
+    prevalence is stated, after it alone and on a line with this share of defects."""
     figure, axis = plt.subplots(figsize=(4.6, 4))
     axis.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    for p, colour, name in ((before, _VALIDATION, "before"), (after, _TRAIN, "after calibration")):
+    weights = shares(labels, prevalence)
+    drawn = ((before, _VALIDATION, "before"), (after, _TRAIN, "after calibration"))
+    for p, colour, name in drawn if prevalence is None else drawn[1:]:
         place = np.minimum((p * 10).astype(int), 9)
         used = [i for i in range(10) if (place == i).sum() >= 5]
         axis.plot(
-            [p[place == i].mean() for i in used],
-            [labels[place == i].mean() for i in used],
+            [np.average(p[place == i], weights=weights[place == i]) for i in used],
+            [np.average(labels[place == i], weights=weights[place == i]) for i in used],
             "o-",
             color=colour,
             label=name,
         )
-    axis.set(xlabel="score", ylabel="share of defects", title="test part")
+    axis.set(xlabel="score", ylabel="share of defects", title=_title(prevalence))
     axis.grid(alpha=0.3)
     axis.legend()
     _save(figure, path)
@@ -120,6 +132,10 @@ def worst_mistakes(
             draw.text((x + 2, y + 1), f"{kind} {p[index]:.3f}", fill=0)
         row += -(-len(chosen) // 6)
     sheet.save(path)
+
+
+def _title(prevalence: float | None) -> str:
+    return "test part" + ("" if prevalence is None else f", for a line with {prevalence:.2%} defects")
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -10,10 +10,13 @@ _ADVICE = "A `group` column or --part names the parts."
 
 def known(figures: Card, trained: Trained, name: str) -> Card:
     """The figures of the `name` part that its images support: without the interval for new parts where parts may have
-    been seen, and without a calibration error where scores are meant for another share of defects."""
+    been seen. Where scores are meant for a stated share of defects, without the errors of scores on other ones, and
+    without accuracies where the images of one label alone can't tell them."""
     unknown = ["accuracy_by_groups"] if why_not_new(trained.looked, trained.split, name) else []
     if trained.options.costs.prevalence is not None:
         unknown += ["ece", "ece_low", "ece_high", "log_loss"]
+        if figures["prevalence"] is None:
+            unknown += ["accuracy", "accuracy_by_groups", "accuracy_at_half", "average_precision"]
     return figures | dict.fromkeys(unknown)
 
 

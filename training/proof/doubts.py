@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
+from training.proof.line import as_labelled, shares
 
 _COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 _MOST_NAMED = 20
@@ -17,34 +18,39 @@ _SHORTCUT_GAIN = 0.5  # of the way from guessing to the network
 
 
 def risk_coverage(
-    p: NDArray[np.float64], labels: NDArray[np.int64], point: OperatingPoint
+    p: NDArray[np.float64], labels: NDArray[np.int64], point: OperatingPoint, prevalence: float | None = None
 ) -> list[dict[str, float]]:
-    """The error rate among the images that are judged, when the least certain ones go to a person first."""
+    """The error rate among the images that are judged, when the least certain ones go to a person first; on a line with
+    `prevalence`, where it is stated."""
     room = np.where(p >= point.threshold, 1 - point.threshold, point.threshold)
     certainty = np.abs(p - point.threshold) / np.maximum(room, 1e-9)
     order = np.argsort(-certainty, kind="stable")
-    wrong = ((p >= point.threshold) != (labels == 1))[order]
+    weights = shares(labels, prevalence)[order]
+    wrong, judged = weights * ((p >= point.threshold) != (labels == 1))[order], np.cumsum(weights)
     found = []
     for coverage in _COVERAGES:
-        count = max(1, round(coverage * len(p)))
-        found.append({"coverage": coverage, "error": round(float(wrong[:count].mean()), 5)})
+        last = int(np.argmin(np.abs(judged - coverage * judged[-1])))
+        error = float(wrong[: last + 1].sum() / judged[last])
+        found.append({"coverage": coverage, "error": round(error, 5)})
     return found
 
 
 def likely_label_errors(
-    names: Sequence[str], p: NDArray[np.float64], labels: NDArray[np.int64]
+    names: Sequence[str], p: NDArray[np.float64], labels: NDArray[np.int64], prevalence: float | None = None
 ) -> list[Card]:
     """Images whose label a model that did not learn them contradicts, the surest contradiction first.
 
     An image is named where its chance of the other label is above one half and above those of the least certain tenth
-    of the images that carry that label. Held-out scores p (N,).
+    of the images that carry that label. Held-out scores p (N,), of a line with `prevalence` where it is stated; these
+    images are judged by the share of defects that they have themselves.
     """
     if len(np.unique(labels)) < 2:
         return []
+    own = as_labelled(p, labels, prevalence)
     bound = {
-        label: float(np.quantile(np.where(label, p, 1 - p)[labels == label], _LEAST)) for label in (0, 1)
+        label: float(np.quantile(np.where(label, own, 1 - own)[labels == label], _LEAST)) for label in (0, 1)
     }
-    other = np.where(labels == 1, 1 - p, p)
+    other = np.where(labels == 1, 1 - own, own)
     wanted = np.where(labels == 1, bound[0], bound[1])
     doubtful = np.flatnonzero((other >= wanted) & (other > 0.5))
     order = doubtful[np.argsort(-other[doubtful], kind="stable")][:_MOST_NAMED]

@@ -15,6 +15,7 @@ from training.data.records import Record, name_of
 from training.proof.calibrate import scores
 from training.proof.doubts import likely_label_errors, risk_coverage, shortcuts
 from training.proof.evaluate import logits_of
+from training.proof.line import as_labelled
 from training.proof.robustness import CHANGES, MOST, robustness
 from training.trained import Trained
 
@@ -37,6 +38,8 @@ def findings(
     names = _names([record for records, _, _ in judged for record in records])
     labels = np.concatenate([labels for _, labels, _ in judged])
     held = np.concatenate([values for _, _, values in judged])
+    prevalence, tested = trained.options.costs.prevalence, trained.test.labels
+    calls = (p[1] >= point.threshold, as_labelled(p[1], tested, prevalence) >= 0.5)
     affordable = int(_SECONDS * card["speed"]["images_per_second"] / len(CHANGES))
     return {
         # The served model has learned every image where the test part is that of the folds: changed ones prove nothing.
@@ -48,12 +51,14 @@ def findings(
             lambda images: scores(logits_of(graph, images), calibration),
             point,
             most=min(MOST, max(_LEAST, affordable)),
+            prevalence=prevalence,
         ),
-        "risk_coverage": risk_coverage(p[1], trained.test.labels, point),
-        "label_doubts": likely_label_errors(names, held, labels),
-        # At a threshold that spares no look, a network may be right less often than a guess.
+        "risk_coverage": risk_coverage(p[1], tested, point, prevalence),
+        "label_doubts": likely_label_errors(names, held, labels, prevalence),
+        # Of the test part as it is, like the baselines. At a threshold that spares no look, a network may be right
+        # less often than a guess.
         "warnings": shortcuts(
-            card["baselines"], max(card["test"][name]["value"] for name in ("accuracy", "accuracy_at_half"))
+            card["baselines"], max(float((call == (tested == 1)).mean()) for call in calls)
         ),
     }
 

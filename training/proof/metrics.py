@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
 from training.proof.calibrate import BINS, bins_of, expected_calibration_error
+from training.proof.line import shares
 
 Z95 = 1.959963984540054
 RESAMPLES = 500  # of the groups, for the interval of the calibration error
@@ -100,6 +101,24 @@ def _student(freedom: float) -> float:
     return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
+def on_line(escapes: Interval, rejects: Interval, prevalence: float, *, together: bool = False) -> Interval:
+    """The accuracy on a line of which the share `prevalence` is defective, from the escape and the false-reject rate.
+
+    The distances to the limits are squared and added (Newcombe's hybrid score); `together` adds them as they are, for
+    labels whose images show the same parts and may err together.
+    """
+    both = ((prevalence, escapes), (1 - prevalence, rejects))
+    value = 1 - sum(share * rate.value for share, rate in both)
+    below, above = (
+        sum(each) if together else math.hypot(*each)
+        for each in (
+            [share * (rate.high - rate.value) for share, rate in both],
+            [share * (rate.value - rate.low) for share, rate in both],
+        )
+    )
+    return Interval(value, max(0.0, value - below), min(1.0, value + above))
+
+
 def auroc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """The chance that a defect scores above a good part, ties counting half; NaN where one class is
     absent."""
@@ -113,12 +132,13 @@ def auroc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
 
 
 def precision_recall(
-    p: NDArray[np.float64], labels: NDArray[np.int64]
+    p: NDArray[np.float64], labels: NDArray[np.int64], prevalence: float | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall at every threshold, highest first."""
+    """Precision and recall at every threshold, highest first; the precision is that of a line with `prevalence`."""
     order = np.argsort(-p, kind="stable")
-    caught = np.cumsum(labels[order])
-    return caught / np.arange(1, len(p) + 1), caught / max(1, int(labels.sum()))
+    caught, weights = np.cumsum(labels[order]), shares(labels, prevalence)[order]
+    precision = np.cumsum(weights * labels[order]) / np.cumsum(weights)
+    return precision, caught / max(1, int(labels.sum()))
 
 
 def calibration_error(
@@ -154,7 +174,8 @@ def calibration_error(
 class Report:
     """Metrics of one part at one operating point. Accuracy and both rates are of the threshold alone, and
     `accuracy_at_half` is where both mistakes cost the same; the images that the review band hands to a person are
-    counted separately."""
+    counted separately. The accuracies and the average precision are those of a line with `prevalence`, where it is
+    stated and both labels are there."""
 
     pictures: int
     groups: int
@@ -175,6 +196,7 @@ class Report:
     reviewed: int
     escapes_after_review: int
     false_rejects_after_review: int
+    prevalence: float | None = None
 
     def as_card(self) -> Card:
         """JSON-ready; what is no number becomes None."""
@@ -188,9 +210,10 @@ def report(
     point: OperatingPoint,
     *,
     crossed: bool = False,
+    prevalence: float | None = None,
 ) -> Report:
     """Every figure of a card for scores p (N,), labels (N,) 1 = defect, groups (N,); `crossed` scores are those of
-    cross-fitting."""
+    cross-fitting, and `prevalence` is that of the line that the scores are for."""
     worth = CROSSED_WORTH if crossed else 1.0
     called = p >= point.threshold
     defect = labels == 1
@@ -198,16 +221,24 @@ def report(
     review = (p >= point.review_low) & (p <= point.review_high) & (point.review_low < point.review_high)
     escapes, false_rejects = int((defect & ~called).sum()), int((~defect & called).sum())
     defects = int(defect.sum())
-    precision, recall = precision_recall(p, labels)
+    prevalence = prevalence if 0 < defects < len(p) else None
+    precision, recall = precision_recall(p, labels, prevalence)
+    at_half, in_parts = (p >= 0.5) == defect, by_groups(hit, groups, labels, worth=worth)
+    over_images = [wilson(int(each.sum()), len(p), worth=worth) for each in (hit, at_half)]
+    if prevalence is not None:
+        over_images = [
+            _on_line(each, labels, np.arange(len(p)), worth, prevalence) for each in (hit, at_half)
+        ]
+        in_parts = _on_line(hit, labels, groups, worth, prevalence)
     ece = calibration_error(p, labels, groups)
     safe = np.clip(np.where(defect, p, 1 - p), 1e-12, 1)
     return Report(
         pictures=len(p),
         groups=len(np.unique(groups)),
         defects=defects,
-        accuracy=wilson(int(hit.sum()), len(p), worth=worth),
-        accuracy_by_groups=by_groups(hit, groups, labels, worth=worth),
-        accuracy_at_half=wilson(int(((p >= 0.5) == defect).sum()), len(p), worth=worth),
+        accuracy=over_images[0],
+        accuracy_by_groups=in_parts,
+        accuracy_at_half=over_images[1],
         escapes=escapes,
         escape_rate=wilson(escapes, defects, worth=worth),
         false_rejects=false_rejects,
@@ -221,7 +252,23 @@ def report(
         reviewed=int(review.sum()),
         escapes_after_review=int((defect & ~called & ~review).sum()),
         false_rejects_after_review=int((~defect & called & ~review).sum()),
+        prevalence=prevalence,
     )
+
+
+def _on_line(
+    hit: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    worth: float,
+    prevalence: float,
+) -> Interval:
+    defect = labels == 1
+    escapes, rejects = (
+        by_groups(~hit[own], groups[own], labels[own], worth=worth) for own in (defect, ~defect)
+    )
+    together = len(np.intersect1d(groups[defect], groups[~defect])) > 0
+    return on_line(escapes, rejects, prevalence, together=together)
 
 
 def _plain(value: object) -> object:

@@ -12,6 +12,7 @@ from shared.contract.operating_point import OperatingPoint
 from training.data.records import DataError, Record
 from training.proof.bounds import cases_needed, misses_allowed
 from training.proof.calibrate import prevalence_shift
+from training.proof.line import shares
 
 Floats = NDArray[np.float64]
 
@@ -125,7 +126,7 @@ def _too_few(parts: int, costs: Costs) -> str:
 def _low(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) -> float:
     """The score from which asking is cheaper than letting pass."""
     below = p < threshold
-    share = _shares(labels, costs)[below]
+    share = shares(labels, costs.prevalence)[below]
     return threshold - _cheapest(
         threshold - p[below], p[below], labels[below], share, costs.escape, costs.review
     )
@@ -138,18 +139,10 @@ def _high(p: Floats, labels: NDArray[np.int64], costs: Costs, threshold: float) 
         p[above] - threshold,
         1 - p[above],
         1 - labels[above],
-        _shares(labels, costs)[above],
+        shares(labels, costs.prevalence)[above],
         costs.reject,
         costs.review,
     )
-
-
-def _shares(labels: NDArray[np.int64], costs: Costs) -> Floats:
-    """How many of the parts to be judged each image stands for."""
-    defects = float(labels.mean())
-    if costs.prevalence is None or not 0 < defects < 1:
-        return np.ones(len(labels))
-    return np.where(labels == 1, costs.prevalence / defects, (1 - costs.prevalence) / (1 - defects))
 
 
 def _cheapest(

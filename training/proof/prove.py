@@ -1,7 +1,6 @@
 """Calibrate, choose the operating point, score the test part once, and write the run folder."""
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
 from training.proof.findings import findings
 from training.proof.kinds import by_kind
-from training.proof.metrics import report
+from training.proof.metrics import Report, report
 from training.proof.speed import speed_of
 from training.trained import Trained
 
@@ -44,8 +43,11 @@ def prove(trained: Trained, say: Say) -> Artifact:
     found = decided(trained, graph)
     calibration, point, p = found.calibration, found.point, found.test
     crossed = trained.fold_of is not None
-    on_validation = report(found.validation, validation.labels, validation.groups, point, crossed=crossed)
-    on_test = report(p, test.labels, test.groups, point, crossed=trained.tests_itself)
+    line = options.costs.prevalence
+    on_validation = report(
+        found.validation, validation.labels, validation.groups, point, crossed=crossed, prevalence=line
+    )
+    on_test = report(p, test.labels, test.groups, point, crossed=trained.tests_itself, prevalence=line)
     before = report(found.plain, test.labels, test.groups, point)
     _draw(trained, found.plain, p, point)
     say("fitting the guard")
@@ -65,7 +67,9 @@ def prove(trained: Trained, say: Say) -> Artifact:
         "operating_point": asdict(point),
         "validation": known(on_validation.as_card(), trained, "validation"),
         "test": known(on_test.as_card(), trained, "test") | {"kinds": by_kind(trained.split.test, p, point)},
-        "before_calibration": {name: before.as_card()[name] for name in ("ece", "log_loss")},
+        "before_calibration": {
+            name: before.as_card()[name] if line is None else None for name in ("ece", "log_loss")
+        },
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,
         "reference": _reference(trained, graph, unproven, guarded, calibration),
@@ -83,23 +87,30 @@ def prove(trained: Trained, say: Say) -> Artifact:
     artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded, kinded)
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
-    say(
-        f"test part: accuracy {on_test.accuracy}, "
-        + (f"for new parts {on_test.accuracy_by_groups}, " if card["test"]["accuracy_by_groups"] else "")
-        + f"at a threshold of 0.5 {on_test.accuracy_at_half}"
-    )
+    say("; ".join(["test part", *_accuracies(on_test, card["test"])]))
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
         f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}"
-        # Few images carry no calibration error.
-        + ("" if math.isnan(on_test.ece) else f", ECE {before.ece:.4f} -> {on_test.ece:.4f}")
+        # Few images carry no calibration error, and neither do scores for another share of defects.
+        + ("" if card["test"]["ece"] is None else f", ECE {before.ece:.4f} -> {on_test.ece:.4f}")
     )
     say(
         f"threshold {point.threshold:.3f}, review from {point.review_low:.3f} to {point.review_high:.3f}: "
-        f"{on_validation.reviewed / on_validation.pictures:.1%} of the validation part"
+        f"{on_validation.reviewed} of the {on_validation.pictures} images of the validation part"
     )
     say(f"{artifact.path}  sha256 {artifact.sha256}")
     return artifact
+
+
+def _accuracies(on_test: Report, stated: Card) -> list[str]:
+    """The accuracies of the test part that the card states."""
+    line = "" if on_test.prevalence is None else f" on a line with {on_test.prevalence:.2%} defects"
+    told = {
+        "accuracy": f"accuracy{line} {on_test.accuracy}",
+        "accuracy_by_groups": f"for new parts {on_test.accuracy_by_groups}",
+        "accuracy_at_half": f"at a threshold of 0.5 {on_test.accuracy_at_half}",
+    }
+    return [words for name, words in told.items() if stated[name] is not None]
 
 
 def _reference(
@@ -123,8 +134,9 @@ def _draw(
     plots.confusion(
         p, labels, point.threshold, output / "confusion.png", f"{trained.options.name}, test part"
     )
-    plots.precision_recall_curve(p, labels, output / "precision_recall.png")
-    plots.reliability(plain, p, labels, output / "reliability.png")
+    line = trained.options.costs.prevalence
+    plots.precision_recall_curve(p, labels, output / "precision_recall.png", line)
+    plots.reliability(plain, p, labels, output / "reliability.png", line)
     files = [record.path for record in trained.split.test]
     plots.worst_mistakes(files, p, labels, point.threshold, output / "worst_mistakes.png")
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
+from training.proof.line import shares
 
 Images = NDArray[np.uint8]
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -82,13 +83,16 @@ def robustness(
     *,
     most: int = MOST,
     seed: int = 0,
+    prevalence: float | None = None,
 ) -> dict[str, Card]:
     """Accuracy at the threshold, escapes, false rejects and the share of review under each change.
 
-    Images (N, H, W, C) in the form that the network takes; at most `most` of them, both labels alike.
+    Images (N, H, W, C) in the form that the network takes; at most `most` of them, both labels alike. Accuracy and
+    review are those of a line with `prevalence`, where it is stated.
     """
     rng = np.random.default_rng(seed)
     chosen = _sample(labels, rng, most)
+    weights = shares(labels[chosen], prevalence)
     found = {}
     for name, change in CHANGES.items():
         changed = np.stack([_applied(images[place], change, rng) for place in chosen])
@@ -97,10 +101,10 @@ def robustness(
         review = (p >= point.review_low) & (p <= point.review_high) & (point.review_low < point.review_high)
         found[name] = {
             "images": len(chosen),
-            "accuracy": round(float((called == truth).mean()), 4),
+            "accuracy": round(float(np.average(called == truth, weights=weights)), 4),
             "escapes": int((truth & ~called).sum()),
             "false_rejects": int((~truth & called).sum()),
-            "review_share": round(float(review.mean()), 4),
+            "review_share": round(float(np.average(review, weights=weights)), 4),
         }
     return found
 

@@ -13,6 +13,7 @@ _RATES = {
 _NUMBERS = {
     "auroc": "Area under the ROC curve",
     "ece": "Calibration error",
+    "prevalence": "Share of defects on the line that accuracy is for",
     "pictures": "Images of the test part",
 }
 
