@@ -102,7 +102,9 @@ def hasten(
     fitted = fit_calibration(logits[0] + np.float32(middle), labels[0], groups[0])
     calibration = at_prevalence(moved(fitted, middle), labels[0], prevalence)
     p = [scores(each, calibration) for each in logits]
-    on_validation, on_test = (report(p[n], labels[n], groups[n], point, prevalence=prevalence) for n in (0, 1))
+    on_validation, on_test = (
+        report(p[n], labels[n], groups[n], point, prevalence=prevalence) for n in (0, 1)
+    )
     plain = report(scores(logits[1], moved(PLAIN, middle)), labels[1], groups[1], point).as_card()
     say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
     guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
