@@ -35,11 +35,15 @@ class Record:
 @dataclass(frozen=True)
 class Source:
     """A folder or a table, and the words of the person who knows it. `part` is a regular expression over the path of
-    an image below the folder; its first group names the part."""
+    an image below the folder; its first group names the part. The path becomes absolute: images of two sources have a
+    folder in common then, and a relative one has folders above it."""
 
     path: Path
     words: Words = field(default_factory=Words)
     part: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.absolute())
 
 
 @dataclass

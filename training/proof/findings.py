@@ -35,7 +35,7 @@ def findings(
     judged = [(trained.split.test, trained.test.labels, p[1])]
     if not trained.tests_itself:
         judged.append((trained.split.validation, trained.validation.labels, p[0]))
-    names = _names([record for records, _, _ in judged for record in records])
+    names = names_of([record for records, _, _ in judged for record in records])
     labels = np.concatenate([labels for _, labels, _ in judged])
     held = np.concatenate([values for _, _, values in judged])
     prevalence, tested = trained.options.costs.prevalence, trained.test.labels
@@ -63,7 +63,7 @@ def findings(
     }
 
 
-def _names(records: Sequence[Record]) -> list[str]:
+def names_of(records: Sequence[Record]) -> list[str]:
     """Below the folder that holds all of them: `good/1.png` and `bad/1.png` are two images."""
     root = Path(os.path.commonpath([record.path.parent for record in records]))
     return [name_of(record.path, root) for record in records]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
 from training.fit.kinds import Kinded, kinds_for
 from training.fit.reference import reference_for
+from training.options import Options
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
@@ -34,11 +36,20 @@ LEDGER = "test-scorings.ndjson"
 
 
 def prove(trained: Trained, say: Say) -> Artifact:
-    """Calibrate, choose and fit the guard; score the test part once, by the graph that will serve; write all."""
+    """Calibrate, choose and fit the guard; score the test part once, by the graph that will serve; write all.
+
+    The run folder gets its artifact last: one that is proven only in part, and promises nothing, lies apart until then.
+    """
+    with TemporaryDirectory(prefix=".unproven-", dir=trained.options.output) as scratch:
+        return _proven(trained, Path(scratch), say)
+
+
+def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
     options, validation, test = trained.options, trained.validation, trained.test
     graph_bytes, weights = onnx_bytes(trained.fitted.net, trained.shape), weights_bytes(trained.fitted.net)
     network = {"network": trained.shape.as_card()}
-    unproven = _artifact(trained, graph_bytes, weights, PLAIN, OperatingPoint(0.5, 0.5, 0.5), network)
+    point = OperatingPoint(0.5, 0.5, 0.5)
+    unproven = _artifact(trained, scratch, graph_bytes, weights, PLAIN, point, network)
     graph = Graph(unproven, threads=options.threads)
     found = decided(trained, graph)
     calibration, point, p = found.calibration, found.point, found.test
@@ -84,9 +95,12 @@ def prove(trained: Trained, say: Say) -> Artifact:
         name: card["test"][name] for name in ("accuracy", "escape_rate", "false_reject_rate", "auroc", "ece")
     }
     curves = (options.output / "training_curves.png").read_bytes()
-    artifact = _artifact(trained, graph_bytes, weights, calibration, point, card, curves, guarded, kinded)
     write_json(options.output / "card.json", card)
     (options.output / "CARD.md").write_text(readable(card))
+    artifact = _artifact(
+        trained, options.output, graph_bytes, weights, calibration, point, card, curves, guarded, kinded,
+        _promise_of(trained),
+    )  # fmt: skip
     say("; ".join(["test part", *_accuracies(on_test, card["test"])]))
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
@@ -141,8 +155,17 @@ def _draw(
     plots.worst_mistakes(files, p, labels, point.threshold, output / "worst_mistakes.png")
 
 
+def _promise_of(trained: Trained) -> Promise | None:
+    """None also without parts that alone have chosen its bound."""
+    costs = trained.options.costs
+    if costs.max_escape_rate is None or trained.proof is None:
+        return None
+    return Promise(costs.max_escape_rate, costs.confidence)
+
+
 def _artifact(
     trained: Trained,
+    folder: Path,
     graph: bytes,
     weights: bytes,
     calibration: Calibration,
@@ -151,12 +174,12 @@ def _artifact(
     curves: bytes | None = None,
     guarded: Guarded | None = None,
     kinded: Kinded | None = None,
+    promise: Promise | None = None,
 ) -> Artifact:
-    options = trained.options
-    rate, confidence = options.costs.max_escape_rate, options.costs.confidence
+    name = trained.options.name
     return write_artifact(
-        options.output / f"{options.name}.gonogo",
-        name=options.name,
+        folder / f"{name}.gonogo",
+        name=name,
         onnx=graph,
         weights=weights,
         preprocessing=trained.spec,
@@ -166,7 +189,7 @@ def _artifact(
         curves_png=curves,
         guard=guarded.guard if guarded else None,
         self_test=guarded.self_test if guarded else None,
-        promise=None if rate is None or trained.proof is None else Promise(rate, confidence),
+        promise=promise,
         kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
 
