@@ -7,11 +7,12 @@ of parts. Links to folders are followed.
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from shared.contract.image_files import HEAD_BYTES, image_kind, skip_by_name
 from training.data.masks import Masks, marks
-from training.data.records import DataError, Listing, Record, Source
+from training.data.records import DataError, Listing, Record, Source, nearly_all_named
 from training.data.views import parts_of_views
 from training.data.words import NUMBERS, Words, names_kind, names_masks, split_of
 
@@ -69,7 +70,7 @@ def listed(source: Source) -> Listing:
     masks = Masks(root, paths)
     names = {part for path in paths for part in path.relative_to(root).parts[:-1]}
     found = Listing([], masks=masks.files, idle_words=words.idle(names))
-    kinds, parts = _kinds_below_test(root, paths, words), parts_of_views(root, paths)
+    kinds = _kinds_below_test(root, paths, words)
     for path in paths:
         if path in masks:
             continue
@@ -79,17 +80,18 @@ def listed(source: Source) -> Listing:
             found.ignored.append(path)
             continue
         split = next((name for part in above if (name := split_of(part))), None)
-        found.records.append(
-            Record(path, label, parts.get(path, ""), split, "", kind if label else "", masks.of(path))
-        )
+        found.records.append(Record(path, label, "", split, "", kind if label else "", masks.of(path)))
     if not found.records:
-        _label_by_masks(root, found, masks, parts)
+        _label_by_masks(root, found, masks)
     if not found.records:
         raise DataError(_no_labels(root, found.ignored))
+    parts = parts_of_views(root, [record.path for record in found.records])
+    found.records = [replace(record, group=parts.get(record.path, "")) for record in found.records]
+    found.has_groups = nearly_all_named(found.records)
     return found
 
 
-def _label_by_masks(root: Path, found: Listing, masks: Masks, parts: dict[Path, str]) -> None:
+def _label_by_masks(root: Path, found: Listing, masks: Masks) -> None:
     """Take images that no folder labels by their masks, where each of them has one: a marked pixel is a flaw."""
     flawed = {}
     for path in found.ignored:
@@ -101,7 +103,7 @@ def _label_by_masks(root: Path, found: Listing, masks: Masks, parts: dict[Path, 
     for path, mask in flawed.items():
         above = path.relative_to(root).parts[:-1]
         split = next((name for part in above if (name := split_of(part))), None)
-        found.records.append(Record(path, int(mask is not None), parts.get(path, ""), split, mask=mask))
+        found.records.append(Record(path, int(mask is not None), "", split, mask=mask))
     found.ignored, found.labelled_by_masks = [], bool(flawed)
 
 

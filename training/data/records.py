@@ -48,8 +48,8 @@ class Source:
 
 @dataclass
 class Listing:
-    """The records of a source and the images that are none. `has_groups`: a table or `part` names the parts of
-    nearly all."""
+    """The records of a source and the images that are none. `has_groups`: a table, `part` or the views
+    in file names tell the parts of nearly all."""
 
     records: list[Record]
     has_groups: bool = False

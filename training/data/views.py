@@ -7,13 +7,16 @@ from pathlib import Path
 
 _VIEW = re.compile(
     r"^(?P<part>.*?[^\W_].*?)[-_. ]*(?<![a-z])"
-    r"(?P<view>top|bottom|left|right|front|back|rear|side|upper|lower|cam(?:era)?[-_ ]?\d+|view[-_ ]?\d+)$",
+    r"(?P<view>top|bottom|left|right|front|back|rear|side|upper|lower|(?:cam(?:era)?|view)[-_ ]?\d{1,2})$",
     re.IGNORECASE,
 )
+_LARGEST_SHARE, _LARGEST_AT_LEAST = 0.2, 8  # a part that so many images show is a word of all names
+_TOGETHER = 0.5  # of the named images show a part with others, or the word names the only camera
 
 
 def parts_of_views(root: Path, paths: Sequence[Path]) -> dict[Path, str]:
-    """The part that each file below `root` shows from one side; files whose names tell no view are left out.
+    """The part that each image below `root` shows from one side; images whose names tell no view are left out, and so
+    are all where the names can't mean views.
 
     `good/p1_side` and `bad/p1_top` are one part. Where numbers begin again in each folder, so that a part has a view
     twice, the folder belongs to the name of the part.
@@ -31,4 +34,7 @@ def parts_of_views(root: Path, paths: Sequence[Path]) -> dict[Path, str]:
             once = max(views[part].values()) == 1
             folder = "" if once else path.parent.relative_to(root).as_posix()
         names[path] = f"{folder}/{part}"
-    return names
+    sizes = Counter(names.values()).values()
+    largest = max(_LARGEST_AT_LEAST, _LARGEST_SHARE * len(paths))
+    together = sum(size for size in sizes if size > 1) >= _TOGETHER * len(names)
+    return names if together and max(sizes, default=0) <= largest else {}

@@ -25,10 +25,10 @@ def why_not_new(looked: Report, split: Split, name: str) -> str:
     new."""
     other = looked.tested
     if not looked.knows_parts:
-        return (
-            "the data names none, and neither do the file names, so a part may lie on both sides of the split. "
-            + _ADVICE
-        )
+        why = "the data names none, and neither do the file names"
+        if looked.named:
+            why = f"those of {looked.named} images alone are named"
+        return f"{why}, so a part may lie on both sides of the split. {_ADVICE}"
     if name == "test" and other is not None:
         unnamed = [each.folder for each in (looked, other) if not each.has_groups]
         if unnamed:

@@ -17,7 +17,6 @@ from shared.vision.net import weights_bytes
 from training.fit.guarded import Guarded, guard_for
 from training.fit.kinds import Kinded, kinds_for
 from training.fit.reference import reference_for
-from training.options import Options
 from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
