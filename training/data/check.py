@@ -42,6 +42,7 @@ def check(
         )
     report = Report(source.path.name, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
+    report.broken_links = [name_of(path, root) for path in listed.broken_links]
     report.idle_words = listed.idle_words
     report.masks, report.labelled_by_masks = len(listed.masks), listed.labelled_by_masks
     found = _looks(listed.records, full_scale, progress)
@@ -116,6 +117,8 @@ def _too_few(path: Path, report: Report) -> str:
         sentence = f"{path} holds no image that can be learned"
     if report.unreadable:
         sentence += f"; {len(report.unreadable)} images were left out ({report.refusals()})"
+    if report.broken_links:
+        sentence += f"; {len(report.broken_links)} links lead nowhere, such as {report.broken_links[0]}"
     if report.ignored:
         sentence += (
             f"; no word names a label for {report.ignored_folders()}: use --good NAME or --defect NAME"

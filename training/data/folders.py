@@ -6,7 +6,7 @@ of parts. Links to folders are followed.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,25 +35,30 @@ _REFUSED = {
 }
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """Every file below a folder that looks like an image by its extension or by its first bytes, sorted."""
-    return sorted(path for path in _walk(folder, set()) if _looks_like_image(path))
+def image_paths(folder: Path, broken: list[Path] | None = None) -> list[Path]:
+    """Every file below a folder that looks like an image by its extension or by its first bytes, sorted; links that
+    lead nowhere go to `broken`."""
+    found = _walk(folder, frozenset(), [] if broken is None else broken)
+    return sorted(path for path in found if _looks_like_image(path))
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Files below a folder, links to folders included; a folder that is reached twice is read once."""
+def _walk(folder: Path, above: frozenset[tuple[int, int]], broken: list[Path]) -> Iterator[Path]:
+    """Files below a folder, links to folders included; a link to a folder above itself is not followed."""
     about = folder.stat()
-    if (about.st_dev, about.st_ino) in seen:
+    here = (about.st_dev, about.st_ino)
+    if here in above:
         return
-    seen.add((about.st_dev, about.st_ino))
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
+            path = folder / entry.name
             if skip_by_name(entry.name) is not None:
                 continue
-            if entry.is_dir():
-                yield from _walk(folder / entry.name, seen)
+            if entry.is_symlink() and not path.exists():
+                broken.append(path)
+            elif entry.is_dir():
+                yield from _walk(path, above | {here}, broken)
             elif entry.is_file():
-                yield folder / entry.name
+                yield path
 
 
 def _looks_like_image(path: Path) -> bool:
@@ -66,10 +71,11 @@ def _looks_like_image(path: Path) -> bool:
 def listed(source: Source) -> Listing:
     """The records of a folder. Raises DataError that names the folders where no word is a label."""
     root, words = source.path, source.words
-    paths = image_paths(root)
+    broken: list[Path] = []
+    paths = image_paths(root, broken)
     masks = Masks(root, paths)
     names = {part for path in paths for part in path.relative_to(root).parts[:-1]}
-    found = Listing([], masks=masks.files, idle_words=words.idle(names))
+    found = Listing([], masks=once(masks.files), broken_links=broken, idle_words=words.idle(names))
     kinds = _kinds_below_test(root, paths, words)
     for path in paths:
         if path in masks:
@@ -84,11 +90,35 @@ def listed(source: Source) -> Listing:
     if not found.records:
         _label_by_masks(root, found, masks)
     if not found.records:
-        raise DataError(_no_labels(root, found.ignored))
+        raise DataError(_no_labels(root, found))
+    found.records = _each_once(found.records)
+    found.ignored = once(found.ignored, besides=[record.path for record in found.records])
     parts = parts_of_views(root, [record.path for record in found.records])
     found.records = [replace(record, group=parts.get(record.path, "")) for record in found.records]
     found.has_groups = nearly_all_named(found.records)
     return found
+
+
+def _each_once(records: list[Record]) -> list[Record]:
+    """A file that links reach by several paths is one record. One for each label and each part of a split stays, for
+    the bytes tell contradictions and leaks."""
+    by_file: defaultdict[tuple[Path, int], dict[str | None, Record]] = defaultdict(dict)
+    for record in records:
+        by_file[record.path.resolve(), record.label].setdefault(record.split, record)
+    for by_split in by_file.values():
+        if len(by_split) > 1:
+            by_split.pop(None, None)
+    return [record for by_split in by_file.values() for record in by_split.values()]
+
+
+def once(paths: Iterable[Path], *, besides: Iterable[Path] = ()) -> list[Path]:
+    """Of several paths to one file the first, and none to a file of `besides`."""
+    known = {path.resolve() for path in besides}
+    first: dict[Path, Path] = {}
+    for path in paths:
+        if (file := path.resolve()) not in known:
+            first.setdefault(file, path)
+    return list(first.values())
 
 
 def _label_by_masks(root: Path, found: Listing, masks: Masks) -> None:
@@ -137,14 +167,16 @@ def _kinds_below_test(root: Path, paths: list[Path], words: Words) -> set[tuple[
     return kinds
 
 
-def _no_labels(root: Path, ignored: list[Path]) -> str:
+def _no_labels(root: Path, found: Listing) -> str:
     start = (
         f"{root} holds no images below folders such as defect and no_defect (or good and bad, ok and nok, …)"
     )
     tables = sorted(path.name for path in root.glob("*.csv"))
     if tables:
         start += f"; to train by a table that is there, give its path: {', '.join(tables[:3])}"
-    folders = Counter(path.relative_to(root).parent.as_posix() for path in ignored)
+    if found.broken_links:
+        start += f"; {len(found.broken_links)} links lead nowhere, such as {found.broken_links[0]}"
+    folders = Counter(path.relative_to(root).parent.as_posix() for path in found.ignored)
     if not folders:
         return start
     named = ", ".join(f"{name} ({count})" for name, count in folders.most_common(5))

@@ -55,6 +55,7 @@ class Listing:
     has_groups: bool = False
     masks: list[Path] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
+    broken_links: list[Path] = field(default_factory=list)
     labelled_by_masks: bool = False
     idle_words: list[str] = field(default_factory=list)
 

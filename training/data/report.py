@@ -18,6 +18,7 @@ class Report:
     folder: str
     records: list[Record] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # images that no label reaches
+    broken_links: list[str] = field(default_factory=list)  # symbolic links that lead nowhere
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
     idle_words: list[str] = field(default_factory=list)  # of --good and --defect, which name nothing
@@ -77,7 +78,8 @@ class Report:
         """JSON-ready form, without the records; of long lists the first 50 and, in `counts`, how many."""
         labels = Counter(record.label for record in self.records)
         splits = Counter(record.split for record in self.records if record.split)
-        lists = {name: getattr(self, name) for name in ("ignored", "unreadable", "changed", "odd")}
+        named = ("ignored", "broken_links", "unreadable", "changed", "odd")
+        lists = {name: getattr(self, name) for name in named}
         return {
             "folder": self.folder,
             "images": len(self.records),
@@ -160,6 +162,7 @@ class Report:
         lines += _listed("no label reaches, left out", self.ignored)
         if self.ignored:
             lines.append(f"  in {self.ignored_folders()}: --good NAME or --defect NAME says what they are")
+        lines += _listed("links that lead nowhere", self.broken_links)
         lines += _listed("odd size or mode", self.odd)
         lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
         if self.exact_across_splits:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.contract.csv_cells import restored
-from training.data.folders import image_paths
+from training.data.folders import image_paths, once
 from training.data.masks import Masks
 from training.data.records import DataError, Listing, Record, Source, nearly_all_named, root_of
 from training.data.words import Words, names_masks, number_of, plain, split_of
@@ -98,15 +98,14 @@ def _resolved(table: Path, text: str) -> Path:
 def _look_around(found: Listing, folder: Path, *, everywhere: bool) -> None:
     """Masks for the records, and the images that the table leaves out. A table without its folder may lie among
     anything, so only folders of masks next to it are read then."""
-    paths = (
-        image_paths(folder)
-        if everywhere
-        else [path for below in folder.iterdir() if names_masks(below.name) for path in image_paths(below)]
-    )
+    folders = [folder]
+    if not everywhere:
+        folders = [below for below in folder.iterdir() if names_masks(below.name) and below.is_dir()]
+    paths = [path for each in folders for path in image_paths(each, found.broken_links)]
     masks = Masks(folder, paths)
     named = {record.path for record in found.records}
-    found.masks = [path for path in masks.files if path not in named]
-    found.ignored = [path for path in paths if path not in named and path not in masks]
+    found.masks = once(masks.files, besides=named)
+    found.ignored = once([path for path in paths if path not in masks], besides=named)
     for place, record in enumerate(found.records):
         if record.mask is None and (mask := masks.of(record.path)) is not None and mask not in named:
             found.records[place] = replace(record, mask=mask)

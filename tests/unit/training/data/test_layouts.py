@@ -95,14 +95,6 @@ def test_folders_below_a_defect_folder_are_kinds_and_numbers_are_not(tmp_path: P
     }
 
 
-def test_linked_folders_are_followed_and_a_ring_ends(tmp_path: Path) -> None:
-    put(tmp_path / "elsewhere" / "a.png", 1)
-    put(tmp_path / "set" / "ok" / "b.png", 2)
-    (tmp_path / "set" / "nok").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "set" / "ok" / "again").symlink_to(tmp_path / "set")
-    assert labels(tmp_path / "set") == {"nok/a.png": (1, ""), "ok/b.png": (0, "")}
-
-
 def test_masks_next_to_their_images_are_no_images(tmp_path: Path) -> None:
     for place in range(3):
         put(tmp_path / "defect" / f"{place}.jpg", place)
