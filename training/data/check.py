@@ -40,7 +40,7 @@ def check(
             f"{source.path}: not one of its {len(listed.records)} files is there; paths start at the table's folder or "
             f"at the one above it, and the first was looked for as {listed.records[0].path}"
         )
-    report = Report(source.path.name, has_groups=listed.has_groups)
+    report = Report(source.path.name, from_table=listed.from_table, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
     report.broken_links = [name_of(path, root) for path in listed.broken_links]
     report.idle_words = listed.idle_words
@@ -120,9 +120,7 @@ def _too_few(path: Path, report: Report) -> str:
     if report.broken_links:
         sentence += f"; {len(report.broken_links)} links lead nowhere, such as {report.broken_links[0]}"
     if report.ignored:
-        sentence += (
-            f"; no word names a label for {report.ignored_folders()}: use --good NAME or --defect NAME"
-        )
+        sentence += f"; no label reaches {report.ignored_folders()}: {report.advice()}"
     return sentence
 
 

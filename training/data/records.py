@@ -57,6 +57,7 @@ class Listing:
     ignored: list[Path] = field(default_factory=list)
     broken_links: list[Path] = field(default_factory=list)
     labelled_by_masks: bool = False
+    from_table: bool = False
     idle_words: list[str] = field(default_factory=list)
 
 

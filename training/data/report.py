@@ -38,6 +38,7 @@ class Report:
     without_print: int = 0  # too small or too blank to be compared by likeness
     contradictions: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
+    from_table: bool = False  # whose lines alone label images
     has_groups: bool = False
     named: int = 0  # images whose part the data names
     tested: "Report | None" = None  # another folder, which is the test part
@@ -65,6 +66,14 @@ class Report:
         """The folders whose names say no label, and how many images lie in each."""
         counts = Counter(PurePosixPath(name).parent.as_posix() for name in self.ignored)
         return ", ".join(f"{folder} ({count})" for folder, count in counts.most_common(5))
+
+    def advice(self) -> str:
+        """How the images that no label reaches get one."""
+        return (
+            "a line in the table labels an image"
+            if self.from_table
+            else "--good NAME or --defect NAME says what they are"
+        )
 
     def pixel_sizes(self) -> list[tuple[int, int]]:
         """(width, height) of every image."""
@@ -161,7 +170,7 @@ class Report:
         lines += _listed("not the bytes that the table's sha256 names", self.changed)
         lines += _listed("no label reaches, left out", self.ignored)
         if self.ignored:
-            lines.append(f"  in {self.ignored_folders()}: --good NAME or --defect NAME says what they are")
+            lines.append(f"  in {self.ignored_folders()}: {self.advice()}")
         lines += _listed("links that lead nowhere", self.broken_links)
         lines += _listed("odd size or mode", self.odd)
         lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])

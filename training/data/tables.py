@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.contract.csv_cells import restored
 from training.data.folders import image_paths, once
-from training.data.masks import Masks
+from training.data.masks import Masks, marks
 from training.data.records import DataError, Listing, Record, Source, nearly_all_named, root_of
 from training.data.words import Words, names_masks, number_of, plain, split_of
 
@@ -48,7 +48,7 @@ def listed(table: Path, source: Source) -> Listing:
         raise DataError(
             f"{table.name} has no column {' and no column '.join(missing)}; its first line names them"
         )
-    found = Listing([])
+    found = Listing([], from_table=True)
     words: set[str] = set()
     for number, cells in lines[1:]:
         row = {name: cells[place].strip() if place < len(cells) else "" for name, place in columns.items()}
@@ -70,7 +70,8 @@ def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Reco
         told = number_of(word)
         label = words.label(word) if told is None else told
     kind = row.get("kind", "")
-    if label is None and mask:  # VisA writes the kind of defect where others write the label
+    # VisA writes the kind of defect where others write the label; a mask that marks nothing says no such thing.
+    if label is None and mask and marks(_resolved(table, mask)):
         label, kind = 1, kind or word
     if not row["file"] or label is None:
         raise DataError(
@@ -104,8 +105,9 @@ def _look_around(found: Listing, folder: Path, *, everywhere: bool) -> None:
     paths = [path for each in folders for path in image_paths(each, found.broken_links)]
     masks = Masks(folder, paths)
     named = {record.path for record in found.records}
-    found.masks = once(masks.files, besides=named)
-    found.ignored = once([path for path in paths if path not in masks], besides=named)
+    told = [record.mask for record in found.records if record.mask is not None and record.mask.is_file()]
+    found.masks = once([*told, *masks.files], besides=named)
+    found.ignored = once(paths, besides=[*named, *found.masks])
     for place, record in enumerate(found.records):
         if record.mask is None and (mask := masks.of(record.path)) is not None and mask not in named:
             found.records[place] = replace(record, mask=mask)
