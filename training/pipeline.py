@@ -12,7 +12,7 @@ from training.data.check import apart, check
 from training.data.choose import choose_split, given_test
 from training.data.decoded import decoded
 from training.data.promised import check_parts
-from training.data.records import Source
+from training.data.records import Source, shown
 from training.data.report import Report
 from training.data.splits import Split
 from training.effects import refuse_idle, refuse_seen
@@ -58,7 +58,7 @@ def train_folder(
     if test_folder is not None and tested is not None:
         split = replace(split, train=split.train + split.test, test=tested)
         path = test_folder.path if isinstance(test_folder, Source) else test_folder
-        how = f"{how}; the test part is the folder {path.name}"
+        how = f"{how}; the test part is the folder {shown(path.name)}"
     return train_split(looked, split, how, options, say=say, progress=progress)
 
 

@@ -15,7 +15,7 @@ from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
 from training.data.proposals import groups_by_name
-from training.data.records import ALONE, DataError, Record, Source, name_of, root_of
+from training.data.records import ALONE, DataError, Record, Source, name_of, root_of, shown
 from training.data.report import Report
 from training.data.turned import turned_views
 
@@ -40,10 +40,10 @@ def check(
             f"{source.path}: not one of its {len(listed.records)} files is there; paths start at the table's folder or "
             f"at the one above it, and the first was looked for as {listed.records[0].path}"
         )
-    report = Report(source.path.name, from_table=listed.from_table, has_groups=listed.has_groups)
+    report = Report(shown(source.path.name), from_table=listed.from_table, has_groups=listed.has_groups)
     report.ignored = [name_of(path, root) for path in listed.ignored]
     report.broken_links = [name_of(path, root) for path in listed.broken_links]
-    report.idle_words = listed.idle_words
+    report.idle_words = [shown(word) for word in listed.idle_words]
     report.masks, report.labelled_by_masks = len(listed.masks), listed.labelled_by_masks
     found = _looks(listed.records, full_scale, progress)
     kept, looks = _usable(listed.records, found, report, root)
@@ -98,7 +98,7 @@ def _usable(
         elif isinstance(taken, Look):
             if record.identity and record.identity != taken.identity:
                 report.changed.append(name)
-            kept.append(replace(record, identity=taken.identity))
+            kept.append(replace(record, identity=taken.identity, kind=shown(record.kind)))
             looks.append(taken)
     return kept, looks
 

@@ -81,18 +81,20 @@ def marks(path: Path) -> bool | None:
     try:
         with Image.open(path) as image:
             return image.convert("L").getextrema()[1] != 0
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # Pillow raises nearly every built-in error on broken data
         return None
 
 
 def _bare(stem: str) -> str:
-    return next((stem[: -len(end)] for end in _SUFFIXES if stem.lower().endswith(end)), stem)
+    return next(
+        (stem[: -len(end)] for end in _SUFFIXES if stem.lower().endswith(end) and stem[: -len(end)]), stem
+    )
 
 
 def _has_two_values(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             counts = image.convert("L").histogram()
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # Pillow raises nearly every built-in error on broken data
         return False
     return sum(count > 0 for count in counts) <= 2

@@ -45,7 +45,7 @@ def decode_masks(records: Sequence[Record], spec: Preprocessing) -> NDArray[np.u
             return
         try:
             pixels[place, :, :, 0] = _marked(mask, spec)
-        except (OSError, SyntaxError, ValueError):
+        except Exception:  # Pillow raises nearly every built-in error on broken data
             missing.append(place)
 
     _all(fill, len(records), 2)

@@ -73,4 +73,9 @@ def root_of(path: Path) -> Path:
 
 def name_of(path: Path, root: Path) -> str:
     """A path as reports show it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return shown(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
+
+
+def shown(name: str) -> str:
+    """A name as it can be printed and written: the bytes of a file name that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -15,7 +15,7 @@ from shared.registry.artifact import Artifact
 from shared.vision.decision import calibrated_score, decide
 from shared.vision.graph import Graph
 from shared.vision.preprocess import decode
-from training.data.records import Record
+from training.data.records import Record, shown
 from training.proof.metrics import Report, report
 
 MICRO_BATCH = 32
@@ -79,9 +79,9 @@ def write_results(
         table.writerow(("file", "label", "group", "verdict", "score", "threshold", "error"))
         for record, score in zip(records, scores, strict=True):
             named = (
-                defused(record.path.name),
+                defused(shown(record.path.name)),
                 "defect" if record.label else "no_defect",
-                defused(record.group),
+                defused(shown(record.group)),
             )
             if isinstance(score, ItemError):
                 table.writerow((*named, "", "", "", score.code))
