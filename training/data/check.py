@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.errors import ItemError
 from shared.vision.accepted import check_proportions
+from training.data.accepted import accepted
 from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
@@ -74,7 +75,8 @@ def _looks(
 ) -> list[Look | ItemError]:
     looks = []
     with ThreadPoolExecutor(2) as pool:
-        for taken in pool.map(partial(look, full_scale=full_scale), [record.path for record in records]):
+        found = partial(look, within=accepted(), full_scale=full_scale)
+        for taken in pool.map(found, [record.path for record in records]):
             looks.append(taken)
             if progress is not None and len(looks) % 200 == 0:
                 progress(len(looks), len(records))

@@ -11,6 +11,7 @@ from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.accepted import MAX_STRETCH
 from shared.vision.preprocess import view
+from training.data.accepted import Accepted
 from training.data.likeness import SIDE, Print, take_print
 
 _VIEW = 2 * SIDE  # the shorter side of the view that the print is taken from
@@ -27,23 +28,21 @@ class Look:
     print: Print | None
 
 
-def look(path: Path, full_scale: int | None = None) -> Look | ItemError:
+def look(path: Path, within: Accepted, full_scale: int | None = None) -> Look | ItemError:
     """The look, or the error that the service would answer with. `full_scale` as in Preprocessing."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return ItemError("corrupt_image", f"cannot be read: {error.strerror}")
-    try:
+        data = within.read(path)
         # The header alone gives the size, which the view needs; a file without a readable one fails in `view`.
         size, mode = _head(data)
         longer, shorter = max(size), max(1, min(size))
         # Proportions are judged later, against those of the whole set.
         proportions = size if longer > MAX_STRETCH * shorter else (1, 1)
-        seen = view(
-            data, Preprocessing(*proportions, 1, full_scale), max(_VIEW, round(_VIEW * longer / shorter))
-        )
+        side = max(_VIEW, round(_VIEW * longer / shorter))
+        seen = view(data, Preprocessing(*proportions, 1, full_scale), side, within.limits)
     except ItemError as error:
         return error
+    except OSError as error:
+        return ItemError("corrupt_image", f"cannot be read: {error.strerror}")
     except MemoryError:
         return ItemError("too_costly", "decoding it needs more memory than there is")
     width, height = size

@@ -11,6 +11,7 @@ from PIL import Image
 from shared.errors import ItemError
 from shared.registry.artifact import Preprocessing
 from shared.vision.preprocess import decode
+from training.data.accepted import accepted
 from training.data.records import DataError, Record
 
 _MASKED = 0.95  # of the defects
@@ -18,11 +19,12 @@ _MASKED = 0.95  # of the defects
 
 def decode_files(files: Sequence[Path], spec: Preprocessing, *, threads: int = 2) -> NDArray[np.uint8]:
     """Pixels (N, H, W, C) in the order of `files`. Raises DataError with the name of the first unreadable image."""
+    within = accepted()
     pixels = np.empty((len(files), spec.height, spec.width, spec.channels), np.uint8)
 
     def fill(place: int) -> None:
         try:
-            pixels[place] = decode(files[place].read_bytes(), spec)
+            pixels[place] = decode(within.read(files[place]), spec, within.limits)
         except ItemError as error:
             raise DataError(f"{files[place]}: {error}") from error
 

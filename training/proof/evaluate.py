@@ -15,6 +15,7 @@ from shared.registry.artifact import Artifact
 from shared.vision.decision import calibrated_score, decide
 from shared.vision.graph import Graph
 from shared.vision.preprocess import decode
+from training.data.accepted import accepted
 from training.data.records import Record, shown
 from training.proof.metrics import Report, report
 
@@ -37,13 +38,14 @@ def score_records(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[float | ItemError]:
     """A score for each record, or the error that the service would answer with for it."""
-    graph = Graph(artifact, threads=threads)
+    graph, within = Graph(artifact, threads=threads), accepted()
     scores: list[float | ItemError] = []
     for start in range(0, len(records), MICRO_BATCH):
         outcomes: list[NDArray[np.uint8] | ItemError] = []
         for record in records[start : start + MICRO_BATCH]:
             try:
-                outcomes.append(decode(record.path.read_bytes(), artifact.preprocessing))
+                data = within.read(record.path)
+                outcomes.append(decode(data, artifact.preprocessing, within.limits))
             except ItemError as error:
                 outcomes.append(error)
         images = [outcome for outcome in outcomes if not isinstance(outcome, ItemError)]

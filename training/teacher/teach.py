@@ -13,6 +13,7 @@ from shared.errors import ItemError
 from shared.registry.artifact import Calibration, Preprocessing
 from shared.vision.lite0 import PLACE_DEPTH, FeatureNet
 from shared.vision.preprocess import decode
+from training.data.accepted import accepted
 from training.data.folders import image_paths
 from training.data.masks import Masks
 from training.data.pixels import decode_files
@@ -172,7 +173,7 @@ def unlabelled_files(folder: Path, known: Sequence[Record], spec: Preprocessing)
 
     A labelled image must not come back: one of the test part would be learned by another name.
     """
-    seen = {record.identity for record in known}
+    seen, within = {record.identity for record in known}, accepted()
     files, left_out = [], 0
     paths = image_paths(folder)
     masks = Masks(folder, paths)
@@ -180,13 +181,13 @@ def unlabelled_files(folder: Path, known: Sequence[Record], spec: Preprocessing)
         if path in masks:
             left_out += 1
             continue
-        data = path.read_bytes()
-        identity = hashlib.sha256(data).hexdigest()
         try:
+            data = within.read(path)
+            identity = hashlib.sha256(data).hexdigest()
             if identity in seen:
                 left_out += 1
                 continue
-            decode(data, spec)
+            decode(data, spec, within.limits)
         except ItemError:
             left_out += 1
             continue

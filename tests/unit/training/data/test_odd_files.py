@@ -10,13 +10,16 @@ import pytest
 from PIL import Image
 
 from shared.contract.operating_point import OperatingPoint
+from shared.registry.artifact import Preprocessing
 from tests.unit.training.data.files import put
 from training.data.check import check
 from training.data.load import listing
 from training.data.masks import marks
-from training.data.records import Record, Source
+from training.data.pixels import decode_files
+from training.data.records import DataError, Record, Source
 from training.data.words import Words
 from training.proof.evaluate import write_results
+from training.teacher.teach import unlabelled_files
 
 
 @pytest.fixture
@@ -63,3 +66,33 @@ def test_a_pair_too_large_to_open_is_named_and_ends_nothing(
         Image.new("L", (400, 400)).save(folder / "nok" / f"pano.{suffix}")
     assert check(folder).unreadable == ["nok/pano.tif"]
     assert marks(folder / "nok" / "pano.tif") is None
+
+
+def test_the_settings_of_the_service_bound_images(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = folder / "nok" / "large.bmp"
+    Image.new("L", (300, 200)).save(large)
+    monkeypatch.setenv("GONOGO_MAX_ITEM_BYTES", str(large.stat().st_size))
+    assert not check(folder).unreadable
+    monkeypatch.setenv("GONOGO_MAX_ITEM_BYTES", str(large.stat().st_size - 1))
+    whole = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: pytest.fail("read") if path == large else whole(path)
+    )
+    assert check(folder).reasons["nok/large.bmp"].startswith("too_large: ")
+    with pytest.raises(DataError, match="an image may have"):
+        decode_files([large], Preprocessing(24, 24, 1))
+    assert unlabelled_files(folder / "nok", [], Preprocessing(24, 24, 1))[1] == 1
+
+
+def test_limits_of_the_decoder_come_from_the_settings_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = put(folder / "nok" / "cut.jpg", 9)
+    cut.write_bytes(cut.read_bytes()[:-2])
+    assert check(folder).unreadable == ["nok/cut.jpg"]
+    monkeypatch.setenv("GONOGO_TOLERATED_IMAGE_FAULTS", "jpeg_missing_end")
+    assert not check(folder).unreadable
+    assert len(decode_files([cut], Preprocessing(24, 24, 1))) == 1
+    monkeypatch.setenv("GONOGO_MAX_PIXELS", "7000")
+    with pytest.raises(DataError, match="too_many_pixels 5"):
+        check(folder)
