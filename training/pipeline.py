@@ -12,13 +12,13 @@ from training.data.check import apart, check
 from training.data.choose import choose_split, given_test
 from training.data.decoded import decoded
 from training.data.promised import check_parts
-from training.data.records import Source, shown
+from training.data.records import Record, Source, shown, source_of
 from training.data.report import Report
 from training.data.splits import Split
 from training.effects import refuse_idle, refuse_seen
 from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import fit
-from training.good.train import is_good_only, train_good
+from training.good.train import good_split, is_good_only, train_good
 from training.network import network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
@@ -50,16 +50,30 @@ def train_folder(
         return train_good(looked, options, test_folder=test_folder, say=say)
     tested = None if test_folder is None else apart(test_folder, looked, full_scale=options.full_scale)
     given = None if tested is not None else given_test(looked)
-    learned = looked.records if given is None else given[0]
+    learned = _learned(looked, given)
     if is_few(learned, options):
         part = tested if tested is not None else given and given[1]
         return train_crossed(looked, learned, part, options, say=say, progress=progress)
     split, how = choose_split(looked, options)
     if test_folder is not None and tested is not None:
         split = replace(split, train=split.train + split.test, test=tested)
-        path = test_folder.path if isinstance(test_folder, Source) else test_folder
-        how = f"{how}; the test part is the folder {shown(path.name)}"
+        how = f"{how}; the test part is the folder {shown(source_of(test_folder).path.name)}"
     return train_split(looked, split, how, options, say=say, progress=progress)
+
+
+def refuse_untrainable(looked: Report) -> None:
+    """Raise DataError where `train_folder`, with the usual options, would find too little to learn from or to measure
+    on."""
+    options = Options(name=looked.folder, output=Path())
+    if is_good_only(looked, options):
+        good_split(looked.records, seed=options.seed)
+    elif not is_few(_learned(looked, given_test(looked)), options):
+        choose_split(looked, options)
+
+
+def _learned(looked: Report, given: tuple[list[Record], list[Record]] | None) -> list[Record]:
+    """All records but those of a given test part."""
+    return looked.records if given is None else given[0]
 
 
 def train_split(

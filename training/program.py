@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,10 @@ def _check(options: argparse.Namespace) -> int:
 
     report = check(_source(options), full_scale=options.full_scale)
     print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
+    if find_spec("torch") is not None:  # a look needs no extra
+        from training.pipeline import refuse_untrainable
+
+        refuse_untrainable(report)
     return 0
 
 

@@ -16,7 +16,7 @@ from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
 from training.data.proposals import groups_by_name
-from training.data.records import ALONE, DataError, Record, Source, name_of, root_of, shown
+from training.data.records import ALONE, DataError, Record, Source, name_of, root_of, shown, source_of
 from training.data.report import Report
 from training.data.turned import turned_views
 
@@ -34,7 +34,7 @@ def check(
 
     Raises DataError where nothing can be trained.
     """
-    source = folder if isinstance(folder, Source) else Source(folder)
+    source = source_of(folder)
     listed, root = listing(source), root_of(source.path)
     if not any(record.path.is_file() for record in listed.records):
         raise DataError(

@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.data import folders, tables
-from training.data.records import DataError, Listing, Record, Source, name_of, nearly_all_named, root_of
+from training.data.records import (
+    DataError,
+    Listing,
+    Record,
+    Source,
+    name_of,
+    nearly_all_named,
+    root_of,
+    source_of,
+)
 
 
 def load(source: Path | Source) -> list[Record]:
@@ -18,7 +27,7 @@ def load(source: Path | Source) -> list[Record]:
 
 def listing(source: Path | Source) -> Listing:
     """The records of a source and the images that no label reaches; raises DataError where there are none."""
-    source = source if isinstance(source, Source) else Source(source)
+    source = source_of(source)
     table = source.path if source.path.is_file() else tables.table_in(source.path)
     if table is None and not source.path.is_dir():
         raise DataError(f"there is no folder {source.path}")

@@ -1,7 +1,7 @@
 """A labelled image, and the source that labelled images come from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shared.errors import GonogoError
@@ -35,15 +35,11 @@ class Record:
 @dataclass(frozen=True)
 class Source:
     """A folder or a table, and the words of the person who knows it. `part` is a regular expression over the path of
-    an image below the folder; its first group names the part. The path becomes absolute: images of two sources have a
-    folder in common then, and a relative one has folders above it."""
+    an image below the folder; its first group names the part."""
 
     path: Path
     words: Words = field(default_factory=Words)
     part: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "path", self.path.absolute())
 
 
 @dataclass
@@ -59,6 +55,12 @@ class Listing:
     labelled_by_masks: bool = False
     from_table: bool = False
     idle_words: list[str] = field(default_factory=list)
+
+
+def source_of(source: Path | Source) -> Source:
+    """With an absolute path: images of two sources have a folder in common then, and a table has folders above it."""
+    source = source if isinstance(source, Source) else Source(source)
+    return replace(source, path=source.path.absolute())
 
 
 def nearly_all_named(records: Sequence[Record]) -> bool:

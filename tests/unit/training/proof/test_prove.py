@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.registry.artifact import Preprocessing, read_artifact
+from shared.registry.artifact import Preprocessing, Promise, read_artifact
 from shared.vision.graph import Graph
 from shared.vision.net import Shape, build
 from tests.unit.training.data.files import put
@@ -41,7 +41,7 @@ def test_a_proof_that_ends_early_leaves_the_artifact_of_an_earlier_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
 ) -> None:
     (tmp_path / "parts.gonogo").write_text("of an earlier run")
-    promised = []
+    promised: list[Promise | None] = []
 
     def decide(_: Trained, graph: Graph) -> None:
         promised.extend(read_artifact(path).promise for path in tmp_path.glob("*/parts.gonogo"))
