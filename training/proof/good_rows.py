@@ -13,6 +13,7 @@ from training.data.report import Report
 from training.data.splits import grouped_folds
 from training.fit.train import predict
 from training.good.fitting import fit_good, form_of
+from training.good.split import good_split
 from training.good.train import MOST_IMAGES
 from training.options import Options
 from training.proof.metrics import auroc
@@ -43,17 +44,15 @@ def _row(
     say: Callable[[str], None],
 ) -> Card:
     rest = [record for place, fold in enumerate(folds) if place != number for record in fold]
-    held = grouped_folds(rest, 5, seed=0)[0]
-    kept = {record.path for record in held}
-    own = [record for record in rest if record.path not in kept]
+    split, _ = good_split(rest, seed=0, tested=True)
     learned = {record.group for record in rest}
     defects = [record for record in looked.records if record.label and record.group not in learned]
     form = form_of(small)
     train, validation, test = (
         decoded(part, form.spec, threads=1)
         for part in (
-            _spread(own, MOST_IMAGES),
-            _spread(held, _JUDGED),
+            _spread(split.train, MOST_IMAGES),
+            _spread(split.validation, _JUDGED),
             _spread(folds[number], _JUDGED) + _spread(defects, _JUDGED),
         )
     )
@@ -65,7 +64,7 @@ def _row(
         "what": "good only",
         "seed": number,
         "learned": len(train) + len(validation),
-        "parts": len({record.group for record in own}),
+        "parts": len({record.group for record in split.train}),
         "judged": len(test),
         "auroc": round(auroc(logits, test.labels), 4),
         "rejected": round(float((logits[good] > 0).mean()), 4),
