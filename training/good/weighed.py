@@ -13,11 +13,12 @@ from shared.vision.patches import PatchNet
 from training.fit.part import Part
 from training.fit.train import predict
 from training.good.drawn import good_of, shrunk, with_damage
-from training.proof.good_point import FALSE_REJECTS, tail
+from training.proof.good_point import FALSE_REJECTS, exceeded
 from training.proof.metrics import auroc
 
 _SUREST = 0.999  # more than this, so few validation images do not show
-_LEAST_DEFECTS = 5
+_LEAST_DEFECTS = 5  # parts
+_REACH = 4.0  # logits from the middle of good images to the threshold, at most
 
 Floats = NDArray[np.float64]
 
@@ -25,22 +26,27 @@ Floats = NDArray[np.float64]
 def weighed(
     patches: PatchNet, small: nn.Module, shape: Shape, validation: Part, *, seed: int
 ) -> tuple[MeanNet, Card]:
-    """The network of `shape`, and the lines of its card. Its logit is 0 where FALSE_REJECTS of good images lie above.
+    """The network of `shape`, and the lines of its card. Its logit is 0 where FALSE_REJECTS of the images of new good
+    parts lie above.
 
     Both outputs are brought to one scale on the good validation images. The weight of each is the distance between
     good and damaged images in that scale, as its AUROC tells it: for two that err independently no other weights do
-    better. Defects tell it where the validation part has some, else damage that is drawn into its good images.
+    better. Defects tell it where the validation part shows enough defective parts, else damage that is drawn into
+    its good images.
     """
-    real = int(validation.labels.sum()) >= _LEAST_DEFECTS
+    real = len(np.unique(validation.groups[validation.labels == 1])) >= _LEAST_DEFECTS
     judged = validation if real else with_damage(good_of(validation), 1, np.random.default_rng(seed + 1))
     both = _both(patches, small, judged, shape.shrink)
-    own = both[judged.labels == 0]
+    good = judged.labels == 0
+    own = both[good]
     centre, spread = np.median(own, axis=0), np.maximum(own.std(0), 1e-3)
     told = [auroc(column, judged.labels) for column in both.T]
     weight = np.array([NormalDist().inv_cdf(float(np.clip(each, 0.5, _SUREST))) for each in told])
     weight = weight if weight.any() else np.ones(2)
     total = ((own - centre) / spread) @ weight
-    bound, unit = tail(total, FALSE_REJECTS), max(float(total.std()), 1e-3)
+    bound = exceeded(total, judged.groups[good], FALSE_REJECTS)
+    # Few groups put the threshold far out, where the scores of all good images would be one and the same.
+    unit = max(float(total.std()), bound / _REACH, 1e-3)
     factor = weight / spread / unit
     offset = -centre * factor - np.array([bound / unit, 0.0])
     net = MeanNet(shape).eval()

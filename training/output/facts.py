@@ -16,16 +16,12 @@ from training.options import Options
 from training.output.withheld import withheld_lines
 from training.proof.baselines import baselines, logistic_accuracy
 from training.proof.bounds import misses_allowed
-from training.proof.good_point import FALSE_REJECTS, REVIEWED
+from training.proof.good_point import in_words
 from training.trained import Trained
 
 USE = (
     "For images of the same parts, camera and light as those it was taught. It sorts them into `defect`, "
     "`no_defect` and `review`; it does not measure, and it knows no flaw of a kind that it never saw."
-)
-
-GOOD_POINT = (
-    f"{FALSE_REJECTS:.0%} of good parts would be defects, and {REVIEWED:.0%} would be so or go to a person"
 )
 
 
@@ -47,7 +43,7 @@ def facts(trained: Trained) -> Card:
         "weights": sum(value.numel() for value in fitted.net.parameters()),
         "preprocessing": asdict(trained.spec),
         **asked(options),
-        **({"costs": GOOD_POINT} if trained.shape.kind == "patches" else {}),
+        **({"costs": in_words(trained.validation)} if trained.shape.kind == "patches" else {}),
         "data": looked.as_json()
         | {
             "split": trained.how,

@@ -49,7 +49,7 @@ def decided(trained: Trained, graph: Graph) -> Decided:
     if options.preset == "original":
         calibration, point = PLAIN, OperatingPoint(0.5, 0.5, 0.5)
     elif trained.shape.kind == "patches":
-        calibration, point = good_point(logits, part.labels)
+        calibration, point = good_point(logits, part.labels, part.groups)
     else:
         spread = PRIOR_OFFSET if trained.fold_of is None else CROSSED_OFFSET
         calibration = fit_calibration(odds, part.labels, part.groups, spread=spread, expected=expected)

@@ -54,3 +54,17 @@ def test_a_network_that_tells_nothing_weighs_nothing(monkeypatch: pytest.MonkeyP
     assert card["told_by"] == "defects"
     assert card["candidates"]["small"] == {"auroc": 1.0, "weight": 1.0}
     assert card["candidates"]["patches"] == {"auroc": 0.0, "weight": 0.0}
+
+
+def test_five_images_of_one_flawed_part_weigh_as_one() -> None:
+    held = part(60, 8)
+    held.groups[60:] = 60
+    _, card = weighed(*nets(), SHAPE, held, seed=0)
+    assert card["told_by"] == "drawn damage"
+
+
+def test_scores_of_good_images_differ_although_two_parts_alone_set_the_threshold() -> None:
+    held = part(2, 0)
+    net, _ = weighed(*nets(), SHAPE, held, seed=0)
+    logits = predict(net, held.images)
+    assert -6 < logits.min() < logits.max() < 0

@@ -135,7 +135,7 @@ def test_a_model_of_good_parts_rejects_one_in_a_hundred_of_them() -> None:
     rng = np.random.default_rng(5)
     assert abs(tail(rng.exponential(1, 20_000), 0.01) - np.log(100)) < 0.15
     logits = np.concatenate([rng.normal(-3, 1, 500), [-1.0]]).astype(np.float32)
-    _, without = good_point(logits[:500], np.zeros(500, np.int64))
-    _, with_defect = good_point(logits, np.repeat([0, 1], [500, 1]))
+    _, without = good_point(logits[:500], np.zeros(500, np.int64), np.arange(500))
+    _, with_defect = good_point(logits, np.repeat([0, 1], [500, 1]), np.arange(501))
     assert with_defect.review_low < 0.28 < 0.5 == with_defect.threshold
     assert without.review_low >= with_defect.review_low
