@@ -164,6 +164,10 @@ def parts_of(
     training, data = artifact.card.get("training", {}), artifact.card.get("data", {})
     if "seed" not in training or "test_sha256" not in data:
         raise DataError(f"the card of {artifact.name} does not name its test part")
+    if artifact.card["network"]["kind"] == "patches":
+        raise DataError(
+            f"{artifact.name} has learned good parts alone, by a split of their own: train it again"
+        )
     if str(data.get("split")).startswith(CROSSED):
         raise DataError(f"{artifact.name} is {CROSSED}: it has learned every image outside its test part")
     # A promise of before had no part of its own, and its card names none: the split was the usual one.
