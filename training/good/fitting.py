@@ -80,7 +80,7 @@ def set_scale(net: PatchNet, good: NDArray[np.uint8]) -> None:
     """Bring both distances to one scale by good images (N, H, W, C) that the bank has not seen, and their sum to a
     logit: 0 where FALSE_REJECTS of them lie above."""
     both = distances_of(net, good)
-    centre, spread = np.median(both, axis=0), np.maximum(both.std(0), 1e-3 * both.mean(0))
+    centre, spread = np.median(both, axis=0), np.maximum(both.std(0), 1e-3 * both.mean(0) + 1e-6)
     total = ((both - centre) / spread).sum(1)
     rows = [*zip(centre, spread, strict=True), (tail(total, FALSE_REJECTS), max(float(total.std()), 1e-3))]
     net.scales.copy_(torch.tensor(np.array(rows), dtype=torch.float32))
