@@ -18,7 +18,8 @@ from training.data.splits import Split
 from training.effects import refuse_idle, refuse_seen
 from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import fit
-from training.good.train import good_split, is_good_only, train_good
+from training.good.split import good_split
+from training.good.train import is_good_only, train_good
 from training.network import network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
