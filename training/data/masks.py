@@ -1,20 +1,24 @@
 """Masks: files that mark the flawed pixels of an image, which must not be learned as images of parts.
 
 They lie in a folder of their own (`ground_truth/KIND/NAME_mask.png`, `masks/NAME.png`), or next to their image as
-`NAME_mask.png`, or under the same name as a PNG of two values next to a JPEG.
+`NAME_mask.png`, under the same name in another format, or as `img.png` and `mask.png` in a folder for each part.
+Names that photographs bear too, such as `NAME_label.png`, count where the pixels are those of a mask.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from training.data.words import names_masks
+from training.data.mask_pixels import masks_among
+from training.data.words import may_name_masks, names_masks
 
-_SUFFIXES = ("_mask", "-mask", "_gt", "-gt", "_label", "_seg")
-_LOSSLESS = {".png", ".bmp", ".tif", ".tiff"}
-_LOOKED_AT = 5
+_WORD = r"(?:masks?|gt|labels?|seg|segmentation|ground[-_ ]?truth|annotation)"
+_SUFFIX = re.compile(rf"(?P<bare>.+)[-_. ]{_WORD}(?P<number>[-_ ]?\d+)?", re.IGNORECASE)
+_ALONE = re.compile(rf"{_WORD}(?:[-_ ]?\d+)?", re.IGNORECASE)
+_DRAWN_OVER = "label_viz"  # by labelme, next to label: the image with its mask in colour
 
 
 class Masks:
@@ -23,16 +27,24 @@ class Masks:
     def __init__(self, root: Path, paths: Sequence[Path]) -> None:
         self.files: list[Path] = []
         self._by_name: dict[tuple[tuple[str, ...], str, str], Path] = {}
-        self._partner: dict[Path, Path] = {}
+        self._partner: dict[Path, Path | None] = {}
         self._root = root
+        perhaps: dict[Path, int] = {}
+        groups: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
         for path in paths:
             parts = path.relative_to(root).parts[:-1]
             depth = next((i for i, part in enumerate(parts) if names_masks(part)), None)
             if depth is not None:
-                below = parts[depth + 1 :]
-                self._by_name[parts[:depth], below[-1] if below else "", _bare(path.stem)] = path
-                self.files.append(path)
-        self._find_neighbours([path for path in paths if path not in set(self.files)])
+                self._take(path, depth)
+                continue
+            depth = next((i for i in reversed(range(len(parts))) if may_name_masks(parts[i])), None)
+            if depth is not None:
+                perhaps[path] = depth
+                groups[root.joinpath(*parts[:depth]), parts[depth]].append(path)
+        for path in sorted(masks_among(groups)):
+            self._take(path, perhaps[path])
+        known = set(self.files)
+        self._find_neighbours([path for path in paths if path not in known])
         self._known = set(self.files)
 
     def __contains__(self, path: Path) -> bool:
@@ -50,30 +62,61 @@ class Masks:
                     return found
         return None
 
-    def _find_neighbours(self, paths: list[Path]) -> None:
-        names = {path.with_suffix(""): path for path in paths}
-        pairs: defaultdict[Path, list[tuple[Path, Path]]] = defaultdict(list)
-        by_stem: defaultdict[Path, list[Path]] = defaultdict(list)
-        for path in paths:
-            bare = _bare(path.stem)
-            image = names.get(path.with_name(bare)) if bare != path.stem else None
-            if image is not None:
-                self._pair(image, path)
-                continue
-            by_stem[path.with_suffix("")].append(path)
-        for twins in by_stem.values():
-            marks = [path for path in twins if path.suffix.lower() in _LOSSLESS]
-            images = [path for path in twins if path not in marks]
-            if len(marks) == len(images) == 1:
-                pairs[marks[0].parent].append((images[0], marks[0]))
-        for found in pairs.values():
-            if all(_has_two_values(mark) for _, mark in found[:_LOOKED_AT]):
-                for image, mark in found:
-                    self._pair(image, mark)
+    def _take(self, path: Path, depth: int) -> None:
+        """A file below a folder of masks, which lies at `depth`."""
+        parts = path.relative_to(self._root).parts[:-1]
+        below = parts[depth + 1 :]
+        self._by_name[parts[:depth], below[-1] if below else "", _bare(path.stem)] = path
+        self.files.append(path)
 
-    def _pair(self, image: Path, mask: Path) -> None:
-        self._partner[image] = mask
-        self.files.append(mask)
+    def _find_neighbours(self, paths: list[Path]) -> None:
+        """Masks next to their images, whose names say so and whose pixels bear it out."""
+        names = {path.with_suffix(""): path for path in paths}
+        marked: dict[Path, tuple[Path, bool]] = {}  # the image, and whether its masks are numbered
+        alone: defaultdict[Path, list[Path]] = defaultdict(list)
+        by_stem: defaultdict[Path, list[Path]] = defaultdict(list)
+        groups: defaultdict[tuple[Path, str], list[Path]] = defaultdict(list)
+        for path in paths:
+            match = _SUFFIX.fullmatch(path.stem)
+            image = match and names.get(path.with_name(match["bare"]))
+            if match and image:
+                marked[path] = image, match["number"] is not None
+                groups[path.parent, path.name.removeprefix(match["bare"])].append(path)
+            elif _ALONE.fullmatch(path.stem):
+                alone[path.parent].append(path)
+                groups[path.parent.parent, path.name].append(path)
+            else:
+                by_stem[path.with_suffix("")].append(path)
+        twins = [files for files in by_stem.values() if len(files) > 1]
+        for path in (path for files in twins for path in files):
+            groups[path.parent, path.suffix.lower()].append(path)
+        seen = masks_among(groups)
+        for mask, (image, numbered) in marked.items():
+            if mask in seen:
+                # Each of several masks marks a part of the flaw alone, and none of them is used.
+                self._partner[image] = None if numbered and image in self._partner else mask
+                self.files.append(mask)
+        for files in twins:
+            images = [path for path in files if path not in seen]
+            masks = [path for path in files if path in seen and images]
+            self._partner.update((image, mask) for image in images for mask in masks)
+            self.files += masks
+        known = set(self.files)
+        rest = [path for files in by_stem.values() for path in files if path not in known]
+        self._pair_alone(alone, rest, seen)
+
+    def _pair_alone(self, alone: dict[Path, list[Path]], rest: list[Path], seen: set[Path]) -> None:
+        """Masks that are called by a word for masks alone: those of the one image in their folder, if there is one."""
+        others: defaultdict[Path, list[Path]] = defaultdict(list)
+        for path in rest:
+            others[path.parent].append(path)
+        for folder, found in alone.items():
+            masks = [path for path in found if path in seen]
+            drawn = [path for path in others[folder] if masks and path.stem.lower() == _DRAWN_OVER]
+            images = [path for path in others[folder] if path not in drawn]
+            self.files += [*masks, *drawn] if images else []
+            if len(images) == len(masks) == 1:
+                self._partner[images[0]] = masks[0]
 
 
 def marks(path: Path) -> bool | None:
@@ -86,15 +129,5 @@ def marks(path: Path) -> bool | None:
 
 
 def _bare(stem: str) -> str:
-    return next(
-        (stem[: -len(end)] for end in _SUFFIXES if stem.lower().endswith(end) and stem[: -len(end)]), stem
-    )
-
-
-def _has_two_values(path: Path) -> bool:
-    try:
-        with Image.open(path) as image:
-            counts = image.convert("L").histogram()
-    except Exception:  # Pillow raises nearly every built-in error on broken data
-        return False
-    return sum(count > 0 for count in counts) <= 2
+    match = _SUFFIX.fullmatch(stem)
+    return match["bare"] if match and match["number"] is None else stem

@@ -22,8 +22,16 @@ _SPLITS = {
 _NOT = re.compile(
     r"(?:no|not|non|without|free_of|free_from|nicht|kein|keine|ohne|sans|sin|senza)_(.+)|(.+)_free"
 )
-_MASKS = {"ground_truth", "groundtruth", "gt", "mask", "masks", "segmentation", "segmentations"}
-_SAY_NOTHING = {"data", "image", "images", "img", "imgs", "photos", "pictures", "rgb"}
+_MASKS = {
+    "ground_truth", "groundtruth", "gt", "mask", "masks", "segmentation", "segmentations", "segmentationclass",
+    "segmentationobject",
+}  # fmt: skip
+_PERHAPS_MASKS = {*_MASKS, "truth", "seg", "label", "labels", "annotation", "annotations"}
+_SAY_NOTHING = {"data", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "rgb"}
+_NO_KIND = re.compile(
+    r"\d{4}|(?<!\d)\d{1,2}[-_. ]\d{1,2}[-_. ]\d\d(?!\d)|_json$|^[ps]\d+$"  # a date, a serial number, labelme's folder
+    r"|(?<![a-z])(?:cam|camera|view|lot|part|batch|line|shift|week|station|machine|serial|sn)[-_. #]*\d"
+)
 
 
 def plain(text: str) -> str:
@@ -52,9 +60,16 @@ def names_masks(text: str) -> bool:
     return plain(text) in _MASKS
 
 
+def may_name_masks(text: str) -> bool:
+    """Whether a folder of this name may hold masks, which their pixels then tell."""
+    return not _PERHAPS_MASKS.isdisjoint(plain(text).split("_"))
+
+
 def names_kind(text: str) -> bool:
-    """Whether the name of a folder below a label can say which defect its images show."""
-    return not text.isdigit() and plain(text) not in _SAY_NOTHING and split_of(text) is None
+    """Whether the name of a folder below a label can say which defect its images show; dates, serial numbers and
+    numbered cameras, lots or machines can't."""
+    says_nothing = text.isdigit() or plain(text) in _SAY_NOTHING or _NO_KIND.search(_same(text))
+    return not says_nothing and split_of(text) is None
 
 
 @dataclass(frozen=True)
@@ -70,10 +85,11 @@ class Words:
         if both:
             raise ValueError(f"--good and --defect both name {', '.join(sorted(both))}")
 
-    def given(self, text: str) -> int | None:
-        """The label that the person's own words give to a name."""
+    def given(self, text: str, *, whole: bool = False) -> int | None:
+        """The label that the person's own words give to a name, `whole` names alone or patterns too."""
         word = _same(text)
-        for matches in (str.__eq__, fnmatchcase):  # a whole name says more than a pattern
+        # A whole name says more than a pattern.
+        for matches in (str.__eq__,) if whole else (str.__eq__, fnmatchcase):
             for label, patterns in ((1, self.defect), (0, self.good)):
                 if any(matches(word, _same(pattern)) for pattern in patterns):
                     return label
