@@ -16,8 +16,8 @@ from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
 from training.data.proposals import groups_by_name
-from training.data.records import ALONE, DataError, Record, Source, name_of, root_of, shown, source_of
-from training.data.report import Report
+from training.data.records import ALONE, SETTLE, DataError, Record, Source, name_of, root_of, shown, source_of
+from training.data.report import Report, report_of
 from training.data.turned import turned_views
 
 # A set joined by likeness alone stays below this, or a run of frames, each like the next, would join everything.
@@ -41,11 +41,7 @@ def check(
             f"{source.path}: not one of its {len(listed.records)} files is there; paths start at the table's folder or "
             f"at the one above it, and the first was looked for as {listed.records[0].path}"
         )
-    report = Report(shown(source.path.name), from_table=listed.from_table, has_groups=listed.has_groups)
-    report.ignored = [name_of(path, root) for path in listed.ignored]
-    report.broken_links = [name_of(path, root) for path in listed.broken_links]
-    report.idle_words = [shown(word) for word in listed.idle_words]
-    report.masks, report.labelled_by_masks = len(listed.masks), listed.labelled_by_masks
+    report = report_of(listed, source)
     found = _looks(listed.records, full_scale, progress)
     kept, looks = _usable(listed.records, found, report, root)
     report.sizes = dict(Counter(f"{look.width}x{look.height}" for look in looks).most_common())
@@ -122,7 +118,9 @@ def _too_few(path: Path, report: Report) -> str:
     if report.broken_links:
         sentence += f"; {len(report.broken_links)} links lead nowhere, such as {report.broken_links[0]}"
     if report.ignored:
-        sentence += f"; no label reaches {report.ignored_folders()}: {report.advice()}"
+        sentence += f"; no label reaches {report.ignored_folders}: {report.advice()}"
+    if report.disputed:
+        sentence += f"; folders name both labels above {report.disputed_folders}: {SETTLE}"
     return sentence
 
 

@@ -1,20 +1,21 @@
 """Folders whose names are labels, in any nesting, with or without train/ and test/ above them.
 
-A folder next to `good` below `test` is a kind of defect, as in MVTec AD. Folders of masks are never read as images
-of parts. Links to folders are followed.
+Folders of masks are never read as images of parts. Links to folders are followed.
 """
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from shared.contract.image_files import HEAD_BYTES, image_kind, skip_by_name
+from training.data.labels import Labels, Named
+from training.data.mask_pixels import stray_masks
 from training.data.masks import Masks, marks
-from training.data.records import DataError, Listing, Record, Source, nearly_all_named
+from training.data.records import SETTLE, DataError, Listing, Record, Source, folders_of, nearly_all_named
 from training.data.views import parts_of_views
-from training.data.words import NUMBERS, Words, names_kind, names_masks, split_of
+from training.data.words import split_of
 
 _ACCEPTED = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 # The service refuses these; they are listed, so that the report can name them.
@@ -74,34 +75,53 @@ def listed(source: Source) -> Listing:
     broken: list[Path] = []
     paths = image_paths(root, broken)
     masks = Masks(root, paths)
-    names = {part for path in paths for part in path.relative_to(root).parts[:-1]}
-    found = Listing([], masks=once(masks.files), broken_links=broken, idle_words=words.idle(names))
-    kinds = _kinds_below_test(root, paths, words)
-    for path in paths:
-        if path in masks:
-            continue
-        above = path.relative_to(root).parts[:-1]
-        label, kind = _label_and_kind(above, words, kinds)
-        if label is None:
-            found.ignored.append(path)
-            continue
-        split = next((name for part in above if (name := split_of(part))), None)
-        found.records.append(Record(path, label, "", split, "", kind if label else "", masks.of(path)))
-    if not found.records:
-        _label_by_masks(root, found, masks)
+    images = [path for path in paths if path not in masks]
+    labels = Labels(root, images, words)
+    names = {root.resolve().name} | {name for path in paths for name in labels.above(path)}
+    found = Listing(
+        [], masks=once(masks.files), broken_links=broken, idle_words=words.idle(names), ignored=images
+    )
+
+    def take(named: Callable[[Path], Named]) -> None:
+        """Label the images that no label has reached so far."""
+        found.ignored, left = [], found.ignored
+        for path in left:
+            told, above = named(path), labels.above(path)
+            split = next((name for part in above if (name := split_of(part))), None)
+            if told.label is not None:
+                found.records.append(Record(path, told.label, "", split, "", told.kind, masks.of(path)))
+            else:
+                (found.disputed if told.disputed else found.ignored).append(path)
+
+    take(labels.by_words)
+    if not found.records and not found.disputed:
+        take(labels.by_numbers)
+    if not found.records and not found.disputed:
+        take(_by_masks(found.ignored, masks))
+        found.labelled_by_masks = bool(found.records)
+        found.records = [record if record.label else replace(record, mask=None) for record in found.records]
+    top = labels.by_top(alone=not found.records and not found.disputed)
+    take(lambda path: top)
     if not found.records:
         raise DataError(_no_labels(root, found))
-    found.records = _each_once(found.records)
-    found.ignored = once(found.ignored, besides=[record.path for record in found.records])
+    _leave_out_twins(found)
+    _leave_out_masks(found)
     parts = parts_of_views(root, [record.path for record in found.records])
     found.records = [replace(record, group=parts.get(record.path, "")) for record in found.records]
     found.has_groups = nearly_all_named(found.records)
     return found
 
 
+def _leave_out_twins(found: Listing) -> None:
+    """A file that links reach by several paths is used once, by a path that says its label."""
+    found.records = _each_once(found.records)
+    known = [record.path for record in found.records]
+    found.disputed = once(found.disputed, besides=known)
+    found.ignored = once(found.ignored, besides=[*known, *found.disputed])
+
+
 def _each_once(records: list[Record]) -> list[Record]:
-    """A file that links reach by several paths is one record. One for each label and each part of a split stays, for
-    the bytes tell contradictions and leaks."""
+    """One record of a file for each label and each part of a split, for the bytes tell contradictions and leaks."""
     by_file: defaultdict[tuple[Path, int], dict[str | None, Record]] = defaultdict(dict)
     for record in records:
         by_file[record.path.resolve(), record.label].setdefault(record.split, record)
@@ -121,50 +141,24 @@ def once(paths: Iterable[Path], *, besides: Iterable[Path] = ()) -> list[Path]:
     return list(first.values())
 
 
-def _label_by_masks(root: Path, found: Listing, masks: Masks) -> None:
-    """Take images that no folder labels by their masks, where each of them has one: a marked pixel is a flaw."""
-    flawed = {}
-    for path in found.ignored:
+def _by_masks(images: list[Path], masks: Masks) -> Callable[[Path], Named]:
+    """The label that the mask of an image tells, where each of `images` has one: a marked pixel is a flaw."""
+    told = {}
+    for path in images:
         mask = masks.of(path)
-        told = None if mask is None else marks(mask)
-        if told is None:
-            return
-        flawed[path] = mask if told else None
-    for path, mask in flawed.items():
-        above = path.relative_to(root).parts[:-1]
-        split = next((name for part in above if (name := split_of(part))), None)
-        found.records.append(Record(path, int(mask is not None), "", split, mask=mask))
-    found.ignored, found.labelled_by_masks = [], bool(flawed)
+        marked = None if mask is None else marks(mask)
+        if marked is None:
+            return lambda path: Named(None)
+        told[path] = Named(int(marked))
+    return told.__getitem__
 
 
-def _label_and_kind(
-    above: tuple[str, ...], words: Words, kinds: set[tuple[str, ...]]
-) -> tuple[int | None, str]:
-    """The label that the nearest folder names, and the folder that says more about it."""
-    for depth in range(len(above), 0, -1):
-        name, below = above[depth - 1], above[depth:]
-        label = 1 if above[:depth] in kinds else words.label(name)
-        if label is not None:
-            named_itself = above[:depth] in kinds or words.given(name) is not None
-            more = [part for part in below if names_kind(part)]
-            return label, more[-1] if more else name if named_itself else ""
-    return next((NUMBERS[part.lower()] for part in reversed(above) if part.lower() in NUMBERS), None), ""
-
-
-def _kinds_below_test(root: Path, paths: list[Path], words: Words) -> set[tuple[str, ...]]:
-    """Folders that lie below `test` next to a folder of good parts, where no folder there says `defect`."""
-    children: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
-    for path in paths:
-        parts = path.relative_to(root).parts[:-1]
-        for depth, part in enumerate(parts[:-1], start=1):
-            if split_of(part) == "test":
-                children[parts[:depth]].add(parts[depth])
-    kinds = set()
-    for above, names in children.items():
-        labels = {name: words.label(name) for name in names if not names_masks(name)}
-        if 0 in labels.values() and 1 not in labels.values():
-            kinds |= {(*above, name) for name, label in labels.items() if label is None}
-    return kinds
+def _leave_out_masks(found: Listing) -> None:
+    """Set aside the masks that belong to no image by their names, unless most images look like masks."""
+    alone = stray_masks([record.path for record in found.records if record.mask is None])
+    if 2 * len(alone) <= len(found.records):
+        found.stray_masks, known = alone, set(alone)
+        found.records = [record for record in found.records if record.path not in known]
 
 
 def _no_labels(root: Path, found: Listing) -> str:
@@ -176,8 +170,9 @@ def _no_labels(root: Path, found: Listing) -> str:
         start += f"; to train by a table that is there, give its path: {', '.join(tables[:3])}"
     if found.broken_links:
         start += f"; {len(found.broken_links)} links lead nowhere, such as {found.broken_links[0]}"
-    folders = Counter(path.relative_to(root).parent.as_posix() for path in found.ignored)
-    if not folders:
+    if found.disputed:
+        start += f"; folders name both labels above {folders_of(found.disputed, root)}: {SETTLE}"
+    if not found.ignored:
         return start
-    named = ", ".join(f"{name} ({count})" for name, count in folders.most_common(5))
-    return f"{start}; images lie in {named}: say what they are with --good NAME and --defect NAME"
+    lie = folders_of(found.ignored, root)
+    return f"{start}; images lie in {lie}: say what they are with --good NAME and --defect NAME"

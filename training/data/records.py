@@ -1,5 +1,6 @@
 """A labelled image, and the source that labelled images come from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from training.data.words import Words
 
 _NAMED = 0.95
 ALONE = "alone-or-alike-"  # begins the group of an image whose part the data does not name
+SETTLE = "rename a folder, or list the images in images.csv"  # where folders name both labels
 
 
 class DataError(GonogoError):
@@ -50,7 +52,9 @@ class Listing:
     records: list[Record]
     has_groups: bool = False
     masks: list[Path] = field(default_factory=list)
-    ignored: list[Path] = field(default_factory=list)
+    ignored: list[Path] = field(default_factory=list)  # no label reaches them
+    disputed: list[Path] = field(default_factory=list)  # their folders name both labels
+    stray_masks: list[Path] = field(default_factory=list)  # masks by their pixels alone
     broken_links: list[Path] = field(default_factory=list)
     labelled_by_masks: bool = False
     from_table: bool = False
@@ -81,3 +85,11 @@ def name_of(path: Path, root: Path) -> str:
 def shown(name: str) -> str:
     """A name as it can be printed and written: the bytes of a file name that are no UTF-8 become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def folders_of(paths: Sequence[Path], root: Path) -> str:
+    """The folders of images, the largest first, and how many lie in each."""
+    counts = Counter(name_of(path.parent, root) for path in paths)
+    top = shown(root.resolve().name)
+    named = [(top if name == "." else name, count) for name, count in counts.most_common(5)]
+    return ", ".join(f"{name} ({count})" for name, count in named)

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from shared.errors import ItemError
 from shared.json_text import Card
-from training.data.records import ALONE, Record
+from training.data.records import ALONE, SETTLE, Listing, Record, Source, folders_of, name_of, root_of, shown
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
+_LISTS = ("ignored", "disputed", "stray_masks", "broken_links", "unreadable", "changed", "odd")
 
 
 @dataclass
@@ -18,6 +18,10 @@ class Report:
     folder: str
     records: list[Record] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)  # images that no label reaches
+    ignored_folders: str = ""  # the folders of these, and how many lie in each
+    disputed: list[str] = field(default_factory=list)  # images whose folders name both labels
+    disputed_folders: str = ""
+    stray_masks: list[str] = field(default_factory=list)  # masks by their pixels alone
     broken_links: list[str] = field(default_factory=list)  # symbolic links that lead nowhere
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
@@ -62,10 +66,19 @@ class Report:
         counts = Counter(reason.partition(":")[0] for reason in self.reasons.values())
         return ", ".join(f"{code} {count}" for code, count in counts.most_common())
 
-    def ignored_folders(self) -> str:
-        """The folders whose names say no label, and how many images lie in each."""
-        counts = Counter(PurePosixPath(name).parent.as_posix() for name in self.ignored)
-        return ", ".join(f"{folder} ({count})" for folder, count in counts.most_common(5))
+    def left_out(self) -> list[str]:
+        """For a person, one finding a line: what the names of folders and files leave out."""
+        lines = []
+        if self.idle_words:
+            lines.append(f"--good and --defect: nothing is named {', '.join(self.idle_words)}")
+        lines += _listed("no label reaches, left out", self.ignored)
+        if self.ignored:
+            lines.append(f"  in {self.ignored_folders}: {self.advice()}")
+        lines += _listed("folders name both labels, left out", self.disputed)
+        if self.disputed:
+            lines.append(f"  in {self.disputed_folders}: {SETTLE}")
+        lines += _listed("masks by their pixels, left out", self.stray_masks)
+        return lines + _listed("links that lead nowhere", self.broken_links)
 
     def advice(self) -> str:
         """How the images that no label reaches get one."""
@@ -87,8 +100,7 @@ class Report:
         """JSON-ready form, without the records; of long lists the first 50 and, in `counts`, how many."""
         labels = Counter(record.label for record in self.records)
         splits = Counter(record.split for record in self.records if record.split)
-        named = ("ignored", "broken_links", "unreadable", "changed", "odd")
-        lists = {name: getattr(self, name) for name in named}
+        lists = {name: getattr(self, name) for name in _LISTS}
         return {
             "folder": self.folder,
             "images": len(self.records),
@@ -151,8 +163,6 @@ class Report:
                 f"{len(self.turned)} views seen again turned or mirrored, each kept on one side though a part may "
                 f"have several: {_told(self.turned)}"
             )
-        if self.idle_words:
-            lines.append(f"--good and --defect: nothing is named {', '.join(self.idle_words)}")
         if self.labelled_by_masks:
             lines.append("no folder names a label: an image whose mask marks a pixel is a defect")
         if self.masks:
@@ -168,10 +178,7 @@ class Report:
         lines += _listed("unreadable, left out", self.unreadable)
         lines += [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:5]]
         lines += _listed("not the bytes that the table's sha256 names", self.changed)
-        lines += _listed("no label reaches, left out", self.ignored)
-        if self.ignored:
-            lines.append(f"  in {self.ignored_folders()}: {self.advice()}")
-        lines += _listed("links that lead nowhere", self.broken_links)
+        lines += self.left_out()
         lines += _listed("odd size or mode", self.odd)
         lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
         if self.exact_across_splits:
@@ -181,6 +188,25 @@ class Report:
                 f"LEAK: {len(self.leaks)} groups lie on both sides of the given split; it can't be used as it is"
             )
         return "\n".join(lines)
+
+
+def report_of(listed: Listing, source: Source) -> Report:
+    """The findings of a listing alone, before a look at any image."""
+    root = root_of(source.path)
+    return Report(
+        shown(source.path.name or source.path.resolve().name),
+        has_groups=listed.has_groups,
+        ignored=[name_of(path, root) for path in listed.ignored],
+        ignored_folders=folders_of(listed.ignored, root),
+        disputed=[name_of(path, root) for path in listed.disputed],
+        disputed_folders=folders_of(listed.disputed, root),
+        stray_masks=[name_of(path, root) for path in listed.stray_masks],
+        broken_links=[name_of(path, root) for path in listed.broken_links],
+        from_table=listed.from_table,
+        idle_words=[shown(word) for word in listed.idle_words],
+        masks=len(listed.masks),
+        labelled_by_masks=listed.labelled_by_masks,
+    )
 
 
 def _told(proposals: list[list[str]]) -> str:

@@ -22,6 +22,14 @@ def put(path: Path, seed: int = 0, *, mask: bool = False, sixteen: bool = False)
     return path
 
 
+def lay(root: Path, *folders: str, count: int = 2) -> Path:
+    """Images in each of some folders."""
+    for number, folder in enumerate(folders):
+        for place in range(count):
+            put(root / folder / f"{place}.png", 20 * number + place)
+    return root
+
+
 def labels(folder: Path, words: Words | None = None) -> dict[str, tuple[int, str]]:
     records = load(Source(folder, words or Words()))
     return {r.path.relative_to(folder).as_posix(): (r.label, r.kind) for r in records}

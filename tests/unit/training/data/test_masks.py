@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.unit.training.data.files import put
 from training.data import mask_pixels
+from training.data.check import check
 from training.data.load import listing
 from training.data.records import Listing
 
@@ -62,6 +63,7 @@ def test_masks_are_found_where_tools_put_them(tmp_path: Path, name: str) -> None
     listed = found(tmp_path)
     assert {record.path: record.mask for record in listed.records if record.label} == pairs
     assert sorted(listed.masks) == sorted(pairs.values())
+    assert not listed.stray_masks
     assert {record.kind for record in listed.records} == {""}
 
 
@@ -106,6 +108,20 @@ def test_photographs_of_16_bits_are_no_masks_of_their_previews(tmp_path: Path) -
     put(tmp_path / "bad" / "1.jpg", 1)
     put(tmp_path / "bad" / "1.png", 1, sixteen=True)
     assert sum(record.label for record in found(tmp_path).records) == 2
+
+
+def test_a_mask_that_no_image_is_named_after_is_left_out_and_named(tmp_path: Path) -> None:
+    for place in range(3):
+        put(tmp_path / "bad" / f"{place}_img.png", place)
+    put_mask(tmp_path / "bad" / "0_x.png")
+    put_mask(tmp_path / "bad" / "1_x.bmp")
+    Image.new("L", (96, 80)).save(tmp_path / "bad" / "black.png")
+    listed = found(tmp_path)
+    assert [path.name for path in listed.stray_masks] == ["0_x.png", "1_x.bmp"]
+    assert len(listed.records) == 7
+    report = check(tmp_path)
+    assert "masks by their pixels, left out: 2 (bad/0_x.png; bad/1_x.bmp)" in report.as_text()
+    assert report.as_json()["stray_masks"] == report.stray_masks
 
 
 def test_a_set_of_images_of_two_values_is_kept(tmp_path: Path) -> None:
