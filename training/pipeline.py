@@ -49,7 +49,9 @@ def train_folder(
     check_parts(looked.records, options.costs)
     if is_good_only(looked, options):
         return train_good(looked, options, test_folder=test_folder, say=say)
-    tested = None if test_folder is None else apart(test_folder, looked, full_scale=options.full_scale)
+    tested = (
+        None if test_folder is None else apart(test_folder, looked, full_scale=options.full_scale, say=say)
+    )
     given = None if tested is not None else given_test(looked)
     learned = _learned(looked, given)
     if is_few(learned, options):

@@ -74,7 +74,7 @@ def _train(options: argparse.Namespace) -> int:
     source = None if options.folder is None else _source(options)
     if options.from_reviews is not None:
         key = options.key_file.read_text().strip() if options.key_file else None
-        source = gather(options.from_reviews, output / "reviews", key=key, besides=source)
+        source = gather(options.from_reviews, output / "reviews", key=key, besides=source, say=bar.say)
     assert source is not None
     train_folder(
         source,
@@ -187,13 +187,17 @@ def _hasten(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from training.data.load import load
+    from training.data.load import listing
     from training.data.records import nearly_all_named
+    from training.data.report import report_of
     from training.progress import Bar
     from training.proof.evaluate import evaluate, score_records, write_results
 
-    artifact = read_artifact(options.artifact)
-    records = load(_source(options))
+    artifact, source = read_artifact(options.artifact), _source(options)
+    listed = listing(source)
+    for line in report_of(listed, source).left_out():
+        print(line, file=sys.stderr if options.json else sys.stdout)
+    records = listed.records
     if options.only_test is not None:
         from training.proof.evaluate import only_test_part
 

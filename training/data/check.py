@@ -19,6 +19,7 @@ from training.data.proposals import groups_by_name
 from training.data.records import ALONE, SETTLE, DataError, Record, Source, name_of, root_of, shown, source_of
 from training.data.report import Report, report_of
 from training.data.turned import turned_views
+from training.progress import Say
 
 # A set joined by likeness alone stays below this, or a run of frames, each like the next, would join everything.
 _LARGEST_SHARE, _LARGEST_AT_LEAST = 0.02, 50
@@ -55,10 +56,11 @@ def check(
     return report
 
 
-def apart(folder: Path | Source, looked: Report, *, full_scale: int | None = None) -> list[Record]:
-    """The records of another folder, which is the test part; `looked` keeps its report. Raises DataError where it
-    shares an image with the one that was looked at."""
+def apart(folder: Path | Source, looked: Report, *, full_scale: int | None = None, say: Say) -> list[Record]:
+    """The records of another folder, which is the test part; its findings are said, and `looked` keeps its report.
+    Raises DataError where it shares an image with the one that was looked at."""
     other = check(folder, full_scale=full_scale)
+    say(f"the test part, {other.folder}:\n{other.as_text()}")
     known = {record.identity for record in looked.records}
     if any(record.identity in known for record in other.records):
         raise DataError(f"{other.folder} holds images that are also in {looked.folder}")

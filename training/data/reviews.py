@@ -9,15 +9,18 @@ from shared.client.client import Client
 from shared.contract.csv_cells import defused
 from training.data.load import listing
 from training.data.records import DataError, Record, Source
+from training.data.report import report_of
+from training.progress import Say
 
 _COLUMNS = ("file", "label", "group", "split", "kind", "mask")
 _TABLE = "images.csv"
 
 
-def gather(where: str, folder: Path, *, key: str | None, besides: Source | None) -> Source:
+def gather(where: str, folder: Path, *, key: str | None, besides: Source | None, say: Say = print) -> Source:
     """The reviewed images, unpacked into `folder`, together with those of another source; raises DataError.
 
-    `where` is the URL of a service or the path of a zip. A part that both name is one group.
+    `where` is the URL of a service or the path of a zip. A part that both name is one group. The images of the other
+    source that are left out are said, since the table of both does not name them.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -33,9 +36,11 @@ def gather(where: str, folder: Path, *, key: str | None, besides: Source | None)
         raise DataError(f"{archive} is no zip of reviewed images: {error}") from error
     if besides is None:
         return Source(folder)
-    reviewed = listing(Source(folder)).records
+    reviewed, others = listing(Source(folder)).records, listing(besides)
+    for line in report_of(others, besides).left_out():
+        say(line)
     table = folder / "together.csv"
-    _write(table, [*listing(besides).records, *reviewed])
+    _write(table, [*others.records, *reviewed])
     return Source(table)
 
 

@@ -10,7 +10,7 @@ import torch
 from shared.registry.artifact import Artifact
 from training.data.check import apart
 from training.data.decoded import decoded
-from training.data.records import Source
+from training.data.records import Source, shown, source_of
 from training.data.report import Report
 from training.effects import refuse_for_good_parts
 from training.good.fitting import fit_good, form_of
@@ -41,10 +41,9 @@ def train_good(
     refuse_for_good_parts(options, sum(record.label for record in looked.records))
     split, how = good_split(looked.records, seed=options.seed, tested=test_folder is not None)
     if test_folder is not None:
-        tested = apart(test_folder, looked, full_scale=options.full_scale)
+        tested = apart(test_folder, looked, full_scale=options.full_scale, say=say)
         split = replace(split, test=tested)
-        path = test_folder.path if isinstance(test_folder, Source) else test_folder
-        how += f"; the test part is the folder {path.name}"
+        how += f"; the test part is the folder {shown(source_of(test_folder).path.name)}"
     if (step := -(-len(split.train) // MOST_IMAGES)) > 1:
         how += f"; one good image in {step} is learned"
         split = replace(split, train=split.train[::step])
