@@ -28,7 +28,7 @@ from training.guarding import parts_of
 from training.options import Options
 from training.output import plots
 from training.output.card import readable
-from training.output.facts import costs_of
+from training.output.facts import asked
 from training.proof.decided import decided
 from training.proof.operating_point import Costs, check_promise, defective_parts
 from training.trained import Trained
@@ -170,7 +170,7 @@ def test_a_card_says_which_parts_chose_the_bound() -> None:
 
 
 def test_a_card_states_every_cost_beside_a_promise() -> None:
-    told = costs_of(replace(OPTIONS, costs=Costs(escape=50, max_escape_rate=0.01, prevalence=0.02)))
+    told = asked(replace(OPTIONS, costs=Costs(escape=50, max_escape_rate=0.01, prevalence=0.02)))["costs"]
     assert told.startswith(
         "at most 1.00% escapes at 95% confidence, 2.00% of the parts are defective, an escape costs 50"
     )

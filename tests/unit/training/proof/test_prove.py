@@ -65,7 +65,7 @@ def test_images_of_a_relative_and_of_an_absolute_path_are_named_together(
         )
     monkeypatch.chdir(tmp_path)
     looked = check(Path("set"))
-    records = [*looked.records, *apart(tmp_path / "test", looked)]
+    records = [*looked.records, *apart(tmp_path / "test", looked, say=lambda line: None)]
     assert names_of(records) == ["set/nok/0.png", "set/ok/1.png", "test/nok/2.png", "test/ok/3.png"]
     monkeypatch.chdir(tmp_path / "set")
     assert check(Path()).folder == "set"
