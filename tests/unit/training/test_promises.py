@@ -152,6 +152,7 @@ def test_a_later_change_of_the_artifact_finds_the_parts_of_its_training(tmp_path
     made, how = choose_split(check(folder(tmp_path)), replace(OPTIONS, costs=costs))
     promise = {"max_escape_rate": 0.2, "confidence": 0.95, "parts": 14, "missed": 0}
     card = {
+        "network": {"kind": "residual"},
         "data": {"split": how, "test_sha256": part_hash(made.test)},
         "training": {"preset": "recipe", "seed": 0, "promise": promise},
     }

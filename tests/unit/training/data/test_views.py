@@ -1,16 +1,15 @@
 """Views of one part that file names tell, and names that tell none."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from tests.unit.training.data.files import put
 from training.data.check import check
 from training.data.load import listing
+from training.data.splits import Split
 from training.data.views import parts_of_views
-from training.output.facts import limits_of
+from training.output.withheld import why_not_new
 
 
 def groups(folder: Path) -> dict[str, str]:
@@ -48,5 +47,5 @@ def test_views_of_nearly_all_images_name_the_parts(tmp_path: Path) -> None:
         put(tmp_path / "ok" / f"x{place}.png", 50 + place)
     some = check(tmp_path)
     assert not some.has_groups
-    trained = cast(Any, SimpleNamespace(looked=some, tests_itself=False, fold_of=None))
-    assert "those of 20 images alone are named" in limits_of(trained, 9)
+    split = Split(some.records[:10], some.records[10:20], some.records[20:])
+    assert "those of 20 images alone are named" in why_not_new(some, split, "test")

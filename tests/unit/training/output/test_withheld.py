@@ -70,6 +70,6 @@ def test_other_photographs_of_the_same_parts_are_not_new(looked: Report, tmp_pat
 
 
 def test_nothing_is_known_of_parts_that_nothing_names(looked: Report) -> None:
-    unnamed = replace(looked, has_groups=False)
+    unnamed = replace(looked, has_groups=False, named=0)
     [line] = withheld_lines(unnamed, grouped_split(looked.records, seed=0))
     assert line.startswith("The card gives no interval for new parts: the data names none")
