@@ -100,7 +100,7 @@ def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
         trained, options.output, graph_bytes, weights, calibration, point, card, curves, guarded, kinded,
         _promise_of(trained),
     )  # fmt: skip
-    say("; ".join(["test part", *_accuracies(on_test, card["test"])]))
+    say(f"test part: {'; '.join(_accuracies(on_test, card['test']))}")
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
         f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}"
