@@ -40,13 +40,14 @@ def print_card(card: Card) -> None:
 
 def _rates(card: Card) -> Iterator[tuple[str, ...]]:
     for name in _RATES:
-        found = [(card.get(part) or {}).get(name) for part in _PARTS]
-        if any(value is not None for value in found):
-            yield (name, *(_rate(value) for value in found))
+        found = [_rate((card.get(part) or {}).get(name)) for part in _PARTS]
+        if any(shown != "-" for shown in found):
+            yield (name, *found)
 
 
 def _rate(value: object) -> str:
-    """A rate with its 95 % interval, where it has one."""
+    """A rate with its 95 % interval, where it has one; a rate of no images at all has no value."""
+    value = None if isinstance(value, dict) and value["value"] is None else value
     if isinstance(value, dict):
         return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
     return "-" if value is None else f"{value:.4g}"

@@ -59,8 +59,10 @@ def matrix(card: Card) -> Matrix | None:
 
 
 def _rate(value: object) -> str:
-    if not isinstance(value, dict) or "value" not in value:
+    if not isinstance(value, dict):
         return _plain(value)
+    if value.get("value") is None:  # of no images at all
+        return "–"
     return f"{100 * value['value']:.2f} % ({100 * value['low']:.2f} to {100 * value['high']:.2f})"
 
 

@@ -128,3 +128,12 @@ def test_a_card_is_shown_with_its_rates_and_their_bounds(capsys: pytest.CaptureF
         assert " ".join(card["limits"].split())[:60] in " ".join(shown.split())
     print_card({})
     assert capsys.readouterr().out == ""
+
+
+def test_a_rate_of_no_images_has_no_value(capsys: pytest.CaptureFixture[str]) -> None:
+    none = {"value": None, "low": 0.0, "high": 1.0}
+    print_card(
+        {"test": {"escape_rate": none, "false_reject_rate": {"value": 0.5, "low": 0.25, "high": 0.75}}}
+    )
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "_rate" in line]
+    assert rows == [["false_reject_rate", "-", "0.5", "(0.25", "to", "0.75)"]]

@@ -97,6 +97,13 @@ def test_a_card_that_lacks_a_part_is_shown_without_it(shipped: dict[str, Any], l
     curves.precision_recall(card, cards.matrix(card))
 
 
+def test_a_test_part_without_defects_shows_no_escape_rate(shipped: dict[str, Any]) -> None:
+    shipped["test"]["escape_rate"] = {"value": None, "low": 0.0, "high": 1.0}
+    [accuracy, *_], titles = cards.figures([shipped]), [row.title for row in cards.figures([shipped])]
+    assert accuracy.values != ["–"]
+    assert not any(title.startswith("Escapes") for title in titles)
+
+
 def test_the_models_threshold_lies_on_its_curves(shipped: dict[str, Any]) -> None:
     matrix = cards.matrix(shipped)
     for curve in (curves.roc(shipped, matrix), curves.precision_recall(shipped, matrix)):
