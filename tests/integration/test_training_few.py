@@ -71,6 +71,10 @@ def test_good_parts_alone_give_a_model_that_serves(tmp_path: Path) -> None:
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert artifact.card["test"]["defects"] == 2
     assert artifact.card["test"]["auroc"] == 1.0
+    # The score orders images and is no probability.
+    unstated = ("ece", "log_loss", "accuracy_at_half")
+    assert [artifact.card[part][name] for part in ("validation", "test") for name in unstated] == [None] * 6
+    assert "threshold 0.5" not in (tmp_path / "run" / "CARD.md").read_text()
     assert len(split["train"]) + len(split["validation"]) + len(split["test"]) == 34
     spec = artifact.preprocessing
     images = np.random.default_rng(1).integers(0, 256, (6, spec.height, spec.width, 1)).astype(np.uint8)

@@ -82,7 +82,7 @@ def _result_lines(card: Card) -> list[str]:
         ("escape rate: defects called good", "escape_rate"),
         ("false-reject rate: good parts called defect", "false_reject_rate"),
     ):
-        if name not in card["test"]:
+        if all(card[part].get(name) is None for part in ("validation", "test")):
             continue
         cells = [_interval(card[part][name]) for part in ("validation", "test")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")

@@ -10,14 +10,22 @@ _ADVICE = "A `group` column or --part names the parts."
 
 def known(figures: Card, trained: Trained, name: str) -> Card:
     """The figures of the `name` part that its images support: without the interval for new parts where parts may have
-    been seen. Where scores are meant for a stated share of defects, without the errors of scores on other ones, and
-    without accuracies where the images of one label alone can't tell them."""
+    been seen, and without the errors of scores that are no probabilities here. Where scores are meant for a stated
+    share of defects, without accuracies that the images of one label alone can't tell."""
     unknown = ["accuracy_by_groups"] if why_not_new(trained.looked, trained.split, name) else []
-    if trained.options.costs.prevalence is not None:
+    if not scores_are_probabilities(trained):
         unknown += ["ece", "ece_low", "ece_high", "log_loss"]
-        if figures["prevalence"] is None:
-            unknown += ["accuracy", "accuracy_by_groups", "accuracy_at_half", "average_precision"]
+    if trained.shape.kind == "patches":
+        unknown += ["accuracy_at_half"]
+    if trained.options.costs.prevalence is not None and figures["prevalence"] is None:
+        unknown += ["accuracy", "accuracy_by_groups", "accuracy_at_half", "average_precision"]
     return figures | dict.fromkeys(unknown)
+
+
+def scores_are_probabilities(trained: Trained) -> bool:
+    """Whether a score is the chance of a defect among images such as those of the folder. It is not where it is meant
+    for another share of defects, and a model of good parts alone only orders images."""
+    return trained.options.costs.prevalence is None and trained.shape.kind != "patches"
 
 
 def why_not_new(looked: Report, split: Split, name: str) -> str:

@@ -21,7 +21,7 @@ from training.output import plots
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.output.facts import facts, limits_of
-from training.output.withheld import known
+from training.output.withheld import known, scores_are_probabilities
 from training.progress import Say
 from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
@@ -78,7 +78,8 @@ def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
         "validation": known(on_validation.as_card(), trained, "validation"),
         "test": known(on_test.as_card(), trained, "test") | {"kinds": by_kind(trained.split.test, p, point)},
         "before_calibration": {
-            name: before.as_card()[name] if line is None else None for name in ("ece", "log_loss")
+            name: before.as_card()[name] if scores_are_probabilities(trained) else None
+            for name in ("ece", "log_loss")
         },
         "speed": {"images_per_second": round(speed_of(unproven, test.images), 1), "threads": 1},
         "guard": guarded.card,

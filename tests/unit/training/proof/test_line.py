@@ -94,6 +94,7 @@ def test_one_label_alone_tells_no_accuracy_on_a_line() -> None:
         looked=Report("set", records=records, has_groups=True),
         split=Split(records[:3], records[3:6], records[6:]),
         options=SimpleNamespace(costs=Costs(prevalence=0.01)),
+        shape=SimpleNamespace(kind="residual"),
     )
     figures = report(np.zeros(3), np.zeros(3, np.int64), np.arange(3), POINT, prevalence=0.01).as_card()
     stated = known(figures, cast("Trained", trained), "test")
