@@ -44,7 +44,7 @@ def _looks_like_mask(path: Path) -> bool | None:
         return bool(shares[-4:].sum() >= _MOST or (len(shares) <= 32 and shares[-1] >= 0.5))
     near = len(counts) // 16  # a JPEG blurs black and white
     dark, bright = counts[: near + 1].sum(), counts[-near - 1 :].sum()
-    return bool(dark >= counts.sum() / 2 and dark + bright >= _MOST * counts.sum())
+    return bool(dark + bright >= _MOST * counts.sum())
 
 
 def stray_masks(paths: Sequence[Path]) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from training.data.mask_pixels import masks_among
+from training.data.mask_pixels import LOSSLESS, masks_among
 from training.data.words import may_name_masks, names_masks
 
 _WORD = r"(?:masks?|gt|labels?|seg|segmentation|ground[-_ ]?truth|annotation)"
@@ -98,7 +98,9 @@ class Masks:
                 self.files.append(mask)
         for files in twins:
             images = [path for path in files if path not in seen]
-            masks = [path for path in files if path in seen and images]
+            # A photograph may be as black and white as its mask.
+            images = images or [path for path in files if path.suffix.lower() not in LOSSLESS]
+            masks = [path for path in files if images and path not in images]
             self._partner.update((image, mask) for image in images for mask in masks)
             self.files += masks
         known = set(self.files)

@@ -63,6 +63,12 @@ def listed(table: Path, source: Source) -> Listing:
     return found
 
 
+def _may_mark(mask: Path) -> bool:
+    """Whether a mask marks a pixel, or is there and can't be read."""
+    marked = marks(mask)
+    return mask.is_file() if marked is None else marked
+
+
 def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Record:
     word, mask = row["label"], row.get("mask", "")
     label = words.given(word)
@@ -71,7 +77,7 @@ def _record(table: Path, number: int, row: dict[str, str], words: Words) -> Reco
         label = words.label(word) if told is None else told
     kind = row.get("kind", "")
     # VisA writes the kind of defect where others write the label; a mask that marks nothing says no such thing.
-    if label is None and mask and marks(_resolved(table, mask)):
+    if label is None and mask and _may_mark(_resolved(table, mask)):
         label, kind = 1, kind or word
     if not row["file"] or label is None:
         raise DataError(

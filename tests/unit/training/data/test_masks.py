@@ -73,6 +73,26 @@ def test_a_mask_with_soft_edges_is_one(tmp_path: Path) -> None:
     assert len(found(tmp_path).masks) == 1
 
 
+@pytest.mark.parametrize("black_on_white", [False, True])
+def test_a_jpeg_that_is_called_a_mask_is_one_whatever_covers_more_of_it(
+    tmp_path: Path, black_on_white: bool
+) -> None:
+    put(tmp_path / "bad" / "1.png", 1)
+    pixels = np.zeros((80, 96), np.uint8)
+    pixels[:60] = 255
+    Image.fromarray(pixels[::-1] if black_on_white else pixels).save(tmp_path / "bad" / "1_mask.jpg")
+    assert [path.name for path in found(tmp_path).masks] == ["1_mask.jpg"]
+
+
+def test_a_photograph_as_dark_as_its_mask_keeps_the_mask(tmp_path: Path) -> None:
+    for place in range(3):
+        put_mask(tmp_path / "bad" / f"{place}.jpg", place)
+        put_mask(tmp_path / "bad" / f"{place}.png", place)
+    listed = found(tmp_path)
+    pairs = {record.path.name: record.mask and record.mask.name for record in listed.records if record.label}
+    assert pairs == {f"{place}.jpg": f"{place}.png" for place in range(3)}
+
+
 def test_a_drawing_over_an_image_is_no_image_where_its_mask_lies_next_to_it(tmp_path: Path) -> None:
     for place in range(2):
         put(tmp_path / "bad" / f"{place}_json" / "img.png", place)

@@ -52,6 +52,9 @@ def test_a_word_is_a_kind_of_defect_only_where_the_mask_marks_a_pixel(
     lines = ["file,label,mask", "a.png,melt,masks/a.png"]
     (tmp_path / "images.csv").write_text("\n".join(lines))
     assert [(record.label, record.kind) for record in load(tmp_path)] == [(1, "melt")]
+    (tmp_path / "masks" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "images.csv").write_text("\n".join([lines[0], "a.png,melt,masks/broken.png"]))
+    assert [record.kind for record in load(tmp_path)] == ["melt"], "one damaged mask refuses no set"
     (tmp_path / "images.csv").write_text("\n".join([*lines, "b.png,ok_cleaned,masks/b.png"]))
     with pytest.raises(DataError, match=r"line 3: .*'ok_cleaned'.*--good WORD"):
         listing(tmp_path)
