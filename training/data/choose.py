@@ -33,7 +33,10 @@ def _split(looked: Report, records: Sequence[Record], seed: int, wanted: str) ->
     """The split of these records, which are all that were looked at or those that a promise leaves."""
     given = _given(looked, records, seed, wanted)
     if given is not None:
-        return given, "as the data names it" + (", leaking groups moved into train" if looked.leaks else "")
+        said = ", leaking groups moved into train" if looked.leaks else ""
+        if len({record.label for record in records if record.split == "validation"}) == 1:
+            said += ", with a validation part of both labels in place of the named one"
+        return given, f"as the data names it{said}"
     if wanted == "given":
         raise DataError("the data names no split into train and test with both labels to train on")
     shares = "/".join(f"{100 * fraction:.0f}" for fraction in FRACTIONS)

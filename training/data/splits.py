@@ -50,12 +50,11 @@ def random_split(records: Sequence[Record], *, seed: int, fractions: Sequence[fl
     return Split(original(split.train), original(split.validation), original(split.test))
 
 
-def given_split(
-    records: Sequence[Record], *, seed: int, validation_share: float = VALIDATION_SHARE
-) -> Split | None:
+def given_split(records: Sequence[Record], *, seed: int) -> Split | None:
     """The split that the data itself names, a group on both sides put into train; None where it names none.
 
-    Validation comes out of train, by its share, where the data names train and test only.
+    Validation comes out of train where the data names train and test only, and out of train and validation where the
+    one that it names holds a single label, by which no threshold can be set.
     """
     if not {"train", "test"} <= {record.split for record in records} or any(r.split is None for r in records):
         return None
@@ -64,10 +63,11 @@ def given_split(
         sides[record.group].add(record.split)
     test = [r for r in records if sides[r.group] == {"test"}]
     validation = [r for r in records if sides[r.group] == {"validation"}]
+    validation = validation if len({r.label for r in validation}) == 2 else []
     taken = {r.path for r in (*test, *validation)}
     train = [r for r in records if r.path not in taken]
     if not validation:
-        places = _assign(train, (round(1 - validation_share, 9), validation_share), seed)
+        places = _assign(train, (round(1 - VALIDATION_SHARE, 9), VALIDATION_SHARE), seed)
         validation = [r for r, place in zip(train, places, strict=True) if place == 1]
         train = [r for r, place in zip(train, places, strict=True) if place == 0]
     return Split(train, validation, test)

@@ -32,6 +32,17 @@ def test_a_given_test_part_is_not_learned_by_a_cross_fitted_training() -> None:
     assert not is_few(learned, replace(OPTIONS, split="grouped"))
 
 
+def test_a_given_validation_part_of_one_label_is_replaced_and_that_is_said() -> None:
+    train, held, test = records(70, 70, "train"), records(0, 30, "validation"), records(70, 70, "test")
+    split, how = choose_split(Report("parts", records=[*train, *held, *test]), OPTIONS)
+    assert {record.label for record in split.validation} == {0, 1}
+    assert split.test == test
+    assert how == "as the data names it, with a validation part of both labels in place of the named one"
+    split, how = choose_split(Report("parts", records=[*train, *records(9, 9, "validation"), *test]), OPTIONS)
+    assert {record.split for record in split.validation} == {"validation"}
+    assert how == "as the data names it"
+
+
 def test_a_promise_is_not_cross_fitted() -> None:
     few = records(40, 40)
     assert is_few(few, OPTIONS)
