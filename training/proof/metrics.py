@@ -10,6 +10,7 @@ from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
 from training.proof.calibrate import BINS, bins_of, expected_calibration_error
 from training.proof.line import shares
+from training.proof.student import student
 
 Z95 = 1.959963984540054
 RESAMPLES = 500  # of the groups, for the interval of the calibration error
@@ -67,7 +68,7 @@ def by_groups(
         away = np.square(hits - share * sizes)
         scatter = float(away.sum()) / total**2 * count / max(1, count - 1)
         alike = min(float(total), share * (1 - share) / scatter) if scatter > 0 else float(count)
-        each += (_student(_freedom(away, labels[first])) / Z95) ** 2 / alike
+        each += (student(0.025, _freedom(away, labels[first])) / Z95) ** 2 / alike
     return _wilson(share, max(1.0, worth / each))
 
 
@@ -93,12 +94,6 @@ def _freedom(away: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     own = [away[labels == label] for label in np.unique(labels)]
     below = sum(float(each.sum()) ** 2 / max(1, len(each) - 1) for each in own)
     return float(away.sum()) ** 2 / below if below > 0 else max(1.0, float(len(away) - 1))
-
-
-def _student(freedom: float) -> float:
-    """The 97.5 % point of Student's t, by its expansion about the normal one: within 2 % from 3 degrees on."""
-    z = Z95
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def on_line(escapes: Interval, rejects: Interval, prevalence: float, *, together: bool = False) -> Interval:
