@@ -113,7 +113,7 @@ def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reject-cost", type=float, default=1.0)
     command.add_argument("--review-cost", type=float, default=0.2)
     command.add_argument(
-        "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, in place of a cost"
+        "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, beside the costs"
     )
     command.add_argument(
         "--prevalence",

@@ -121,7 +121,9 @@ def hasten(
         "validation": withheld(on_validation.as_card(), artifact.card["validation"]),
         "test": withheld(on_test.as_card(), artifact.card["test"])
         | {"kinds": by_kind(parts[2], p[1], point)},
-        "before_calibration": {name: plain[name] for name in ("ece", "log_loss")},
+        "before_calibration": withheld(
+            {name: plain[name] for name in ("ece", "log_loss")}, artifact.card["before_calibration"]
+        ),
         "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "centre": middle, "share_of_validation": round(share, 4)},
         "guard": guarded.card,

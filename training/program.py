@@ -222,7 +222,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     unscored = len(records) - report.pictures
     print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
-    line = artifact.card.get("validation", {}).get("prevalence")
+    line = artifact.card.get("prevalence")
     if line is not None:
         print(
             f"scores and threshold are for a line with {line:.2%} defects; accuracy and ECE are those of this folder, "

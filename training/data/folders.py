@@ -108,7 +108,7 @@ def listed(source: Source) -> Listing:
     _leave_out_masks(found)
     parts = parts_of_views(root, [record.path for record in found.records])
     found.records = [replace(record, group=parts.get(record.path, "")) for record in found.records]
-    found.has_groups = nearly_all_named(found.records)
+    found.has_groups = found.views_tell = nearly_all_named(found.records)
     return found
 
 

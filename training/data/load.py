@@ -38,7 +38,7 @@ def listing(source: Path | Source) -> Listing:
             example = name_of(named[0].path, root_of(source.path))
             raise DataError(f"--part {source.part!r} finds no part in any path, such as {example}")
         found.records = named
-        found.has_groups = nearly_all_named(named)
+        found.has_groups, found.views_tell = nearly_all_named(named), False
     return found
 
 

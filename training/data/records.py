@@ -47,10 +47,11 @@ class Source:
 @dataclass
 class Listing:
     """The records of a source and the images that are none. `has_groups`: a table, `part` or the views
-    in file names tell the parts of nearly all."""
+    in file names (`views_tell`) tell the parts of nearly all."""
 
     records: list[Record]
     has_groups: bool = False
+    views_tell: bool = False
     masks: list[Path] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)  # no label reaches them
     disputed: list[Path] = field(default_factory=list)  # their folders name both labels

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 
 from shared.errors import ItemError
 from shared.json_text import Card
-from training.data.records import ALONE, SETTLE, Listing, Record, Source, folders_of, name_of, root_of, shown
+from training.data.records import (
+    ALONE,
+    SETTLE,
+    Listing,
+    Record,
+    Source,
+    folders_of,
+    name_of,
+    root_of,
+    shown,
+    source_of,
+)
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
 _LISTS = ("ignored", "disputed", "stray_masks", "broken_links", "unreadable", "changed", "odd")
@@ -44,6 +55,7 @@ class Report:
     leaks: list[list[str]] = field(default_factory=list)
     from_table: bool = False  # whose lines alone label images
     has_groups: bool = False
+    views_tell: bool = False  # these groups are those of views in file names
     named: int = 0  # images whose part the data names
     tested: "Report | None" = None  # another folder, which is the test part
 
@@ -192,10 +204,12 @@ class Report:
 
 def report_of(listed: Listing, source: Source) -> Report:
     """The findings of a listing alone, before a look at any image."""
+    source = source_of(source)
     root = root_of(source.path)
     return Report(
-        shown(source.path.name or source.path.resolve().name),
+        shown(source.path.name),
         has_groups=listed.has_groups,
+        views_tell=listed.views_tell,
         ignored=[name_of(path, root) for path in listed.ignored],
         ignored_folders=folders_of(listed.ignored, root),
         disputed=[name_of(path, root) for path in listed.disputed],

@@ -106,7 +106,7 @@ def _result_lines(card: Card) -> list[str]:
 
 def _prevalence(card: Card) -> float | None:
     """The share of defects that a person stated for the line; cards of before keep it in `costs` alone."""
-    stated: float | None = card["validation"].get("prevalence")
+    stated: float | None = card.get("prevalence")
     return stated
 
 

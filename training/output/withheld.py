@@ -38,9 +38,11 @@ def why_not_new(looked: Report, split: Split, name: str) -> str:
             why = f"those of {looked.named} images alone are named"
         return f"{why}, so a part may lie on both sides of the split. {_ADVICE}"
     if name == "test" and other is not None:
-        unnamed = [each.folder for each in (looked, other) if not each.has_groups]
+        unnamed = [each.folder for each in (looked, other) if not each.has_groups or each.views_tell]
         if unnamed:
-            return f"{' and '.join(unnamed)} names no parts, so a part may lie in both folders. {_ADVICE}"
+            return (
+                f"no table tells the parts of {' and '.join(unnamed)}, so a part may lie in both. {_ADVICE}"
+            )
         shared = sorted(looked.part_names() & other.part_names())
         return _both_folders(shared, other.folder, looked.folder) if shared else ""
     # The parts of a cross-fitted set are one list: each of its images was judged by a model that had not seen its part.

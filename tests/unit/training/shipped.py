@@ -31,7 +31,8 @@ def withholding(prevalence: float | None) -> Card:
     withheld = dict.fromkeys(("accuracy_by_groups", "ece", "ece_low", "ece_high", "log_loss"))
     card = read_artifact(SOLAR).card
     figures: Card = {name: card[name] | withheld for name in ("validation", "test")}
-    return figures if prevalence is None else figures | {"prevalence": prevalence}
+    unstated = {"prevalence": prevalence, "before_calibration": {"ece": None, "log_loss": None}}
+    return figures if prevalence is None else figures | unstated
 
 
 def drawn_parts(folder: Path, count: int = 90) -> tuple[list[Record], list[Record], list[Record]]:

@@ -73,6 +73,7 @@ def test_the_stated_share_of_defects_and_the_withheld_figures_stay(tmp_path: Pat
         withheld = [name for name, value in withholding(0.02)[part].items() if value is None]
         assert [made.card[part][name] for name in withheld] == [None] * 5
         assert made.card[part]["pictures"] == 90
+    assert made.card["before_calibration"] == {"ece": None, "log_loss": None}
     assert made.card["metrics"]["ece"] is None
     assert made.card["test"]["kinds"]["crack"]["images"] == 30
 

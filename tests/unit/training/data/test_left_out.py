@@ -25,12 +25,16 @@ def test_the_findings_of_a_test_folder_are_said(tmp_path: Path) -> None:
     assert "in odd (2): --good NAME or --defect NAME" in said[0]
 
 
-def test_images_that_are_left_out_next_to_reviews_are_said(tmp_path: Path) -> None:
+def test_images_that_are_left_out_next_to_reviews_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reviewed = put(tmp_path / "reviewed.png", 90)
     with zipfile.ZipFile(tmp_path / "reviews.zip", "w") as archive:
         archive.write(reviewed, "defect/reviewed.png")
         archive.writestr("images.csv", "file,label\ndefect/reviewed.png,defect\n")
-    besides = Source(lay(tmp_path / "parts", "good", "odd"), Words(good=("gut",)))
+    monkeypatch.chdir(tmp_path)
+    lay(tmp_path / "parts", "good", "odd")
+    besides = Source(Path("parts"), Words(good=("gut",)))
     said: list[str] = []
     gather(str(tmp_path / "reviews.zip"), tmp_path / "to", key=None, besides=besides, say=said.append)
     assert said[0] == "--good and --defect: nothing is named gut"

@@ -60,13 +60,30 @@ def test_a_test_folder_that_names_no_parts_gives_none(looked: Report, tmp_path: 
     split = with_test(looked, photographed(tmp_path / "others", PARTS, seed=50, named=False))
     assert why_not_new(looked, split, "validation") == ""
     [line] = withheld_lines(looked, split)
-    assert line.startswith("The test part gives no interval for new parts: others names no parts")
+    assert line.startswith(
+        "The test part gives no interval for new parts: no table tells the parts of others"
+    )
 
 
 def test_other_photographs_of_the_same_parts_are_not_new(looked: Report, tmp_path: Path) -> None:
     split = with_test(looked, photographed(tmp_path / "later", [*PARTS[:4], "q1", "q2"], seed=50))
     [line] = withheld_lines(looked, split)
     assert "later and set name the same parts (4: p0, p1, p2, …)" in line
+
+
+def test_views_in_file_names_do_not_tell_the_parts_of_two_folders_apart(tmp_path: Path) -> None:
+    for folder, labels in (("set", "ok nok"), ("later", "ok ok")):
+        for place in range(20):
+            for view, label in zip(("side", "top"), labels.split(), strict=True):
+                put(
+                    tmp_path / folder / label / f"p{place}_{view}.png",
+                    seed=len(folder) * 100 + 2 * place + len(view),
+                )
+    views = check(tmp_path / "set")
+    assert views.knows_parts
+    assert why_not_new(views, with_test(views, tmp_path / "later"), "test").startswith(
+        "no table tells the parts of set and later"
+    )
 
 
 def test_nothing_is_known_of_parts_that_nothing_names(looked: Report) -> None:

@@ -128,7 +128,7 @@ def test_the_card_names_the_line_and_states_no_error_of_scores() -> None:
     figures = report(p, labels, np.arange(100), POINT, prevalence=0.02).as_card()
     figures |= dict.fromkeys(("ece", "ece_low", "ece_high", "log_loss"))
     card |= {"validation": figures, "test": figures, "operating_point": asdict(POINT)}
-    text = readable(card | {"before_calibration": {"ece": None, "log_loss": None}})
+    text = readable(card | {"prevalence": 0.02, "before_calibration": {"ece": None, "log_loss": None}})
     assert "accuracy at the threshold on a line with 2.00 % defects" in text
     assert "would be right for 98.00 % of the line" in text
     assert "Before calibration" not in text
