@@ -144,6 +144,7 @@ def train_split(
             best.choice,
             len(taught_on) - len(train),
             proof=proof,
+            sampled=best.sampled,
         ),
         say,
     )

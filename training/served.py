@@ -9,6 +9,7 @@ from shared.json_text import Card
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import MeanNet, Shape
 from training.data.decoded import decoded
+from training.data.records import Record
 from training.data.splits import Split
 from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
@@ -26,7 +27,8 @@ _MOST_TRAINING_IMAGES = 3000
 
 @dataclass(frozen=True)
 class Served:
-    """`train` may be a sample of the training part. `choice` is the line of the card, None without a teacher."""
+    """`train` holds the images of `sampled` alone, where that is given: a sample of the training part. `choice` is the
+    line of the card, None without a teacher."""
 
     net: nn.Module
     shape: Shape
@@ -35,6 +37,7 @@ class Served:
     validation: Part
     test: Part
     choice: Card | None
+    sampled: list[Record] | None = None
 
 
 def served(small: Served, taught: Taught, split: Split, options: Options) -> Served:
@@ -57,12 +60,12 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
         shape = mean_shape(small.shape, small.spec, strong, sizes, places)
         shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
         net = mean_net(shape, small.net, net, torch.from_numpy(choice.scales))
-    step = -(-len(split.train) // _MOST_TRAINING_IMAGES)
+    sampled = split.train[:: -(-len(split.train) // _MOST_TRAINING_IMAGES)]
     train, validation, test = (
         decoded(records, strong, threads=options.threads)
-        for records in (split.train[::step], split.validation, split.test)
+        for records in (sampled, split.validation, split.test)
     )
-    return Served(net.eval(), shape, strong, train, validation, test, choice.card)
+    return Served(net.eval(), shape, strong, train, validation, test, choice.card, sampled)
 
 
 def mean_shape(

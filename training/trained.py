@@ -1,5 +1,6 @@
 """A training that has ended, and everything that led to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from shared.json_text import Card
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape
+from training.data.records import Record
 from training.data.report import Report
 from training.data.splits import Split
 from training.fit.augment import Liberties
@@ -38,6 +40,9 @@ class Trained:
     # whole set then, and so is the test part where none is given.
     held_out: NDArray[np.float32] | None = None
     fold_of: NDArray[np.int64] | None = None
+    sampled: Sequence[Record] | None = (
+        None  # of the training part, where `train` holds the images of these alone
+    )
     proof: Part | None = None  # the defective images that only the bound of a promise sees
 
     @property

@@ -50,7 +50,8 @@ def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
     """The records and images from which the kinds of defects are learned and judged, as `guard_parts`."""
     images = guard_parts(trained)
     split = trained.split
-    records: tuple[Sequence[Record], ...] = (split.train, split.validation, split.test)
+    learned = split.train if trained.sampled is None else trained.sampled
+    records: tuple[Sequence[Record], ...] = (learned, split.validation, split.test)
     if trained.fold_of is not None:
         first = (trained.fold_of == 0).tolist()
         own, rest = (
