@@ -222,10 +222,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     unscored = len(records) - report.pictures
     print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
-    line = artifact.card.get("prevalence")
-    if line is not None:
+    prevalence = artifact.card.get("prevalence")
+    if prevalence is not None:
         print(
-            f"scores and threshold are for a line with {line:.2%} defects; accuracy and ECE are those of this folder, "
+            f"scores and threshold are for a line with {prevalence:.2%} defects; accuracy and ECE are those of this folder, "
             f"with {report.defects / max(1, report.pictures):.2%}"
         )
     by_groups = f"by groups {report.accuracy_by_groups}; " if nearly_all_named(records) else ""
@@ -263,18 +263,20 @@ def _quality(options: argparse.Namespace) -> int:
     if options.drift:
         drift.play(options.drift)
         return 0
-    whole = not options.few and not options.guard
+    whole, failed = not options.few and not options.guard, []
     if whole or options.few:
         presets = ("recipe", "original")[: 1 + options.original] if whole else ()
         few = options.few or not options.only
         only, threads = tuple(options.only), options.threads
         wanted = Wanted(options.data, options.runs, options.page, options.budget, presets, only, threads, few)
-        quality(wanted, jobs=options.jobs)
+        failed = quality(wanted, jobs=options.jobs)
     if options.guard or (whole and not options.only):
         write_guard_tables(options.data, options.runs, options.page, count=options.guard_images, say=print)
     if whole:
         play(rendered_parts(), _FLAWS)
-    return 0
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 _RUNS = {

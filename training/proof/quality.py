@@ -3,7 +3,7 @@
 A set is a folder with images.csv under --data, or a package (elpv-dataset). Each is trained with the one recipe
 and, where asked, with the original preset on the same split; casting_product also by grouped folds. Few images and
 good ones alone follow on each set. Rows are kept as JSON in the runs folder as soon as they are known: a run that is
-cut short is taken up again. Several tasks run side by side, each on one core.
+cut short is taken up again, and a task that fails ends no other. Several tasks run side by side, each on one core.
 """
 
 import functools
@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from traceback import format_exception
 
 from shared.json_text import Card
 from training.data.check import check
@@ -73,19 +74,25 @@ class Task:
         return few if self.preset == "few" else budget * more
 
 
-def quality(wanted: Wanted, *, jobs: int) -> None:
+def quality(wanted: Wanted, *, jobs: int) -> list[str]:
     """Measure what is present and not yet in the runs folder, `jobs` tasks at a time, then write the page; the guard's
-    tables on it stay."""
+    tables on it stay. Returns the titles of the tasks that failed: the others are measured all the same."""
     tasks = tasks_of(wanted)
+    failed: list[str] = []
     print(needs(tasks, wanted, jobs), flush=True)
     with ProcessPoolExecutor(max(1, jobs), mp_context=get_context("spawn")) as pool:
         running = {pool.submit(done, task, wanted): task for task in tasks}
         for future in as_completed(running):
-            future.result()
-            print(f"== {running[future].title}: known", flush=True)
-            write_page(wanted)
+            title, error = running[future].title, future.exception()
+            if error is None:
+                print(f"== {title}: known", flush=True)
+                write_page(wanted)
+            else:
+                failed.append(title)
+                print("".join(format_exception(error)), f"== {title}: failed", sep="", flush=True)
     write_page(wanted)
     print(wanted.page)
+    return failed
 
 
 def tasks_of(wanted: Wanted) -> list[Task]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.proof import protocols
-from training.proof.quality import Wanted, needs, row_path, tasks_of, write_page
+from training.proof.quality import Wanted, needs, quality, row_path, tasks_of, write_page
 from training.proof.recipe_page import END, START, rows_path
 
 ROW = {
@@ -47,6 +47,19 @@ def test_what_is_known_is_not_measured_again(wanted: Wanted) -> None:
     assert "| 94.04% | 95.00% (90.00%–97.00%) | 1/15 |" in text
     assert "| infrared_solar_modules, fold 0 | 60 (60) | 40 | 0.9000 | 1.0% | 3/20 | 0.75 | 0.25 |" in text
     assert (text.count(START), text.count(END)) == (1, 1)
+
+
+def test_a_task_that_fails_is_named_and_the_others_are_known(
+    wanted: Wanted, capfd: pytest.CaptureFixture[str]
+) -> None:
+    row, few = row_path(wanted.runs, protocols.PROTOCOLS[0], "original"), "infrared_solar_modules, few"
+    row.parent.mkdir(parents=True)
+    row.write_text(json.dumps(ROW))
+    assert sorted(quality(wanted, jobs=2)) == sorted([few, "solar, recipe"])
+    said = capfd.readouterr().out
+    assert f"lists no images\n== {few}: failed" in said
+    assert "== solar, recipe: failed" in said
+    assert "| solar | original, budget spent |" in wanted.page.read_text()
 
 
 def test_all_tasks_fit_into_four_hours_on_two_cores(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
