@@ -225,8 +225,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     prevalence = artifact.card.get("prevalence")
     if prevalence is not None:
         print(
-            f"scores and threshold are for a line with {prevalence:.2%} defects; accuracy and ECE are those of this folder, "
-            f"with {report.defects / max(1, report.pictures):.2%}"
+            f"scores and threshold are for a line with {prevalence:.2%} defects; accuracy and ECE are those of this "
+            f"folder, with {report.defects / max(1, report.pictures):.2%}"
         )
     by_groups = f"by groups {report.accuracy_by_groups}; " if nearly_all_named(records) else ""
     print(f"accuracy {report.accuracy}; {by_groups}at 0.5 {report.accuracy_at_half}")
