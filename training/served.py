@@ -22,7 +22,7 @@ from training.teacher.places import WIDTH
 from training.teacher.teach import Taught, feature_net
 
 # Images at the features' size take four times the memory: so many are enough for the guard.
-_MOST_TRAINING_IMAGES = 3000
+MOST_TRAINING_IMAGES = 3000
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def served(small: Served, taught: Taught, split: Split, options: Options) -> Ser
         shape = mean_shape(small.shape, small.spec, strong, sizes, places)
         shape = replace(shape, unsure=choice.unsure) if choice.kind == CASCADE else shape
         net = mean_net(shape, small.net, net, torch.from_numpy(choice.scales))
-    sampled = split.train[:: -(-len(split.train) // _MOST_TRAINING_IMAGES)]
+    sampled = split.train[:: -(-len(split.train) // MOST_TRAINING_IMAGES)]
     train, validation, test = (
         decoded(records, strong, threads=options.threads)
         for records in (sampled, split.validation, split.test)

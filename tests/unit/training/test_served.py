@@ -28,7 +28,7 @@ def part_of(records: list[Record], *_: Any, **__: Any) -> Part:
 def test_kinds_are_learned_from_the_images_that_were_sampled_of_a_large_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(served, "_MOST_TRAINING_IMAGES", 4)
+    monkeypatch.setattr(served, "MOST_TRAINING_IMAGES", 4)
     monkeypatch.setattr(served, "decoded", part_of)
     monkeypatch.setattr(served, "pace_of", lambda *_: None)
     monkeypatch.setattr(served, "predict", lambda *_: np.zeros(3, np.float32))
