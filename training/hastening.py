@@ -5,7 +5,6 @@ point stay as they are; the calibration is fitted again, and the test part is sc
 """
 
 import json
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from training.guarding import parts_of
 from training.output.card import readable
 from training.output.export import onnx_bytes
 from training.progress import Progress, Say, no_progress
-from training.proof.calibrate import at_prevalence, fit_calibration, moved, scores
+from training.proof.calibrate import at_prevalence, fit_calibration, log_odds, moved, scores
 from training.proof.decided import PLAIN
 from training.proof.evaluate import logits_of
 from training.proof.kinds import by_kind
@@ -163,7 +162,7 @@ def middle_of(artifact: Artifact) -> float:
     ends = (
         (point.review_low, point.review_high) if point.review_low < point.review_high else (point.threshold,)
     )
-    odds = [math.log(end / (1 - end)) for end in ends if 0 < end < 1]
+    odds = [log_odds(end) for end in ends if 0 < end < 1]
     if not odds:
         return 0.0
     return (sum(odds) / len(odds) - artifact.calibration.offset) / artifact.calibration.scale

@@ -34,7 +34,8 @@ def _split(looked: Report, records: Sequence[Record], seed: int, wanted: str) ->
     given = _given(looked, records, seed, wanted)
     if given is not None:
         said = ", leaking groups moved into train" if looked.leaks else ""
-        if len({record.label for record in records if record.split == "validation"}) == 1:
+        named = any(record.split == "validation" for record in records)
+        if named and any(record.split != "validation" for record in given.validation):
             said += ", with a validation part of both labels in place of the named one"
         return given, f"as the data names it{said}"
     if wanted == "given":

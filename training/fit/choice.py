@@ -109,22 +109,34 @@ def choose_served(
         "candidates": {
             name: {
                 "log_loss": round(float(loss[name].mean()), 5),
-                "auroc": round(auroc(odds[name].astype(np.float64), held.labels), 5),
-                "accuracy": round(float(((odds[name] > centre) == (held.labels == 1)).mean()), 5),
+                **_right(odds[name], held, centre),
+                **({"images_per_second": round(1 / pace.seconds(name, share), 1)} if pace else {}),
             }
-            | ({"images_per_second": round(1 / pace.seconds(name, share), 1)} if pace else {})
             for name in (SMALL, CASCADE, FEATURES, MEAN)
             if name in odds
         },
     }
     if kind == CASCADE:
-        gain = {
-            name: round(card["candidates"][CASCADE][name] - card["candidates"][SMALL][name], 5)
-            for name in ("log_loss", "auroc", "accuracy")
-        }
+        gain = _gain(card["candidates"])
         card["cascade"] = {"unsure": round(unsure, 5), "share": round(share, 4), "gain": gain}
     given = logits[kind] if kind in logits else (odds[kind] - centre).astype(np.float32)
     return Choice(kind, _scales(fitted[SMALL], fitted[FEATURES], centre), given, unsure, card)
+
+
+def _gain(candidates: Card) -> Card:
+    """What the cascade changes over the small network alone."""
+    return {
+        name: round(candidates[CASCADE][name] - candidates[SMALL][name], 5)
+        for name in ("log_loss", "auroc", "accuracy")
+    }
+
+
+def _right(odds: Floats, held: Part, centre: float) -> Card:
+    """The lines of a candidate that its log odds (N,) alone give; from `centre` on an image is a defect."""
+    return {
+        "auroc": round(auroc(odds.astype(np.float64), held.labels), 5),
+        "accuracy": round(float(((odds > centre) == (held.labels == 1)).mean()), 5),
+    }
 
 
 def _bound(away: Floats, most: float) -> float:

@@ -98,13 +98,18 @@ def at_prevalence(
     return Calibration(calibration.scale, calibration.offset + prevalence_shift(labels, prevalence))
 
 
+def log_odds(share: float) -> float:
+    """Of a share or a score between 0 and 1."""
+    return math.log(share / (1 - share))
+
+
 def prevalence_shift(labels: NDArray[np.int64], prevalence: float | None) -> float:
     """By how much the log odds of a defect change from the labels' own share to `prevalence`; 0 where none is stated,
     or one label is absent."""
     defects = int(labels.sum())
     if prevalence is None or not 0 < defects < len(labels):
         return 0.0
-    return math.log(prevalence / (1 - prevalence)) - math.log(defects / (len(labels) - defects))
+    return log_odds(prevalence) - math.log(defects / (len(labels) - defects))
 
 
 def _weights(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

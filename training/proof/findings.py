@@ -55,8 +55,8 @@ def findings(
         ),
         "risk_coverage": risk_coverage(p[1], tested, point, prevalence),
         "label_doubts": likely_label_errors(names, held, labels, prevalence),
-        # Of the test part as it is, like the baselines. At a threshold that spares no look, a network may be right
-        # less often than a guess.
+        # These are of the test part as it is, like the baselines. At a low threshold, which calls many good parts
+        # defects, a network may be right less often than a guess.
         "warnings": shortcuts(
             card["baselines"], max(float((call == (tested == 1)).mean()) for call in calls)
         ),

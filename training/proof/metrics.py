@@ -218,22 +218,22 @@ def report(
     defects = int(defect.sum())
     prevalence = prevalence if 0 < defects < len(p) else None
     precision, recall = precision_recall(p, labels, prevalence)
-    at_half, in_parts = (p >= 0.5) == defect, by_groups(hit, groups, labels, worth=worth)
-    over_images = [wilson(int(each.sum()), len(p), worth=worth) for each in (hit, at_half)]
-    if prevalence is not None:
-        over_images = [
-            _on_line(each, labels, np.arange(len(p)), worth, prevalence) for each in (hit, at_half)
-        ]
-        in_parts = _on_line(hit, labels, groups, worth, prevalence)
+    at_half, alone = (p >= 0.5) == defect, np.arange(len(p))
+    accuracy, accuracy_by_groups, accuracy_at_half = (
+        by_groups(right, parts, labels, worth=worth)
+        if prevalence is None
+        else _on_line(right, labels, parts, worth, prevalence)
+        for right, parts in ((hit, alone), (hit, groups), (at_half, alone))
+    )
     ece = calibration_error(p, labels, groups)
     safe = np.clip(np.where(defect, p, 1 - p), 1e-12, 1)
     return Report(
         pictures=len(p),
         groups=len(np.unique(groups)),
         defects=defects,
-        accuracy=over_images[0],
-        accuracy_by_groups=in_parts,
-        accuracy_at_half=over_images[1],
+        accuracy=accuracy,
+        accuracy_by_groups=accuracy_by_groups,
+        accuracy_at_half=accuracy_at_half,
         escapes=escapes,
         escape_rate=wilson(escapes, defects, worth=worth),
         false_rejects=false_rejects,

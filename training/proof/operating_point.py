@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.contract.operating_point import OperatingPoint
 from training.data.records import DataError, Record
 from training.proof.bounds import cases_needed, misses_allowed
-from training.proof.calibrate import prevalence_shift
+from training.proof.calibrate import log_odds, prevalence_shift
 from training.proof.line import shares
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def boundary(costs: Costs, labels: NDArray[np.int64]) -> float:
     These are the log odds before `at_prevalence` moves them. Finite, also where a mistake costs nothing.
     """
     threshold = min(max(costs.threshold, _NEAREST), 1 - _NEAREST)
-    return math.log(threshold / (1 - threshold)) - prevalence_shift(labels, costs.prevalence)
+    return log_odds(threshold) - prevalence_shift(labels, costs.prevalence)
 
 
 def promised(p: Floats, groups: NDArray[np.int64], costs: Costs) -> float:

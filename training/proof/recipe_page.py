@@ -64,8 +64,8 @@ def _few(rows: Sequence[Card]) -> list[str]:
 
 def _whole(rows: Sequence[Card]) -> list[str]:
     lines = [
-        f"The same 20 images a class by the whole recipe, in {WHOLE_MINUTES} CPU minutes, beside pretrained features "
-        "served alone. *Card* and *in it* as above, for the recipe.",
+        f"The whole recipe learns the same 20 images a class (CPU minutes: {WHOLE_MINUTES}). Pretrained features alone "
+        "stand next to it. *Card* and *in it* as above, for the recipe.",
         "",
         "| set | serves | judged | card | in it | accuracy | features alone | AUROC | features alone |",
         "|---|---|---|---|---|---|---|---|---|",
