@@ -121,7 +121,7 @@ def _leave_out_twins(found: Listing) -> None:
 
 
 def _each_once(records: list[Record]) -> list[Record]:
-    """One record of a file for each label and each part of a split, for the bytes tell contradictions and leaks."""
+    """One record for each file, label and part of a split. The bytes tell contradictions and leaks later."""
     by_file: defaultdict[tuple[Path, int], dict[str | None, Record]] = defaultdict(dict)
     for record in records:
         by_file[record.path.resolve(), record.label].setdefault(record.split, record)
@@ -132,7 +132,7 @@ def _each_once(records: list[Record]) -> list[Record]:
 
 
 def once(paths: Iterable[Path], *, besides: Iterable[Path] = ()) -> list[Path]:
-    """Of several paths to one file the first, and none to a file of `besides`."""
+    """The first of several paths to one file. Paths to files of `besides` are left out."""
     known = {path.resolve() for path in besides}
     first: dict[Path, Path] = {}
     for path in paths:
