@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from shared.store.engine import Database
-from tests.harness import guard
+from tests.harness import guard, unordered
 from tests.harness.databases import migrated_database_url
 from tests.harness.hooks import with_hooks
 from tests.harness.images import jpegs
@@ -17,7 +17,9 @@ from tests.harness.suite import *  # noqa: F403 -- pytest finds its hooks by the
 
 # Every connection beyond loopback fails, here and in the processes that tests start.
 guard.install()
-os.environ.update(with_hooks("tests.harness.guard:install"))
+# Rows without ORDER BY come in no order, here and there.
+unordered.install()
+os.environ.update(with_hooks("tests.harness.guard:install", "tests.harness.unordered:install"))
 # Threads of OpenMP spin while they wait for each other, which costs minutes as soon as another process runs.
 os.environ["OMP_NUM_THREADS"] = "1"
 # The tests' PostgreSQL ends with them, and each drop of a database waits for a checkpoint. Benches keep it durable.

@@ -149,6 +149,7 @@ def test_a_waiting_batch_can_be_cancelled(run: Run, up: Up) -> None:
     assert run("watch", batch_id).returncode == 4
 
 
+@pytest.mark.pace
 def test_results_of_a_running_batch_are_announced_as_partial(run: Run, up: Up, tmp_path: Path) -> None:
     target = tmp_path / "out.ndjson"
     with up.client() as client:

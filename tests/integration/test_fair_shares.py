@@ -21,6 +21,7 @@ def _answers(stack: Stack) -> bool:
         return False
 
 
+@pytest.mark.pace
 @pytest.mark.timeout(120)
 def test_predictions_are_answered_while_another_tenants_images_wait(tmp_path: Path, artifact: Path) -> None:
     [(_, image)] = jpegs(1, seed=1)

@@ -77,7 +77,9 @@ def test_rows_name_only_bytes_that_are_there(app: Application) -> None:
     intake = Intake(app.service, "t", options=read_options())
     take(intake, b"one", b"twoo", b"three")
     with app.database.read() as connection:
-        rows = connection.execute(select(Item.__table__).where(Item.batch_id == intake.batch_id)).all()
+        rows = connection.execute(
+            select(Item.__table__).where(Item.batch_id == intake.batch_id).order_by(Item.seq)
+        ).all()
     assert [app.service.blobs.read(intake.batch_id, row.pack, row.offset, row.length) for row in rows] == [
         b"one",
         b"twoo",

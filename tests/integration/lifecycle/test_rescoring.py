@@ -126,7 +126,9 @@ def test_each_verdict_is_that_of_a_worker_at_the_new_point(
     with database.read() as connection:
         history = rescoring.history(connection, batch.id)
         events = connection.execute(
-            select(BatchEvent.threshold, BatchEvent.revision).where(BatchEvent.type == "batch.rescored")
+            select(BatchEvent.threshold, BatchEvent.revision)
+            .where(BatchEvent.type == "batch.rescored")
+            .order_by(BatchEvent.seq)
         ).all()
     assert [row.revision for row in history] == list(range(len(POINTS) + 1, 0, -1))
     assert [(row.old_threshold, row.threshold) for row in history][-1] == (0.5, POINTS[0].threshold)

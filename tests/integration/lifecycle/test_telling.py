@@ -105,7 +105,9 @@ def seqs(message: Any) -> list[int]:
 
 def items(database: Database, batch_id: str) -> Iterator[ItemRecord]:
     with database.read() as connection:
-        rows = connection.execute(select(Item.__table__).where(Item.batch_id == batch_id)).all()
+        rows = connection.execute(
+            select(Item.__table__).where(Item.batch_id == batch_id).order_by(Item.seq)
+        ).all()
     return map(ItemRecord._make, rows)
 
 
