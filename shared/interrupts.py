@@ -1,6 +1,7 @@
-"""The start of a program: Ctrl-C ends it without a traceback while Python still imports its modules."""
+"""How signals end a program: without a traceback while it starts, and without scratch files while it works."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,3 +29,9 @@ def ending_at_once() -> Iterator[None]:
     finally:
         if changed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def leave_on_sigterm() -> None:
+    """Let SIGTERM end this process as an exception does, so that it removes its scratch files; the exit status is
+    143."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

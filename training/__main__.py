@@ -2,9 +2,10 @@
 
 import sys
 
-from shared.interrupts import ending_at_once
+from shared.interrupts import ending_at_once, leave_on_sigterm
 
 if __name__ == "__main__":
     with ending_at_once():
         from training.program import main
+    leave_on_sigterm()
     sys.exit(main())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 Run = Callable[[argparse.Namespace], int]
 Fill = Callable[[argparse.ArgumentParser], None]
+Add = Callable[..., argparse.Action]
 _FULL_SCALE = "the value that means white in images of more than 8 bits"
 
 
@@ -31,7 +32,7 @@ def _render(command: argparse.ArgumentParser) -> None:
 
 def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path)
-    _add_words(command)
+    _add_words(command.add_argument)
     command.add_argument("--full-scale", type=_count, help=_FULL_SCALE)
     command.add_argument("--json", action="store_true")
 
@@ -43,94 +44,108 @@ def _train(command: argparse.ArgumentParser) -> None:
         nargs="?",
         help="folders such as defect/ and good/ below it, or a CSV with file, label, group",
     )
-    _add_words(command)
-    command.add_argument(
+    _add_images(command.add_argument_group("images").add_argument)
+    _add_run(command.add_argument_group("the training").add_argument)
+    _add_network(command.add_argument_group("the network").add_argument)
+    _add_costs(command.add_argument_group("the verdict").add_argument)
+
+
+def _add_images(add: Add) -> None:
+    _add_words(add)
+    add(
         "--from-reviews",
         metavar="WHERE",
         help="train on the images that persons reviewed, and on the folder if there is one: a service's URL, or a zip "
         "of `gonogo review export`",
     )
-    command.add_argument("--key-file", type=Path, help="the key of that service: DATA_DIR/admin-key")
-    command.add_argument("--output", type=Path, help="run folder; runs/NAME by default")
-    command.add_argument("--name", help="of the model; the folder's name by default")
-    command.add_argument(
+    add("--key-file", type=Path, help="the key of that service: DATA_DIR/admin-key")
+    add(
+        "--split",
+        choices=["auto", "grouped", "random", "given"],
+        default="auto",
+        help="how the parts are made; by default as the data gives them, else by whole groups",
+    )
+    add("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
+    add("--unlabelled", type=Path, metavar="FOLDER", help="images without labels, which the teacher labels")
+    add("--full-scale", type=_count, help=_FULL_SCALE)
+
+
+def _add_run(add: Add) -> None:
+    add("--output", type=Path, help="run folder; runs/NAME by default")
+    add("--name", help="of the model; the folder's name by default")
+    add(
         "--budget",
         type=_above_0,
         metavar="MINUTES",
         help="30 by default; a day for the original preset, which ends by its own patience",
     )
-    command.add_argument("--preset", choices=["recipe", "original"], default="recipe")
-    command.add_argument("--split", choices=["auto", "grouped", "random", "given"], default="auto")
-    command.add_argument("--test", type=Path, metavar="FOLDER", help="another folder that is the test part")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument(
+    add(
+        "--preset",
+        choices=["recipe", "original"],
+        default="recipe",
+        help="original: as the first version trained",
+    )
+    add("--seed", type=int, default=0, help="of all chance; 0 by default")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="by default a GPU that is there")
+    add("--threads", type=_count, default=min(8, os.cpu_count() or 1), help="cores to work on")
+    add("--notice", type=Path, help="a licence text that must travel with the weights")
+
+
+def _add_network(add: Add) -> None:
+    add(
         "--start",
         default="auto",
         metavar="ARTIFACT",
         help="begin with these weights; by default with rendered-parts where the network is the same, or `none`",
     )
-    command.add_argument(
-        "--unlabelled", type=Path, metavar="FOLDER", help="images without labels, which the teacher labels"
+    add(
+        "--go-on",
+        type=Path,
+        metavar="ARTIFACT",
+        help="begin with all weights of this artifact of the same task, and take smaller steps",
     )
-    command.add_argument(
+    add(
         "--teacher",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="let a pretrained network teach the small one",
     )
-    command.add_argument(
+    add(
         "--serve",
         choices=["auto", "small", "cascade", "features", "mean"],
         default="auto",
         help="the network that judges: the small one, the pretrained features, their mean, or a cascade that takes the "
         "mean where the small one is unsure; by default the best",
     )
-    command.add_argument(
+    add(
         "--images-per-second",
         type=_above_0,
         metavar="N",
         help="serve no network that judges fewer images a second on one core, decoding left out",
     )
-    command.add_argument(
-        "--go-on",
-        type=Path,
-        metavar="ARTIFACT",
-        help="begin with all weights of this artifact of the same task, and take smaller steps",
-    )
-    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    command.add_argument("--threads", type=_count, default=min(8, os.cpu_count() or 1))
-    command.add_argument(
-        "--side", type=_count, help="bring large images to this side instead of the recipe's"
-    )
-    command.add_argument(
-        "--speed", type=_above_0, metavar="M", help="at most M million multiply-adds an image"
-    )
-    command.add_argument(
-        "--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving"
-    )
-    command.add_argument("--full-scale", type=_count, help=_FULL_SCALE)
-    command.add_argument("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
-    command.add_argument("--reject-cost", type=float, default=1.0)
-    command.add_argument("--review-cost", type=float, default=0.2)
-    command.add_argument(
-        "--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, beside the costs"
-    )
-    command.add_argument(
+    add("--side", type=_count, help="bring large images to this side instead of the recipe's")
+    add("--speed", type=_above_0, metavar="M", help="at most M million multiply-adds an image")
+    add("--mirrors", type=int, choices=[1, 2, 4], help="mirrored copies to average at serving")
+
+
+def _add_costs(add: Add) -> None:
+    add("--escape-cost", type=float, default=10.0, help="an escape costs this many (10)")
+    add("--reject-cost", type=float, default=1.0, help="a false reject costs this many (1)")
+    add("--review-cost", type=float, default=0.2, help="a look by a person costs this many (0.2)")
+    add("--max-escape-rate", type=_share, metavar="SHARE", help="a promise such as 1%%, beside the costs")
+    add("--confidence", type=_share, default=0.95, metavar="SHARE", help="of that promise; 95%%")
+    add(
         "--prevalence",
         type=_share,
         metavar="SHARE",
         help="of defects among the parts to be judged, where it is another than in the folder",
     )
-    command.add_argument(
-        "--confidence", type=_share, default=0.95, metavar="SHARE", help="of that promise; 95%%"
-    )
-    command.add_argument("--notice", type=Path, help="a licence text that must travel with the weights")
 
 
 def _guard(command: argparse.ArgumentParser) -> None:
     command.add_argument("artifact", type=Path)
     command.add_argument("folder", type=Path)
-    _add_words(command)
+    _add_words(command.add_argument)
     command.add_argument("--test", type=Path, metavar="FOLDER", help="as it was given to train")
     instead = {
         "kinds": "add the guess of a defect's kind instead, and keep the guard",
@@ -155,7 +170,7 @@ def _hasten(command: argparse.ArgumentParser) -> None:
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("artifact", type=Path)
     command.add_argument("folder", type=Path)
-    _add_words(command)
+    _add_words(command.add_argument)
     command.add_argument("--output", type=Path, help="write a verdict for each image to this CSV")
     command.add_argument(
         "--only-test", type=Path, metavar="RUN", help="only the test part of this run folder"
@@ -180,11 +195,11 @@ def _quality(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, default=Path("../data"), help="folders with an images.csv each")
     command.add_argument("--runs", type=Path, default=Path("runs/quality"))
     command.add_argument("--page", type=Path, default=Path("docs/quality.md"))
-    command.add_argument("--budget", type=_above_0, default=30.0, metavar="MINUTES", help="for each row")
+    command.add_argument("--budget", type=_above_0, default=30.0, metavar="MINUTES", help="for each training")
     command.add_argument(
         "--original",
         action=argparse.BooleanOptionalAction,
-        default=True,
+        default=False,
         help="also the original preset, on the same splits",
     )
     command.add_argument("--only", action="append", default=[], metavar="SET", help="may be given again")
@@ -236,23 +251,26 @@ def _share(text: str) -> float:
 
 
 def _above_0(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("a number above 0 is needed")
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.strip().isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError("1 or more is needed")
+        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is needed, not {text!r}")
     return number
 
 
-def _add_words(command: argparse.ArgumentParser) -> None:
+def _add_words(add: Add) -> None:
     """Options that say what the names of folders mean."""
     for label in ("good", "defect"):
-        command.add_argument(
+        add(
             f"--{label}",
             action="extend",
             nargs="+",
@@ -260,7 +278,7 @@ def _add_words(command: argparse.ArgumentParser) -> None:
             metavar="NAME",
             help=f"folders or words of a table that mean {label}, besides the usual ones; * stands for any letters",
         )
-    command.add_argument(
+    add(
         "--part",
         metavar="REGEX",
         help="a part's name in the path of its images: the first group of this expression",

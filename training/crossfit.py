@@ -40,7 +40,7 @@ from training.teacher.teach import (
     fit_folds,
     head_epochs,
     unlabelled,
-    with_targets,
+    with_words,
 )
 from training.trained import Trained
 
@@ -86,7 +86,7 @@ class _Study:
         if self.features is not None:
             records = [self.records[i] for i in places]
             taught = fit_folds(self.features[places], records, part, epochs=self.epochs)
-            part = with_targets(part, taught.held_out)
+            part = with_words(part, taught.held_out)
             part = part if self.more is None else self.more.taught_by(taught.model, part)
         fitted = fit(
             self.network.shape,
@@ -159,11 +159,12 @@ def train_crossed(
     if shape.kind != "residual" and extractor is not None:
         spec, every = extractor.strong, decoded(learned, extractor.strong, threads=options.threads)
     test = every if tested is None else decoded(tested, spec, threads=options.threads)
+    fitted = replace(fitted, net=net, seconds=clock() - started)
     torch.save(net.state_dict(), options.output / "best_model.pt")
     plots.curves(fitted.history, fitted.best_epoch, options.output / "training_curves.png")
     return prove(
         Trained(
-            looked, split, how, options, spec, shape, network.freedom, network.start, replace(fitted, net=net),
+            looked, split, how, options, spec, shape, network.freedom, network.start, fitted,
             time.process_time() - started_cpu, every, every, test, choice, len(files), logits,
             fold_numbers(folds, len(learned)),
         ),

@@ -40,6 +40,7 @@ def refuse_for_original(options: Options) -> None:
 def refuse_for_good_parts(options: Options, defects: int) -> None:
     """Raise DataError for choices that a training on good parts alone can't follow."""
     unused = _unused(options, "costs", "unlabelled", "serve", "images_per_second", "split")
+    unused += ["--device"] * (options.device == "cuda")
     if unused:
         raise DataError(
             f"so few defects ({defects}) are not learned, and good parts alone give scores that are no "

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from shared.json_text import Card
-from shared.registry.artifact import Artifact, read_artifact, write_artifact
+from shared.registry.artifact import Artifact, write_artifact
 from shared.vision.graph import Graph
+from training.artifacts import artifact_at
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.pixels import decode_files
@@ -39,7 +40,7 @@ def add_guard(
     The split is made as the training made it. Raises DataError where the folder gives another test part than the
     artifact's card names, or the card names none.
     """
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     train, validation, test = parts_of(artifact, folder, test_folder, progress)
     graph = Graph(artifact, threads=threads)
     images = [
@@ -73,7 +74,7 @@ def add_kinds(
 
     Raises DataError as `add_guard` does, and where the folder names too few kinds, or the guess is no use.
     """
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     parts = parts_of(artifact, folder, test_folder, progress)
     known = [
         (part, decode_files([record.path for record in part], artifact.preprocessing, threads=threads))
@@ -109,7 +110,7 @@ def add_reference(
 
     Raises DataError as `add_guard` does, and where the artifact has no guard.
     """
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     guard = artifact.guard()
     if guard is None:
         raise DataError(f"{artifact.name} has no guard")

@@ -1,11 +1,14 @@
 """The small network that a training begins with: form of the images, allowed changes, shape and first weights."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from shared.registry.artifact import Preprocessing
 from shared.vision.net import Shape, multiplications
+from training.data.records import DataError
 from training.data.report import Report
 from training.fit import recipe
 from training.fit.augment import Liberties, liberties
@@ -13,6 +16,8 @@ from training.fit.part import Part
 from training.fit.start import Start, going_on, starting_weights
 from training.options import Options
 from training.progress import Say
+
+LEAST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,24 @@ def preprocessing_of(looked: Report, options: Options) -> Preprocessing:
     if options.preset == "original":
         shape = recipe.original_shape()
         return Preprocessing(shape.width, shape.height, shape.channels, options.full_scale)
+    sizes = looked.pixel_sizes()
+    if options.side is not None:
+        _check_side(options.side, sizes)
     colour = recipe.has_colour([record.path for record in looked.records])
-    return recipe.preprocessing_for(
-        looked.pixel_sizes(), colour, side=options.side, full_scale=options.full_scale
-    )
+    return recipe.preprocessing_for(sizes, colour, side=options.side, full_scale=options.full_scale)
+
+
+def _check_side(side: int, sizes: Sequence[tuple[int, int]]) -> None:
+    """Raise DataError for a side that no network works with, or that the images do not have."""
+    width, height = (float(np.median(values)) for values in zip(*sizes, strict=True))
+    own = math.sqrt(width * height)
+    if side < LEAST_SIDE:
+        raise DataError(f"--side {side}: a network needs {LEAST_SIDE} pixels or more")
+    if side > math.ceil(own):
+        raise DataError(
+            f"--side {side}: the images have {width:.0f} x {height:.0f} pixels, a side of {own:.0f} if they were "
+            "square, and are never enlarged"
+        )
 
 
 def network_for(spec: Preprocessing, train: Part, looked: Report, options: Options, say: Say) -> Network:

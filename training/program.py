@@ -2,14 +2,15 @@
 
 import argparse
 import json
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import GonogoError
-from shared.registry.artifact import read_artifact
 from training.arguments import parser_for
+from training.artifacts import artifact_at
 
 if TYPE_CHECKING:
     from training.data.records import Source
@@ -69,8 +70,9 @@ def _train(options: argparse.Namespace) -> int:
     if options.folder is None and options.from_reviews is None:
         raise DataError("name a folder of images, or say where reviews come from with --from-reviews")
     name = model_name(options)
-    _need(options)
     output = options.output or Path("runs") / name
+    _need(options)
+    _need_room(output)
     source = None if options.folder is None else _source(options)
     if options.from_reviews is not None:
         key = options.key_file.read_text().strip() if options.key_file else None
@@ -141,6 +143,18 @@ def _need(options: argparse.Namespace) -> None:
         raise DataError(f"--unlabelled: there is no folder {options.unlabelled}")
 
 
+def _need_room(output: Path) -> None:
+    """Raise DataError where nothing can be written to a folder, which need not be there yet: all images are looked at
+    before the first file is."""
+    from training.data.records import DataError
+
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"--output {output}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"--output {output}: {there} can't be written to")
+
+
 def _source(options: argparse.Namespace, path: Path | None = None) -> "Source":
     """The folder with the words that the command line gives."""
     from training.data.records import Source
@@ -157,6 +171,7 @@ def _guard(options: argparse.Namespace) -> int:
     from training.repointing import add_point
 
     bar = Bar()
+    _need_room(options.output)
     add = {"guard": add_guard, "kinds": add_kinds, "reference": add_reference, "point": add_point}
     add[options.add](
         options.artifact,
@@ -175,6 +190,7 @@ def _hasten(options: argparse.Namespace) -> int:
     from training.progress import Bar
 
     bar = Bar()
+    _need_room(options.output)
     hasten(
         options.artifact,
         options.folder,
@@ -188,52 +204,48 @@ def _hasten(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from training.data.load import listing
-    from training.data.records import nearly_all_named
+    from training.data.records import DataError, contradicting, nearly_all_named
     from training.data.report import report_of
     from training.progress import Bar
-    from training.proof.evaluate import evaluate, score_records, write_results
+    from training.proof.evaluate import evaluate, identified, judge_records, write_results
+    from training.proof.evaluation import left_out_lines, result_lines, told
 
-    artifact, source = read_artifact(options.artifact), _source(options)
+    artifact, source = artifact_at(options.artifact), _source(options)
+    if options.output is not None:
+        _need_room(options.output.parent)
+        if options.output.is_dir():
+            raise DataError(f"--output {options.output} is a folder: name a file")
     listed = listing(source)
-    for line in report_of(listed, source).left_out():
-        print(line, file=sys.stderr if options.json else sys.stdout)
-    records = listed.records
+    records = identified(listed.records)
     if options.only_test is not None:
         from training.proof.evaluate import only_test_part
 
         records = only_test_part(records, options.only_test)
-    scores = score_records(artifact, records, threads=options.threads, progress=Bar())
-    report = evaluate(artifact, records, scores)
+    both = contradicting(records)
+    for line in [*report_of(listed, source).left_out(), *left_out_lines(records, both, source.path)]:
+        print(line, file=sys.stderr if options.json else sys.stdout)
+    records = [record for record in records if record.identity not in both]
+    outcomes = judge_records(artifact, records, threads=options.threads, progress=Bar())
+    report = evaluate(artifact, records, outcomes)
     if options.output is not None:
-        write_results(options.output, artifact, records, scores)
+        write_results(options.output, artifact, records, outcomes)
     if options.against is not None:
         from training.proof.live import compare
 
         key = options.key_file.read_text().strip() if options.key_file else None
-        seen = compare(artifact, records, scores, url=options.against, key=key)
+        seen = compare(artifact, records, outcomes, url=options.against, key=key)
         print(
             f"{options.against}: {seen.pictures} images, {seen.different} answered otherwise, "
             f"scores differ by {seen.score_difference:g} at most"
         )
         if seen.different:
             return 1
+    named = nearly_all_named(records)
     if options.json:
-        print(json.dumps(report.as_card(), indent=1))
-        return 0
-    unscored = len(records) - report.pictures
-    print(f"{report.pictures} images scored, {unscored} refused, {report.groups} groups")
-    prevalence = artifact.card.get("prevalence")
-    if prevalence is not None:
-        print(
-            f"scores and threshold are for a line with {prevalence:.2%} defects; accuracy and ECE are those of this "
-            f"folder, with {report.defects / max(1, report.pictures):.2%}"
-        )
-    by_groups = f"by groups {report.accuracy_by_groups}; " if nearly_all_named(records) else ""
-    print(f"accuracy {report.accuracy}; {by_groups}at 0.5 {report.accuracy_at_half}")
-    print(f"escapes {report.escapes} of {report.defects}: {report.escape_rate}")
-    print(f"false rejects {report.false_rejects}: {report.false_reject_rate}")
-    print(f"review {report.reviewed}; AUROC {report.auroc:.4f}; ECE {report.ece:.4f}")
-    return 0
+        print(json.dumps(told(artifact, report, records, outcomes, by_parts=named), indent=1))
+    else:
+        print(*result_lines(artifact, report, records, outcomes, by_parts=named), sep="\n")
+    return 0 if report is not None else 1
 
 
 def _publish(options: argparse.Namespace) -> int:

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from shared.json_text import Card
-from shared.registry.artifact import Artifact, read_artifact
+from shared.registry.artifact import Artifact
 from shared.vision.graph import Graph
+from training.artifacts import artifact_at
 from training.data.decoded import labels_of
 from training.data.pixels import decode_files
 from training.data.records import DataError, Source
@@ -66,7 +67,7 @@ def add_point(
 
 def unpromised(path: Path) -> Artifact:
     """Raises DataError for an artifact that makes a promise, which holds for its own scores and at its own point."""
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     if artifact.promise is not None:
         raise DataError(f"{artifact.name} promises a rate of escapes at its operating point")
     return artifact

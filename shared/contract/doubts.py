@@ -8,10 +8,15 @@ UNFAMILIAR_SHARE = 0.05  # of the judged items; up to here they may be single ac
 UNFAMILIAR_LEAST = 3
 
 
+def many_unfamiliar(unfamiliar: int, judged: int) -> bool:
+    """Whether so many of the judged images are unlike those of the model that its figures do not hold for them."""
+    return unfamiliar >= UNFAMILIAR_LEAST and unfamiliar > UNFAMILIAR_SHARE * judged
+
+
 def doubts(row: BatchRecord) -> list[BatchWarning]:
     """The warnings that a batch has earned so far; they are counted with its verdicts."""
     found: list[BatchWarning] = []
-    if row.unfamiliar >= UNFAMILIAR_LEAST and row.unfamiliar > UNFAMILIAR_SHARE * row.succeeded:
+    if many_unfamiliar(row.unfamiliar, row.succeeded):
         detail = f"{row.unfamiliar} of {row.succeeded} images are unlike those this model was trained on"
         found.append({"code": UNFAMILIAR_IMAGES, "detail": detail})
         if row.promised is not None:

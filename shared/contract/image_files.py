@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 HEAD_BYTES = 32  # enough for every signature below
 NOT_AN_IMAGE = "not a JPEG, PNG, WebP, BMP or TIFF image"
 EMPTY = "the file is empty"
+HIDDEN = "hidden"
 SYSTEM_FILES = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir"})
 _EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
@@ -41,7 +42,7 @@ def skip_by_name(path: str) -> str | None:
         if part.startswith("._") or part == ".DS_Store" or part.lower() in SYSTEM_FILES:
             return "a file of the operating system"
         if part.startswith(".") and part not in (".", ".."):
-            return "hidden"
+            return HIDDEN
     return None
 
 

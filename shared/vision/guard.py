@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.contract.states import Reason
 from shared.errors import ArtifactError
-from shared.registry.artifact import Preprocessing
+from shared.registry.artifact import Artifact, Preprocessing
 from shared.vision.arrays import Array, Arrays, npz_bytes, read_npz
 from shared.vision.describe import CONTRAST, VERSION, describe
 from shared.vision.sketch import sketch
@@ -126,6 +126,22 @@ def guard_of(arrays: Mapping[str, Array]) -> Guard:
             f"made for description {int(named['version'])} of an image, this program has {[*DESCRIPTIONS]}"
         )
     return Guard(**named)
+
+
+def guard_in(artifact: Artifact, features: int) -> Guard | None:
+    """The guard of an artifact whose network gives `features` numbers, or None where it has none.
+
+    Raises ArtifactError where the guard is damaged or for another number of features.
+    """
+    data = artifact.guard()
+    if data is None:
+        return None
+    guard = read_guard(data, artifact.preprocessing)
+    if features != len(guard.feature_mean):
+        raise ArtifactError(
+            f"{artifact.name}: the guard is for {len(guard.feature_mean)} features, not {features}"
+        )
+    return guard
 
 
 def read_guard(data: bytes, spec: Preprocessing) -> Guard:

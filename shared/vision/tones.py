@@ -12,6 +12,7 @@ from shared.vision.accepted import unsupported
 LEAST_PEAK = 1 / 16
 # A part that is cut out of its background fills at least this share of the image with opaque pixels.
 LEAST_OPAQUE = 0.1
+NO_FULL_SCALE = "the model declares no full scale"  # said where a declaration would help
 _OPAQUE = 240
 _STRIP_BYTES = 2**22
 
@@ -35,7 +36,7 @@ def check_high_bytes(image: Image.Image, full_scale: int | None) -> None:
     Raises ItemError `unsupported_media`.
     """
     if full_scale != 65535:
-        raise unsupported("16-bit colour, and the model declares no full scale of 65535")
+        raise unsupported(f"16-bit colour, and {NO_FULL_SCALE} of 65535")
     colours = image.convert("RGB") if image.mode != "RGB" else image
     if max(high for _, high in colours.getextrema()) < 256 * LEAST_PEAK:  # type: ignore[misc] # three pairs
         raise unsupported("16-bit colour that fills 12 bits or fewer, under a full scale of 65535")
@@ -73,7 +74,7 @@ def _strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
 
 def _scaled(image: Image.Image, full_scale: int | None, inverted: bool) -> Image.Image:
     if full_scale is None:
-        raise unsupported(f"more than 8 bits ({image.mode}), and the model declares no full scale")
+        raise unsupported(f"more than 8 bits ({image.mode}), and {NO_FULL_SCALE}")
     stored = np.asarray(image)
     lowest, highest = float(stored.min()), float(stored.max())
     if not (lowest >= 0 and highest <= full_scale):  # also refuses NaN

@@ -20,6 +20,7 @@ from shared.contract.operating_point import OperatingPoint
 from shared.registry.artifact import read_artifact
 from shared.vision.decision import calibrated_score, decide
 from shared.vision.drift import SCORE, UNFAMILIARITY, read_reference
+from shared.vision.guard import read_guard
 from shared.vision.net import Shape, build
 from shared.vision.preprocess import decode
 from training.guarding import rewritten
@@ -27,6 +28,7 @@ from training.program import main
 from training.synthetic.render import render
 from worker.inference.engines.gpu import TorchEngine
 from worker.inference.engines.load import load_engine
+from worker.inference.loaded import LoadedModel
 
 pytestmark = pytest.mark.timeout(600)  # a training on a busy machine is slow, not stuck
 
@@ -122,19 +124,23 @@ def test_evaluate_says_what_the_worker_says_image_by_image(run_folder: Path, tmp
     folder = run_folder.parents[1] / "blobs"
     assert main(["evaluate", str(run_folder / "blobs.gonogo"), str(folder), "--output", str(results)]) == 0
     artifact = read_artifact(run_folder / "blobs.gonogo")
-    engine = load_engine(artifact, device="cpu", threads=1)
+    stored = artifact.guard()
+    assert stored is not None
+    guard = read_guard(stored, artifact.preprocessing)
+    model = LoadedModel(artifact, load_engine(artifact, device="cpu", threads=1), guard)
     with results.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 240
     for start in range(0, 240, 7):  # micro-batches of another size than evaluate's
         chosen = rows[start : start + 7]
         images = np.stack(
-            [decode((folder / r["label"] / r["file"]).read_bytes(), artifact.preprocessing) for r in chosen]
+            [decode((folder / row["file"]).read_bytes(), artifact.preprocessing) for row in chosen]
         )
-        for row, logit in zip(chosen, engine.predict(images), strict=True):
-            score = calibrated_score(float(logit), artifact.calibration)
+        for row, prediction in zip(chosen, model.predict(images), strict=True):
+            score = calibrated_score(prediction.logit, artifact.calibration)
             assert abs(score - float(row["score"])) < 1e-6
-            assert decide(score, artifact.operating_point) == row["verdict"]
+            assert prediction.unfamiliarity == pytest.approx(float(row["unfamiliarity"]), abs=1e-3)
+            assert decide(score, artifact.operating_point, prediction.unlike) == row["verdict"]
 
 
 def test_the_card_repeats_what_evaluate_finds_on_the_test_part(
@@ -145,8 +151,11 @@ def test_the_card_repeats_what_evaluate_finds_on_the_test_part(
     assert main(["evaluate", str(artifact), str(folder), "--only-test", str(run_folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     card = json.loads((run_folder / "card.json").read_text())
-    for name in ("pictures", "escapes", "false_rejects", "reviewed"):
+    for name in ("pictures", "escapes", "false_rejects"):
         assert found[name] == card["test"][name]
+    # The card counts the review band alone.
+    assert 0 <= found["reviewed"] - card["test"]["reviewed"] <= found["unfamiliar"]
+    assert found["unfamiliar"] == round(card["guard"]["flagged_of_test"] * card["test"]["pictures"])
 
 
 def test_both_engines_agree_on_a_trained_model(run_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A trained artifact goes into a live service, and the service says what `evaluate` says."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.harness.images import jpegs
 from tests.harness.service import Up
 from training.data.records import Record
 from training.output.publish import publish
-from training.proof.evaluate import score_records
+from training.proof.evaluate import Judged, judge_records
 from training.proof.live import compare
 
 
@@ -39,18 +40,19 @@ def test_the_live_service_is_asked_once_it_holds_the_artifact_and_decides_as_eva
     for name, data in shown:
         (tmp_path / name).write_bytes(data)
         records.append(Record(tmp_path / name, 0, name))
-    scores = score_records(read_artifact(artifact), records)
-    seen = compare(read_artifact(artifact), records, scores, url=service.url, key=key)
+    outcomes = judge_records(read_artifact(artifact), records)
+    seen = compare(read_artifact(artifact), records, outcomes, url=service.url, key=key)
     assert (seen.pictures, seen.different) == (151, 0)
     assert seen.score_difference < 1e-6
 
-    first = scores[0]
-    assert isinstance(first, float)
-    otherwise = [1 - first if abs(first - 0.5) > 0.1 else 0.99, *scores[1:]]
+    first = outcomes[0]
+    assert isinstance(first, Judged)
+    score = 1 - first.score if abs(first.score - 0.5) > 0.1 else 0.99
+    otherwise = [replace(first, score=score), *outcomes[1:]]
     assert (
         compare(read_artifact(artifact), records, otherwise, url=service.url, key=key).score_difference > 0.1
     )
-    mistaken = [ItemError("too_large", "said to be"), *scores[1:-1], 0.5]
+    mistaken = [ItemError("too_large", "said to be"), *outcomes[1:-1], Judged(0.5)]
     assert compare(read_artifact(artifact), records, mistaken, url=service.url, key=key).different == 2
 
 

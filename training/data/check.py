@@ -16,7 +16,18 @@ from training.data.likeness import Groups, alike
 from training.data.load import listing
 from training.data.look import Look, look
 from training.data.proposals import groups_by_name
-from training.data.records import ALONE, SETTLE, DataError, Record, Source, name_of, root_of, shown, source_of
+from training.data.records import (
+    ALONE,
+    SETTLE,
+    DataError,
+    Record,
+    Source,
+    contradicting,
+    name_of,
+    root_of,
+    shown,
+    source_of,
+)
 from training.data.report import Report, report_of
 from training.data.turned import turned_views
 from training.progress import Say
@@ -142,9 +153,7 @@ def _grouped(
     by_identity: defaultdict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(records):
         by_identity[record.identity].append(place)
-    both = {
-        identity for identity, places in by_identity.items() if len({records[p].label for p in places}) > 1
-    }
+    both = contradicting(records)
     report.contradictions = [
         [name_of(records[p].path, root) for p in by_identity[identity]] for identity in sorted(both)
     ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from shared.contract.image_files import HEAD_BYTES, image_kind, skip_by_name
+from shared.contract.image_files import HEAD_BYTES, HIDDEN, claims_image, image_kind, skip_by_name
 from training.data.labels import Labels, Named
 from training.data.mask_pixels import stray_masks
 from training.data.masks import Masks, marks
@@ -36,14 +36,14 @@ _REFUSED = {
 }
 
 
-def image_paths(folder: Path, broken: list[Path] | None = None) -> list[Path]:
+def image_paths(folder: Path, found: Listing | None = None) -> list[Path]:
     """Every file below a folder that looks like an image by its extension or by its first bytes, sorted; links that
-    lead nowhere go to `broken`."""
-    found = _walk(folder, frozenset(), [] if broken is None else broken)
-    return sorted(path for path in found if _looks_like_image(path))
+    lead nowhere and what is hidden go to `found`."""
+    found = Listing([]) if found is None else found
+    return sorted(path for path in _walk(folder, frozenset(), found) if _looks_like_image(path))
 
 
-def _walk(folder: Path, above: frozenset[tuple[int, int]], broken: list[Path]) -> Iterator[Path]:
+def _walk(folder: Path, above: frozenset[tuple[int, int]], found: Listing) -> Iterator[Path]:
     """Files below a folder, links to folders included; a link to a folder above itself is not followed."""
     about = folder.stat()
     here = (about.st_dev, about.st_ino)
@@ -52,14 +52,25 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]], broken: list[Path]) -
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             path = folder / entry.name
-            if skip_by_name(entry.name) is not None:
+            if (reason := skip_by_name(entry.name)) is not None:
+                if reason == HIDDEN and _holds_image(path):
+                    found.hidden.append(path)
                 continue
             if entry.is_symlink() and not path.exists():
-                broken.append(path)
+                found.broken_links.append(path)
             elif entry.is_dir():
-                yield from _walk(path, above | {here}, broken)
+                yield from _walk(path, above | {here}, found)
             elif entry.is_file():
                 yield path
+
+
+def _holds_image(path: Path) -> bool:
+    """Whether a hidden file is an image, or one lies in a hidden folder, by the ends of the names."""
+    try:
+        names = [each.name for each in path.iterdir()] if path.is_dir() else [path.name]
+    except PermissionError:  # what is hidden need not be readable
+        return False
+    return any(claims_image(name) for name in names)
 
 
 def _looks_like_image(path: Path) -> bool:
@@ -72,15 +83,13 @@ def _looks_like_image(path: Path) -> bool:
 def listed(source: Source) -> Listing:
     """The records of a folder. Raises DataError that names the folders where no word is a label."""
     root, words = source.path, source.words
-    broken: list[Path] = []
-    paths = image_paths(root, broken)
+    found = Listing([])
+    paths = image_paths(root, found)
     masks = Masks(root, paths)
     images = [path for path in paths if path not in masks]
     labels = Labels(root, images, words)
     names = {root.resolve().name} | {name for path in paths for name in labels.above(path)}
-    found = Listing(
-        [], masks=once(masks.files), broken_links=broken, idle_words=words.idle(names), ignored=images
-    )
+    found.masks, found.idle_words, found.ignored = once(masks.files), words.idle(names), images
 
     def take(named: Callable[[Path], Named]) -> None:
         """Label the images that no label has reached so far."""
@@ -121,7 +130,7 @@ def _leave_out_twins(found: Listing) -> None:
 
 
 def _each_once(records: list[Record]) -> list[Record]:
-    """One record for each file, label and part of a split. The bytes tell contradictions and leaks later."""
+    """Keep one record for each file, label and part of a split. `check` finds contradictions and leaks by the bytes."""
     by_file: defaultdict[tuple[Path, int], dict[str | None, Record]] = defaultdict(dict)
     for record in records:
         by_file[record.path.resolve(), record.label].setdefault(record.split, record)

@@ -1,6 +1,7 @@
 """A labelled image, and the source that labelled images come from."""
 
-from collections import Counter
+import os
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +58,7 @@ class Listing:
     disputed: list[Path] = field(default_factory=list)  # their folders name both labels
     stray_masks: list[Path] = field(default_factory=list)  # masks by their pixels alone
     broken_links: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)  # images, and folders of images
     labelled_by_masks: bool = False
     from_table: bool = False
     idle_words: list[str] = field(default_factory=list)
@@ -81,6 +83,23 @@ def root_of(path: Path) -> Path:
 def name_of(path: Path, root: Path) -> str:
     """A path as reports show it."""
     return shown(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
+
+
+def contradicting(records: Sequence[Record]) -> set[str]:
+    """The identities that bear both labels."""
+    labels: defaultdict[str, set[int]] = defaultdict(set)
+    for record in records:
+        if record.identity:
+            labels[record.identity].add(record.label)
+    return {identity for identity, found in labels.items() if len(found) > 1}
+
+
+def names_of(records: Sequence[Record]) -> list[str]:
+    """Below the folder that holds all of them: `good/1.png` and `bad/1.png` are two images."""
+    if not records:
+        return []
+    root = Path(os.path.commonpath([record.path.parent for record in records]))
+    return [name_of(record.path, root) for record in records]
 
 
 def shown(name: str) -> str:

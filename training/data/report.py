@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from shared.errors import ItemError
 from shared.json_text import Card
+from shared.vision.tones import NO_FULL_SCALE
 from training.data.records import (
     ALONE,
     SETTLE,
@@ -19,7 +20,7 @@ from training.data.records import (
 )
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
-_LISTS = ("ignored", "disputed", "stray_masks", "broken_links", "unreadable", "changed", "odd")
+_LISTS = ("ignored", "disputed", "stray_masks", "broken_links", "hidden", "unreadable", "changed", "odd")
 
 
 @dataclass
@@ -34,6 +35,9 @@ class Report:
     disputed_folders: str = ""
     stray_masks: list[str] = field(default_factory=list)  # masks by their pixels alone
     broken_links: list[str] = field(default_factory=list)  # symbolic links that lead nowhere
+    hidden: list[str] = field(
+        default_factory=list
+    )  # images, and folders of images, whose name begins with a dot
     unreadable: list[str] = field(default_factory=list)  # images that the service would refuse
     reasons: dict[str, str] = field(default_factory=dict)  # of each of them
     idle_words: list[str] = field(default_factory=list)  # of --good and --defect, which name nothing
@@ -83,14 +87,15 @@ class Report:
         lines = []
         if self.idle_words:
             lines.append(f"--good and --defect: nothing is named {', '.join(self.idle_words)}")
-        lines += _listed("no label reaches, left out", self.ignored)
+        lines += listed_line("no label reaches, left out", self.ignored)
         if self.ignored:
             lines.append(f"  in {self.ignored_folders}: {self.advice()}")
-        lines += _listed("folders name both labels, left out", self.disputed)
+        lines += listed_line("folders name both labels, left out", self.disputed)
         if self.disputed:
             lines.append(f"  in {self.disputed_folders}: {SETTLE}")
-        lines += _listed("masks by their pixels, left out", self.stray_masks)
-        return lines + _listed("links that lead nowhere", self.broken_links)
+        lines += listed_line("masks by their pixels, left out", self.stray_masks)
+        lines += listed_line("links that lead nowhere", self.broken_links)
+        return lines + listed_line("hidden by a name that begins with a dot, left out", self.hidden)
 
     def advice(self) -> str:
         """How the images that no label reaches get one."""
@@ -159,7 +164,7 @@ class Report:
             "modes: " + ", ".join(f"{mode} ({count})" for mode, count in self.modes.items()),
             f"exact duplicates: {self.exact_duplicates}"
             + (
-                ", likeness not asked, since groups are given"
+                f", likeness not asked, since {'the names of views' if self.views_tell else 'the data'} tell the parts"
                 if self.has_groups
                 else f", near duplicates: {self.near_duplicates}"
             ),
@@ -187,12 +192,14 @@ class Report:
             lines.append(
                 f"likeness would have made groups too large {self.joins_refused} times: give a group column"
             )
-        lines += _listed("unreadable, left out", self.unreadable)
+        lines += listed_line("unreadable, left out", self.unreadable)
         lines += [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:5]]
-        lines += _listed("not the bytes that the table's sha256 names", self.changed)
+        if any(NO_FULL_SCALE in reason for reason in self.reasons.values()):
+            lines.append("  --full-scale N says which value is white in images of more than 8 bits")
+        lines += listed_line("not the bytes that the table's sha256 names", self.changed)
         lines += self.left_out()
-        lines += _listed("odd size or mode", self.odd)
-        lines += _listed("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
+        lines += listed_line("odd size or mode", self.odd)
+        lines += listed_line("same image, both labels, left out", [", ".join(c) for c in self.contradictions])
         if self.exact_across_splits:
             lines.append(f"the same bytes in two parts of the given split: {self.exact_across_splits} times")
         if self.leaks:
@@ -216,6 +223,7 @@ def report_of(listed: Listing, source: Source) -> Report:
         disputed_folders=folders_of(listed.disputed, root),
         stray_masks=[name_of(path, root) for path in listed.stray_masks],
         broken_links=[name_of(path, root) for path in listed.broken_links],
+        hidden=[name_of(path, root) for path in listed.hidden],
         from_table=listed.from_table,
         idle_words=[shown(word) for word in listed.idle_words],
         masks=len(listed.masks),
@@ -233,6 +241,7 @@ def _ends(names: list[str]) -> str:
     return ", ".join(names) if len(names) < 4 else f"{names[0]}, {names[1]}, …, {names[-1]}"
 
 
-def _listed(finding: str, names: list[str]) -> list[str]:
+def listed_line(finding: str, names: list[str]) -> list[str]:
+    """The finding with the number of the names and the first of them; no line without names."""
     shown = "; ".join(names[:5]) + (" …" if len(names) > 5 else "")
     return [f"{finding}: {len(names)} ({shown})"] if names else []

@@ -25,12 +25,12 @@ class Split:
     proof: list[Record] | None = None
 
 
-def grouped_split(records: Sequence[Record], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
+def grouped_split(records: Sequence[Record], *, seed: int) -> Split:
     """Whole groups to each part, defects and good images in nearly the wanted shares in each.
 
     Raises DataError where there are too few groups for each part to hold both labels.
     """
-    places = _assign(records, fractions, seed)
+    places = _assign(records, FRACTIONS, seed)
     parts = [[r for r, place in zip(records, places, strict=True) if place == part] for part in range(3)]
     for name, part in zip(("train", "validation", "test"), parts, strict=True):
         if len({record.label for record in part}) < 2:
@@ -38,10 +38,10 @@ def grouped_split(records: Sequence[Record], *, seed: int, fractions: Sequence[f
     return Split(*parts)
 
 
-def random_split(records: Sequence[Record], *, seed: int, fractions: Sequence[float] = FRACTIONS) -> Split:
+def random_split(records: Sequence[Record], *, seed: int) -> Split:
     """Single images at random, whatever group they belong to: the protocol of most published figures."""
     alone = [replace(record, group=str(place)) for place, record in enumerate(records)]
-    split = grouped_split(alone, seed=seed, fractions=fractions)
+    split = grouped_split(alone, seed=seed)
     by_path = {record.path: record for record in records}
 
     def original(part: list[Record]) -> list[Record]:

@@ -108,7 +108,7 @@ def _look_around(found: Listing, folder: Path, *, everywhere: bool) -> None:
     folders = [folder]
     if not everywhere:
         folders = [below for below in folder.iterdir() if names_masks(below.name) and below.is_dir()]
-    paths = [path for each in folders for path in image_paths(each, found.broken_links)]
+    paths = [path for each in folders for path in image_paths(each, found)]
     masks = Masks(folder, paths)
     named = {record.path for record in found.records}
     told = [record.mask for record in found.records if record.mask is not None and record.mask.is_file()]

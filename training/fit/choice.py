@@ -124,7 +124,7 @@ def choose_served(
 
 
 def _gain(candidates: Card) -> Card:
-    """What the cascade changes over the small network alone."""
+    """The figures of the cascade less those of the small network alone."""
     return {
         name: round(candidates[CASCADE][name] - candidates[SMALL][name], 5)
         for name in ("log_loss", "auroc", "accuracy")

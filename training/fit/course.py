@@ -14,16 +14,22 @@ from torch.nn import functional as F
 from shared.vision.net import Shape
 from training.fit.augment import Augmentation
 from training.fit.guide import Guide
+from training.fit.optimizers import Optimizers
 from training.fit.pace import bf16_is_fast
 from training.fit.part import Part
 from training.fit.recipe import Plan
-from training.fit.steps import batch_of, example_weights, follow, optimizer_for, set_rate
+from training.fit.steps import batch_of, example_weights, follow, rate_at
 from training.progress import Progress
+
+# The weight of a teacher's word at the first step. It falls to 0 with the steps: the teacher knows doubtful images, but
+# where the network ends ahead of it, its errors would be learned.
+_TRUST = 0.5
 
 
 @dataclass
 class Course:
-    """`averaged` follows `net` and is the one that is kept; `weights` and `targets` (N,) are those of the examples."""
+    """`averaged` follows `net` and is the one that is kept; `weights`, `targets` and `words` (N,) are those of the
+    examples."""
 
     net: nn.Module
     averaged: nn.Module
@@ -31,11 +37,12 @@ class Course:
     train: Part
     plan: Plan
     augment: Augmentation
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     scaler: torch.amp.GradScaler
     half: torch.dtype | None  # the precision of a step, where it is not that of the weights
     weights: Tensor
     targets: Tensor
+    words: Tensor | None  # of a teacher
     device: str
     step: int = 0
 
@@ -55,8 +62,9 @@ class Course:
                 continue  # a batch norm learns nothing from one image
             # Falls with the steps; with the clock only where the machine is clearly slower than it seemed,
             # so that the same seed gives the same weights wherever the budget is no matter.
-            set_rate(self.optimizer, self.plan, max(self.step / (self.plan.epochs * steps), spent() - 0.03))
-            each, logit = self._step(chosen)
+            done = max(self.step / (self.plan.epochs * steps), spent() - 0.03)
+            self.optimizers.set_rate(rate_at(self.plan, done))
+            each, logit = self._step(chosen, _TRUST * max(0.0, 1 - done))
             self.step += 1
             progress(first + len(chosen), len(places))
             follow(self.averaged, self.net, self.step, max(50, steps) if self.plan.average_weights else 0)
@@ -65,8 +73,9 @@ class Course:
             hits += float(((logit > 0) == (labels == 1)).sum())
         return loss_sum / len(places), hits / len(places)
 
-    def _step(self, chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Move the weights; the loss and the logit of each chosen example."""
+    def _step(self, chosen: NDArray[np.int64], trust: float) -> tuple[Tensor, Tensor]:
+        """Move the weights; the loss and the logit of each chosen example. `trust` is the weight of the teacher's
+        word in what is learned."""
         images, masks = batch_of(self.train.images, chosen), None
         if self.guide is not None and self.train.masks is not None:
             masks = batch_of(self.train.masks, chosen)
@@ -75,15 +84,15 @@ class Course:
         with torch.autocast(self.device, self.half, enabled=self.half is not None):
             logit = self.net(images.to(self.device).permute(0, 2, 3, 1))[0]
         smoothing = self.plan.label_smoothing
-        target = self.targets[chosen].to(self.device) * (1 - smoothing) + smoothing / 2
+        target = self.targets[chosen]
+        if self.words is not None:
+            target = target + trust * (self.words[chosen] - target)
+        target = target.to(self.device) * (1 - smoothing) + smoothing / 2
         each = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
         loss = (each * self.weights[chosen].to(self.device)).mean()
         if self.guide is not None and masks is not None:
             loss = loss + self.guide(masks.to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        self.optimizers.step(loss, self.scaler)
         return each, logit
 
 
@@ -108,10 +117,11 @@ def course_of(
         train=train,
         plan=plan,
         augment=augment,
-        optimizer=optimizer_for([net] if guide is None else [net, guide], plan),
+        optimizers=Optimizers([net] if guide is None else [net, guide], plan),
         scaler=torch.amp.GradScaler(device, enabled=device == "cuda"),
         half=fast if mixed else None,
         weights=torch.from_numpy(weights).float(),
         targets=torch.from_numpy(np.asarray(targets, np.float32)),
+        words=None if train.words is None else torch.from_numpy(train.words),
         device=device,
     )

@@ -1,7 +1,8 @@
 """Fit the guard of a model: on its training part, with made-up strangers as the other side, bounds on validation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,19 +51,23 @@ def fit_guard(
     version: int = TRACED,
     seed: int = 0,
     most_strangers: int | None = None,
+    held: Floats | None = None,
 ) -> Guard:
     """Images (N, H, W, C) of both parts; `features_of` gives the network's features (N, F) of images.
 
     `version` is the description of the pixels: TRACED where the feature holds a trace. `most_strangers` bounds the
-    time that a slow network takes.
+    time that a slow network takes. `held` are the features of the validation part, where they are known already.
     """
     plan, describe = _PLANS[version], DESCRIPTIONS[version]
-    statistics, samples, features = _described(version, train, features_of)
-    guard = _with_axes(version, statistics, samples, features)
-    own = _coordinates(guard, train, features_of)
-    held = _coordinates(guard, validation, features_of)
+    # Once for each part: pretrained features take a minute for a thousand images.
+    seen = features_in(train, features_of)
+    seen_held = features_in(validation, features_of) if held is None else held
+    statistics, samples = _described(version, train)
+    guard = _with_axes(version, statistics, samples, squeezed(seen))
+    own = _coordinates(guard, train, seen)
+    placed = _coordinates(guard, validation, seen_held)
     guard = _rounded(replace(guard, joint_mean=own.mean(0), joint_map=_whitening(own, 0.1)))
-    guard = _with_bound(guard, held)
+    guard = _with_bound(guard, placed)
     others, kinds = _strangers(
         guard, train, features_of, seed, min(most_strangers or plan.strangers, plan.strangers)
     )
@@ -70,31 +75,33 @@ def fit_guard(
     layers = _stranger_network(own, others[np.isin(kinds, told_apart)], plan, seed)
     guard = _rounded(replace(guard, layer1=layers[0], layer2=layers[1], layer3=layers[2]))
     contrasts = [np.expm1(describe(part)[0][:, CONTRAST]).min() for part in (train, validation)]
-    return _with_bound(replace(guard, least_contrast=np.asarray(min(contrasts) / 2, np.float32)), held)
+    return _with_bound(replace(guard, least_contrast=np.asarray(min(contrasts) / 2, np.float32)), placed)
 
 
-def flagged_share(guard: Guard, images: NDArray[np.uint8], features_of: FeaturesOf) -> float:
-    """The share of images (N, H, W, C) that the guard sends to review."""
-    flagged = [
-        bool(reasons) for chunk in _chunks(images) for reasons in guard.judge(chunk, features_of(chunk))
-    ]
-    return float(np.mean(flagged))
+def flagged_share(guard: Guard, images: NDArray[np.uint8], features: Floats) -> float:
+    """The share of images (N, H, W, C) with these features (N, F) that the guard sends to review."""
+    both = zip(_chunks(images), _chunks(features), strict=True)
+    return float(np.mean([bool(reasons) for chunks in both for reasons in guard.judge(*chunks)]))
 
 
-def _chunks(images: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
-    return [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+def _chunks(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
 
 
-def _described(
-    version: int, images: NDArray[np.uint8], features_of: FeaturesOf
-) -> tuple[Floats, Floats, Floats]:
-    found = [(*DESCRIPTIONS[version](chunk), squeezed(features_of(chunk))) for chunk in _chunks(images)]
-    statistics, samples, features = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return statistics, samples, features
+def features_in(images: NDArray[np.uint8], features_of: FeaturesOf) -> Floats:
+    """Features (N, F) of images (N, H, W, C), a chunk at a time."""
+    return np.concatenate([features_of(chunk) for chunk in _chunks(images)])
 
 
-def _coordinates(guard: Guard, images: NDArray[np.uint8], features_of: FeaturesOf) -> Floats:
-    return np.concatenate([guard.coordinates(chunk, features_of(chunk))[0] for chunk in _chunks(images)])
+def _described(version: int, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    found = [DESCRIPTIONS[version](chunk) for chunk in _chunks(images)]
+    statistics, samples = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return statistics, samples
+
+
+def _coordinates(guard: Guard, images: NDArray[np.uint8], features: Floats) -> Floats:
+    both = zip(_chunks(images), _chunks(features), strict=True)
+    return np.concatenate([guard.coordinates(*chunks)[0] for chunks in both])
 
 
 def _whitening(values: Floats, shrink: float) -> Floats:

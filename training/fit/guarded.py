@@ -9,7 +9,7 @@ from shared.json_text import Card
 from shared.registry.artifact import Artifact
 from shared.vision.describe import VERSION
 from shared.vision.graph import Graph
-from training.fit.guard import FLAGGED, TRACED, fit_guard, flagged_share
+from training.fit.guard import FLAGGED, TRACED, features_in, fit_guard, flagged_share
 from training.output.known_logits import self_test_of
 
 _CHUNK = 32
@@ -53,12 +53,20 @@ def guard_for(
     most = min(_FEW, max(_LEAST, 5 * len(train))) if slow else _MANY
     version = TRACED if artifact.card.get("network", {}).get("trace") else VERSION
     some = train[:: -(-len(train) // most)]
+    held = features_in(validation, features_of)
+    tested = held if test is validation else features_in(test, features_of)
     guard = fit_guard(
-        some, validation, features_of, version=version, seed=seed, most_strangers=most if slow else None
+        some,
+        validation,
+        features_of,
+        version=version,
+        seed=seed,
+        most_strangers=most if slow else None,
+        held=held,
     )
     flagged = {
         "wanted_on_validation": FLAGGED,
-        "flagged_of_validation": round(flagged_share(guard, validation, features_of), 6),
-        "flagged_of_test": round(flagged_share(guard, test, features_of), 6),
+        "flagged_of_validation": round(flagged_share(guard, validation, held), 6),
+        "flagged_of_test": round(flagged_share(guard, test, tested), 6),
     }
     return Guarded(guard.as_bytes(), self_test_of(graph, artifact.preprocessing), flagged)

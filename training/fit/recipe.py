@@ -59,7 +59,7 @@ class Plan:
     augment: bool = True
     balance: bool = True
     one_cycle: bool = True
-    optimizer: str = "adamw"
+    optimizer: str = "adamw"  # or muon, or adam
     calibrated_loss: bool = True
 
     def as_card(self) -> Card:
@@ -166,7 +166,7 @@ def batch_for(pictures: int) -> int:
     return 32 if pictures < SMALL_SET else 64
 
 
-def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float) -> Plan:
+def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float, *, optimizer: str = "adamw") -> Plan:
     """As many epochs as the budget holds, within reason; `images` are those of the train part."""
     batch = batch_for(pictures)
     enough = min(MAX_EPOCHS, MAX_STEPS // math.ceil(pictures / batch))
@@ -178,6 +178,7 @@ def plan_for(pictures: int, seconds_an_epoch: float, budget_s: float) -> Plan:
         weight_decay=0.03,
         patience=max(8, epochs // 3),
         label_smoothing=0.03,
+        optimizer=optimizer,
     )
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import shared
 from shared.json_text import Card
-from shared.registry.artifact import read_artifact
 from shared.vision.net import Shape, build, load
+from training.artifacts import artifact_at
 from training.data.records import DataError
 
 PUBLISHED = (
@@ -38,7 +38,7 @@ def starting_weights(wanted: str, shape: Shape) -> Start | None:
     """
     if wanted == "none" or (wanted == "auto" and not PUBLISHED.exists()):
         return None
-    artifact = read_artifact(PUBLISHED if wanted == "auto" else Path(wanted))
+    artifact = artifact_at(PUBLISHED if wanted == "auto" else Path(wanted))
     if not _fits(Shape.from_card(artifact.card["network"]), shape):
         if wanted == "auto":
             return None
@@ -58,7 +58,7 @@ def starting_weights(wanted: str, shape: Shape) -> Start | None:
 
 def going_on(path: Path, shape: Shape) -> Start:
     """The whole state of an artifact of the same task. Raises DataError where it holds another network."""
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     if not _fits(Shape.from_card(artifact.card["network"]), shape):
         raise DataError(f"{path} holds another network than the one to be trained")
     taught = load(artifact.weights(), artifact.card).state_dict()

@@ -1,7 +1,6 @@
-"""The pieces of one training step: optimizer, learning rate, averaged weights, weights of the examples."""
+"""The pieces of one training step: learning rate, averaged weights, weights of the examples."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,27 +11,14 @@ from training.fit.part import Part
 from training.fit.recipe import Plan
 
 
-def optimizer_for(modules: Sequence[nn.Module], plan: Plan) -> torch.optim.Optimizer:
-    parameters = [p for module in modules for p in module.parameters()]
-    if plan.optimizer == "adam":
-        return torch.optim.Adam(parameters, plan.learning_rate, weight_decay=plan.weight_decay)
-    decayed = [p for p in parameters if p.ndim > 1]
-    free = [p for p in parameters if p.ndim <= 1]
-    groups: list[dict[str, object]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, plan.learning_rate, weight_decay=plan.weight_decay)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
-    """Follow one cycle: up for the first part of the way, then down a cosine to a hundredth."""
-    rate = plan.learning_rate
-    if plan.one_cycle:
-        if done < plan.warm_up:
-            rate *= 0.05 + 0.95 * done / plan.warm_up
-        else:
-            way = min(1.0, (done - plan.warm_up) / (1 - plan.warm_up))
-            rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * way)) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+def rate_at(plan: Plan, done: float) -> float:
+    """The learning rate of one cycle: up for the first part of the way, then down a cosine to a hundredth."""
+    if not plan.one_cycle:
+        return plan.learning_rate
+    if done < plan.warm_up:
+        return plan.learning_rate * (0.05 + 0.95 * done / plan.warm_up)
+    way = min(1.0, (done - plan.warm_up) / (1 - plan.warm_up))
+    return plan.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * way)) / 2)
 
 
 def follow(averaged: nn.Module, net: nn.Module, step: int, horizon: int) -> None:
@@ -59,4 +45,4 @@ def example_weights(part: Part) -> NDArray[np.float64]:
 
 def batch_of(pictures: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Tensor:
     """uint8 (N, C, H, W)."""
-    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2)
+    return torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2).contiguous()

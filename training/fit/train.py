@@ -61,16 +61,16 @@ def fit(
     """
     clock = clock_for(device)
     started = clock()
-    torch.manual_seed(seed)
     order = np.random.default_rng(seed)
-    net = _begin(shape, start, device)
     augment = Augmentation(freedom)
     if plan is None:
-        seconds = seconds_an_epoch(net, train, augment, device)
-        plan = plan_for(len(train), seconds, budget_s - (clock() - started))
+        # Given weights learned worse by Muon (docs/training.md).
+        optimizer = "muon" if start is None else "adamw"
+        seconds = seconds_an_epoch(_begin(shape, start, device), train, augment, device, optimizer)
+        plan = plan_for(len(train), seconds, budget_s - (clock() - started), optimizer=optimizer)
         plan = replace(plan, learning_rate=plan.learning_rate * (GENTLE if gentle else 1))
-        torch.manual_seed(seed)
-        net = _begin(shape, start, device)
+    torch.manual_seed(seed)
+    net = _begin(shape, start, device)
     course = course_of(net, shape, train, plan, augment, device)
     result = Fitted(course.averaged, plan, 0, "planned epochs done", 0.0)
     best_state, best_loss, epochs_since_best = copy.deepcopy(net.state_dict()), math.inf, 0
@@ -83,12 +83,7 @@ def fit(
             row = _judge(epoch, plan, logits, validation, loss, hits)
             result.history.append(row)
             result.seconds = clock() - started
-            say(
-                f"epoch {epoch:3d}/{plan.epochs}  "
-                f"loss {row['train_loss']:.4f} / {row['validation_loss']:.4f}  "
-                f"accuracy {row['train_accuracy']:.2%} / {row['validation_accuracy']:.2%}  "
-                f"{result.seconds / 60:.1f} min"
-            )
+            say(_line(row, plan, result.seconds))
             epochs_since_best += 1
             if keep_last or row["validation_loss"] < best_loss:
                 best_loss, epochs_since_best = row["validation_loss"], 0
@@ -107,6 +102,16 @@ def fit(
     result.net = course.averaged.cpu().to(memory_format=torch.contiguous_format).eval()
     result.seconds = clock() - started
     return result
+
+
+def _line(row: Mapping[str, float], plan: Plan, seconds: float) -> str:
+    """A row of the history for a person."""
+    return (
+        f"epoch {row['epoch']:3.0f}/{plan.epochs}  "
+        f"loss {row['train_loss']:.4f} / {row['validation_loss']:.4f}  "
+        f"accuracy {row['train_accuracy']:.2%} / {row['validation_accuracy']:.2%}  "
+        f"{seconds / 60:.1f} min"
+    )
 
 
 def _begin(shape: Shape, start: Mapping[str, Tensor] | None, device: str) -> nn.Module:

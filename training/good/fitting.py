@@ -72,7 +72,8 @@ def fit_good(
     places = Shape("patches", spec.height, spec.width, spec.channels, sizes=(form.size,), places=PLACES)
     shape = shape_of(network.shape, places, form.shrink)
     net, choice = weighed(patches, fitted.net, shape, validation, seed=options.seed)
-    say(f"weights by {choice['told_by']}: {choice['candidates']}")
+    weights = ", ".join(f"{name} {row['weight']:.2f}" for name, row in choice["candidates"].items())
+    say(f"weights by {choice['told_by']}: {weights}")
     return Good(net, shape, network, fitted, choice)
 
 

@@ -186,7 +186,7 @@ def _guard_lines(card: Card) -> list[str]:
         "",
         "An image unlike those of the training part goes to review, whatever its score. The guard "
         f"flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
-        f"and {_percent(guard['flagged_of_test'])} of the test part.",
+        f"and {_percent(guard['flagged_of_test'])} of the test part. The figures above are those of the score alone.",
         "",
     ]
 
@@ -210,6 +210,8 @@ def _guess_lines(card: Card) -> list[str]:
 def _interval(entry: dict[str, float | None] | None) -> str:
     if entry is None:
         return "unknown, see the limits"
+    if entry["value"] is None:
+        return "none"
     return f"{_percent(entry['value'])} ({_percent(entry['low'])} to {_percent(entry['high'])})"
 
 

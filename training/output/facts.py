@@ -1,10 +1,12 @@
 """The facts of a training that its card states, apart from the figures of the test part."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from shared.clock import now, rfc3339
@@ -14,7 +16,7 @@ from training.data.records import Record
 from training.data.splits import part_hash
 from training.options import Options
 from training.output.withheld import withheld_lines
-from training.proof.baselines import baselines, logistic_accuracy
+from training.proof.baselines import accuracies, baselines, blind_features, crossed_accuracies
 from training.proof.bounds import misses_allowed
 from training.proof.good_point import in_words
 from training.trained import Trained
@@ -29,10 +31,6 @@ def facts(trained: Trained) -> Card:
     """The part of the card that is known before the test part is scored."""
     looked, options, fitted = trained.looked, trained.options, trained.fitted
     train, test = trained.train, trained.test
-    # The baselines of a cross-fitted set without a test part learn four folds and are judged on the first.
-    judged, own = np.zeros(len(train), bool), np.ones(len(test), bool)
-    if trained.tests_itself and trained.fold_of is not None:
-        judged = own = trained.fold_of == 0
     return {
         "name": options.name,
         "made_at": rfc3339(now()),
@@ -70,16 +68,7 @@ def facts(trained: Trained) -> Card:
         }
         | _promise(trained),
         "choice": trained.choice,
-        "baselines": {
-            name: round(value, 4)
-            for name, value in baselines(
-                train.images[~judged],
-                train.labels[~judged].tolist(),
-                test.images[own],
-                test.labels[own].tolist(),
-            ).items()
-        }
-        | _by_sizes(trained),
+        "baselines": _blind(trained),
         "versions": {
             **{name: version(name) for name in ("torch", "torchvision", "onnxruntime", "numpy", "pillow")},
             "python": platform.python_version(),
@@ -108,9 +97,23 @@ def _multiplications(trained: Trained) -> int:
     return small + round(share * (whole - small))
 
 
-def _by_sizes(trained: Trained) -> dict[str, float]:
-    """The accuracies of models that know the bytes of each file alone, or the pixels of its sides: these tell cameras
-    and settings apart."""
+def _blind(trained: Trained) -> dict[str, float]:
+    """The accuracies of models that see no part. Those of a cross-fitted set without a test part judge each fold by the
+    others, since the first alone may hold four images."""
+    split, train, test = trained.split, trained.train, trained.test
+    files = _by_sizes(split.train)
+    if trained.tests_itself and trained.fold_of is not None:
+        found = crossed_accuracies((files[0] | blind_features(train.images), files[1]), trained.fold_of)
+    else:
+        found = accuracies(files, _by_sizes(split.test)) | baselines(
+            train.images, train.labels.tolist(), test.images, test.labels.tolist()
+        )
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _by_sizes(records: Sequence[Record]) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
+    """For models that know the bytes of each file alone, or the pixels of its sides: these tell cameras and settings
+    apart. With the labels."""
 
     def of_file(record: Record) -> list[float]:
         return [max(1, record.path.stat().st_size)]
@@ -119,17 +122,11 @@ def _by_sizes(trained: Trained) -> dict[str, float]:
         with Image.open(record.path) as image:
             return [*image.size]
 
-    train, test = trained.split.train, trained.split.test
-    if trained.tests_itself and trained.fold_of is not None:
-        first = (trained.fold_of == 0).tolist()
-        train = [record for record, own in zip(train, first, strict=True) if not own]
-        test = [record for record, own in zip(test, first, strict=True) if own]
-    labels = [np.array([record.label for record in part], np.float64) for part in (train, test)]
-    found = {}
-    for name, of in (("file_size", of_file), ("image_size", of_sides)):
-        known, asked = (np.log([of(record) for record in part]) for part in (train, test))
-        found[name] = round(logistic_accuracy(known, labels[0], asked, labels[1]), 4)
-    return found
+    found = {
+        name: np.log([of(record) for record in records])
+        for name, of in (("file_size", of_file), ("image_size", of_sides))
+    }
+    return found, np.array([record.label for record in records], np.int64)
 
 
 def asked(options: Options) -> Card:
@@ -150,20 +147,29 @@ def _costs(options: Options) -> str:
     )
 
 
-def limits_of(trained: Trained, test_groups: int) -> str:
+def limits_of(trained: Trained) -> str:
     looked = trained.looked
+    test = trained.test
+    goods, defective = (len(np.unique(test.groups[test.labels == label])) for label in (0, 1))
+    rates = {"escape": defective, "false-reject": goods}
+    fine = [f"no {name} rate finer than 1 in {count}" for name, count in rates.items() if count]
+    none = [f"no {name} rate at all" for name, count in rates.items() if not count]
     said = [
-        f"The test part holds {test_groups} groups: rates finer than 1 in {test_groups} are not supported by it."
+        f"The test part holds {defective} groups with defects and {goods} with good images: it supports "
+        f"{', and '.join(fine + none)}."
     ]
+    unseen = (
+        "part" if looked.knows_parts else "image"
+    )  # images of a part that nothing names may lie in two folds
     if trained.tests_itself:
         said.append(
-            "So few parts leave no test part: every figure is of models that had not seen the part that they judged, "
-            "and the model that serves has learned all of them. Other conditions were not tried."
+            f"So few parts leave no test part: every figure is of models that had not seen the {unseen} that they "
+            "judged, and the model that serves has learned all of them. Other conditions were not tried."
         )
     elif trained.fold_of is not None:
         said.append(
             "So few parts leave no validation part: threshold and calibration are those of models that had not seen "
-            "the part that they judged, and the model that serves has learned all of them."
+            f"the {unseen} that they judged, and the model that serves has learned all of them."
         )
     if looked.proposed:
         said.append(

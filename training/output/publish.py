@@ -5,8 +5,7 @@ from pathlib import Path
 
 from shared.client.client import Client
 from shared.contract.model_versions import ModelPayload
-from shared.errors import ArtifactError
-from shared.registry.artifact import read_artifact
+from training.artifacts import artifact_at
 
 TRIAL_S = 180.0
 
@@ -17,14 +16,9 @@ def publish(path: Path, *, url: str, key: str | None, activate: bool) -> str:
     Raises ArtifactError before anything is sent where the artifact is not whole, and the client's errors
     after.
     """
-    if path.is_dir():
-        found = sorted(path.glob("*.gonogo"))
-        if len(found) != 1:
-            raise ArtifactError(f"{path} holds {len(found)} artifacts, not one")
-        path = found[0]
-    artifact = read_artifact(path)
+    artifact = artifact_at(path)
     with Client(url, key) as client:
-        model = client.upload_model(path)
+        model = client.upload_model(artifact.path)
         if activate:
             model = client.activate_model(_tried(client, model)["id"])
     state = "active" if model["active"] else "not active yet"

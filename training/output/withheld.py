@@ -5,6 +5,8 @@ from training.data.report import Report
 from training.data.splits import Split
 from training.trained import Trained
 
+# Figures that mean nothing where scores are no probabilities.
+NO_PROBABILITY = ("ece", "ece_low", "ece_high", "log_loss")
 _ADVICE = "A `group` column or --part names the parts."
 
 
@@ -14,7 +16,7 @@ def known(figures: Card, trained: Trained, name: str) -> Card:
     share of defects, without accuracies that the images of one label alone can't tell."""
     unknown = ["accuracy_by_groups"] if why_not_new(trained.looked, trained.split, name) else []
     if not scores_are_probabilities(trained):
-        unknown += ["ece", "ece_low", "ece_high", "log_loss"]
+        unknown += NO_PROBABILITY
     if trained.shape.kind == "patches":
         unknown += ["accuracy_at_half"]
     if trained.options.costs.prevalence is not None and figures["prevalence"] is None:

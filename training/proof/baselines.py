@@ -5,7 +5,7 @@ where, and on their border it knows the background. A set on which one of them d
 through light, background or pose, and a network's accuracy on it proves little.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
 """An array (N, H, W) or (N, H, W, C), or a sequence of (H, W) or (H, W, C) of any sizes."""
+Seen = tuple[Mapping[str, Floats], NDArray[np.int64]]
+"""Features (N, F) by the name of the model that sees them, and labels (N,)."""
 
 BINS = 32
 SIDE = 16
@@ -108,11 +110,36 @@ def baselines(
     """
     if len(train_images) == 0 or len(test_images) == 0:
         raise ValueError("both parts need images")
-    train_y, test_y = np.asarray(train_labels, dtype=np.float64), np.asarray(test_labels, dtype=np.float64)
+    return accuracies(
+        (blind_features(train_images), np.asarray(train_labels)),
+        (blind_features(test_images), np.asarray(test_labels)),
+    )
+
+
+def blind_features(images: Images) -> dict[str, Floats]:
+    """What each model sees of the images, (N, F) by its name."""
+    return {name: np.stack([features(image) for image in images]) for name, features in _BLIND.items()}
+
+
+def accuracies(known: Seen, asked: Seen) -> dict[str, float]:
+    """Accuracies on what is `asked`: of the majority class of what is `known`, and of a model of each feature."""
+    train_y, test_y = (labels.astype(np.float64) for _, labels in (known, asked))
     majority = float(train_y.mean() >= 0.5)
-    accuracies = {"majority": float(np.mean(test_y == majority))}
-    for name, features in _BLIND.items():
-        train_x = np.stack([features(image) for image in train_images])
-        test_x = np.stack([features(image) for image in test_images])
-        accuracies[name] = logistic_accuracy(train_x, train_y, test_x, test_y)
-    return accuracies
+    return {"majority": float(np.mean(test_y == majority))} | {
+        name: logistic_accuracy(train_x, train_y, asked[0][name], test_y)
+        for name, train_x in known[0].items()
+    }
+
+
+def crossed_accuracies(seen: Seen, fold_of: NDArray[np.int64]) -> dict[str, float]:
+    """The same of all images, each fold judged by the others; `fold_of` (N,) numbers the folds."""
+    found: dict[str, float] = {}
+    for fold in np.unique(fold_of):
+        inside = fold_of == fold
+        rest, own = (
+            ({name: values[chosen] for name, values in seen[0].items()}, seen[1][chosen])
+            for chosen in (~inside, inside)
+        )
+        for name, value in accuracies(rest, own).items():
+            found[name] = found.get(name, 0.0) + value * float(inside.mean())
+    return found

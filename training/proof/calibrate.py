@@ -99,7 +99,7 @@ def at_prevalence(
 
 
 def log_odds(share: float) -> float:
-    """Of a share or a score between 0 and 1."""
+    """The log odds of a share or a score between 0 and 1."""
     return math.log(share / (1 - share))
 
 

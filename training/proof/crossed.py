@@ -43,7 +43,8 @@ def guard_parts(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.uint8],
         return trained.train.images, trained.validation.images, trained.test.images
     first = trained.fold_of == 0
     images = trained.train.images
-    return images[~first], images[first], images[first] if trained.tests_itself else trained.test.images
+    own = images[first]
+    return images[~first], own, own if trained.tests_itself else trained.test.images
 
 
 def known_parts(trained: Trained) -> tuple[Known, Known, Known]:

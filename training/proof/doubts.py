@@ -60,8 +60,10 @@ def likely_label_errors(
     ]
 
 
-def shortcuts(baselines: dict[str, float], accuracy: float) -> list[str]:
-    """Warnings about models that see no part and are nearly as good as the network; names as in the card."""
+def shortcuts(baselines: dict[str, float], accuracy: float, *, knows_parts: bool = True) -> list[str]:
+    """Warnings about models that see no part and are nearly as good as the network; names as in the card. Where the
+    parts are not known, such a model may also know a part again."""
+    again = "" if knows_parts else ", or both sides of the split show the same parts"
     guess = baselines["majority"]
     found = []
     for name, value in baselines.items():
@@ -70,7 +72,7 @@ def shortcuts(baselines: dict[str, float], accuracy: float) -> list[str]:
         if value >= _SHORTCUT and value - guess >= _SHORTCUT_GAIN * (accuracy - guess):
             found.append(
                 f"{_SEES[name]} alone tells {value:.1%} of the test part right: the labels may follow how the images "
-                "were taken, and not the parts"
+                f"were taken, and not the parts{again}"
             )
     return found
 

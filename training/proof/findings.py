@@ -1,26 +1,25 @@
 """The lines of a card that say where its figures hold and where to doubt them."""
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.doubts import UNFAMILIAR_SHARE
 from shared.contract.operating_point import OperatingPoint
 from shared.json_text import Card
 from shared.registry.artifact import Calibration
 from shared.vision.graph import Graph
-from training.data.records import Record, name_of
+from training.data.records import names_of
 from training.proof.calibrate import scores
 from training.proof.doubts import likely_label_errors, risk_coverage, shortcuts
 from training.proof.evaluate import logits_of
 from training.proof.line import as_labelled
+from training.proof.metrics import Report
 from training.proof.robustness import CHANGES, MOST, robustness
 from training.trained import Trained
 
 _SECONDS = 20.0  # for all changes of the test part together
 _LEAST = 40
+_MISSED = 0.5  # of the defects: such a model finds few of them
 
 
 def findings(
@@ -58,12 +57,37 @@ def findings(
         # These are of the test part as it is, like the baselines. At a low threshold, which calls many good parts
         # defects, a network may be right less often than a guess.
         "warnings": shortcuts(
-            card["baselines"], max(float((call == (tested == 1)).mean()) for call in calls)
+            card["baselines"],
+            max(float((call == (tested == 1)).mean()) for call in calls),
+            knows_parts=trained.looked.knows_parts,
         ),
     }
 
 
-def names_of(records: Sequence[Record]) -> list[str]:
-    """Below the folder that holds all of them: `good/1.png` and `bad/1.png` are two images."""
-    root = Path(os.path.commonpath([record.path.parent for record in records]))
-    return [name_of(record.path, root) for record in records]
+def unknown_parts(trained: Trained) -> list[str]:
+    """A warning where nothing tells which images show one part."""
+    if trained.looked.knows_parts:
+        return []
+    return [
+        "nothing tells which images show one part: where several do, all figures are too good for new parts, and too "
+        "few images go to review (a `group` column or --part names the parts)"
+    ]
+
+
+def failings(on_test: Report, flagged: float) -> list[str]:
+    """Warnings where the figures of the test part are not those of the service, or show that the model finds little.
+
+    `flagged` is the share of the test part that the guard sends to a person.
+    """
+    found = []
+    missed = on_test.escapes_after_review
+    if missed and missed >= _MISSED * on_test.defects:
+        found.append(
+            f"{missed} of the {on_test.defects} defects of the test part get `no_defect` without a look"
+        )
+    if flagged > UNFAMILIAR_SHARE:
+        found.append(
+            f"the guard sends {flagged:.1%} of the test part to a person, and the figures above are those of the score "
+            "alone: the test part is unlike the images that were learned"
+        )
+    return found

@@ -17,7 +17,7 @@ from training.data.splits import Split, grouped_folds
 from training.options import Options
 from training.pipeline import train_split
 from training.progress import Say, no_progress
-from training.proof.evaluate import score_records
+from training.proof.evaluate import judge_records
 from training.proof.metrics import by_groups
 from training.proof.rows import row_of
 
@@ -25,7 +25,7 @@ FOLDS = 5
 
 
 def by_folds(folder: Path, options: Options, say: Say) -> Card:
-    """Every part is judged once, by a model that never saw it; the budget is shared by the folds."""
+    """Every part is judged once, by a model that never saw it. Each fold is a training with the whole budget."""
 
     looked = check(folder)
     hits: list[bool] = []
@@ -39,7 +39,6 @@ def by_folds(folder: Path, options: Options, say: Say) -> Card:
         own = replace(
             options,
             output=options.output / f"fold-{number}",
-            budget_min=options.budget_min / FOLDS,
             split="auto",
         )
         written = own.output / f"{own.name}.gonogo"
@@ -47,11 +46,11 @@ def by_folds(folder: Path, options: Options, say: Say) -> Card:
             _train(looked, rest, test, number, own, say)
         artifact = read_artifact(written)
         rows.append(row_of(artifact.card))
-        scores = score_records(artifact, test, threads=options.threads)
-        for record, score in zip(test, scores, strict=True):
-            if isinstance(score, ItemError):
+        outcomes = judge_records(artifact, test, threads=options.threads)
+        for record, outcome in zip(test, outcomes, strict=True):
+            if isinstance(outcome, ItemError):
                 continue
-            hit = (score >= artifact.operating_point.threshold) == bool(record.label)
+            hit = (outcome.score >= artifact.operating_point.threshold) == bool(record.label)
             hits.append(hit)
             labels.append(record.label)
             groups.append(record.group)

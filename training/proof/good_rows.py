@@ -19,7 +19,7 @@ from training.options import Options
 from training.proof.metrics import auroc
 
 FOLDS = 3  # of the good parts
-MINUTES = 8  # of CPU, for each fold
+MINUTES = 24  # of CPU, which the folds of a set share
 _JUDGED = 1000  # images of each label
 
 
@@ -32,7 +32,8 @@ def good_rows(
     """
     good = [record for record in looked.records if not record.label]
     folds = grouped_folds(good, FOLDS, seed=0)
-    return [_row(looked, small, folds, number, start, say) for number in range(count)]
+    budget_s = 60 * MINUTES / max(1, count)
+    return [_row(looked, small, folds, number, start, budget_s, say) for number in range(count)]
 
 
 def _row(
@@ -41,6 +42,7 @@ def _row(
     folds: Sequence[list[Record]],
     number: int,
     start: str,
+    budget_s: float,
     say: Callable[[str], None],
 ) -> Card:
     rest = [record for place, fold in enumerate(folds) if place != number for record in fold]
@@ -57,7 +59,7 @@ def _row(
         )
     )
     options = Options(name="", output=Path(), threads=1, start=start)
-    found = fit_good(train, validation, form, looked, options, budget_s=60 * MINUTES, say=say)
+    found = fit_good(train, validation, form, looked, options, budget_s=budget_s, say=say)
     logits = predict(found.net, test.images).astype(np.float64)
     good = test.labels == 0
     return {

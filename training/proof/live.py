@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from shared.client.client import Client
 from shared.errors import ItemError
 from shared.registry.artifact import Artifact
-from shared.vision.decision import decide
 from training.data.records import Record
+from training.proof.evaluate import Outcome
 
 _ENDS_WITHIN_S = 600.0
 
@@ -24,7 +24,7 @@ class Comparison:
 def compare(
     artifact: Artifact,
     records: Sequence[Record],
-    scores: Sequence[float | ItemError],
+    outcomes: Sequence[Outcome],
     *,
     url: str,
     key: str | None,
@@ -48,12 +48,14 @@ def compare(
         client.wait(batch["id"], timeout_s=_ENDS_WITHIN_S)
         items = {int(str(item["filename"]).partition(".")[0]): item for item in client.items(batch["id"])}
     different, furthest = 0, 0.0
-    for place, score in enumerate(scores):
+    for place, outcome in enumerate(outcomes):
         item = items[place]
-        if isinstance(score, ItemError):
-            different += item["error"] is None or item["error"]["code"] != score.code
+        if isinstance(outcome, ItemError):
+            different += item["error"] is None or item["error"]["code"] != outcome.code
             continue
-        verdict = decide(score, artifact.operating_point).value
-        different += item["verdict"] != verdict or item["model_sha256"] != artifact.sha256
-        furthest = max(furthest, abs((item["score"] if item["score"] is not None else 2.0) - score))
-    return Comparison(len(scores), different, furthest)
+        different += (
+            item["verdict"] != outcome.verdict(artifact.operating_point)
+            or item["model_sha256"] != artifact.sha256
+        )
+        furthest = max(furthest, abs((item["score"] if item["score"] is not None else 2.0) - outcome.score))
+    return Comparison(len(outcomes), different, furthest)

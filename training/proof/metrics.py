@@ -206,14 +206,18 @@ def report(
     *,
     crossed: bool = False,
     prevalence: float | None = None,
+    unlike: NDArray[np.bool_] | None = None,
 ) -> Report:
     """Every figure of a card for scores p (N,), labels (N,) 1 = defect, groups (N,); `crossed` scores are those of
-    cross-fitting, and `prevalence` is that of the line that the scores are for."""
+    cross-fitting, and `prevalence` is that of the line that the scores are for. Images that are `unlike` (N,) those of
+    the model go to review."""
     worth = CROSSED_WORTH if crossed else 1.0
     called = p >= point.threshold
     defect = labels == 1
     hit = called == defect
     review = (p >= point.review_low) & (p <= point.review_high) & (point.review_low < point.review_high)
+    if unlike is not None:
+        review |= unlike
     escapes, false_rejects = int((defect & ~called).sum()), int((~defect & called).sum())
     defects = int(defect.sum())
     prevalence = prevalence if 0 < defects < len(p) else None
@@ -239,7 +243,7 @@ def report(
         false_rejects=false_rejects,
         false_reject_rate=wilson(false_rejects, len(p) - defects, worth=worth),
         auroc=auroc(p, labels),
-        average_precision=float((np.diff(recall, prepend=0.0) * precision).sum()),
+        average_precision=float((np.diff(recall, prepend=0.0) * precision).sum()) if defects else math.nan,
         ece=ece.value,
         ece_low=ece.low,
         ece_high=ece.high,

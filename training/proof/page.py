@@ -10,13 +10,13 @@ def page_of(runs: Path, budget: float) -> str:
     lines = [
         "# Quality",
         "",
-        f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a row. "
-        "Accuracy is at the operating point chosen on the validation part; the interval is 95 %, Wilson's over "
-        "images, or from resampling whole groups where the set names parts. *Budget spent*: the epoch that was "
-        "running then was finished and the best one kept, but more epochs might have helped. *Before*: the recipe "
-        "without pretrained features, of the first preprocessing.",
+        f"Written by `make quality` (`python -m training quality`); one recipe, at most {budget:g} CPU minutes a "
+        "training. With folds each fold is a training of its own. Accuracy is at the operating point chosen on the "
+        "validation part; the interval is 95 %, Wilson's over images, or from resampling whole groups where the set "
+        "names parts. *Budget spent*: the epoch that was running then was finished and the best one kept, but more "
+        "epochs might have helped. *Before*: the recipe without pretrained features, of the first preprocessing.",
         "",
-        "It first says what it needs: on two cores about two and a half hours and 6 GB of memory at most, and the "
+        "It first says what it needs: on two cores about three and a half hours and 6 GB of memory at most, and the "
         "folders of the sets (`--data`). It runs as many rows at a time as there are cores, keeps each row in the runs "
         "folder, and takes up what is known already. Few images, good parts alone, promises, guard and heatmaps follow "
         "in the same run.",
@@ -46,10 +46,9 @@ def page_of(runs: Path, budget: float) -> str:
             hashes.append(f"- {protocol.name}, {preset}: `{row['test_sha256']}`, scoring {row['scorings']}")
             notes += [f"- {protocol.name}, {preset}: {line}" for line in row.get("missed_parts", [])]
     missing = [
-        f"{protocol.name} ({preset})"
+        protocol.name
         for protocol in PROTOCOLS
-        for preset in ("recipe", "original")
-        if not (runs / f"{slug(protocol.name)}-{preset}" / "row.json").exists()
+        if not (runs / f"{slug(protocol.name)}-recipe" / "row.json").exists()
     ]
     if missing:
         lines += ["", f"Not measured yet: {', '.join(missing)}."]

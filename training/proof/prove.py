@@ -1,6 +1,7 @@
 """Calibrate, choose the operating point, score the test part once, and write the run folder."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from training.output.withheld import known, scores_are_probabilities
 from training.progress import Say
 from training.proof.crossed import guard_parts, known_parts
 from training.proof.decided import PLAIN, decided
-from training.proof.findings import findings
+from training.proof.findings import failings, findings, unknown_parts
 from training.proof.kinds import by_kind
 from training.proof.metrics import Report, report
 from training.proof.speed import speed_of
@@ -85,9 +86,11 @@ def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
         "guard": guarded.card,
         "reference": _reference(trained, graph, unproven, guarded, calibration),
         "kinds": kinded.card if kinded else None,
-        "limits": limits_of(trained, on_test.groups),
+        "limits": limits_of(trained),
     }
     card |= findings(trained, graph, calibration, point, (found.validation, p), card)
+    found_wanting = failings(on_test, guarded.card["flagged_of_test"])
+    card["warnings"] = found_wanting + unknown_parts(trained) + card["warnings"]
     card["data"]["test_scorings"] = note_scoring(
         options.output, card["data"]["test_sha256"], on_test.accuracy.value
     )
@@ -104,7 +107,8 @@ def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
     say(f"test part: {'; '.join(_accuracies(on_test, card['test']))}")
     say(
         f"escapes {on_test.escapes} of {on_test.defects}, false rejects {on_test.false_rejects} of "
-        f"{on_test.pictures - on_test.defects}, AUROC {on_test.auroc:.4f}"
+        f"{on_test.pictures - on_test.defects}"
+        + ("" if math.isnan(on_test.auroc) else f", AUROC {on_test.auroc:.4f}")
         # Few images carry no calibration error, and neither do scores for another share of defects.
         + ("" if card["test"]["ece"] is None else f", ECE {before.ece:.4f} -> {on_test.ece:.4f}")
     )
@@ -112,6 +116,8 @@ def _proven(trained: Trained, scratch: Path, say: Say) -> Artifact:
         f"threshold {point.threshold:.3f}, review from {point.review_low:.3f} to {point.review_high:.3f}: "
         f"{on_validation.reviewed} of the {on_validation.pictures} images of the validation part"
     )
+    for warning in card["warnings"]:
+        say(f"warning: {warning}")
     say(f"{artifact.path}  sha256 {artifact.sha256}")
     return artifact
 

@@ -35,8 +35,7 @@ from training.proof.recipe_page import rows_path, write_recipe_section
 from training.proof.recipe_table import SEEDS, measured
 from training.proof.rows import row_of
 
-# Checking, decoding, the guard and the last epoch are not counted by a budget; with folds each comes five times.
-_MORE, _MORE_BY_FOLDS = 1.15, 1.5
+_MORE = 1.15  # a budget does not count checking, decoding, the guard and the last epoch
 _MEMORY_GB = 3
 
 
@@ -69,9 +68,10 @@ class Task:
 
     def minutes(self, budget: float) -> float:
         """CPU minutes, about."""
-        few = 1.3 * GOOD_ALONE.get(self.protocol.folder, 0) * MINUTES + 3 * len(SEEDS) * WHOLE_MINUTES + 5
-        more = _MORE_BY_FOLDS if self.protocol.split == "folds" else _MORE
-        return few if self.preset == "few" else budget * more
+        if self.preset == "few":
+            good = 1.3 * MINUTES if self.protocol.folder in GOOD_ALONE else 0
+            return good + 3 * len(SEEDS) * WHOLE_MINUTES + 5
+        return _MORE * budget * (FOLDS if self.protocol.split == "folds" else 1)
 
 
 def quality(wanted: Wanted, *, jobs: int) -> list[str]:

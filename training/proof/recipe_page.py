@@ -89,10 +89,10 @@ def _accuracy(figures: Card) -> str:
 
 def _good(rows: Sequence[Card]) -> list[str]:
     lines = [
-        f"Good parts alone, from the whole set and by its own recipe in {MINUTES} CPU minutes a fold: a third of the "
-        "good groups is judged, with defects of which none was learned. Castings, which show few good parts, "
-        f"have all {FOLDS} folds. *Rejected* and *escapes* are at the threshold that good images set. The last columns "
-        "tell how much the network that learned drawn damage weighs, and how much the places.",
+        f"Good parts alone, from the whole set and by its own recipe in {MINUTES} CPU minutes: a third of the good "
+        "groups is judged, with defects of which none was learned. Castings, which show few good parts, have all "
+        f"{FOLDS} folds, which share the minutes. *Rejected* and *escapes* are at the threshold that good images set. "
+        "The last columns tell how much the network that learned drawn damage weighs, and how much the places.",
         "",
         "| set | good images (parts) | judged | AUROC | good rejected | escapes | drawn damage | places |",
         "|---|---|---|---|---|---|---|---|",

@@ -11,7 +11,7 @@ from training.fit.part import Part
 from training.options import Options
 from training.progress import Say
 from training.teacher.features import Extractor, extractor_within, strong_preprocessing
-from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_targets
+from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_words
 from training.teacher.weights import installed
 
 _SHARE = 0.25  # of the budget, at most
@@ -60,7 +60,7 @@ def lessons(
         return None, train
     taught = teach(extractor, split, train, seconds=HEAD_SHARE * options.budget_min * 60)
     say(f"a head over places: {'taken' if taught.model.head else 'not taken'}")
-    part = with_targets(train, taught.held_out)
+    part = with_words(train, taught.held_out)
     if options.unlabelled is not None:
         places = taught.model.head is not None
         more = unlabelled(files, taught.extractor, spec, places=places, threads=options.threads)

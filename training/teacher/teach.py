@@ -17,7 +17,7 @@ from training.data.accepted import accepted
 from training.data.folders import image_paths
 from training.data.masks import Masks
 from training.data.pixels import decode_files
-from training.data.records import Record
+from training.data.records import DataError, Listing, Record
 from training.data.splits import Split, fold_places
 from training.fit.choice import surely_better
 from training.fit.part import Part
@@ -38,8 +38,6 @@ from training.teacher.places import (
 Floats = NDArray[np.float32]
 
 FOLDS = 5
-# A label and the teacher's word weigh alike: the teacher knows doubtful images, the label knows new kinds.
-_TRUST = 0.5
 _PLAIN = Calibration(1.0, 0.0)
 
 
@@ -132,10 +130,9 @@ def feature_net(extractor: Extractor, model: Teacher) -> FeatureNet:
     return net.eval()
 
 
-def with_targets(train: Part, held_out: Floats) -> Part:
-    """The training part with soft labels: halfway between the label and the held-out logits of the teacher."""
-    word = scores(held_out, _PLAIN)
-    return replace(train, targets=(_TRUST * word + (1 - _TRUST) * train.labels).astype(np.float32))
+def with_words(train: Part, held_out: Floats) -> Part:
+    """The training part with the teacher's word for each image, from its held-out logits."""
+    return replace(train, words=scores(held_out, _PLAIN).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -150,14 +147,15 @@ class Unlabelled:
         if not len(self.images):
             return train
         word = scores(model.logits(self.seen), _PLAIN).astype(np.float32)
-        assert train.targets is not None
+        assert train.words is not None
         first = int(train.groups.max()) + 1
         return Part(
             np.concatenate([train.images, self.images]),
             np.concatenate([train.labels, (word >= 0.5).astype(np.int64)]),
             np.concatenate([train.groups, np.arange(first, first + len(word))]),
             None,  # masks speak of labelled images alone
-            np.concatenate([train.targets, word]),
+            np.concatenate([train.labels.astype(np.float32), word]),
+            np.concatenate([train.words, word]),
         )
 
 
@@ -171,11 +169,15 @@ def unlabelled(
 def unlabelled_files(folder: Path, known: Sequence[Record], spec: Preprocessing) -> tuple[list[Path], int]:
     """The images of a folder that the service would judge and that are none of `known`, and how many are left out.
 
-    A labelled image must not come back: one of the test part would be learned by another name.
+    A labelled image must not come back: one of the test part would be learned by another name. Raises DataError where
+    the folder holds no image at all.
     """
     seen, within = {record.identity for record in known}, accepted()
-    files, left_out = [], 0
-    paths = image_paths(folder)
+    found = Listing([])
+    paths, files = image_paths(folder, found), []
+    left_out = len(found.hidden)
+    if not paths:
+        raise DataError(f"--unlabelled {folder} holds no image")
     masks = Masks(folder, paths)
     for path in paths:
         if path in masks:

@@ -21,7 +21,7 @@ from shared.store.engine import Database
 from shared.store.tables import ModelVersion
 from shared.vision.drift import read_reference
 from shared.vision.graph import OUTPUTS
-from shared.vision.guard import Guard, read_guard
+from shared.vision.guard import Guard, guard_in
 from shared.vision.kinds import Kinds, read_kinds
 from worker.inference.engines.load import Engine, load_engine
 
@@ -142,7 +142,7 @@ class LoadedModels:
         spec = artifact.preprocessing
         tried = engine.explain(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
         width, cascade = int(tried[1].shape[1]), len(tried) > len(OUTPUTS)
-        guard, kinds = _guard_of(artifact, width), read_kinds(artifact, width)
+        guard, kinds = guard_in(artifact, width), read_kinds(artifact, width)
         networks: tuple[Network | None, ...] = tuple(Network) if cascade else (None,)
         with self._database.write() as connection:
             ids = {
@@ -167,16 +167,3 @@ class LoadedModels:
             has_reference=read_reference(artifact.card) is not None,
             cascade=cascade,
         )
-
-
-def _guard_of(artifact: Artifact, width: int) -> Guard | None:
-    """The artifact's guard. Raises ArtifactError where it is not for features of `width` numbers."""
-    data = artifact.guard()
-    if data is None:
-        return None
-    guard = read_guard(data, artifact.preprocessing)
-    if width != len(guard.feature_mean):
-        raise ArtifactError(
-            f"{artifact.name}: the guard is for {len(guard.feature_mean)} features, not {width}"
-        )
-    return guard

@@ -113,3 +113,30 @@ def test_a_program_whose_interrupts_are_ignored_keeps_ignoring_them() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_sigterm_ends_a_program_that_removes_its_scratch_files(tmp_path: Path) -> None:
+    program = (
+        "import sys, tempfile, time\n"
+        "from shared.interrupts import leave_on_sigterm\n"
+        "leave_on_sigterm()\n"
+        "with tempfile.TemporaryDirectory(dir=sys.argv[1]):\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as begun:
+        assert begun.stdout is not None and begun.stdout.readline() == "begun\n"
+        assert len([*tmp_path.iterdir()]) == 1
+        begun.terminate()
+        assert begun.wait(20) == 143
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_command_of_the_training_leaves_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", "render", str(tmp_path / "parts"), "--count", "100000"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment()) as begun:
+        until(lambda: any(tmp_path.glob("parts/*/*")), 30, "an image is drawn")
+        begun.terminate()
+        assert begun.wait(20) == 143

@@ -103,7 +103,7 @@ def test_a_confidence_of_no_promise_is_refused() -> None:
 def test_without_a_promise_the_splits_are_the_usual_ones() -> None:
     plain = records(40, 60)
     made, how = choose_split(Report("parts", records=plain), OPTIONS)
-    assert made == grouped_split(plain, seed=0, fractions=(0.7, 0.15, 0.15))
+    assert made == grouped_split(plain, seed=0)
     assert how == "random 70/15/15 by whole groups"
     given = records(40, 60, "train") + records(10, 10, "test")
     assert choose_split(Report("parts", records=given), OPTIONS)[0] == given_split(given, seed=0)

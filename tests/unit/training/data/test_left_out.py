@@ -48,8 +48,8 @@ def test_an_evaluation_says_which_images_it_leaves_out(
     def refuse(*_: Any, **__: Any) -> None:
         raise DataError("no artifact")
 
-    monkeypatch.setattr(program, "read_artifact", lambda path: None)
-    monkeypatch.setattr("training.proof.evaluate.score_records", refuse)
+    monkeypatch.setattr(program, "artifact_at", lambda path: None)
+    monkeypatch.setattr("training.proof.evaluate.judge_records", refuse)
     lay(tmp_path / "parts", "good", "odd")
     assert program.main(["evaluate", "a.gonogo", str(tmp_path / "parts"), *option]) == 1
     printed = capsys.readouterr()

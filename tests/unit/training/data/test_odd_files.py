@@ -18,7 +18,7 @@ from training.data.masks import marks
 from training.data.pixels import decode_files
 from training.data.records import DataError, Record, Source
 from training.data.words import Words
-from training.proof.evaluate import write_results
+from training.proof.evaluate import Judged, write_results
 from training.teacher.teach import unlabelled_files
 
 
@@ -48,8 +48,8 @@ def test_names_that_are_no_utf_8_are_shown_with_escapes(folder: Path) -> None:
 def test_results_of_an_evaluation_name_every_file(tmp_path: Path) -> None:
     odd = os.fsdecode(b"gr\xfcn")
     artifact = cast(Any, SimpleNamespace(operating_point=OperatingPoint(0.5, 0.5, 0.5)))
-    write_results(tmp_path / "results.csv", artifact, [Record(Path(f"{odd}.png"), 1, odd)], [0.75])
-    assert r"gr\udcfcn.png,defect,gr\udcfcn,defect,0.75" in (tmp_path / "results.csv").read_text()
+    write_results(tmp_path / "results.csv", artifact, [Record(Path(f"{odd}.png"), 1, odd)], [Judged(0.75)])
+    assert r"gr\udcfcn.png,defect,gr\udcfcn,defect,,0.75" in (tmp_path / "results.csv").read_text()
 
 
 @pytest.mark.parametrize("name", ["_mask.png", "-gt.png", "_label.bmp"])
@@ -96,3 +96,18 @@ def test_limits_of_the_decoder_come_from_the_settings_too(
     monkeypatch.setenv("GONOGO_MAX_PIXELS", "7000")
     with pytest.raises(DataError, match="too_many_pixels 5"):
         check(folder)
+
+
+def test_hidden_images_and_folders_of_images_are_left_out_and_named(folder: Path) -> None:
+    put(folder / "nok" / ".hidden.png", 7)
+    put(folder / ".old" / "8.png", 8)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("no image")
+    (folder / "ok" / "._1.png").write_bytes(b"of the operating system")
+    report = check(folder)
+    assert len(report.records) == 4
+    assert report.hidden == [".old", "nok/.hidden.png"]
+    assert "hidden by a name that begins with a dot, left out: 2 (.old; nok/.hidden.png)" in report.as_text()
+    assert report.as_json()["counts"]["hidden"] == 2
+    _, left_out = unlabelled_files(folder, report.records, Preprocessing(48, 40, 1))
+    assert left_out == 6

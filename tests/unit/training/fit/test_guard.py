@@ -1,13 +1,19 @@
 """A guard fitted on a small set: its own kind passes, and images of anything else do not."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.registry.artifact import Preprocessing
+from shared.registry.artifact import Preprocessing, read_artifact
 from shared.vision.describe import VERSION
+from shared.vision.graph import Graph
 from shared.vision.guard import Guard, read_guard
-from training.fit.guard import TRACED, fit_guard, flagged_share
+from tests.harness.artifacts import write_untrained
+from training.fit.guard import TRACED, FeaturesOf, features_in, fit_guard, flagged_share
+from training.fit.guarded import guard_for
 from training.synthetic.strangers import KINDS, strangers
 
 SIDE = 24
@@ -39,14 +45,18 @@ def rings(count: int, seed: int) -> NDArray[np.uint8]:
     return images
 
 
+def share(guard: Guard, images: NDArray[np.uint8], of: FeaturesOf) -> float:
+    return flagged_share(guard, images, features_in(images, of))
+
+
 @pytest.fixture(scope="module", params=[VERSION, TRACED])
 def guard(request: pytest.FixtureRequest) -> Guard:
     return fit_guard(rings(300, 1), rings(400, 2), features_of, version=request.param, most_strangers=2000)
 
 
 def test_about_one_in_a_hundred_of_its_own_kind_is_flagged(guard: Guard) -> None:
-    assert flagged_share(guard, rings(400, 2), features_of) <= 0.01
-    assert flagged_share(guard, rings(1000, 3), features_of) <= 0.03
+    assert share(guard, rings(400, 2), features_of) <= 0.01
+    assert share(guard, rings(1000, 3), features_of) <= 0.03
 
 
 @pytest.mark.parametrize("level", [0, 1, 60, 128, 254, 255])
@@ -88,8 +98,8 @@ def test_a_part_that_lies_elsewhere_is_flagged_though_the_feature_is_pooled() ->
     own = rods(100, 3)
     moved, turned = np.full_like(own, 60), own.transpose(0, 2, 1, 3)
     moved[:, :, SIDE // 4 :] = own[:, :, : -SIDE // 4]
-    assert flagged_share(guard, own, pooled) <= 0.05
-    assert min(flagged_share(guard, changed, pooled) for changed in (moved, turned)) > 0.95
+    assert share(guard, own, pooled) <= 0.05
+    assert min(share(guard, changed, pooled) for changed in (moved, turned)) > 0.95
 
 
 def in_many_lights(count: int, seed: int) -> NDArray[np.uint8]:
@@ -102,8 +112,8 @@ def in_many_lights(count: int, seed: int) -> NDArray[np.uint8]:
 def test_a_set_of_many_lights_does_not_make_its_images_pass_in_the_dark() -> None:
     guard = fit_guard(in_many_lights(300, 1), in_many_lights(400, 2), features_of, most_strangers=2000)
     own = in_many_lights(400, 3)
-    assert flagged_share(guard, own, features_of) <= 0.03
-    assert flagged_share(guard, (own * 0.25).astype(np.uint8), features_of) > 0.6
+    assert share(guard, own, features_of) <= 0.03
+    assert share(guard, (own * 0.25).astype(np.uint8), features_of) > 0.6
 
 
 def test_the_same_set_and_seed_give_the_same_guard() -> None:
@@ -116,6 +126,27 @@ def test_the_same_set_and_seed_give_the_same_guard() -> None:
 
 def test_a_set_of_twenty_images_gets_a_guard_that_flags_few_of_its_kind() -> None:
     guard = fit_guard(rings(20, 1), rings(6, 2), features_of)
-    assert flagged_share(guard, rings(200, 3), features_of) < 0.2
+    assert share(guard, rings(200, 3), features_of) < 0.2
     noise = np.random.default_rng(0).integers(0, 256, (20, SIDE, SIDE, 1)).astype(np.uint8)
-    assert flagged_share(guard, noise, features_of) == 1.0
+    assert share(guard, noise, features_of) == 1.0
+
+
+def test_the_features_of_each_part_are_taken_once(tmp_path: Path) -> None:
+    artifact = read_artifact(write_untrained(tmp_path / "a.gonogo", size=SIDE))
+    seen: Counter[bytes] = Counter()
+
+    class Counting(Graph):
+        def logits_and_features(
+            self, images: NDArray[np.uint8]
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            seen.update(image.tobytes() for image in images)
+            return super().logits_and_features(images)
+
+    graph = Counting(artifact, threads=1)
+    train, validation, test = rings(40, 1), rings(30, 2), rings(30, 3)
+    guarded = guard_for(graph, artifact, train, validation, test, seed=0, slow=True)
+    assert {seen[image.tobytes()] for part in (train, validation, test) for image in part} == {1}
+    seen.clear()
+    again = guard_for(graph, artifact, train, validation, validation, seed=0, slow=True)
+    assert {seen[image.tobytes()] for image in validation} == {1}
+    assert again.guard == guarded.guard

@@ -21,7 +21,7 @@ from training.proof.metrics import auroc
 from training.served import mean_net
 from training.teacher.features import Extractor, sizes_for, strong_preprocessing
 from training.teacher.logistic import cross_fit, fit_all
-from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_targets
+from training.teacher.teach import Taught, teach, unlabelled, unlabelled_files, with_words
 from training.teacher.weights import pretrained
 
 RNG = np.random.default_rng(0)
@@ -174,9 +174,11 @@ def test_unlabelled_images_are_learned_by_the_teachers_word_and_labelled_ones_ne
     train = part(16)
     taught: Taught = teach(extractor, Split(labelled, records[16:20], []), train)
     more = unlabelled(files, extractor, spec, places=False, threads=1)
-    grown = more.taught_by(taught.model, with_targets(train, taught.held_out))
-    assert grown.targets is not None
-    assert len(grown) == len(grown.targets) == 24
+    grown = more.taught_by(taught.model, with_words(train, taught.held_out))
+    assert grown.targets is not None and grown.words is not None
+    assert len(grown) == len(grown.targets) == len(grown.words) == 24
+    assert grown.targets[:16].tolist() == train.labels.tolist()
+    assert np.array_equal(grown.targets[16:], grown.words[16:])
     wanted = [int(path.stem) % 2 for path in files]
     assert grown.labels[16:].tolist() == wanted  # bright ones are told from dark ones
     assert set(train.groups).isdisjoint(grown.groups[16:])

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,19 @@ def blobs(count: int, seed: int = 0, masks: bool = False) -> Part:
     return Part(images.clip(0, 255).astype(np.uint8), labels, np.arange(count), shown if masks else None)
 
 
-def fitted(plan: Plan = PLAN, budget_s: float = 60.0, masks: bool = False, seed: int = 0) -> Fitted:
-    train, validation = blobs(160, masks=masks), blobs(40, seed=1)
-    quiet = lambda _: None  # noqa: E731
-    return fit(SHAPE, train, validation, budget_s=budget_s, freedom=FREE, plan=plan, seed=seed, say=quiet)
+def fitted(
+    plan: Plan | None = PLAN, budget_s: float = 60.0, seed: int = 0, train: Part | None = None, **more: Any
+) -> Fitted:
+    learned = blobs(160) if train is None else train
+    more |= {"budget_s": budget_s, "freedom": FREE, "plan": plan, "seed": seed, "say": lambda _: None}
+    return fit(SHAPE, learned, blobs(40, seed=1), **more)
+
+
+def share_of_blobs_told(train: Part) -> float:
+    """The share of fresh images that a network gets right which has learned `train`."""
+    result = fitted(replace(PLAN, epochs=12, patience=12), train=train)
+    test = blobs(100, seed=2)
+    return float(((predict(result.net, test.images) > 0) == (test.labels == 1)).mean())
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +50,7 @@ def one_thread() -> None:
 
 @pytest.mark.parametrize("masks", [False, True])
 def test_it_learns_to_tell_blobs_from_none(masks: bool) -> None:
-    result = fitted(replace(PLAN, epochs=12, patience=12), masks=masks)
-    test = blobs(100, seed=2)
-    assert ((predict(result.net, test.images) > 0) == (test.labels == 1)).mean() > 0.9
+    assert share_of_blobs_told(blobs(160, masks=masks)) > 0.9
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> None:
@@ -74,3 +82,22 @@ def test_the_budget_ends_a_training_after_the_epoch_it_is_in() -> None:
 def test_a_last_batch_of_one_image_does_no_harm() -> None:
     result = fit(SHAPE, blobs(17), blobs(10, 1), budget_s=30, freedom=FREE, plan=PLAN, say=lambda _: None)
     assert np.isfinite([row["train_loss"] for row in result.history]).all()
+
+
+def test_a_teacher_that_is_always_wrong_does_not_outlast_the_labels() -> None:
+    train = blobs(160)
+    misled = replace(train, words=(1 - train.labels).astype(np.float32))
+    assert share_of_blobs_told(misled) > 0.9
+
+
+def test_a_teacher_tells_what_the_labels_leave_open() -> None:
+    train = blobs(160)
+    open_ = replace(train, targets=np.full(160, 0.5, np.float32), words=train.labels.astype(np.float32))
+    assert share_of_blobs_told(open_) > 0.9
+
+
+def test_muon_trains_random_weights_and_adamw_those_that_are_given() -> None:
+    first = fitted(None, budget_s=3.0)
+    assert first.plan.optimizer == "muon"
+    again = fitted(None, budget_s=3.0, start=first.net.state_dict())
+    assert again.plan.optimizer == "adamw"

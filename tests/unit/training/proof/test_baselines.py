@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from training.proof.baselines import baselines, brightness_histogram, small_pixels
+from training.proof.baselines import (
+    baselines,
+    blind_features,
+    brightness_histogram,
+    crossed_accuracies,
+    small_pixels,
+)
 from training.synthetic.draw import draw
 
 
@@ -59,3 +65,17 @@ def test_rendered_parts_are_not_trivial() -> None:
     images, labels = [p.image for p in pictures], [p.label for p in pictures]
     found = baselines(images[:140], labels[:140], images[140:], labels[140:])
     assert max(found.values()) <= 0.75
+
+
+def test_each_fold_of_a_crossed_set_is_judged_by_the_others() -> None:
+    rng = np.random.default_rng(8)
+    images, fold_of = rng.integers(0, 256, (60, 20, 20)).astype(np.uint8), np.repeat([0, 1, 2], [10, 20, 30])
+    labels = rng.integers(0, 2, 60)
+    wanted: dict[str, float] = {}
+    for fold in range(3):
+        own = fold_of == fold
+        for name, value in baselines(
+            images[~own], labels[~own].tolist(), images[own], labels[own].tolist()
+        ).items():
+            wanted[name] = wanted.get(name, 0.0) + value * own.mean()
+    assert crossed_accuracies((blind_features(images), labels), fold_of) == pytest.approx(wanted)

@@ -139,3 +139,9 @@ def test_a_model_of_good_parts_rejects_one_in_a_hundred_of_them() -> None:
     _, with_defect = good_point(logits, np.repeat([0, 1], [500, 1]), np.arange(501))
     assert with_defect.review_low < 0.28 < 0.5 == with_defect.threshold
     assert without.review_low >= with_defect.review_low
+
+
+def test_where_parts_are_not_known_a_shortcut_may_be_a_part_seen_again() -> None:
+    seen = {"majority": 0.5, "pixels_16x16": 0.95}
+    assert "show the same parts" in shortcuts(seen, 0.99, knows_parts=False)[0]
+    assert "show the same parts" not in shortcuts(seen, 0.99)[0]

@@ -10,6 +10,7 @@ from shared.vision.graph import Graph
 from shared.vision.net import Shape, build
 from tests.unit.training.data.files import put
 from training.data.check import apart, check
+from training.data.records import names_of
 from training.data.report import Report
 from training.data.splits import Split
 from training.fit.augment import Liberties
@@ -17,7 +18,6 @@ from training.fit.part import Part
 from training.fit.recipe import Plan
 from training.fit.train import Fitted
 from training.options import Options
-from training.proof.findings import names_of
 from training.proof.operating_point import Costs
 from training.proof.prove import prove
 from training.trained import Trained

@@ -64,7 +64,7 @@ def test_a_task_that_fails_is_named_and_the_others_are_known(
 
 def test_all_tasks_fit_into_four_hours_on_two_cores(wanted: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.proof.quality.present", lambda name, data, runs: data / name)
-    whole = Wanted(wanted.data, wanted.runs, wanted.page, 30, ["recipe", "original"], [], 1, few=True)
+    whole = Wanted(wanted.data, wanted.runs, wanted.page, 30, ["recipe"], [], 1, few=True)
     tasks = tasks_of(whole)
-    assert len(tasks) == 2 * len(protocols.PROTOCOLS) + 4
+    assert len(tasks) == len(protocols.PROTOCOLS) + 4
     assert sum(task.minutes(30) for task in tasks) / 2 <= 4 * 60
