@@ -77,7 +77,8 @@ def _add_run(add: Add) -> None:
         "--budget",
         type=_above_0,
         metavar="MINUTES",
-        help="30 by default; a day for the original preset, which ends by its own patience",
+        help="for the training alone, the look at the images and the proof of the model come on top; 30 by default, a "
+        "day for the original preset, which ends by its own patience",
     )
     add(
         "--preset",

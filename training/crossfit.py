@@ -15,7 +15,7 @@ from training.data.choose import set_aside
 from training.data.decoded import decoded
 from training.data.records import Record
 from training.data.report import Report
-from training.data.splits import CROSSED, Split, fold_numbers, fold_places
+from training.data.splits import CROSSED, Split, fold_numbers, fold_places, rarer_groups
 from training.fit.choice import CASCADE, FEATURES, SMALL, choose_served
 from training.fit.part import Part
 from training.fit.train import Fitted, fit, predict
@@ -57,11 +57,7 @@ def is_few(learned: Sequence[Record], options: Options) -> bool:
     A promise needs a part that the serving model has not seen, so it is never cross-fitted.
     """
     may = options.preset == "recipe" and options.split == "auto" and options.costs.max_escape_rate is None
-    return may and 2 <= _rarer(learned) < FEW
-
-
-def _rarer(records: Sequence[Record]) -> int:
-    return min(len({record.group for record in records if record.label == label}) for label in (0, 1))
+    return may and 2 <= rarer_groups(learned) < FEW
 
 
 @dataclass(frozen=True)
@@ -202,7 +198,7 @@ def _best(
 
 def _folds(records: Sequence[Record], seed: int) -> list[Places]:
     """Places of each fold; fewer folds where a label shows fewer parts, so that each fold holds both labels."""
-    return fold_places(records, min(MOST_FOLDS, _rarer(records)), seed=seed)
+    return fold_places(records, min(MOST_FOLDS, rarer_groups(records)), seed=seed)
 
 
 def _at(part: Part, places: Places) -> Part:

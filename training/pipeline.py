@@ -20,6 +20,7 @@ from training.fit.recipe import ORIGINAL_PLAN
 from training.fit.train import fit
 from training.good.split import good_split
 from training.good.train import is_good_only, train_good
+from training.kept_apart import keep_families_apart
 from training.network import network_for, preprocessing_of
 from training.options import Options
 from training.output import plots
@@ -46,6 +47,7 @@ def train_folder(
     refuse_seen(options)
     looked = check(folder, full_scale=options.full_scale, progress=progress)
     say(looked.as_text())
+    keep_families_apart(looked, folder, options, say)
     check_parts(looked.records, options.costs)
     if is_good_only(looked, options):
         return train_good(looked, options, test_folder=test_folder, say=say)

@@ -49,9 +49,20 @@ def _render(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from training.data.check import check
 
-    report = check(_source(options), full_scale=options.full_scale)
-    print(json.dumps(report.as_json(), indent=1) if options.json else report.as_text())
-    if find_spec("torch") is not None:  # a look needs no extra
+    source = _source(options)
+    report = check(source, full_scale=options.full_scale)
+    if not options.json:
+        print(report.as_text())
+    trains = find_spec("torch") is not None  # a look needs no extra
+    if trains:
+        from training.kept_apart import keep_families_apart
+        from training.options import Options
+
+        say = (lambda line: None) if options.json else print
+        keep_families_apart(report, source, Options("", Path(), full_scale=options.full_scale), say)
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1))
+    if trains:
         from training.pipeline import refuse_untrainable
 
         refuse_untrainable(report)

@@ -61,7 +61,7 @@ def check(
     report.odd = [name_of(r.path, root) for r, look in zip(kept, looks, strict=True) if _is_odd(look, report)]
     report.named = sum(bool(record.group) for record in kept)
     report.records = _grouped(kept, looks, report, root, full_scale)
-    _note_leaks(report, root)
+    report.note_leaks(root)
     if not any(record.label == 0 for record in report.records):
         raise DataError(_too_few(source.path, report))
     return report
@@ -206,13 +206,3 @@ def _join_alike(records: list[Record], looks: list[Look], groups: Groups, report
         report.near_duplicates += 1
         report.near_with_both_labels += records[one].label != records[other].label
         report.joins_refused += not groups.join(one, other, largest=largest)
-
-
-def _note_leaks(report: Report, root: Path) -> None:
-    sides: defaultdict[str, set[str]] = defaultdict(set)
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for record in report.records:
-        if record.split is not None:
-            sides[record.group].add(record.split)
-            names[record.group].append(name_of(record.path, root))
-    report.leaks = [names[group] for group, splits in sides.items() if len(splits) > 1]

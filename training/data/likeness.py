@@ -25,7 +25,7 @@ Print = NDArray[np.uint8]
 
 
 def take_print(picture: Image.Image) -> Print | None:
-    """The print of an opened image; None where it is too small or too blank to have one.
+    """The print of an opened image; None where it is too small, or too even at 32x32 pixels, to have one.
 
     Raises what Pillow raises for an image that can't be decoded.
     """

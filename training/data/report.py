@@ -1,7 +1,8 @@
 """The findings of a look at a folder, for people and as JSON."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.errors import ItemError
 from shared.json_text import Card
@@ -45,6 +46,11 @@ class Report:
     labelled_by_masks: bool = False  # no folder names a label; an image whose mask marks a pixel is a defect
     proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
     turned: list[list[str]] = field(default_factory=list)  # images of one view, turned or mirrored
+    families: int = 0  # groups that like images became, because the set shows parts again
+    # The shares of the images that pretrained features tell right, both labels counted alike, where like images lie on
+    # both sides, and where they are kept apart; None where that was not asked.
+    together: float | None = None
+    apart: float | None = None
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
@@ -54,7 +60,7 @@ class Report:
     near_duplicates: int = 0
     near_with_both_labels: int = 0
     joins_refused: int = 0
-    without_print: int = 0  # too small or too blank to be compared by likeness
+    without_print: int = 0  # too small or too even to be compared by likeness
     contradictions: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
     from_table: bool = False  # whose lines alone label images
@@ -65,12 +71,31 @@ class Report:
 
     @property
     def knows_parts(self) -> bool:
-        """Whether the data or its file names tell which images show one part."""
-        return self.has_groups or bool(self.proposed)
+        """Whether the data or its file names tell which images show one part, or like images are kept apart."""
+        return self.has_groups or bool(self.proposed) or self.families > 0
 
     def part_names(self) -> set[str]:
         """The names that the data gives to parts."""
         return {record.group for record in self.records if not record.group.startswith(ALONE)}
+
+    def note_leaks(self, root: Path) -> None:
+        """Name the images of each group that lies in several parts of a split that the data names."""
+        sides: defaultdict[str, set[str]] = defaultdict(set)
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for record in self.records:
+            if record.split is not None:
+                sides[record.group].add(record.split)
+                names[record.group].append(name_of(record.path, root))
+        self.leaks = [names[group] for group, splits in sides.items() if len(splits) > 1]
+
+    def likeness_told(self) -> str:
+        """How well pretrained features judge with and without like images on both sides; empty where unasked."""
+        if self.together is None or self.apart is None:
+            return ""
+        return (
+            f"pretrained features tell {self.together:.1%} of the images right, and {self.apart:.1%} where like images "
+            "are kept apart"
+        )
 
     def refuse(self, name: str, error: ItemError) -> None:
         """Leave an image out, with the error that the service would answer with."""
@@ -127,6 +152,9 @@ class Report:
             "masks": self.masks,
             "groups_proposed_by_name": len(self.proposed),
             "views_seen_turned": len(self.turned),
+            "families": self.families,
+            "right_with_like_images": self.together,
+            "right_without_like_images": self.apart,
             "groups": len({record.group for record in self.records}),
             "groups_given": self.has_groups,
             "given_split": dict(sorted(splits.items())),
@@ -185,7 +213,7 @@ class Report:
         if self.masks:
             lines.append(f"masks, not learned as images: {self.masks}")
         if self.without_print and not self.has_groups:
-            lines.append(f"too small or too blank to be compared by likeness: {self.without_print}")
+            lines.append(f"too small or too even to be compared by likeness: {self.without_print}")
         if self.near_with_both_labels:
             lines.append(f"near duplicates with both labels (kept on one side): {self.near_with_both_labels}")
         if self.joins_refused:

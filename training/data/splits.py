@@ -119,6 +119,11 @@ def _assign(records: Sequence[Record], fractions: Sequence[float], seed: int) ->
     return result
 
 
+def rarer_groups(records: Sequence[Record]) -> int:
+    """How many groups the label shows that shows fewer."""
+    return min(len({record.group for record in records if record.label == label}) for label in (0, 1))
+
+
 def part_hash(records: Sequence[Record]) -> str:
     """sha256 of the sorted identities: the same images give the same hash wherever they lie."""
     return hashlib.sha256("\n".join(sorted(record.identity for record in records)).encode()).hexdigest()

@@ -54,7 +54,6 @@ def guard_for(
     version = TRACED if artifact.card.get("network", {}).get("trace") else VERSION
     some = train[:: -(-len(train) // most)]
     held = features_in(validation, features_of)
-    tested = held if test is validation else features_in(test, features_of)
     guard = fit_guard(
         some,
         validation,
@@ -67,6 +66,10 @@ def guard_for(
     flagged = {
         "wanted_on_validation": FLAGGED,
         "flagged_of_validation": round(flagged_share(guard, validation, held), 6),
-        "flagged_of_test": round(flagged_share(guard, test, tested), 6),
+        "held": len(validation),
+        # Where the bounds were set, they tell nothing of fresh images.
+        "flagged_of_test": None
+        if test is validation
+        else round(flagged_share(guard, test, features_in(test, features_of)), 6),
     }
     return Guarded(guard.as_bytes(), self_test_of(graph, artifact.preprocessing), flagged)

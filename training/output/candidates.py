@@ -28,7 +28,11 @@ def choice_lines(card: Card) -> list[str]:
     told = "; ".join(
         f"{_NAMES[name]} {_figures(row)}" for name, row in candidates.items() if row is not served
     )
-    return [*lines, f"- The other candidates on the same images: {told}."]
+    return [
+        *lines,
+        f"- The other candidates on the same images: {told}. These images, held out, also set the scale of each "
+        "candidate; the figures under Results have the scale that serves.",
+    ]
 
 
 def _figures(row: dict[str, float]) -> str:

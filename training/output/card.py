@@ -185,10 +185,21 @@ def _guard_lines(card: Card) -> list[str]:
         "## Guard",
         "",
         "An image unlike those of the training part goes to review, whatever its score. The guard "
-        f"flags {_percent(guard['flagged_of_validation'])} of the validation part, where its bounds were set, "
-        f"and {_percent(guard['flagged_of_test'])} of the test part. The figures above are those of the score alone.",
+        f"flags {_percent(guard['flagged_of_validation'])} of {_held(guard)}, where its bounds were set, and "
+        f"{_tested(guard)}. The figures above are those of the score alone.",
         "",
     ]
+
+
+def _held(guard: Card) -> str:
+    """The images that set the bounds; cards of before do not count them."""
+    return f"{guard['held']} held-out images" if "held" in guard else "the validation part"
+
+
+def _tested(guard: Card) -> str:
+    if guard["flagged_of_test"] is None:
+        return "no other images were left to count on: of fresh ones it may flag many more"
+    return f"{_percent(guard['flagged_of_test'])} of the test part"
 
 
 def _guess_lines(card: Card) -> list[str]:

@@ -175,13 +175,18 @@ def limits_of(trained: Trained) -> str:
         said.append(
             f"The parts ({len(looked.proposed)}) are those that file names propose and likeness bears out."
         )
+    if looked.families:
+        said.append(
+            f"The parts ({looked.families}) are families of images that are alike in pretrained features. One may hold "
+            "several parts, or a part may lie in two."
+        )
     if looked.turned:
         said.append(f"Images of one view, turned or mirrored, are one group ({len(looked.turned)} views).")
     said += withheld_lines(looked, trained.split)
     if trained.proof is not None and not looked.knows_parts:
         said.append("The promise takes each group for a part: it may fail where one part lies in two.")
-    if trained.options.costs.prevalence is not None and len({r.label for r in trained.split.test}) < 2:
-        said.append("The test part shows one label only, and so no accuracy on a line with both.")
+    if len({r.label for r in trained.split.test}) < 2:
+        said.append("The test part shows one label only, and so no accuracy.")
     if looked.contradictions:
         said.append(f"{len(looked.contradictions)} images carried both labels and were left out.")
     return " ".join(said)

@@ -12,14 +12,14 @@ _ADVICE = "A `group` column or --part names the parts."
 
 def known(figures: Card, trained: Trained, name: str) -> Card:
     """The figures of the `name` part that its images support: without the interval for new parts where parts may have
-    been seen, and without the errors of scores that are no probabilities here. Where scores are meant for a stated
-    share of defects, without accuracies that the images of one label alone can't tell."""
+    been seen, without the errors of scores that are no probabilities here, and without accuracies where it shows one
+    label alone: these would be the rate of one mistake."""
     unknown = ["accuracy_by_groups"] if why_not_new(trained.looked, trained.split, name) else []
     if not scores_are_probabilities(trained):
         unknown += NO_PROBABILITY
     if trained.shape.kind == "patches":
         unknown += ["accuracy_at_half"]
-    if trained.options.costs.prevalence is not None and figures["prevalence"] is None:
+    if figures["defects"] in (0, figures["pictures"]):
         unknown += ["accuracy", "accuracy_by_groups", "accuracy_at_half", "average_precision"]
     return figures | dict.fromkeys(unknown)
 

@@ -43,7 +43,8 @@ def told(
         for name, outcome in zip(names_of(records), outcomes, strict=True)
         if isinstance(outcome, ItemError)
     ]
-    return {**card, "unfamiliar": _unlike(outcomes), "refused": refused}
+    warnings = [] if report is None else _warnings(report, outcomes)
+    return {**card, "unfamiliar": _unlike(outcomes), "warnings": warnings, "refused": refused}
 
 
 def result_lines(
@@ -107,16 +108,21 @@ def _review_lines(artifact: Artifact, report: Report, outcomes: Sequence[Outcome
     verdicts = ", ".join(f"{name} {counts[name]}" for name in ("defect", "no_defect", "review"))
     unlike = _unlike(outcomes)
     because = f", of which {unlike} because they are unlike the images of the model" if unlike else ""
-    lines = [
+    return [
         f"verdicts: {verdicts}{because}; without a look pass {report.escapes_after_review} defects, and "
-        f"{report.false_rejects_after_review} good parts are rejected"
+        f"{report.false_rejects_after_review} good parts are rejected",
+        *(f"warning: {warning}" for warning in _warnings(report, outcomes)),
     ]
-    if many_unfamiliar(unlike, report.pictures):
-        lines.append(
-            f"warning: {unlike} of {report.pictures} images are unlike those that this model was trained on; "
-            "its scores mean little for them"
-        )
-    return lines
+
+
+def _warnings(report: Report, outcomes: Sequence[Outcome]) -> list[str]:
+    unlike = _unlike(outcomes)
+    if not many_unfamiliar(unlike, report.pictures):
+        return []
+    return [
+        f"{unlike} of {report.pictures} images are unlike those that this model was trained on; its scores mean little "
+        "for them"
+    ]
 
 
 def _unlike(outcomes: Sequence[Outcome]) -> int:

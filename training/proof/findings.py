@@ -65,27 +65,37 @@ def findings(
 
 
 def unknown_parts(trained: Trained) -> list[str]:
-    """A warning where nothing tells which images show one part."""
-    if trained.looked.knows_parts:
+    """A warning where nothing tells which images show one part, with what pretrained features say of that."""
+    looked = trained.looked
+    names_them = "(a `group` column or --part names the parts)"
+    told = looked.likeness_told()
+    if looked.families:
+        return [
+            f"{told}: so the set shows parts again, and each of its {looked.families} families of like images is kept "
+            f"on one side {names_them}"
+        ]
+    if looked.knows_parts:
         return []
     return [
         "nothing tells which images show one part: where several do, all figures are too good for new parts, and too "
-        "few images go to review (a `group` column or --part names the parts)"
+        f"few images go to review {names_them}{told and '; ' + told}"
     ]
 
 
-def failings(on_test: Report, flagged: float) -> list[str]:
+def failings(on_test: Report, flagged: float | None) -> list[str]:
     """Warnings where the figures of the test part are not those of the service, or show that the model finds little.
 
-    `flagged` is the share of the test part that the guard sends to a person.
+    `flagged` is the share of the test part that the guard sends to a person, None where none was left to count on.
     """
     found = []
+    if not on_test.defects:
+        found.append("no defect was judged: nothing tells how many of them the model lets pass")
     missed = on_test.escapes_after_review
     if missed and missed >= _MISSED * on_test.defects:
         found.append(
             f"{missed} of the {on_test.defects} defects of the test part get `no_defect` without a look"
         )
-    if flagged > UNFAMILIAR_SHARE:
+    if flagged is not None and flagged > UNFAMILIAR_SHARE:
         found.append(
             f"the guard sends {flagged:.1%} of the test part to a person, and the figures above are those of the score "
             "alone: the test part is unlike the images that were learned"

@@ -150,3 +150,5 @@ def test_the_features_of_each_part_are_taken_once(tmp_path: Path) -> None:
     again = guard_for(graph, artifact, train, validation, validation, seed=0, slow=True)
     assert {seen[image.tobytes()] for image in validation} == {1}
     assert again.guard == guarded.guard
+    assert guarded.card["flagged_of_test"] is not None
+    assert again.card["flagged_of_test"] is None, "what set the bounds tells nothing of fresh images"

@@ -64,6 +64,8 @@ def test_a_program_is_told_the_same(lens_cap: Path, capsys: pytest.CaptureFixtur
         6,
         0,
     )
+    (warning,) = found["warnings"]
+    assert warning.startswith("6 of 6 images are unlike")
     assert [entry["file"] for entry in found["refused"]] == ["bad/broken.png"]
     assert found["groups"] is None and found["accuracy_by_groups"] is None, "nothing names the parts"
 

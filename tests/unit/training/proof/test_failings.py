@@ -21,6 +21,12 @@ def test_a_model_that_passes_half_of_the_defects_unseen_earns_a_warning() -> Non
     assert failings(of(np.where(LABELS == 1, 0.9, 0.1)), 0.0) == []
 
 
+def test_a_model_that_no_defect_was_shown_to_earns_a_warning() -> None:
+    good = report(np.full(20, 0.01), LABELS[:20], GROUPS[:20], OperatingPoint(0.5, 0.4, 0.6))
+    (said,) = failings(good, None)
+    assert "no defect was judged" in said
+
+
 def test_a_test_part_that_the_guard_sends_to_a_person_earns_a_warning() -> None:
     good = of(np.where(LABELS == 1, 0.9, 0.1))
     assert failings(good, 0.05) == []

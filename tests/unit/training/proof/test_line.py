@@ -88,15 +88,16 @@ def test_labels_of_a_part_that_err_together_widen_the_interval() -> None:
     assert shared.high - shared.low > 1.2 * (alone.high - alone.low)
 
 
-def test_one_label_alone_tells_no_accuracy_on_a_line() -> None:
+@pytest.mark.parametrize("prevalence", [None, 0.01])
+def test_one_label_alone_tells_no_accuracy(prevalence: float | None) -> None:
     records = [Record(Path(f"{place}.png"), 0, str(place)) for place in range(9)]
     trained = SimpleNamespace(
         looked=Report("set", records=records, has_groups=True),
         split=Split(records[:3], records[3:6], records[6:]),
-        options=SimpleNamespace(costs=Costs(prevalence=0.01)),
+        options=SimpleNamespace(costs=Costs(prevalence=prevalence)),
         shape=SimpleNamespace(kind="residual"),
     )
-    figures = report(np.zeros(3), np.zeros(3, np.int64), np.arange(3), POINT, prevalence=0.01).as_card()
+    figures = report(np.zeros(3), np.zeros(3, np.int64), np.arange(3), POINT, prevalence=prevalence).as_card()
     stated = known(figures, cast("Trained", trained), "test")
     assert stated["accuracy"] is stated["accuracy_at_half"] is stated["average_precision"] is None
     assert stated["false_reject_rate"]["value"] == 0
