@@ -19,6 +19,7 @@ from training.data.splits import CROSSED, part_hash
 from training.fit.guarded import guard_for
 from training.fit.kinds import LEAST, kinds_for
 from training.fit.reference import reference_for
+from training.kept_apart import keep_families_apart
 from training.options import Options
 from training.output.card import readable
 from training.progress import Progress, Say, no_progress
@@ -176,9 +177,19 @@ def parts_of(
     costs = Costs()
     if promise is not None:
         costs = Costs(max_escape_rate=promise["max_escape_rate"], confidence=promise["confidence"])
-    options = Options(name="", output=Path(), preset=training["preset"], seed=training["seed"], costs=costs)
     full_scale = artifact.preprocessing.full_scale
+    options = Options(
+        name="",
+        output=Path(),
+        preset=training["preset"],
+        seed=training["seed"],
+        costs=costs,
+        full_scale=full_scale,
+        budget_min=training.get("budget_minutes", Options.budget_min),
+    )
     looked = check(folder, full_scale=full_scale, progress=progress)
+    if data.get("families"):
+        keep_families_apart(looked, folder, options, lambda line: None)
     split, _ = choose_split(looked, options)
     train, test, name = split.train, split.test, looked.folder
     if test_folder is not None:

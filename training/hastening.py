@@ -5,7 +5,7 @@ point stay as they are; the calibration is fitted again, and the test part is sc
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,42 @@ from training.repointing import prevalence_of, unpromised, withheld
 CHANGED = 0.0005  # of the validation part: verdicts that may differ from those of the full average
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The training, validation and test part: records, and images (N, H, W, C) in the form of the artifact."""
+
+    records: tuple[list[Record], ...]
+    images: tuple[NDArray[np.uint8], ...]
+
+
+@dataclass(frozen=True)
+class _Slow:
+    """The artifact that averages copies of every image, `centre` that was taken off its logits, and its new file."""
+
+    artifact: Artifact
+    centre: float
+    spec: Preprocessing
+    path: Path
+
+    def written(self, shape: Shape, **more: object) -> Artifact:
+        """The same weights in a network of this shape."""
+        state = load(self.artifact.weights(), self.artifact.card).state_dict()
+        state["head.bias"] -= self.centre
+        net = build(shape).eval()
+        net.load_state_dict(state)
+        given: Card = {"calibration": self.artifact.calibration, "card": {"network": shape.as_card()}}
+        return write_artifact(
+            self.path,
+            name=self.artifact.name,
+            onnx=onnx_bytes(net, shape),
+            weights=weights_bytes(net),
+            preprocessing=self.spec,
+            operating_point=self.artifact.operating_point,
+            curves_png=self.artifact.curves(),
+            **(given | more),
+        )
+
+
 def hasten(
     path: Path,
     folder: Path,
@@ -60,44 +96,53 @@ def hasten(
     shape = Shape.from_card(artifact.card["network"])
     if shape.mirrors == 1 or shape.kind != "residual":
         raise DataError(f"{artifact.name} is no small network that averages mirrored copies")
-    parts = parts_of(artifact, folder, progress=progress)
-    prevalence = prevalence_of(artifact)
-    train, validation, test = (_decoded(artifact, part, threads) for part in parts)
-    files = [record.path for part in parts for record in part]
-    spec = _newest(artifact.preprocessing, files, np.concatenate([train, validation, test]), threads)
-    point, centre = artifact.operating_point, middle_of(artifact)
-    state = load(artifact.weights(), artifact.card).state_dict()
-    state["head.bias"] -= centre
+    records = parts_of(artifact, folder, progress=progress)
+    seen = _Seen(records, tuple(_decoded(artifact, part, threads) for part in records))
+    files = [record.path for part in records for record in part]
+    spec = _newest(artifact.preprocessing, files, np.concatenate(seen.images), threads)
     output.mkdir(parents=True, exist_ok=True)
-
-    def written(shape: Shape, **more: object) -> Artifact:
-        net = build(shape).eval()
-        net.load_state_dict(state)
-        given: Card = {"calibration": artifact.calibration, "card": {"network": shape.as_card()}}
-        given |= more
-        return write_artifact(
-            output / path.name, name=artifact.name, onnx=onnx_bytes(net, shape), weights=weights_bytes(net),
-            preprocessing=spec, operating_point=point, curves_png=artifact.curves(), **given,
-        )  # fmt: skip
-
-    once, whole = (
-        logits_of(Graph(written(each), threads=threads), validation)
-        for each in (replace(shape, mirrors=1), replace(shape, unsure=0.0))
-    )
-    before = moved(artifact.calibration, centre)
-    verdicts = ([decide(float(p), point) for p in scores(each, before)] for each in (once, whole))
-    apart = np.array([one != other for one, other in zip(*verdicts, strict=True)])
-    shape = replace(shape, unsure=least_unsure(once, apart), trace=trace_for(spec))
-    share = float((np.abs(once) < shape.unsure).mean())
+    slow = _Slow(artifact, middle_of(artifact), spec, output / path.name)
+    shape, share = _again_where_unsure(slow, shape, seen.images[1], threads)
     say(
         f"{share:.1%} of the validation part lie nearer than {shape.unsure:.3f} to the middle of the review band and "
         "are scored again"
     )
-    unproven = written(shape)
+    made = _proven(slow, shape, share, seen, threads, say)
+    torch.save(load(made.weights(), made.card).state_dict(), output / "best_model.pt")
+    (output / "training_curves.png").write_bytes(artifact.curves() or b"")
+    (output / "card.json").write_text(json.dumps(made.card, indent=1, sort_keys=True) + "\n")
+    (output / "CARD.md").write_text(readable(made.card))
+    say(f"{made.path}  sha256 {made.sha256}")
+    return made
+
+
+def _again_where_unsure(
+    slow: _Slow, shape: Shape, validation: NDArray[np.uint8], threads: int
+) -> tuple[Shape, float]:
+    """The network that averages copies of unsure images alone, and the share of the validation part that these are."""
+    once, whole = (
+        logits_of(Graph(slow.written(each), threads=threads), validation)
+        for each in (replace(shape, mirrors=1), replace(shape, unsure=0.0))
+    )
+    before, point = moved(slow.artifact.calibration, slow.centre), slow.artifact.operating_point
+    verdicts = ([decide(float(p), point) for p in scores(each, before)] for each in (once, whole))
+    apart = np.array([one != other for one, other in zip(*verdicts, strict=True)])
+    shape = replace(shape, unsure=least_unsure(once, apart), trace=trace_for(slow.spec))
+    return shape, float((np.abs(once) < shape.unsure).mean())
+
+
+def _proven(slow: _Slow, shape: Shape, share: float, seen: _Seen, threads: int, say: Say) -> Artifact:
+    """Calibrate anew, score the test part once, fit the guard and the guess of the kind, and write the artifact."""
+    artifact, point = slow.artifact, slow.artifact.operating_point
+    prevalence = prevalence_of(artifact)
+    validation, test = seen.images[1:]
+    unproven = slow.written(shape)
     graph = Graph(unproven, threads=threads)
-    labels, groups = zip(*(labels_of(part) for part in parts[1:]), strict=True)
+    labels, groups = zip(*(labels_of(part) for part in seen.records[1:]), strict=True)
     logits = [logits_of(graph, part) for part in (validation, test)]
-    middle = centre + centre_of(artifact.card)  # as a logit of the training, which the calibration expects
+    middle = slow.centre + centre_of(
+        artifact.card
+    )  # as a logit of the training, which the calibration expects
     fitted = fit_calibration(logits[0] + np.float32(middle), labels[0], groups[0])
     calibration = at_prevalence(moved(fitted, middle), labels[0], prevalence)
     p = [scores(each, calibration) for each in logits]
@@ -106,40 +151,35 @@ def hasten(
     )
     plain = report(scores(logits[1], moved(PLAIN, middle)), labels[1], groups[1], point).as_card()
     say(f"test part: accuracy {on_test.accuracy}; fitting the guard")
-    guarded = guard_for(graph, unproven, train, validation, test, seed=int(artifact.card["training"]["seed"]))
+    guarded = guard_for(graph, unproven, *seen.images, seed=int(artifact.card["training"]["seed"]))
     # The feature may have become longer, so the guess is fitted again.
-    kinded = kinds_for(graph, *zip(parts, (train, validation, test), strict=True)) if artifact.kinds else None
+    kinded = kinds_for(graph, *zip(seen.records, seen.images, strict=True)) if artifact.kinds else None
+    held = np.concatenate([validation, test])
+    reference = reference_for(graph, unproven, guarded.guard, calibration, held, np.concatenate(labels))
+    once = multiplications(replace(shape, mirrors=1))
     card = artifact.card | {
         "made_at": rfc3339(now()),
         "network": shape.as_card(),
-        "multiplications": round(
-            multiplications(replace(shape, mirrors=1)) * (1 + share * (shape.mirrors - 1))
-        ),
-        "preprocessing": asdict(spec),
+        "multiplications": round(once * (1 + share * (shape.mirrors - 1))),
+        "preprocessing": asdict(slow.spec),
         "calibration": asdict(calibration),
         "validation": withheld(on_validation.as_card(), artifact.card["validation"]),
         "test": withheld(on_test.as_card(), artifact.card["test"])
-        | {"kinds": by_kind(parts[2], p[1], point)},
+        | {"kinds": by_kind(seen.records[2], p[1], point)},
         "before_calibration": withheld(
             {name: plain[name] for name in ("ece", "log_loss")}, artifact.card["before_calibration"]
         ),
         "speed": {"images_per_second": round(speed_of(unproven, test), 1), "threads": 1},
         "scored_again": {"unsure": shape.unsure, "centre": middle, "share_of_validation": round(share, 4)},
         "guard": guarded.card,
-        "reference": reference_for(
-            graph,
-            unproven,
-            guarded.guard,
-            calibration,
-            np.concatenate([validation, test]),
-            np.concatenate(labels),
-        ),
+        "reference": reference,
         "kinds": kinded.card if kinded else None,
     }
-    scorings = note_scoring(output, card["data"]["test_sha256"], on_test.accuracy.value)
+    test_sha256 = card["data"]["test_sha256"]
+    scorings = note_scoring(slow.path.parent, test_sha256, on_test.accuracy.value)
     card["data"] = card["data"] | {"test_scorings": scorings}
     card["metrics"] = {name: card["test"][name] for name in card["metrics"]}
-    made = written(
+    return slow.written(
         shape,
         calibration=calibration,
         card=card,
@@ -147,12 +187,6 @@ def hasten(
         self_test=guarded.self_test,
         kinds=(kinded.kinds.names, kinded.kinds.as_bytes()) if kinded else None,
     )
-    torch.save(load(made.weights(), card).state_dict(), output / "best_model.pt")
-    (output / "training_curves.png").write_bytes(artifact.curves() or b"")
-    (output / "card.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n")
-    (output / "CARD.md").write_text(readable(card))
-    say(f"{made.path}  sha256 {made.sha256}")
-    return made
 
 
 def middle_of(artifact: Artifact) -> float:

@@ -16,6 +16,7 @@ from training.teacher.features import Extractor, sizes_for, strong_preprocessing
 from training.teacher.weights import installed
 
 _SHARE, _SHARE_OF_ALL = 0.1, 0.25  # of the budget, for the images of a sample and for all
+_SECONDS = 0.03  # an image on one core: not measured, since a seed has to give the same split anywhere
 _LEAST_FAMILIES = 4  # of each label: with fewer, no network can be chosen or judged
 
 
@@ -25,12 +26,12 @@ def keep_families_apart(looked: Report, folder: Path | Source, options: Options,
     choose another split."""
     if looked.knows_parts or looked.named or not _may(options):
         return
-    strong = strong_preprocessing(preprocessing_of(looked, options))
-    extractor = Extractor(strong, sizes_for(strong)[:1], threads=options.threads)
-    cost, budget = extractor.seconds_an_image(), options.budget_min * 60
-    count = min(MOST, len(looked.records), int(_SHARE * budget / cost))
+    budget = options.budget_min * 60
+    count = min(MOST, len(looked.records), int(_SHARE * budget / _SECONDS))
     if count < LEAST:
         return
+    strong = strong_preprocessing(preprocessing_of(looked, options))
+    extractor = Extractor(strong, sizes_for(strong)[:1], threads=options.threads)
     say(f"pretrained features of {count} images, to see whether the set shows parts again")
     places = np.sort(np.random.default_rng(options.seed).permutation(len(looked.records))[:count])
     sample = [looked.records[place] for place in places]
@@ -40,7 +41,7 @@ def keep_families_apart(looked: Report, folder: Path | Source, options: Options,
         return
     looked.together, looked.apart = found.together, found.apart
     say(looked.likeness_told())
-    if not found.hidden or cost * len(looked.records) > _SHARE_OF_ALL * budget:
+    if not found.hidden or _SECONDS * len(looked.records) > _SHARE_OF_ALL * budget:
         return
     if count < len(looked.records):
         features = extractor.of_files([record.path for record in looked.records]).pooled

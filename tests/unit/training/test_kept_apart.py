@@ -2,15 +2,21 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared.registry.artifact import Artifact
 from training.data.check import check
+from training.data.choose import choose_split
 from training.data.records import Record
 from training.data.report import Report
+from training.data.splits import part_hash
+from training.guarding import parts_of
 from training.kept_apart import keep_families_apart
 from training.options import Options
 from training.program import main
@@ -78,6 +84,18 @@ def test_images_that_each_show_another_part_keep_their_groups(tmp_path: Path) ->
     looked = looked_at(crops(tmp_path, photographs=120, each=1))
     assert looked.apart is not None and looked.families == 0
     assert len({record.group for record in looked.records}) == 120
+
+
+def test_the_split_of_a_training_with_families_is_found_again(few: Path) -> None:
+    looked = looked_at(few)
+    split, _ = choose_split(looked, Options("", Path()))
+    data = looked.as_json() | {"split": "random", "test_sha256": part_hash(split.test)}
+    card = {"training": {"preset": "recipe", "seed": 0}, "data": data, "network": {"kind": "residual"}}
+    artifact = SimpleNamespace(name="crops", card=card, preprocessing=SimpleNamespace(full_scale=None))
+    found = parts_of(cast("Artifact", artifact), few)
+    assert [[record.path for record in part] for part in found] == [
+        [record.path for record in part] for part in (split.train, split.validation, split.test)
+    ]
 
 
 @pytest.mark.parametrize("choices", [{"split": "random"}, {"preset": "original"}, {"teacher": False}])
