@@ -39,9 +39,9 @@ def keep_families_apart(looked: Report, folder: Path | Source, options: Options,
     found = families_of(features, sample)
     if found is None:
         return
-    looked.together, looked.apart = found.together, found.apart
-    say(looked.likeness_told())
-    if not found.hidden or _SECONDS * len(looked.records) > _SHARE_OF_ALL * budget:
+    looked.like_images = found.worth
+    say(str(found.worth))
+    if not found.worth.tell_too_much or _SECONDS * len(looked.records) > _SHARE_OF_ALL * budget:
         return
     if count < len(looked.records):
         features = extractor.of_files([record.path for record in looked.records]).pooled

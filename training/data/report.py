@@ -1,7 +1,7 @@
 """The findings of a look at a folder, for people and as JSON."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from shared.errors import ItemError
@@ -21,7 +21,33 @@ from training.data.records import (
 )
 
 _NAMED = 50  # of a kind of finding; the count says how many there are
+# Sets that show parts again had 20 times the errors, and independent ones of whole images at most 1.5 times.
+_TIMES, _MORE = 3.0, 0.04  # errors, and errors more as a share of the images
 _LISTS = ("ignored", "disputed", "stray_masks", "broken_links", "hidden", "unreadable", "changed", "odd")
+
+
+@dataclass(frozen=True)
+class LikeImages:
+    """Shares of the images, both labels counted alike, and of the good ones alone, that pretrained features tell right:
+    where images like those that are judged were learned, and where they are kept `apart`."""
+
+    right: float
+    right_good: float
+    apart: float
+    apart_good: float
+
+    @property
+    def tell_too_much(self) -> bool:
+        """Whether like images show parts again: figures that mix them are far too good for new ones. Good images have
+        to be recognised too, because a family of defects may be a kind, and no model knows a kind that it never saw."""
+        both = ((1 - self.right, 1 - self.apart), (1 - self.right_good, 1 - self.apart_good))
+        return all(apart >= _TIMES * mixed and apart - mixed >= _MORE for mixed, apart in both)
+
+    def __str__(self) -> str:
+        return (
+            f"pretrained features tell {self.right:.1%} of the images right ({self.right_good:.1%} of the good ones), "
+            f"and {self.apart:.1%} ({self.apart_good:.1%}) where like images are kept apart"
+        )
 
 
 @dataclass
@@ -47,10 +73,7 @@ class Report:
     proposed: list[list[str]] = field(default_factory=list)  # images that their names say show one part
     turned: list[list[str]] = field(default_factory=list)  # images of one view, turned or mirrored
     families: int = 0  # groups that like images became, because the set shows parts again
-    # The shares of the images that pretrained features tell right, both labels counted alike, where like images lie on
-    # both sides, and where they are kept apart; None where that was not asked.
-    together: float | None = None
-    apart: float | None = None
+    like_images: "LikeImages | None" = None  # None where pretrained features were not asked
     changed: list[str] = field(default_factory=list)  # not the bytes that the table's sha256 names
     sizes: dict[str, int] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
@@ -87,15 +110,6 @@ class Report:
                 sides[record.group].add(record.split)
                 names[record.group].append(name_of(record.path, root))
         self.leaks = [names[group] for group, splits in sides.items() if len(splits) > 1]
-
-    def likeness_told(self) -> str:
-        """How well pretrained features judge with and without like images on both sides; empty where unasked."""
-        if self.together is None or self.apart is None:
-            return ""
-        return (
-            f"pretrained features tell {self.together:.1%} of the images right, and {self.apart:.1%} where like images "
-            "are kept apart"
-        )
 
     def refuse(self, name: str, error: ItemError) -> None:
         """Leave an image out, with the error that the service would answer with."""
@@ -153,8 +167,7 @@ class Report:
             "groups_proposed_by_name": len(self.proposed),
             "views_seen_turned": len(self.turned),
             "families": self.families,
-            "right_with_like_images": self.together,
-            "right_without_like_images": self.apart,
+            "like_images": None if self.like_images is None else asdict(self.like_images),
             "groups": len({record.group for record in self.records}),
             "groups_given": self.has_groups,
             "given_split": dict(sorted(splits.items())),

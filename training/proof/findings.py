@@ -68,17 +68,17 @@ def unknown_parts(trained: Trained) -> list[str]:
     """A warning where nothing tells which images show one part, with what pretrained features say of that."""
     looked = trained.looked
     names_them = "(a `group` column or --part names the parts)"
-    told = looked.likeness_told()
     if looked.families:
         return [
-            f"{told}: so the set shows parts again, and each of its {looked.families} families of like images is kept "
-            f"on one side {names_them}"
+            f"the set shows parts again, so each of its {looked.families} families of like images is kept on one side "
+            f"{names_them}; {looked.like_images}"
         ]
     if looked.knows_parts:
         return []
+    told = "" if looked.like_images is None else f"; {looked.like_images}"
     return [
         "nothing tells which images show one part: where several do, all figures are too good for new parts, and too "
-        f"few images go to review {names_them}{told and '; ' + told}"
+        f"few images go to review {names_them}{told}"
     ]
 
 

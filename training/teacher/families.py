@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.records import Record
+from training.data.report import LikeImages
 from training.data.splits import fold_places
 from training.fit.scale import scale_of
 from training.teacher.logistic import cross_fit
@@ -29,25 +30,15 @@ _DEPTH, _FAMILY_DEPTH = 256, 32  # of the directions in which the features diffe
 _FOLDS = 5
 _NEARLY = 0.8  # of the largest loss: more families that cost so much are taken instead
 _ROUNDS = 50
-# Sets that show parts again had 7 times the errors or more; independent ones 1.2 to 1.5 times.
-_TIMES, _MORE = 3.0, 0.04
 
 
 @dataclass(frozen=True)
 class Families:
-    """`together` and `apart` are shares of the images that pretrained features tell right, both labels counted alike:
-    by folds of groups, and by folds of whole families, whose middles are `centres` (C, depth)."""
+    """Families with the middles `centres` (C, depth), and what they are worth to a model that has seen some of each."""
 
     view: "_View"
     centres: Floats
-    together: float
-    apart: float
-
-    @property
-    def hidden(self) -> bool:
-        """Whether figures by groups are far too good for new families."""
-        together, apart = 1 - self.together, 1 - self.apart
-        return apart >= _TIMES * together and apart - together >= _MORE
+    worth: LikeImages
 
     def of(self, features: Floats, records: Sequence[Record]) -> Numbers:
         """The number of the family of each image (N,); a group of the records lies in one, that of most of its
@@ -80,7 +71,7 @@ def families_of(features: Floats, records: Sequence[Record]) -> Families | None:
         return None
     view = _view_of(features)
     seen, points = _evened(view.of(features)), view.unit(features)
-    together = _judged(seen, labels, records)
+    _, *together = _judged(seen, labels, records)
     tried = []
     for count in _COUNTS:
         if count * _IMAGES_EACH > len(records):
@@ -89,9 +80,9 @@ def families_of(features: Floats, records: Sequence[Record]) -> Families | None:
         number = _whole_groups(_nearest(points, centres), records)
         named = [replace(record, group=str(family)) for record, family in zip(records, number, strict=True)]
         tried.append((centres, *_judged(seen, labels, named)))
-    most = max(loss for _, loss, _ in tried)
-    centres, _, apart = [each for each in tried if each[1] >= _NEARLY * most][-1]
-    return Families(view, centres, together[1], apart)
+    most = max(loss for _, loss, *_ in tried)
+    centres, _, *apart = [each for each in tried if each[1] >= _NEARLY * most][-1]
+    return Families(view, centres, LikeImages(*together, *apart))
 
 
 def _view_of(features: Floats) -> _View:
@@ -109,13 +100,15 @@ def _evened(seen: Floats) -> Floats:
     return np.asarray(seen @ turn, np.float32)
 
 
-def _judged(seen: Floats, labels: Numbers, records: Sequence[Record]) -> tuple[float, float]:
-    """The loss of models that have not seen the group of each image, and the share that they tell right."""
+def _judged(seen: Floats, labels: Numbers, records: Sequence[Record]) -> tuple[float, float, float]:
+    """The loss of models that have not seen the group of each image, both labels counted alike, and the shares of all
+    images and of the good ones that they tell right."""
     counts = np.bincount(labels, minlength=2)
     weights = len(labels) / 2 / counts[labels]
     logits = cross_fit(seen, labels, weights, fold_places(records, _FOLDS, seed=0)).held_out
     loss = np.logaddexp(0, np.where(labels == 1, -logits, logits))
-    return float((loss * weights).mean()), float((((logits > 0) == (labels == 1)) * weights).mean())
+    right = (logits > 0) == (labels == 1)
+    return float((loss * weights).mean()), float((right * weights).mean()), float(right[labels == 0].mean())
 
 
 def _centres(points: Floats, count: int) -> Floats:

@@ -14,13 +14,13 @@ from shared.registry.artifact import Artifact
 from training.data.check import check
 from training.data.choose import choose_split
 from training.data.records import Record
-from training.data.report import Report
+from training.data.report import LikeImages, Report
 from training.data.splits import part_hash
 from training.guarding import parts_of
 from training.kept_apart import keep_families_apart
 from training.options import Options
 from training.program import main
-from training.teacher.families import Families, families_of
+from training.teacher.families import families_of
 
 SIDE = 72
 
@@ -64,8 +64,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_crops_of_few_photographs_become_groups_and_the_figures_tell_why(few: Path) -> None:
     looked = looked_at(few)
-    assert looked.together is not None and looked.apart is not None
-    assert looked.together > 0.9 and looked.apart < looked.together - 0.1
+    worth = looked.like_images
+    assert worth is not None
+    assert worth.right > 0.9 and worth.apart < worth.right - 0.1 and worth.apart_good < worth.right_good - 0.1
     assert 8 <= looked.families <= 12
     assert len({record.group for record in looked.records}) == looked.families
 
@@ -77,12 +78,12 @@ def test_check_tells_them_in_words_and_as_json(few: Path, capsys: pytest.Capture
     assert main(["check", "--json", str(few)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["families"] == found["groups"] > 0
-    assert found["right_without_like_images"] < found["right_with_like_images"]
+    assert found["like_images"]["apart"] < found["like_images"]["right"]
 
 
 def test_images_that_each_show_another_part_keep_their_groups(tmp_path: Path) -> None:
     looked = looked_at(crops(tmp_path, photographs=120, each=1))
-    assert looked.apart is not None and looked.families == 0
+    assert looked.like_images is not None and looked.families == 0
     assert len({record.group for record in looked.records}) == 120
 
 
@@ -101,14 +102,14 @@ def test_the_split_of_a_training_with_families_is_found_again(few: Path) -> None
 @pytest.mark.parametrize("choices", [{"split": "random"}, {"preset": "original"}, {"teacher": False}])
 def test_a_person_may_leave_them_on_both_sides(few: Path, choices: dict[str, object]) -> None:
     looked = looked_at(few, **choices)
-    assert looked.apart is None and looked.families == 0
+    assert looked.like_images is None and looked.families == 0
 
 
 def test_named_parts_are_not_asked(few: Path) -> None:
     looked = check(few)
     looked.has_groups = True
     keep_families_apart(looked, few, Options("", Path()), lambda line: None)
-    assert looked.apart is None and looked.families == 0
+    assert looked.like_images is None and looked.families == 0
 
 
 def test_a_given_split_that_shows_families_on_both_sides_leaks(tmp_path: Path) -> None:
@@ -127,23 +128,33 @@ def features(families: int, each: int, *, between: float) -> tuple[NDArray[np.fl
     return values.astype(np.float32), records
 
 
-def found_in(families: int, each: int, *, between: float) -> Families:
-    found = families_of(*features(families, each, between=between))
+def worth_of(values: NDArray[np.float32], records: list[Record]) -> LikeImages:
+    found = families_of(values, records)
     assert found is not None
-    return found
+    return found.worth
 
 
 def test_figures_of_families_that_lie_apart_are_far_too_good() -> None:
-    found = found_in(20, 20, between=3.0)
-    assert found.hidden and found.together > 0.98 and found.apart < 0.8
+    worth = worth_of(*features(20, 20, between=3.0))
+    assert worth.tell_too_much and worth.right > 0.98 and worth.apart < 0.8
 
 
 def test_images_without_families_are_judged_nearly_as_well_without_the_likest() -> None:
     values, records = features(400, 1, between=0.0)
     values[:, 0] += 3.0 * np.array([record.label for record in records], np.float32)
-    found = families_of(values, records)
-    assert found is not None and not found.hidden
-    assert found.together - found.apart < 0.06
+    worth = worth_of(values, records)
+    assert not worth.tell_too_much
+    assert worth.right - worth.apart < 0.06
+
+
+def test_kinds_of_defects_are_no_parts_seen_again() -> None:
+    """Good images are one cloud, and each kind of defect a small one of its own."""
+    values, records = features(400, 1, between=0.0)
+    kinds = np.random.default_rng(2).normal(0, 4, (4, 40))
+    values += np.stack([kinds[i // 2 % 4] * record.label for i, record in enumerate(records)])
+    worth = worth_of(values, records)
+    assert worth.apart < worth.right - 0.1, "a kind that no model has seen is not told"
+    assert worth.apart_good > 0.95 and not worth.tell_too_much
 
 
 def test_a_group_lies_in_one_family() -> None:
