@@ -212,10 +212,15 @@ def _guess_lines(card: Card) -> list[str]:
         "Defects and images in review bear a guess of their kind, which never moves a verdict: "
         f"{', '.join(kinds['names'])}. It is right for {_percent(kinds['right_of_validation'])} of the defects of "
         f"these kinds in the validation part, where the most frequent kind alone would be right for "
-        f"{_percent(kinds['most_frequent_of_validation'])}, and for {_percent(kinds['right_of_test'])} of the "
-        f"{kinds['defects_of_test']} of the test part.",
+        f"{_percent(kinds['most_frequent_of_validation'])}, and {_guessed(kinds)}.",
         "",
     ]
+
+
+def _guessed(kinds: Card) -> str:
+    if kinds["right_of_test"] is None:
+        return "no other defects were left to count on: of fresh ones it may be right less often"
+    return f"for {_percent(kinds['right_of_test'])} of the {kinds['defects_of_test']} of the test part"
 
 
 def _interval(entry: dict[str, float | None] | None) -> str:

@@ -48,7 +48,8 @@ def guard_parts(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.uint8],
 
 
 def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
-    """The records and images from which the kinds of defects are learned and judged, as `guard_parts`."""
+    """The records and images from which the kinds of defects are learned and judged, as `guard_parts`; none to judge
+    where no test part is given, for the network whose features tell the kinds has learned them all."""
     images = guard_parts(trained)
     split = trained.split
     learned = split.train if trained.sampled is None else trained.sampled
@@ -59,5 +60,7 @@ def known_parts(trained: Trained) -> tuple[Known, Known, Known]:
             [record for record, inside in zip(split.train, first, strict=True) if inside is wanted]
             for wanted in (True, False)
         )
-        records = (rest, own, own if trained.tests_itself else split.test)
+        if trained.tests_itself:
+            return (rest, images[0]), (own, images[1]), ([], images[2][:0])
+        records = (rest, own, split.test)
     return (records[0], images[0]), (records[1], images[1]), (records[2], images[2])
