@@ -11,7 +11,7 @@ from training.data.splits import rarer_groups
 from training.network import preprocessing_of
 from training.options import Options
 from training.progress import Say
-from training.teacher.families import LEAST, MOST, families_of
+from training.teacher.families import MOST, are_enough, families_of
 from training.teacher.features import Extractor, sizes_for, strong_preprocessing
 from training.teacher.weights import installed
 
@@ -28,17 +28,15 @@ def keep_families_apart(looked: Report, folder: Path | Source, options: Options,
         return
     budget = options.budget_min * 60
     count = min(MOST, len(looked.records), int(_SHARE * budget / _SECONDS))
-    if count < LEAST:
+    places = np.sort(np.random.default_rng(options.seed).permutation(len(looked.records))[:count])
+    sample = [looked.records[place] for place in places]
+    if not are_enough(sample):
         return
     strong = strong_preprocessing(preprocessing_of(looked, options))
     extractor = Extractor(strong, sizes_for(strong)[:1], threads=options.threads)
     say(f"pretrained features of {count} images, to see whether the set shows parts again")
-    places = np.sort(np.random.default_rng(options.seed).permutation(len(looked.records))[:count])
-    sample = [looked.records[place] for place in places]
     features = extractor.of_files([record.path for record in sample]).pooled
     found = families_of(features, sample)
-    if found is None:
-        return
     looked.like_images = found.worth
     say(str(found.worth))
     if not found.worth.tell_too_much or _SECONDS * len(looked.records) > _SHARE_OF_ALL * budget:

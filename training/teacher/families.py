@@ -22,7 +22,7 @@ from training.teacher.logistic import cross_fit
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
-LEAST, MOST = 100, 2000  # images: fewer tell nothing, and more take long
+_LEAST, MOST = 100, 2000  # images: fewer tell nothing, and more take long
 _LEAST_OF_LABEL = 20
 _COUNTS = (8, 16, 32, 64)  # of families that are tried
 _IMAGES_EACH = 10  # on average, at least
@@ -66,11 +66,9 @@ class _View:
         return np.asarray(near / np.maximum(np.linalg.norm(near, axis=1, keepdims=True), 1e-6), np.float32)
 
 
-def families_of(features: Floats, records: Sequence[Record]) -> Families | None:
-    """Features (N, F) in the order of the records; None where these are too few, or a label has too few."""
+def families_of(features: Floats, records: Sequence[Record]) -> Families:
+    """Features (N, F) in the order of the records, which are enough."""
     labels = np.array([record.label for record in records], np.int64)
-    if len(records) < LEAST or min(np.bincount(labels, minlength=2)) < _LEAST_OF_LABEL:
-        return None
     view = _view_of(features)
     seen, points = _evened(view.of(features)), view.unit(features)
     _, *together = _judged(seen, labels, records)
@@ -85,6 +83,12 @@ def families_of(features: Floats, records: Sequence[Record]) -> Families | None:
     _, most, *apart = max(tried, key=lambda each: each[1])
     centres = [each[0] for each in tried if each[1] >= _NEARLY * most][-1]
     return Families(view, centres, LikeImages(*together, *apart))
+
+
+def are_enough(records: Sequence[Record]) -> bool:
+    """Whether images of these records can tell of families."""
+    defects = sum(record.label for record in records)
+    return len(records) >= _LEAST and min(defects, len(records) - defects) >= _LEAST_OF_LABEL
 
 
 def _view_of(features: Floats) -> _View:
