@@ -75,10 +75,16 @@ def test_a_version_is_uploaded_activated_and_rolled_back(stack: Stack, tmp_path:
         sign_in(browser, stack)
         for path in ("/models", uploaded.removeprefix(stack.url)):
             browser.get(stack.url + path)
-            assert browser.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"] <= 360, (
-                path
+            # A page that was just loaded may not have taken up its own viewport yet: it is 980 pixels wide then.
+            WebDriverWait(browser, 10).until(
+                lambda _: _width(browser) <= 360, f"{path} is wider than a phone"
             )
         shot(browser, "model-phone")
+
+
+def _width(browser: Browser) -> int:
+    """The width of the page's content in CSS pixels, without a script in the page."""
+    return int(browser.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]["width"])
 
 
 def _is(browser: Browser, state: str, *, again: bool = True) -> bool:
